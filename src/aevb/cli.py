@@ -1,0 +1,466 @@
+"""The commands. Each reads its arguments, calls the library and prints; nothing heavy is imported before it is needed.
+
+Exit status: 0 done; 1 a bug, with its traceback; 2 bad input, in one line; 130 interrupted, with what was trained kept.
+"""
+
+import json as json_format
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from difflib import get_close_matches
+from importlib.metadata import version
+from itertools import count as count_from
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
+from pydantic import BaseModel, ValidationError
+
+from aevb.config import Config
+from aevb.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+    from aevb.data import Dataset
+    from aevb.runs import Outcome, Run
+    from aevb.training import Epoch
+
+app = App(
+    name="aevb",
+    help="Variational autoencoders: train one on your data, trust its numbers, look around in what it learned.",
+    version=lambda: version("aevb"),
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+    suppress_keyboard_interrupt=False,
+)
+
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+
+_ROWS = {
+    "bound": "bound (ELBO)",
+    "rate": "rate (KL)",
+    "distortion": "distortion",
+    "loss_without_constant": "loss without constant",
+    "log_px": "log p(x)",
+    "active_units": "active units",
+}
+
+
+@app.command
+def train(
+    data: str | None = None,
+    /,
+    *,
+    settings: Annotated[Config, Parameter(name="*")] = Config(),  # noqa: B008  (immutable)
+    config: Path | None = None,
+    out: Path | None = None,
+    samples: Count = 1000,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Train a model, measure it on held-out data and draw its figures.
+
+    Parameters
+    ----------
+    data
+        digits (default), mnist, fashion-mnist, a .npy or .npz file, or a folder of images.
+    config
+        A JSON file with any of these options, such as another run's config.json; options win over it.
+    out
+        The run folder to make. Default: runs/NAME-N with the first N that is free.
+    samples
+        K, draws of z for each test example in the estimate of log p(x).
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of tables.
+    """
+    chosen = _configuration(settings, config, data)
+    from aevb import plots, runs
+    from aevb.data import load
+
+    place = _device(device)
+    dataset = load(**chosen.data.model_dump())
+    folder = out or _free_folder(dataset.name)
+    with _training_progress(chosen, dataset) as (on_step, on_epoch):
+        run = runs.train(chosen, folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
+    if run.outcome and run.outcome.ended == "interrupted":
+        print(
+            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder}",
+            file=sys.stderr,
+        )
+        return 130
+    with _status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
+        run.evaluate(dataset, "valid", samples=chosen.objective.samples)
+        run.evaluate(dataset, "test", samples=samples)
+    for name, figure in plots.figures(run, dataset):
+        run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
+    _show(run, json)
+    return 0
+
+
+@app.command
+def evaluate(
+    run: Path,
+    /,
+    *,
+    split: Literal["train", "valid", "test"] = "test",
+    samples: Count = 1000,
+    seed: Seed = 0,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Measure a trained model: bound, rate, distortion, log p(x) by importance sampling, active units.
+
+    The scores are added to the run's scores.json.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    split
+        Which part of the data.
+    samples
+        K, draws of z for each example.
+    seed
+        Seed of the draws.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a table.
+    """
+    from aevb import runs
+
+    loaded = runs.load(run, _device(device))
+    dataset = loaded.load_data(data_dir)
+    with _status(f"measuring {len(getattr(dataset, split))} examples, {samples} draws each"):
+        scores = loaded.evaluate(dataset, split, samples=samples, seed=seed)
+    loaded.scores = scores
+    _show(loaded, json)
+
+
+@app.command
+def sample(
+    run: Path,
+    /,
+    *,
+    count: Count = 100,
+    draw: bool = False,
+    out: Path | None = None,
+    seed: Seed = 0,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Decode draws from the prior.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    count
+        How many.
+    draw
+        Draw x from p(x|z), with its noise, instead of taking its mean.
+    out
+        A .png picture (images only) or a .npy array to write. Default: samples.png or samples.npy in the run folder.
+    seed
+        Seed of the draws.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+    from aevb.training import seeded
+
+    loaded, place = runs.load(run, _device(device)), _device(device)
+    with seeded(seed, 0, device=place):
+        x = loaded.model.sample(count, draw=draw).cpu()
+    _write_examples(loaded, out, "samples", x, columns=round(count**0.5) or 1, json=json)
+
+
+@app.command
+def reconstruct(
+    run: Path,
+    /,
+    *,
+    count: Count = 50,
+    out: Path | None = None,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Pass test examples through the model: the mean of p(x|z) at the mean of q(z|x).
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    count
+        How many examples, from the first on.
+    out
+        A .png picture (images only; each example above its reconstruction) or a .npy array (2, count, ...), examples
+        and reconstructions. Default: reconstructions.png or reconstructions.npy in the run folder.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    import torch
+
+    from aevb import runs
+
+    loaded, place = runs.load(run, _device(device)), _device(device)
+    x = loaded.load_data(data_dir).test.batch(slice(0, count))
+    pairs = torch.stack([x, loaded.model.reconstruct(x.to(place)).cpu()])
+    _write_examples(loaded, out, "reconstructions", pairs, columns=10, json=json)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit."""
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(_problem(error.__cause__) if isinstance(error.__cause__, ValidationError) else str(error))
+    except (BadInput, ArithmeticError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"aevb: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+# Settings.
+
+
+def _configuration(options: Config, file: Path | None, data: str | None) -> Config:
+    """What the file says, with the options that were given over it."""
+    content = _read(file) if file else {}
+    content = _overlay(content, options.model_dump(exclude_unset=True))
+    content = _overlay(content, {"data": {"source": data}} if data else {})
+    try:
+        chosen = Config.model_validate(content)
+    except ValidationError as error:
+        raise BadInput(f"{file}: {_problem(error)}") from error
+    return chosen.model_copy(update={"data": chosen.data.model_copy(update=_absolute(chosen))})
+
+
+def _absolute(chosen: Config) -> dict[str, str]:
+    """Places as they will be found from any working folder."""
+    from aevb.data import NAMES
+
+    source, folder = chosen.data.source, chosen.data.data_dir or os.environ.get("AEVB_DATA")
+    places = {} if source in NAMES else {"source": str(Path(source).resolve())}
+    return places | ({"data_dir": str(Path(folder).resolve())} if folder else {})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json_format.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read --config {file}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise BadInput(f"--config {file} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadInput(
+            f'--config {file} holds a {type(content).__name__}: expected an object such as {{"model": {{}}}}'
+        )
+    from aevb.runs import configuration
+
+    return configuration(content)
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
+
+
+def _problem(error: ValidationError) -> str:
+    """The first thing wrong with a configuration, as an option and what it wants."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return f"unknown option {_option(path)}{_nearest(path)}"
+    wanted = first["msg"][0].lower() + first["msg"][1:]
+    return f"{_option(path)}: {wanted}, got {first['input']!r}"
+
+
+def _option(path: list[str]) -> str:
+    named = [part.replace("_", "-") for part in path[:2]]
+    return "--" + ".".join(named)
+
+
+def _nearest(path: list[str]) -> str:
+    section: type[BaseModel] = Config
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    match = get_close_matches(path[-1], section.model_fields, n=1)
+    return f": did you mean {_option([*path[:-1], *match])}?" if match else ""
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    available = ["cpu"]
+    available += ["cuda"] if torch.cuda.is_available() else []
+    available += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        return torch.device(available[1] if "cuda" in available else "cpu")
+    if name.partition(":")[0] not in available:
+        raise BadInput(f"--device {name} is not to be had here: expected auto, {' or '.join(available)}")
+    return torch.device(name)
+
+
+def _free_folder(name: str) -> Path:
+    folders = (Path("runs") / f"{name}-{number}" for number in count_from(1))
+    return next(folder for folder in folders if not folder.exists())
+
+
+# What a person sees.
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def _training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
+    """A bar with the time left and the validation bound; nothing where no terminal is looking."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    epochs, steps = config.train.plan(len(dataset.train))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+    console = _console()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(f"epoch 1/{epochs}", total=epochs * steps)
+
+        def on_epoch(epoch: "Epoch") -> None:
+            bound = f", validation bound {epoch.valid.bound:.2f}" if epoch.valid else ""
+            progress.update(task, description=f"epoch {epoch.number}/{epochs}{bound}")
+
+        yield lambda: progress.advance(task), on_epoch
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    console = _console()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+def _show(run: "Run", json: bool) -> None:
+    """The page of numbers: what was trained, on what, and what it reached."""
+    if json:
+        outcome = run.outcome.model_dump() if run.outcome else None
+        content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
+        print(json_format.dumps(content, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    splits = list(dict.fromkeys(score.split for score in run.scores))
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("nats per example")
+    for split in splits:
+        table.add_column({"valid": "validation"}.get(split, split), justify="right")
+    for name, title in _ROWS.items():
+        cells = [_cell(run, name, split) for split in splits]
+        if any(cells):
+            table.add_row(title, *cells)
+    console = Console(highlight=False)
+    for line in _description(run):
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(table)
+    console.print()
+    for line in _legend(run):
+        console.print(line, soft_wrap=True)
+
+
+def _description(run: "Run") -> list[str]:
+    data, model, outcome = run.data, run.config.model, run.outcome
+    sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
+    shape = " x ".join(map(str, data.shape))
+    widths = " ".join(map(str, model.hidden or model.channels or ()))
+    pieces = {
+        "data": f"{data.name}: {sizes}; {shape}, {data.kind} values, binarisation: {run.config.data.binarize}",
+        "model": f"{model.network} {widths} {model.activation}, z of {model.latent}, {model.posterior} posterior,"
+        f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
+        "training": _ending(outcome) if outcome else "under way, or ended without a word",
+        "run": str(run.folder),
+    }
+    return [f"{name:<9} {text}" for name, text in pieces.items()]
+
+
+def _variance(run: "Run") -> str:
+    from aevb.likelihoods import Gaussian
+
+    likelihood = run.model.likelihood
+    learned = " (learned)" if run.config.model.variance == "learned" else ""
+    return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
+
+
+def _ending(outcome: "Outcome") -> str:
+    how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
+    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept}"
+
+
+def _cell(run: "Run", name: str, split: str) -> str:
+    found = [score for score in run.scores if (score.name, score.split) == (name, split)]
+    if not found:
+        return ""
+    score = found[-1]
+    if name == "active_units":
+        return f"{score.value:.0f} of {run.config.model.latent}"
+    return f"{score.value:.2f} ± {score.stderr:.2f}"
+
+
+def _legend(run: "Run") -> list[str]:
+    draws = {score.split: score.samples for score in run.scores if score.name == "log_px"}
+    lines = ["± is the standard error of the mean over the examples; bound and log p(x): higher is better."]
+    lines += [
+        f"log p(x) on {split}: importance sampling with K = {k} draws, a lower bound in expectation."
+        for split, k in draws.items()
+    ]
+    if any(score.name == "loss_without_constant" for score in run.scores):
+        lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
+    return lines
+
+
+def _write_examples(run: "Run", out: Path | None, name: str, x: Any, columns: int, json: bool) -> None:
+    """Write examples as a picture or an array."""
+    import numpy as np
+
+    from aevb import plots, runs
+
+    image = len(run.data.shape) == 3
+    path = out or run.folder / f"{name}.{'png' if image else 'npy'}"
+    if path.suffix == ".npy":
+        runs.write(path, lambda file: np.save(file, x.numpy()))
+    elif path.suffix == ".png" and image:
+        runs.write(path, lambda file: plots.save_picture(x, columns, file))
+    else:
+        raise BadInput(
+            f"--out {path} is not a file that {name} of {run.data.name} can be: expected {'.png or ' * image}.npy"
+        )
+    print(json_format.dumps({"file": str(path), "shape": list(x.shape)}) if json else f"wrote {path}")

@@ -1,0 +1,163 @@
+"""Arrays in .npy and .npz files.
+
+- A .npy file holds (N, D) vectors, (N, H, W) grey images, or (N, H, W, C) or (N, C, H, W) images with C in {1, 3}; four
+  dimensions that could be either are taken as (N, C, H, W).
+- A .npz file holds one such array, or `x` with or without labels `y`, or `x_train` and `x_test` with or without
+  `y_train` and `y_test`; that test part is then the test split.
+- Labels are N integers or strings; sorted, they name the classes, and each becomes the code 0, 1, ... of its class.
+
+Bytes in images are greys (0 to 255 become 0 to 1) unless none is above 1; any other number is just that number. Python
+objects, which only unpickling could read, are refused: loading a file never runs code from it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.data.dataset import Examples, Pool
+from aevb.errors import BadInput
+
+Array = NDArray[Any]
+
+_CHANNELS = (1, 3)
+_LARGEST = np.finfo(np.float32).max
+_KEYS = (("x", "y"), ("x_train", "x_test"), ("x_train", "y_train", "x_test", "y_test"))  # of several arrays
+
+
+def read_arrays(path: Path) -> Pool:
+    """Read the examples, and the labels if there are any, in a .npy or .npz file.
+
+    Raises:
+        BadInput: the file is damaged, holds other arrays or shapes than the module names, or values that are no finite
+            float32 numbers; or the labels do not fit the examples.
+    """
+    arrays = _read(path)
+    parts = ("_train", "_test") if "x_train" in arrays else ("",)
+    examples = [_events(arrays["x" + part], _named(path, arrays, "x" + part)) for part in parts]
+    _require_alike(examples, path)
+    values, scale = _stored(np.concatenate(examples) if len(examples) > 1 else examples[0])
+    labels, classes = None, None
+    if "y" + parts[0] in arrays:
+        found = [
+            _labels(arrays["y" + part], len(events), f"{path} [y{part}]")
+            for part, events in zip(parts, examples, strict=True)
+        ]
+        labels, classes = _codes(np.concatenate(found))
+    return Pool(
+        name=path.resolve().name,
+        examples=Examples(torch.from_numpy(values), labels, scale),
+        classes=classes,
+        test_from=len(examples[0]) if len(examples) > 1 else None,
+    )
+
+
+# Reading.
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """The arrays in the file; one alone is called x, whatever its name."""
+    try:
+        arrays = _load(path)
+    except Exception as error:  # NumPy and zipfile raise nearly anything on a damaged file
+        reason = " ".join(str(error).split())[:120]
+        raise BadInput(
+            f"{path} cannot be read ({reason}): expected arrays of numbers written by np.save or np.savez, without "
+            "Python objects; write it again"
+        ) from error
+    if len(arrays) == 1:
+        return {"x": next(iter(arrays.values()))}
+    if set(arrays) not in map(set, _KEYS):
+        expected = " or ".join(f"{{{', '.join(keys)}}}" for keys in _KEYS)
+        raise BadInput(f"{path} holds the arrays {{{', '.join(arrays)}}}: expected one, or {expected}; rename them")
+    return arrays
+
+
+def _load(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:  # NumPy itself leaves a damaged archive open
+        loaded = np.load(stream, allow_pickle=False)
+        arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{strangers[0]} in it is no array")
+    return arrays
+
+
+def _named(path: Path, arrays: dict[str, Array], key: str) -> str:
+    return str(path) if len(arrays) == 1 else f"{path} [{key}]"
+
+
+# Examples.
+
+
+def _events(array: Array, name: str) -> Array:
+    """The array as (N, D) or (N, C, H, W), its values checked."""
+    if array.dtype.kind not in "buif":
+        raise BadInput(f"{name} holds values of type {array.dtype}: expected real numbers; convert them")
+    events = _laid_out(array, name)
+    if array.dtype.kind == "f":
+        _require(np.isfinite(array), name, "NaN or infinite")
+        _require(np.abs(array) <= _LARGEST, name, "too large for float32")
+    return events
+
+
+def _laid_out(array: Array, name: str) -> Array:
+    if array.ndim == 2:
+        return array
+    if array.ndim == 3:
+        return array[:, None]
+    if array.ndim == 4 and array.shape[1] in _CHANNELS:
+        return array
+    if array.ndim == 4 and array.shape[3] in _CHANNELS:
+        return np.moveaxis(array, 3, 1)
+    raise BadInput(
+        f"{name} has the shape {array.shape}: expected vectors (N, D), or images (N, H, W), (N, H, W, C) or "
+        "(N, C, H, W) with C 1 or 3; reshape it (N single numbers are (N, 1))"
+    )
+
+
+def _require(usable: NDArray[np.bool_], name: str, fault: str) -> None:
+    if not usable.all():
+        bad = np.argwhere(~usable)
+        raise BadInput(
+            f"{name} holds {len(bad)} values that are {fault}, the first in row {bad[0, 0]} counted from 0: "
+            "expected finite numbers; drop or replace them"
+        )
+
+
+def _require_alike(parts: list[Array], path: Path) -> None:
+    first, last = parts[0], parts[-1]
+    if (first.dtype, first.shape[1:]) != (last.dtype, last.shape[1:]):
+        raise BadInput(
+            f"{path} has training examples {first.dtype} of shape {first.shape[1:]} and test examples {last.dtype} of "
+            f"shape {last.shape[1:]}: expected the same type and shape"
+        )
+
+
+def _stored(array: Array) -> tuple[Array, float]:
+    """The array as contiguous uint8 or float32, and the scale of its values."""
+    stored = np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
+    grey = array.dtype == np.uint8 and array.ndim == 4 and array.max(initial=0) > 1
+    return stored, 1 / 255 if grey else 1.0
+
+
+# Labels.
+
+
+def _labels(labels: Array, count: int, name: str) -> Array:
+    """Labels as int64 or as text."""
+    if labels.shape != (count,) or labels.dtype.kind not in "buiUS":
+        raise BadInput(
+            f"{name} holds labels {labels.dtype} of shape {labels.shape}: "
+            f"expected integers or strings of shape ({count},), one for each example"
+        )
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8", "replace")
+    return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
+
+
+def _codes(labels: Array) -> tuple[Tensor, tuple[str, ...]]:
+    names, codes = np.unique(labels, return_inverse=True)
+    return torch.from_numpy(codes.astype(np.int64)), tuple(str(name) for name in names)

@@ -1,0 +1,249 @@
+"""Examples, data sets, and the way from one to the other: the kind of the values, splits, binarisation.
+
+Legend: N examples, B of them in a batch; *event is one example, an image (C, H, W) with C in {1, 3} or a vector (D,).
+
+A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "real" otherwise.
+Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made.
+
+Whatever is drawn here is drawn from generators seeded by (split_seed, purpose). Global random states are neither read
+nor changed, and the validation examples, say, do not depend on whether the set is binarised.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.errors import BadInput
+
+Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]
+Kind = Literal["binary", "unit", "real"]
+
+_FEWEST = 10  # examples below which no split means anything
+_TEST_SHARE = 0.2
+_FOR_SPLITS, _FOR_VALID, _FOR_TEST = range(3)  # purposes, each with a stream of random numbers of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N examples as one tensor, and how a batch of them becomes the input of a model.
+
+    Raises `BadInput` where `values` or `labels` have another type or length than stated here.
+    """
+
+    values: Tensor  # (N, *event), uint8 or float32
+    labels: Tensor | None = None  # (N,) int64
+    scale: float = 1.0  # a batch is values * scale: 1/255 for grey bytes
+    resampled: bool = False  # every batch is a fresh Bernoulli draw with the grey values as probabilities
+
+    def __post_init__(self) -> None:
+        if self.values.dtype not in (torch.uint8, torch.float32):
+            raise BadInput(f"examples are {self.values.dtype}: expected torch.uint8 or torch.float32; convert them")
+        if self.labels is not None and (self.labels.dtype != torch.int64 or self.labels.shape != (len(self),)):
+            raise BadInput(
+                f"labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}: "
+                f"expected torch.int64 of shape ({len(self)},), one for each example"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, *event."""
+        return tuple(self.values.shape[1:])
+
+    def to(self, device: torch.device | str) -> "Examples":
+        """The same examples on another device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, values=self.values.to(device), labels=labels)
+
+    def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Tensor:
+        """The examples at `index`, (B, *event) float32, ready for a model.
+
+        A slice of float32 values is a view of the data, not to be written into. `generator` draws the batch of
+        resampled examples and is not used for others.
+        """
+        batch = self.values[index].to(torch.float32)
+        if self.scale != 1.0:
+            batch = batch * self.scale
+        return torch.bernoulli(batch, generator=generator) if self.resampled else batch
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and test examples, and what their values are."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]  # *event
+    train: Examples
+    valid: Examples
+    test: Examples
+    binarize: Binarize
+    classes: tuple[str, ...] | None  # names of the labels 0, 1, ...; None where there are no labels
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits of the test values, their shape and type: are these the data of that training run?"""
+        values = self.test.values.cpu().contiguous()
+        digest = blake2b(f"{values.dtype} {tuple(values.shape)}".encode(), digest_size=16)
+        digest.update(values.numpy().data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """All examples of one source, before they are split."""
+
+    name: str
+    examples: Examples
+    classes: tuple[str, ...] | None = None
+    test_from: int | None = None  # from this example on they are the source's own test part, if it has one
+    validation: float = 0.1  # default share
+
+
+def make_dataset(
+    pool: Pool, binarize: Binarize, validation: float | None, test: float | None, split_seed: int
+) -> Dataset:
+    """Split and binarise the examples of a source; the arguments are those of `aevb.data.load`.
+
+    Raises `BadInput` if there are too few examples, a split does not fit them, or real values are to be binarised.
+    """
+    _require_examples(pool)
+    _require_seed(split_seed)
+    kind = _kind(pool.examples)
+    if kind == "real" and binarize != "none":
+        raise BadInput(_not_in_unit_interval(pool, binarize))
+    examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
+    splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed)]
+    if kind == "unit":
+        splits = _binarized(splits, binarize, split_seed)
+    return Dataset(
+        name=pool.name,
+        kind="binary" if binarize != "none" else kind,
+        shape=examples.shape,
+        train=splits[0],
+        valid=splits[1],
+        test=splits[2],
+        binarize=binarize,
+        classes=pool.classes,
+    )
+
+
+def _require_examples(pool: Pool) -> None:
+    if len(pool.examples) < _FEWEST:
+        raise BadInput(f"{pool.name} holds {len(pool.examples)} examples: expected at least {_FEWEST}; give more data")
+    if 0 in pool.examples.shape:
+        raise BadInput(
+            f"{pool.name} holds examples of shape {pool.examples.shape}: expected at least one value in each"
+        )
+
+
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise BadInput(f"split_seed={seed} is negative: expected a whole number from 0 on")
+
+
+# The kind of the values. A value is 1 where its stored number is `_one`, so that bytes are compared as bytes.
+
+
+def _one(examples: Examples) -> int:
+    return round(1 / examples.scale)
+
+
+def _kind(examples: Examples) -> Kind:
+    values, one = examples.values, _one(examples)
+    if bool(((values == 0) | (values == one)).all()):
+        return "binary"
+    return "unit" if values.min() >= 0 and values.max() <= one else "real"
+
+
+def _as_bits(examples: Examples) -> Examples:
+    """Examples whose values are all 0 or 1, one byte each."""
+    return replace(examples, values=(examples.values == _one(examples)).to(torch.uint8), scale=1.0)
+
+
+# Splits.
+
+
+def _split(pool: Pool, validation: float | None, test: float | None, seed: int) -> list[NDArray[np.int64]]:
+    """Indices of the training, validation and test examples, each ascending: the order of the source is kept."""
+    total = len(pool.examples)
+    if pool.test_from is None:
+        free, held_out = total, _count("test", _TEST_SHARE if test is None else test, total)
+    elif test is not None:
+        raise BadInput(f"{pool.name} has its own test part of {total - pool.test_from} examples: leave out test={test}")
+    elif pool.test_from == total:
+        raise BadInput(f"{pool.name} has an empty test part: expected at least one example in it")
+    else:
+        free, held_out = pool.test_from, 0
+    validating = _count("validation", pool.validation if validation is None else validation, free)
+    if held_out + validating >= free:
+        raise BadInput(
+            f"validation ({validating}) and test ({held_out}) leave none of the {free} examples of {pool.name} "
+            "to train on: give smaller ones"
+        )
+    # At random even where the source is in random order: files are often sorted by class.
+    order = _generator(seed, _FOR_SPLITS).permutation(free)
+    test_index, valid_index, train_index = np.split(order, [held_out, held_out + validating])
+    own_test = np.arange(free, total)
+    return [np.sort(train_index), np.sort(valid_index), np.sort(np.concatenate([test_index, own_test]))]
+
+
+def _count(name: str, amount: float, total: int) -> int:
+    """Number of examples in a split given as a share (below 1) or as a number of examples."""
+    if not (0 < amount < 1 or (amount >= 1 and float(amount).is_integer())):
+        raise BadInput(f"{name}={amount}: expected a share between 0 and 1, or a whole number of examples")
+    count = round(amount * total) if amount < 1 else int(amount)
+    if count == 0:
+        raise BadInput(
+            f"{name}={amount} of {total} examples is none at all: give a larger share, or a number of examples"
+        )
+    return count
+
+
+def _take(examples: Examples, index: NDArray[np.int64]) -> Examples:
+    where = torch.from_numpy(index)
+    return replace(
+        examples,
+        values=examples.values[where],
+        labels=None if examples.labels is None else examples.labels[where],
+    )
+
+
+def _generator(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, purpose])
+
+
+# Binarisation of values in [0, 1].
+
+
+def _binarized(splits: list[Examples], binarize: Binarize, seed: int) -> list[Examples]:
+    if binarize == "threshold":
+        return [_with_bits(examples, examples.values >= _one(examples) / 2) for examples in splits]
+    if binarize == "resampled":
+        train, valid, test = splits
+        return [replace(train, resampled=True), _drawn(valid, seed, _FOR_VALID), _drawn(test, seed, _FOR_TEST)]
+    return splits
+
+
+def _drawn(examples: Examples, seed: int, purpose: int) -> Examples:
+    uniform = _generator(seed, purpose).random(examples.values.shape, dtype=np.float32)
+    return _with_bits(examples, torch.from_numpy(uniform) < examples.values * examples.scale)
+
+
+def _with_bits(examples: Examples, bits: Tensor) -> Examples:
+    return replace(examples, values=bits.to(torch.uint8), scale=1.0)
+
+
+def _not_in_unit_interval(pool: Pool, binarize: Binarize) -> str:
+    low, high = pool.examples.values.min().item(), pool.examples.values.max().item()
+    return (
+        f"{pool.name} has values from {low:g} to {high:g}, and binarize={binarize!r} needs them in [0, 1]: "
+        "rescale them, or leave it out and choose a likelihood of real values"
+    )

@@ -1,0 +1,125 @@
+"""What a trained model is worth, on examples it has not seen.
+
+    rate          R = E_x KL(q(z|x) || p(z))
+    distortion    D = E_x E_q[-log p(x|z)]
+    bound         L = -(R + D), a lower bound of E_x log p(x)
+    log p(x)      E_x log 1/K Σ_k p(x, z_k) / q(z_k|x),  z_k ~ q(z|x)
+
+The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower bound in expectation for every K, monotone
+in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. A unit
+is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.).
+
+Means are over the examples of a split and a standard error is that of this mean: the deviation of the examples'
+numbers, which includes the noise of the draws, over √N. Objectives are not used here: a model is judged alike however
+it was trained.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aevb.data.dataset import Dataset, Examples
+from aevb.model import VAE
+from aevb.training import seeded
+
+Split = Literal["train", "valid", "test"]
+ACTIVE = 0.01
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number and what it is.
+
+    Attributes:
+        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px`` or ``active_units``.
+        value: nats per example; higher is better for ``bound`` and ``log_px``.
+        stderr: standard error of the mean over the split; None for a count.
+        split: the examples it was measured on.
+        estimator: how it was computed.
+        samples: draws of z per example; None where nothing is drawn.
+        binarization: what was done to grey values before.
+    """
+
+    name: str
+    value: float
+    stderr: float | None
+    split: str
+    estimator: str
+    samples: int | None
+    binarization: str
+
+
+class _Measured(NamedTuple):
+    """Per example: nats, ``(B,)``, and the posterior mean, ``(B, Z)``."""
+
+    rate: Tensor
+    distortion: Tensor
+    log_px: Tensor
+    mean: Tensor
+
+
+@torch.no_grad()
+def evaluate(
+    model: VAE, dataset: Dataset, split: Split = "test", *, samples: int = 1000, seed: int = 0, memory: int = 2**27
+) -> list[Score]:
+    """Measure a model on one split.
+
+    Args:
+        model: on any device; it is left in evaluation mode.
+        dataset: whose split is used.
+        split: "train", "valid" or "test".
+        samples: K, draws of z for each example; with one draw log p(x) is the bound and is left out.
+        seed: of the draws.
+        memory: a bound in bytes on the tensors that are alive at once, of which the decoder's outputs are the largest.
+
+    Returns:
+        The scores, in nats per example.
+    """
+    model.eval()
+    examples: Examples = getattr(dataset, split)
+    device = next(model.parameters()).device
+    with seeded(seed, 0, device=device):
+        measured = [_measure(model, x.to(device), samples, memory) for x in _batches(examples)]
+        exact = model.trace(examples.batch(slice(1)).to(device)).divergence is not None
+    rate, distortion, log_px, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
+
+    def score(name: str, values: Tensor, estimator: str, draws: int | None = samples) -> Score:
+        stderr = values.std().item() / len(values) ** 0.5
+        return Score(name, values.mean().item(), stderr, split, estimator, draws, dataset.binarize)
+
+    divergence = "KL in closed form" if exact else "KL by Monte Carlo"
+    scores = [
+        score("bound", -(rate + distortion), f"ELBO, {divergence}"),
+        score("rate", rate, divergence, None if exact else samples),
+        score("distortion", distortion, "Monte Carlo"),
+    ]
+    if constant := model.likelihood.constant:
+        scores.append(score("loss_without_constant", distortion + rate - constant, f"-ELBO, {divergence}"))
+    if samples > 1:
+        scores.append(score("log_px", log_px, "importance sampling"))
+    active = float((mean.var(0) > ACTIVE).sum())
+    scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
+    return scores
+
+
+def _batches(examples: Examples, batch_size: int = 100) -> Iterator[Tensor]:
+    return (examples.batch(slice(i, i + batch_size)) for i in range(0, len(examples), batch_size))
+
+
+def _measure(model: VAE, x: Tensor, samples: int, memory: int) -> _Measured:
+    """Trace the draws in blocks that fit the memory, and add up in float64."""
+    # A block of decoder outputs is alive together with about five temporaries of its size.
+    block = max(1, memory // (6 * x.element_size() * x.numel()))
+    rate = torch.zeros(len(x), dtype=torch.float64)
+    log_likelihood, log_weight = [], []
+    for start in range(0, samples, block):
+        trace = model.trace(x, min(block, samples - start))
+        rate += trace.rate.cpu().double() * (len(trace.z) / samples)
+        log_likelihood.append(trace.log_likelihood.cpu().double())
+        log_weight.append(trace.log_weight.cpu().double())
+    log_px = torch.cat(log_weight).logsumexp(0) - math.log(samples)
+    return _Measured(rate, -torch.cat(log_likelihood).mean(0), log_px, model.encode(x).mean.cpu())

@@ -1,0 +1,141 @@
+"""The variational autoencoder: five pieces joined.
+
+    x ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
+
+Kingma & Welling, Auto-Encoding Variational Bayes, 2013.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from aevb.distributions import closed_form
+from aevb.likelihoods import Likelihood
+from aevb.networks import start_at
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One stochastic layer as it was passed: z ~ q, judged by p.
+
+    Attributes:
+        q: q(z | x), over ``(B, Z)``.
+        p: p(z), over ``(Z,)`` or ``(B, Z)``.
+        z: the draws, ``(S, B, Z)``.
+    """
+
+    q: Distribution
+    p: Distribution
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one pass through the model leaves behind: all that an objective or an estimator needs.
+
+    Attributes:
+        x: the examples, ``(B, *event)``.
+        layers: the stochastic layers.
+        log_likelihood: log p(x | z) in nats, ``(S, B)``.
+    """
+
+    x: Tensor
+    layers: tuple[Layer, ...]
+    log_likelihood: Tensor
+
+    @property
+    def z(self) -> Tensor:
+        """The draws that the decoder saw, ``(S, B, Z)``."""
+        return self.layers[-1].z
+
+    @cached_property
+    def log_prior(self) -> Tensor:
+        """log p(z) in nats, ``(S, B)``."""
+        return torch.stack([layer.p.log_prob(layer.z) for layer in self.layers]).sum(0)
+
+    @cached_property
+    def log_posterior(self) -> Tensor:
+        """log q(z | x) in nats, ``(S, B)``."""
+        return torch.stack([layer.q.log_prob(layer.z) for layer in self.layers]).sum(0)
+
+    @cached_property
+    def log_weight(self) -> Tensor:
+        """log p(x, z) - log q(z | x) in nats, ``(S, B)``: the logarithm of an importance weight."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+    @cached_property
+    def divergence(self) -> Tensor | None:
+        """KL(q(z|x) || p(z)) in nats, ``(B,)`` (or ``(S, B)`` below the first layer); None without a closed form."""
+        parts = [closed_form(layer.q, layer.p) for layer in self.layers]
+        known = [part for part in parts if part is not None]
+        return torch.stack(torch.broadcast_tensors(*known)).sum(0) if len(known) == len(parts) else None
+
+    @cached_property
+    def rate(self) -> Tensor:
+        """KL(q(z|x) || p(z)) in nats, ``(B,)``: in closed form where there is one, else estimated from the draws."""
+        rate = self.divergence if self.divergence is not None else self.log_posterior - self.log_prior
+        return rate.mean(0) if rate.dim() > 1 else rate
+
+
+class VAE(nn.Module):
+    """A variational autoencoder.
+
+    Args:
+        encoder: ``(B, *event)`` to ``(B, F)``.
+        posterior: ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
+        prior: nothing to p(z), a distribution over ``(Z,)``.
+        decoder: ``(N, Z)`` to ``(N, *output)``.
+        likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, posterior: nn.Module, prior: nn.Module, decoder: nn.Module, likelihood: Likelihood
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.posterior = posterior
+        self.prior = prior
+        self.decoder = decoder
+        self.likelihood = likelihood
+
+    def start(self, x: Tensor) -> None:
+        """Begin training at the best model that ignores z: p(x|z) with the mean of examples ``(B, *event)``.
+
+        Burda, Grosse & Salakhutdinov (2016) start their decoder's bias there; it saves the first epochs.
+        """
+        start_at(self.decoder, self.likelihood.start(x))
+
+    def encode(self, x: Tensor) -> Distribution:
+        """q(z | x) for ``(B, *event)``: a distribution over ``(B, Z)``."""
+        return self.posterior(self.encoder(x))  # type: ignore[no-any-return]
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x | z) for ``(..., Z)``: a distribution over ``(..., *event)``."""
+        output = self.decoder(z.flatten(0, -2))
+        return self.likelihood(output.unflatten(0, z.shape[:-1]))  # type: ignore[no-any-return]
+
+    def trace(self, x: Tensor, samples: int = 1) -> Trace:
+        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
+        q, p = self.encode(x), self.prior()
+        z = q.rsample((samples,))
+        return Trace(x, (Layer(q, p, z),), self.decode(z).log_prob(x))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The mean of p(x | z) at the mean of q(z | x), ``(B, *event)``."""
+        return self.decode(self.encode(x).mean).mean
+
+    @torch.no_grad()
+    def sample(self, count: int, *, draw: bool = False) -> Tensor:
+        """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
+        p = self.decode(self.prior().sample((count,)))
+        return p.sample() if draw else p.mean
+
+    @torch.no_grad()
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Decoded points on the line between the codes of two batches, ``(steps, B, *event)``, ends included."""
+        t = torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1)
+        return self.decode(torch.lerp(self.encode(start).mean, self.encode(end).mean, t)).mean

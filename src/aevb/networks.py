@@ -1,0 +1,106 @@
+"""Networks: tensors to tensors, with no word of probability.
+
+An encoder maps examples ``(B, *event)`` to features ``(B, F)``; a posterior makes a distribution of them. A decoder
+maps latent points ``(B, Z)`` to ``(B, *output)``; a likelihood makes a distribution of that. Any `nn.Module` that does
+the same can take their place.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from aevb.errors import BadInput
+from aevb.shapes import size
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+
+
+def mlp_encoder(event: tuple[int, ...], hidden: Sequence[int], activation: str) -> tuple[nn.Module, int]:
+    """Fully connected layers of the widths `hidden`, each followed by the activation.
+
+    Returns:
+        The network, ``(B, *event)`` to ``(B, F)``, and F; with no hidden layer F is the size of the event.
+    """
+    widths = [size(event), *hidden]
+    return nn.Sequential(nn.Flatten(), *_dense(widths, activation)), widths[-1]
+
+
+def mlp_decoder(latent: int, hidden: Sequence[int], output: tuple[int, ...], activation: str) -> nn.Module:
+    """The mirror of `mlp_encoder`, with a linear layer at the end: ``(B, Z)`` to ``(B, *output)``."""
+    widths = [latent, *reversed(hidden)]
+    return nn.Sequential(*_dense(widths, activation), nn.Linear(widths[-1], size(output)), nn.Unflatten(1, output))
+
+
+def conv_encoder(event: tuple[int, ...], channels: Sequence[int], activation: str) -> tuple[nn.Module, int]:
+    """3 x 3 convolutions, each halving height and width, with batch normalisation and the activation.
+
+    Returns:
+        The network, ``(B, C, H, W)`` to ``(B, F)``, and F.
+
+    Raises:
+        BadInput: the event is not an image.
+    """
+    (image_channels, _, _), sizes = event, _halvings(event, len(channels))
+    layers: list[nn.Module] = []
+    for ins, outs in pairwise([image_channels, *channels]):
+        layers += [nn.Conv2d(ins, outs, 3, stride=2, padding=1), nn.BatchNorm2d(outs), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, nn.Flatten()), channels[-1] * size(sizes[-1])
+
+
+def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], activation: str) -> nn.Module:
+    """The mirror of `conv_encoder`: a linear layer, transposed convolutions that double height and width, and one last
+    convolution, ``(B, Z)`` to ``(B, C, H, W)``.
+
+    Raises:
+        BadInput: the output is not an image.
+    """
+    sizes = _halvings(output, len(channels))[::-1]
+    start = (channels[-1], *sizes[0])
+    layers: list[nn.Module] = [nn.Linear(latent, size(start)), nn.Unflatten(1, start)]
+    widths = [*reversed(channels), channels[0]]
+    for (ins, outs), (small, large) in zip(pairwise(widths), pairwise(sizes), strict=True):
+        odd = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+        layers += [
+            nn.ConvTranspose2d(ins, outs, 3, stride=2, padding=1, output_padding=odd),
+            nn.BatchNorm2d(outs),
+            ACTIVATIONS[activation](),
+        ]
+    return nn.Sequential(*layers, nn.Conv2d(channels[0], output[0], 3, padding=1))
+
+
+def start_at(decoder: nn.Module, output: Tensor) -> None:
+    """Let a decoder begin with one output for all z: zero weights in its last layer, and the bias that gives `output`.
+
+    A convolution has one bias for each channel and begins at the mean over its pixels. A decoder that does not end in a
+    linear or convolutional layer with a bias is left as it is.
+
+    Args:
+        decoder: ``(B, Z)`` to ``(B, *output)``.
+        output: the output to begin with, ``(*output)``.
+    """
+    layers = [layer for layer in decoder.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    for last in layers[-1:]:
+        bias = output.flatten() if isinstance(last, nn.Linear) else output.flatten(1).mean(1)
+        if last.bias is not None and last.bias.shape == bias.shape:
+            nn.init.zeros_(last.weight)
+            last.bias.data.copy_(bias)
+
+
+def _dense(widths: Sequence[int], activation: str) -> Iterator[nn.Module]:
+    for ins, outs in pairwise(widths):
+        yield nn.Linear(ins, outs)
+        yield ACTIVATIONS[activation]()
+
+
+def _halvings(image: tuple[int, ...], times: int) -> list[tuple[int, int]]:
+    """The heights and widths of an image before and after each convolution of stride 2."""
+    if len(image) != 3:
+        raise BadInput(
+            f"a convolutional network needs images (C, H, W), not rows of {size(image)}: use --model.network mlp"
+        )
+    sizes = [(image[1], image[2])]
+    for _ in range(times):
+        height, width = sizes[-1]
+        sizes.append(((height + 1) // 2, (width + 1) // 2))
+    return sizes

@@ -1,0 +1,369 @@
+"""The run folder: everything that a run leaves behind, written and read here alone.
+
+    config.json         the configuration, resolved, and what the data were
+    model.safetensors   the weights
+    metrics.jsonl       one epoch a line, as they end
+    scores.json         held-out numbers, each with what it is, and how training ended
+    figures/            pictures
+
+A file is written under a temporary name, flushed and renamed, so that it is there whole or not at all, and a folder
+appears with its configuration and initial weights in one step. Nothing is ever unpickled.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from aevb.config import Config, build, build_objective, resolve
+from aevb.data import load as load_data
+from aevb.data.dataset import Dataset
+from aevb.errors import BadInput
+from aevb.evaluation import Score, Split, evaluate
+from aevb.model import VAE
+from aevb.training import Epoch, Means, NonFinite, fit, seeded
+
+FORMAT = 1
+START_EXAMPLES = 10_000
+"""Training examples, at most, whose mean the model starts at."""
+SAVE_EVERY = 30.0
+"""Seconds between two writings of the weights during training."""
+
+Ending = Literal["finished", "early", "interrupted", "non-finite", "failed"]
+
+
+class DataCard(BaseModel):
+    """What a run remembers of its data: enough to rebuild the model, and to tell whether other data are the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Literal["binary", "unit", "real"]
+    shape: tuple[int, ...]
+    train: int
+    valid: int
+    test: int
+    classes: tuple[str, ...] | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DataCard":
+        """The card of a data set."""
+        sizes = {split: len(getattr(dataset, split)) for split in ("train", "valid", "test")}
+        facts = {name: getattr(dataset, name) for name in ("name", "kind", "shape", "classes", "fingerprint")}
+        return cls(**facts, **sizes)
+
+
+class Outcome(BaseModel):
+    """How training ended: the history without its epochs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ended: Ending
+    kept: int
+    epochs: int
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A run folder in memory.
+
+    Attributes:
+        folder: where it is.
+        config: everything the run was a function of.
+        data: what the data were.
+        model: with the weights that were kept, in evaluation mode.
+        epochs: in order.
+        scores: held-out numbers.
+        outcome: how training ended; None while it has not.
+    """
+
+    folder: Path
+    config: Config
+    data: DataCard
+    model: VAE
+    epochs: list[Epoch] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+    def load_data(self, data_dir: str | None = None) -> Dataset:
+        """The data the run was trained on, with the same splits.
+
+        Raises:
+            BadInput: they cannot be read, or are not the same.
+        """
+        settings = self.config.data.model_dump()
+        dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
+        if dataset.fingerprint != self.data.fingerprint:
+            raise BadInput(
+                f"{self.config.data.source} has another test part than when {self.folder} was trained:"
+                " bring the data back, or train again"
+            )
+        return dataset
+
+    def append(self, epoch: Epoch) -> None:
+        """Add one line to metrics.jsonl."""
+        self.epochs.append(epoch)
+        with _explained(self.folder), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+
+    def close(self, ended: Ending, kept: int) -> None:
+        """Record how training ended and the weights that were kept; failing before the first epoch leaves nothing."""
+        if not self.epochs and ended in ("non-finite", "failed"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        seconds = sum(epoch.seconds for epoch in self.epochs)
+        self.outcome = Outcome(ended=ended, kept=kept, epochs=len(self.epochs), seconds=seconds)
+        self.save_model()
+        self.save_scores([])
+
+    def save_model(self) -> None:
+        """Write the weights."""
+        _write(self.folder / "model.safetensors", _weights(self.model))
+
+    def save_scores(self, scores: list[Score]) -> None:
+        """Write scores, in place of earlier ones of the same name, split, estimator and number of draws."""
+        fresh = {_key(score) for score in scores}
+        self.scores = [score for score in self.scores if _key(score) not in fresh] + scores
+        outcome = self.outcome.model_dump() if self.outcome else None
+        content = {"scores": [asdict(score) for score in self.scores], "training": outcome}
+        _write(self.folder / "scores.json", _json(content))
+
+    def save_figure(self, name: str, draw: Callable[[Path], object]) -> None:
+        """Put a picture that `draw` writes into figures/."""
+        write(self.folder / "figures" / f"{name}.png", draw)
+
+    def evaluate(self, dataset: Dataset, split: Split = "test", *, samples: int = 1000, seed: int = 0) -> list[Score]:
+        """Measure the model on one split and add the scores to scores.json."""
+        scores = evaluate(self.model, dataset, split, samples=samples, seed=seed)
+        self.save_scores(scores)
+        return scores
+
+
+def create(folder: Path, config: Config, dataset: Dataset, model: VAE) -> Run:
+    """Make a run folder with its configuration and the initial weights.
+
+    Args:
+        folder: must not exist yet, or be empty.
+        config: resolved.
+        dataset: what the model will be trained on.
+        model: freshly built.
+
+    Raises:
+        BadInput: the folder is taken or cannot be written, or there is no space.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} is there already: choose another --out, or remove it")
+    card = DataCard.of(dataset)
+    weights = _weights(model)
+    content = {
+        "format": FORMAT,
+        "aevb": version("aevb"),
+        "dataset": card.model_dump(mode="json"),
+        **config.model_dump(mode="json"),
+    }
+    with _explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Weights are written twice at a time (old and new); pictures and scores take a few megabytes.
+        if shutil.disk_usage(folder.parent).free < (need := 2 * len(weights) + 2**24):
+            raise BadInput(f"no space left for {folder}: a run of this size takes about {need / 2**20:.0f} MB")
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write(temporary / "config.json", _json(content))
+            _write(temporary / "model.safetensors", weights)
+            temporary.chmod(0o755)
+            temporary.replace(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    return Run(folder, config, card, model)
+
+
+def train(
+    config: Config,
+    folder: Path,
+    dataset: Dataset,
+    *,
+    device: torch.device | str = "cpu",
+    on_step: Callable[[], object] | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+) -> Run:
+    """Build and train a model and record it as it goes: after every epoch its metrics, and now and then its weights.
+
+    Whatever ends training early, the folder has the last good weights; where there are none, no folder is left.
+
+    Args:
+        config: what to do; what it leaves open is resolved by the kind of data.
+        folder: to make; it must not exist yet, or be empty.
+        dataset: its test part is not looked at.
+        device: where to train.
+        on_step, on_epoch: called after each.
+
+    Raises:
+        BadInput: the configuration does not fit the data, or the folder cannot be written.
+        NonFinite: a loss became infinite or NaN.
+    """
+    config = config.model_copy(update={"model": resolve(config.model, dataset.kind, dataset.name)})
+    with seeded(config.seed, 0):
+        model = build(config.model, dataset.shape)
+        # Evenly spaced, since files may be sorted.
+        model.start(dataset.train.batch(torch.linspace(0, len(dataset.train) - 1, START_EXAMPLES).long().unique()))
+    run = create(folder, config, dataset, model.to(device))
+    saved = time.monotonic()
+
+    def after(epoch: Epoch) -> None:
+        nonlocal saved
+        run.append(epoch)
+        if time.monotonic() - saved > SAVE_EVERY:
+            run.save_model()
+            saved = time.monotonic()
+        if on_epoch:
+            on_epoch(epoch)
+
+    objective = build_objective(config.objective)
+    examples = dataset.train, dataset.valid
+    try:
+        history = fit(model, objective, *examples, config.train, seed=config.seed, on_step=on_step, on_epoch=after)
+    except BaseException as error:
+        run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
+        raise
+    run.close(history.ended, history.kept)
+    return run
+
+
+def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
+    """Load a run folder: its configuration, model, metrics and scores.
+
+    Raises:
+        BadInput: there is no run, a file is missing or damaged, or a newer version wrote it.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"{folder} is not a run folder: it has no config.json; aevb train --out {folder} would make one")
+    config, card = _read_config(folder / "config.json")
+    model = build(config.model, card.shape)
+    _load_weights(model, folder / "model.safetensors")
+    run = Run(folder, config, card, model.to(device).eval())
+    run.epochs = [_epoch(line) for line in _lines(folder / "metrics.jsonl")]
+    if (folder / "scores.json").is_file():
+        content = _read_json(folder / "scores.json")
+        with _damaged(folder / "scores.json"):
+            run.scores = [Score(**score) for score in content["scores"]]
+            run.outcome = Outcome(**content["training"]) if content["training"] else None
+    return run
+
+
+def _key(score: Score) -> tuple[object, ...]:
+    return score.name, score.split, score.estimator, score.samples
+
+
+def _weights(model: VAE) -> bytes:
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    return save_tensors(state)
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def write(path: Path, draw: Callable[[Path], object]) -> None:
+    """Let `draw` write a temporary file beside `path`, which then takes its place: whole or not at all.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draw(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write(path, lambda temporary: temporary.write_bytes(content))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """An error of the file system in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Content that is not what a run folder holds, in one line."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path} is damaged or was not written by aevb: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).partition("\n")[0]
+
+
+def _read_json(path: Path) -> Any:
+    with _damaged(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_config(path: Path) -> tuple[Config, DataCard]:
+    content = _read_json(path)
+    with _damaged(path):
+        if content["format"] > FORMAT:
+            raise BadInput(
+                f"{path} has format {content['format']}, of aevb {content.get('aevb')}, and this version reads up to"
+                f" {FORMAT}: install that version or a newer one"
+            )
+        return Config(**configuration(content)), DataCard(**content["dataset"])
+
+
+def configuration(content: dict[str, Any]) -> dict[str, Any]:
+    """The part of a run's config.json that is its configuration, without what is only recorded there."""
+    return {key: value for key, value in content.items() if key not in ("format", "aevb", "dataset")}
+
+
+def _load_weights(model: VAE, path: Path) -> None:
+    with _damaged(path):
+        model.load_state_dict(load_tensors(path.read_bytes()))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file: one that was cut off while it was written does not count."""
+    if not path.is_file():
+        return []
+    with _damaged(path):
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def _epoch(line: dict[str, Any]) -> Epoch:
+    valid = line["valid"]
+    return Epoch(line["number"], line["seconds"], Means(**line["train"]), Means(**valid) if valid else None)
