@@ -88,7 +88,7 @@ def train(
     dataset = load(**chosen.data.model_dump())
     folder = out or _free_folder(dataset.name)
     with _training_progress(chosen, dataset) as (on_step, on_epoch):
-        run = runs.train(chosen, folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
+        run = runs.train(_absolute(chosen), folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
     if run.outcome and run.outcome.ended == "interrupted":
         print(
             f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder}",
@@ -253,19 +253,19 @@ def _configuration(options: Config, file: Path | None, data: str | None) -> Conf
     content = _overlay(content, options.model_dump(exclude_unset=True))
     content = _overlay(content, {"data": {"source": data}} if data else {})
     try:
-        chosen = Config.model_validate(content)
+        return Config.model_validate(content)
     except ValidationError as error:
         raise BadInput(f"{file}: {_problem(error)}") from error
-    return chosen.model_copy(update={"data": chosen.data.model_copy(update=_absolute(chosen))})
 
 
-def _absolute(chosen: Config) -> dict[str, str]:
-    """Places as they will be found from any working folder."""
+def _absolute(chosen: Config) -> Config:
+    """With places as they will be found from any working folder."""
     from aevb.data import NAMES
 
     source, folder = chosen.data.source, chosen.data.data_dir or os.environ.get("AEVB_DATA")
     places = {} if source in NAMES else {"source": str(Path(source).resolve())}
-    return places | ({"data_dir": str(Path(folder).resolve())} if folder else {})
+    places |= {"data_dir": str(Path(folder).resolve())} if folder else {}
+    return chosen.model_copy(update={"data": chosen.data.model_copy(update=places)})
 
 
 def _read(file: Path) -> dict[str, Any]:

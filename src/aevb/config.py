@@ -101,6 +101,10 @@ class TrainConfig(Section):
     batch_size: Positive = Field(100, description="Examples in a step.")
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
+    decay: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3,
+        description="Share of the steps, at the end, over which the learning rate falls to zero; 0: it is constant.",
+    )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     patience: Positive | None = Field(None, description="Stop after so many epochs without a better validation bound.")
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
@@ -109,6 +113,10 @@ class TrainConfig(Section):
         """The epochs to make over so many examples, and the steps in each: as many as there are full batches."""
         steps = max(1, examples // self.batch_size)
         return self.epochs or -(-STEPS // steps), steps
+
+    def rate(self, done: float) -> float:
+        """The learning rate after a share `done` of all steps."""
+        return self.lr * min(1.0, (1 - done) / self.decay if self.decay else 1.0)
 
 
 class Config(Section):

@@ -46,13 +46,13 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def start(self, x: Tensor) -> Tensor:
-        """Set what it has learned, and return the decoder's output, to the best that ignores z.
+        """Set what this likelihood learns to a good first value.
 
         Args:
             x: examples, ``(B, *event)``.
 
         Returns:
-            ``(*output)``, at which p(x|z) has the mean of the examples.
+            The decoder's output at which p(x|z) has the mean of the examples, ``(*output)``.
         """
 
     @abstractmethod

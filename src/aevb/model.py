@@ -102,9 +102,9 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def start(self, x: Tensor) -> None:
-        """Begin training at the best model that ignores z: p(x|z) with the mean of examples ``(B, *event)``.
+        """Let p(x|z) begin around the mean of examples ``(B, *event)``, by the last bias of the decoder.
 
-        Burda, Grosse & Salakhutdinov (2016) start their decoder's bias there; it saves the first epochs.
+        Burda, Grosse & Salakhutdinov (2016) did so; it saves the first epochs.
         """
         start_at(self.decoder, self.likelihood.start(x))
 

@@ -70,20 +70,19 @@ def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], 
 
 
 def start_at(decoder: nn.Module, output: Tensor) -> None:
-    """Let a decoder begin with one output for all z: zero weights in its last layer, and the bias that gives `output`.
+    """Set the bias of a decoder's last layer, so that its outputs begin around `output`.
 
-    A convolution has one bias for each channel and begins at the mean over its pixels. A decoder that does not end in a
-    linear or convolutional layer with a bias is left as it is.
+    A convolution has one bias for each channel and begins around the mean of its pixels. A decoder that does not end in
+    a linear or convolutional layer with such a bias is left as it is.
 
     Args:
         decoder: ``(B, Z)`` to ``(B, *output)``.
-        output: the output to begin with, ``(*output)``.
+        output: ``(*output)``.
     """
     layers = [layer for layer in decoder.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for last in layers[-1:]:
         bias = output.flatten() if isinstance(last, nn.Linear) else output.flatten(1).mean(1)
         if last.bias is not None and last.bias.shape == bias.shape:
-            nn.init.zeros_(last.weight)
             last.bias.data.copy_(bias)
 
 

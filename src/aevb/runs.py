@@ -259,7 +259,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
     model = build(config.model, card.shape)
     _load_weights(model, folder / "model.safetensors")
     run = Run(folder, config, card, model.to(device).eval())
-    run.epochs = [_epoch(line) for line in _lines(folder / "metrics.jsonl")]
+    run.epochs = _read_epochs(folder / "metrics.jsonl")
     if (folder / "scores.json").is_file():
         content = _read_json(folder / "scores.json")
         with _damaged(folder / "scores.json"):
@@ -356,14 +356,14 @@ def _load_weights(model: VAE, path: Path) -> None:
         model.load_state_dict(load_tensors(path.read_bytes()))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _read_epochs(path: Path) -> list[Epoch]:
     """The whole lines of a file: one that was cut off while it was written does not count."""
     if not path.is_file():
         return []
     with _damaged(path):
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        return [_epoch(**json.loads(line)) for line in lines]
 
 
-def _epoch(line: dict[str, Any]) -> Epoch:
-    valid = line["valid"]
-    return Epoch(line["number"], line["seconds"], Means(**line["train"]), Means(**valid) if valid else None)
+def _epoch(number: int, seconds: float, train: dict[str, float], valid: dict[str, float] | None) -> Epoch:
+    return Epoch(number, seconds, Means(**train), Means(**valid) if valid else None)

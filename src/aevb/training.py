@@ -3,7 +3,7 @@
 A run is a function of (configuration, data, seed). Every epoch draws its permutation and its noise from the stream of
 (seed, epoch), so that it is the same whatever happened before. The data stay on the device as one tensor and a batch is
 one gather; an epoch is as many full batches as there are, and which examples are left over differs each time. Nothing
-is read back from the device before the end of an epoch.
+is read back from the device before the end of an epoch. The learning rate is constant, then falls linearly to zero.
 """
 
 import signal
@@ -32,6 +32,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
+
+Step = Callable[[Tensor, float], Tensor]
+"""A batch and a learning rate to the means of the terms, ``(4,)``."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,12 @@ def fit(
     train, valid = train.to(device), valid and valid.to(device)
     optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
     step = partial(_step, model, objective, optimizer, config.clip_norm)
+    epochs, steps = config.plan(len(train))
     history, best = History(), _Best()
     with _interruption() as interrupted:
-        for number in range(1, config.plan(len(train))[0] + 1):
-            run = partial(_epoch, examples=train, batch_size=config.batch_size, stream=(seed, number))
+        for number in range(1, epochs + 1):
+            rates = [config.rate(((number - 1) * steps + i) / (epochs * steps)) for i in range(steps)]
+            run = partial(_epoch, examples=train, batch_size=config.batch_size, rates=rates, stream=(seed, number))
             before = deepcopy((model.state_dict(), optimizer.state_dict()))
             started = time.perf_counter()
             rows = run(step, until=lambda: (on_step() if on_step else None, interrupted())[1])
@@ -176,7 +181,10 @@ def seeded(*stream: int, device: torch.device | str = "cpu") -> Iterator[None]:
         yield
 
 
-def _step(model: VAE, objective: Objective, optimizer: torch.optim.Optimizer, clip: float | None, x: Tensor) -> Tensor:
+def _step(
+    model: VAE, objective: Objective, optimizer: torch.optim.Optimizer, clip: float | None, x: Tensor, rate: float
+) -> Tensor:
+    optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad()
     terms = objective(model.trace(x, objective.samples))
     terms.loss.mean().backward()
@@ -192,18 +200,19 @@ def _row(terms: Terms) -> Tensor:
 
 
 def _epoch(
-    step: Callable[[Tensor], Tensor],
+    step: Step,
     until: Callable[[], bool],
     examples: Examples,
     batch_size: int,
+    rates: list[float],
     stream: tuple[int, int],
 ) -> Tensor:
     """One pass over the full batches of a fresh permutation: a row of means for each step, ``(steps, 4)``."""
     size, device, rows = min(batch_size, len(examples)), examples.values.device, []
     with seeded(*stream, device=device):
         order = torch.randperm(len(examples), device=device)
-        for start in range(0, len(examples) - size + 1, size):
-            rows.append(step(examples.batch(order[start : start + size])))
+        for rate, index in zip(rates, order.split(size), strict=False):
+            rows.append(step(examples.batch(index), rate))
             if until():
                 break
     return torch.stack(rows).cpu().double()
@@ -252,7 +261,7 @@ def _diagnosis(
     optimizer: torch.optim.Optimizer,
     before: tuple[dict[str, Any], dict[str, Any]],
     run: Callable[..., Tensor],
-    step: Callable[[Tensor], Tensor],
+    step: Step,
     number: int,
     history: History,
 ) -> NonFinite:
@@ -266,10 +275,10 @@ def _diagnosis(
     found: list[str] = []
     steps = 0
 
-    def watched(x: Tensor) -> Tensor:
+    def watched(x: Tensor, rate: float) -> Tensor:
         nonlocal steps
         steps += 1
-        row = step(x)
+        row = step(x, rate)
         grads = ((f"the gradient of {n}", p.grad) for n, p in model.named_parameters() if p.grad is not None)
         weights = ((f"the weight {n}", p) for n, p in model.named_parameters())
         found.extend(n for n, t in [("the loss", row), *grads, *weights] if not _finite([t]))

@@ -1,0 +1,107 @@
+"""What the tests share: small data, small models, and one whose log p(x) is known exactly."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from aevb.config import ModelConfig, build, resolve
+from aevb.data import Dataset, Examples
+from aevb.model import VAE
+from aevb.posteriors import Diagonal
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """The tests' tensors are tiny, and several processes that each take every core slow each other down."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder with MNIST and Fashion-MNIST."""
+    folder = Path(os.environ.get("AEVB_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (folder / "mnist").is_dir():
+        pytest.skip("needs MNIST: set AEVB_DATA to a folder with mnist/ and fashion-mnist/")
+    return folder
+
+
+class Exact(NamedTuple):
+    """A linear Gaussian VAE, x = W z + b + √c ε, whose marginal likelihood is a normal density."""
+
+    model: VAE
+    weight: Tensor
+    bias: Tensor
+    variance: float
+
+    def log_px(self, x: Tensor) -> Tensor:
+        """log N(x; b, W Wᵀ + c I), ``(B,)`` in float64."""
+        covariance = self.weight @ self.weight.T + self.variance * torch.eye(len(self.bias), dtype=torch.float64)
+        density = torch.distributions.MultivariateNormal(self.bias, covariance)
+        return torch.as_tensor(density.log_prob(x.double()))
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """x ~ p(x), ``(count, D)`` in float32."""
+        rng = np.random.default_rng(seed)
+        z, noise = rng.normal(size=(count, self.weight.shape[1])), rng.normal(size=(count, len(self.bias)))
+        return torch.as_tensor(z @ self.weight.numpy().T + self.bias.numpy() + self.variance**0.5 * noise).float()
+
+
+@pytest.fixture
+def exact() -> Callable[..., Exact]:
+    """Makes a linear Gaussian VAE whose posterior is the true one, or its mean moved by `error`."""
+
+    def make(features: int = 5, latent: int = 2, variance: float = 0.5, error: float = 0.0, seed: int = 0) -> Exact:
+        rng = np.random.default_rng(seed)
+        # Orthogonal columns: the true posterior is then a diagonal normal.
+        basis = np.linalg.qr(rng.normal(size=(features, latent)))[0] * np.linspace(2, 1, latent)
+        weight, bias = torch.from_numpy(basis), torch.from_numpy(rng.normal(size=features))
+        config = ModelConfig(hidden=(), latent=latent, likelihood="gaussian", variance=variance)
+        model = build(resolve(config, "real"), (features,))
+        spread = torch.diag(1 / (1 + (weight.T @ weight).diagonal() / variance))
+        gain = spread @ weight.T / variance
+        assert isinstance(model.posterior, Diagonal)
+        head, output = model.posterior.head, next(model.decoder.children())
+        assert isinstance(output, nn.Linear)
+        with torch.no_grad():
+            output.weight.copy_(weight)
+            output.bias.copy_(bias)
+            head.weight.copy_(torch.cat([gain, torch.zeros_like(gain)]))
+            head.bias.copy_(torch.cat([error - gain @ bias, spread.diagonal().log()]))
+        return Exact(model.eval(), weight, bias, variance)
+
+    return make
+
+
+@pytest.fixture
+def rows() -> Callable[[Tensor], Dataset]:
+    """Makes a data set of real rows, all of them in each split."""
+
+    def make(values: Tensor) -> Dataset:
+        part = Examples(values)
+        return Dataset("rows", "real", part.shape, part, part, part, "none", None)
+
+    return make
+
+
+@pytest.fixture
+def stripes() -> Dataset:
+    """Tiny grey images of two classes, 4 x 4."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, size=120)
+    bright = np.where(labels[:, None, None, None] == 1, np.eye(4), np.eye(4)[::-1])
+    values = torch.from_numpy((200 * bright + rng.integers(0, 50, size=(120, 1, 4, 4))).astype(np.uint8))
+
+    def part(start: int, end: int) -> Examples:
+        return Examples(values[start:end], torch.from_numpy(labels[start:end]), 1 / 255)
+
+    parts = {"train": part(0, 80), "valid": part(80, 100), "test": part(100, 120)}
+    return Dataset("stripes", "unit", (1, 4, 4), **parts, binarize="none", classes=("falling", "rising"))

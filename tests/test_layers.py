@@ -1,0 +1,85 @@
+"""The floors of the house: a module imports only from modules above it in the list."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import aevb
+
+FLOORS = [
+    *("errors", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model", "objectives"),
+    *("config", "data", "training", "evaluation", "runs", "plots", "cli", "__main__"),
+]
+STRANGERS = [
+    ("networks", "distributions"),
+    ("distributions", "networks"),
+    ("objectives", "networks"),
+    ("evaluation", "objectives"),
+    ("data", "config"),
+]
+PACKAGE = Path(aevb.__file__).parent
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def floor(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(source: str) -> Iterator[str]:
+    """The floors that a module imports, at its top or anywhere in it."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("aevb."))
+
+
+def upward(source: str, name: str) -> set[str]:
+    return {other for other in imported(source) if FLOORS.index(other) > FLOORS.index(name)}
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {floor(path) for path in FILES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_goes_up(path: Path) -> None:
+    assert not upward(path.read_text(), floor(path))
+
+
+@pytest.mark.parametrize(
+    "source", ["import aevb.runs", "from aevb.runs import load", "def f():\n from aevb import runs"]
+)
+def test_an_upward_import_would_be_found(source: str) -> None:
+    assert upward(source, "training") == {"runs"}
+
+
+@pytest.mark.parametrize(("name", "stranger"), STRANGERS)
+def test_strangers_do_not_meet(name: str, stranger: str) -> None:
+    sources = [path.read_text() for path in FILES if floor(path) == name]
+    assert sources
+    assert all(stranger not in imported(source) for source in sources)
+
+
+def test_import_and_help_are_light() -> None:
+    """`import aevb` and `aevb --help` do without torch."""
+    code = (
+        "import sys, aevb, aevb.cli\n"
+        "try: aevb.cli.main(['--help'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_public_names_exist() -> None:
+    assert all(getattr(aevb, name) is not None for name in aevb.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'vae'"):
+        _ = aevb.vae
