@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,7 +136,8 @@ def test_sample(aevb: Callable[..., Result], run: Path, out: str | None, shape: 
         assert x.shape == shape
         assert 0 <= x.min() <= x.max() <= 1
     else:
-        assert Image.open(path).size[0] >= 500
+        with Image.open(path) as picture:
+            assert picture.size[0] >= 500
 
 
 def test_sample_with_draw_has_noise_and_a_seed(aevb: Callable[..., Result], run: Path) -> None:
@@ -197,18 +200,18 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
 
 
 def test_help(aevb: Callable[..., Result]) -> None:
-    assert all(name in aevb("--help").out for name in ("train", "evaluate", "sample", "reconstruct"))
-    options = aevb("train", "--help").out
-    assert all(
-        name in options for name in ("--model.latent", "--train.batch-size", "--data.binarize", "--data-dir", "--seed")
-    )
+    commands, options = aevb("--help").out, aevb("train", "--help").out
+    for name in ("train", "evaluate", "sample", "reconstruct"):
+        assert name in commands
+    for name in ("--model.latent", "--train.batch-size", "--data.binarize", "--data-dir", "--seed"):
+        assert name in options
 
 
 def test_main_module_and_installed_command() -> None:
     for command in ([sys.executable, "-m", "aevb"], [str(Path(sys.executable).with_name("aevb"))]):
         done = subprocess.run([*command, "train", "no-such-data"], capture_output=True, text=True)
         assert done.returncode == 2
-        assert done.stderr.startswith("aevb: no-such-data")
+        assert done.stderr.startswith("aevb: no data set is named 'no-such-data'")
         assert done.stderr.count("\n") == 1
 
 
@@ -244,8 +247,6 @@ def test_main_module_and_installed_command() -> None:
     ],
 )
 def test_bad_arguments(refused: Callable[..., str], arguments: list[str], message: str) -> None:
-    import re
-
     line = refused(*arguments)
     assert re.search(message, line, re.IGNORECASE), line
 
@@ -305,8 +306,6 @@ def bad_file(name: str, folder: Path) -> str:
     ],
 )
 def test_bad_data(refused: Callable[..., str], tmp_path: Path, name: str, message: str) -> None:
-    import re
-
     source = bad_file(name, tmp_path)
     line = refused("train", source)
     assert re.search(message, line), line
@@ -405,8 +404,6 @@ def test_data_that_changed_since(refused: Callable[..., str], aevb: Callable[...
 
 
 def test_no_space(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import shutil
-
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     assert "no space left" in refused("train", *QUICK, "--out", "run")

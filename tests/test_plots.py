@@ -30,7 +30,8 @@ def test_pairs_stand_one_above_the_other(tmp_path: Path) -> None:
     """Grey is ink: 0 is white paper, 1 is black."""
     pairs = torch.stack([torch.ones(3, 1, 4, 4), torch.zeros(3, 1, 4, 4)])
     plots.save_picture(pairs, 2, tmp_path / "pairs.png")
-    picture = np.asarray(Image.open(tmp_path / "pairs.png"))
+    with Image.open(tmp_path / "pairs.png") as image:
+        picture = np.asarray(image)
     factor = picture.shape[0] // 20
     rows = picture[2 * factor :: 5 * factor, [2 * factor, 7 * factor]]
     assert rows.tolist() == [[0, 0], [255, 255], [0, 255], [255, 255]]
@@ -45,17 +46,16 @@ def test_figures_of_images_with_two_latent_dimensions(tmp_path: Path, stripes: D
     assert [text.get_text() for text in legend.get_texts()] == ["falling", "rising"]
     for name, figure in figures.items():
         run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
-    for path in (run.folder / "figures").iterdir():
-        assert np.asarray(Image.open(path).convert("L")).std() > 1, path
+        with Image.open(run.folder / "figures" / f"{name}.png") as picture:
+            assert np.asarray(picture.convert("L")).std() > 1, name
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5, 40])
 def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     part = Examples(torch.randn(40, columns))
     dataset = Dataset("rows", "real", (columns,), part, part, part, "none", None)
-    run = runs.train(
-        CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"latent": 3})}), tmp_path / "r", dataset
-    )
+    model = CONFIG.model.model_copy(update={"latent": 3})
+    run = runs.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
     assert list(figures) == ["training", "reconstructions", "samples"]
     assert len(figures["reconstructions"].axes) == min(columns, plots.PANELS)
