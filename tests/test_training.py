@@ -145,6 +145,20 @@ def test_patience_needs_validation(stripes: Dataset) -> None:
         fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1, patience=1))
 
 
+def test_batch_norm_needs_more_than_one_example(stripes: Dataset) -> None:
+    model = small(stripes, network="conv", hidden=None)
+    with pytest.raises(BadInput, match="batch normalisation needs batches of two"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=1))
+
+
+def test_training_goes_on_from_a_model_in_evaluation_mode(stripes: Dataset) -> None:
+    """Batch normalisation must see its batches again."""
+    model = small(stripes, network="conv", hidden=None).eval()
+    before = state(model)
+    fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20))
+    assert not torch.equal(before["encoder.1.running_mean"], model.state_dict()["encoder.1.running_mean"])
+
+
 def test_default_length_is_a_number_of_steps() -> None:
     assert TrainConfig().plan(50_000) == (20, 500)
     assert TrainConfig().plan(1250) == (834, 12)

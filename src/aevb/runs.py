@@ -166,7 +166,6 @@ def create(folder: Path, config: Config, dataset: Dataset, model: VAE) -> Run:
     Raises:
         BadInput: the folder is taken or cannot be written, or there is no space.
     """
-    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is there already: choose another --out, or remove it")
     card = DataCard.of(dataset)

@@ -120,12 +120,12 @@ def fit(
         on_step, on_epoch: called after each.
 
     Raises:
-        BadInput: patience without a validation part.
+        BadInput: patience without a validation part, or batch normalisation of single examples.
         NonFinite: a loss or a weight became infinite or NaN.
     """
     config = config or TrainConfig()
-    if config.patience and valid is None:
-        raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
+    _require(model, config, valid)
+    model.train()
     device = next(model.parameters()).device
     train, valid = train.to(device), valid and valid.to(device)
     optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
@@ -179,6 +179,13 @@ def seeded(*stream: int, device: torch.device | str = "cpu") -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(np.random.SeedSequence(stream).generate_state(1, np.uint64)[0]))
         yield
+
+
+def _require(model: VAE, config: TrainConfig, valid: Examples | None) -> None:
+    if config.patience and valid is None:
+        raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
+    if config.batch_size == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        raise BadInput("batch normalisation needs batches of two examples or more: use a larger --train.batch-size")
 
 
 def _step(

@@ -5,8 +5,8 @@ Legend: N examples, B of them in a batch; *event is one example, an image (C, H,
 A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "real" otherwise.
 Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made.
 
-Whatever is drawn here is drawn from generators seeded by (split_seed, purpose). Global random states are neither read
-nor changed, and the validation examples, say, do not depend on whether the set is binarised.
+Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
+read or changed, and the validation examples, say, do not depend on whether the set is binarised.
 """
 
 from dataclasses import dataclass, replace
@@ -62,16 +62,16 @@ class Examples:
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, values=self.values.to(device), labels=labels)
 
-    def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Tensor:
+    def batch(self, index: Tensor | slice) -> Tensor:
         """The examples at `index`, (B, *event) float32, ready for a model.
 
-        A slice of float32 values is a view of the data, not to be written into. `generator` draws the batch of
-        resampled examples and is not used for others.
+        A slice of float32 values is a view of the data, not to be written into. Resampled examples are drawn from
+        PyTorch's global generator.
         """
         batch = self.values[index].to(torch.float32)
         if self.scale != 1.0:
             batch = batch * self.scale
-        return torch.bernoulli(batch, generator=generator) if self.resampled else batch
+        return torch.bernoulli(batch) if self.resampled else batch
 
 
 @dataclass(frozen=True, eq=False)
