@@ -407,7 +407,7 @@ def _description(run: "Run") -> list[str]:
         "model": f"{model.network} {widths} {model.activation}, z of {model.latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
         "training": _ending(outcome) if outcome else "under way, or ended without a word",
-        "run": str(run.folder),
+        "run": f"{run.folder}, pictures in figures/",
     }
     return [f"{name:<9} {text}" for name, text in pieces.items()]
 
