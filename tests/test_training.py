@@ -263,9 +263,8 @@ def test_a_loss_that_is_not_finite_is_named_and_undone(stripes: Dataset) -> None
         good.append(state(model))
 
     config = TrainConfig(epochs=5, batch_size=20)
-    with pytest.raises(NonFinite, match=r"the loss is not finite at step 2 of epoch 2") as caught:
+    with pytest.raises(NonFinite, match=r"the loss is not finite at step 2 of epoch 2"):
         fit(model, Mine(), stripes.train, config=config, on_epoch=on_epoch)
-    assert caught.value.history.epochs == epochs
     assert len(epochs) == 1
     assert same(good[0], state(model))
     assert not model.training

@@ -33,9 +33,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
 
-Step = Callable[[Tensor, float], Tensor]
-"""A batch and a learning rate to the means of the terms, ``(4,)``."""
-
 
 @dataclass(frozen=True)
 class Means:
@@ -81,18 +78,13 @@ class History:
 
 
 class NonFinite(ArithmeticError):
-    """Training met a number that is not finite. The model was given back the weights of the last whole epoch.
+    """Training met a number that is not finite. The model was given back the weights of the last whole epoch."""
 
-    Attributes:
-        history: up to that epoch.
-    """
-
-    def __init__(self, tensor: str, epoch: int, step: int, history: History) -> None:
+    def __init__(self, tensor: str, epoch: int, step: int) -> None:
         super().__init__(
             f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
             " --train.clip-norm 100, and look for extreme values in the data"
         )
-        self.history = history
 
 
 def fit(
@@ -125,32 +117,29 @@ def fit(
     """
     config = config or TrainConfig()
     _require(model, config, valid)
-    model.train()
     device = next(model.parameters()).device
     train, valid = train.to(device), valid and valid.to(device)
-    optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
-    step = partial(_step, model, objective, optimizer, config.clip_norm)
-    epochs, steps = config.plan(len(train))
-    history, best = History(), _Best()
+    loop, history, best = _Loop(model.train(), objective, train, config, seed), History(), _Best()
     with _interruption() as interrupted:
-        for number in range(1, epochs + 1):
-            rates = [config.rate(((number - 1) * steps + i) / (epochs * steps)) for i in range(steps)]
-            run = partial(_epoch, examples=train, batch_size=config.batch_size, rates=rates, stream=(seed, number))
-            before = deepcopy((model.state_dict(), optimizer.state_dict()))
+
+        def stop() -> bool:
+            if on_step:
+                on_step()
+            return interrupted()
+
+        for number in range(1, loop.epochs + 1):
             started = time.perf_counter()
-            rows = run(step, until=lambda: (on_step() if on_step else None, interrupted())[1])
-            if not (rows.isfinite().all() and _finite(model.parameters())):
-                raise _diagnosis(model, optimizer, before, run, step, number, history)
+            means = loop.epoch(number, stop)
             if interrupted():
                 history.ended = "interrupted"
                 break
             seconds = time.perf_counter() - started
-            means = measure(model, objective, valid, seed=seed) if valid else None
-            history.epochs.append(Epoch(number, seconds, Means(*rows.mean(0).tolist()), means))
+            held_out = measure(model, objective, valid, seed=seed) if valid else None
+            history.epochs.append(Epoch(number, seconds, means, held_out))
             history.kept = number
             if on_epoch:
                 on_epoch(history.epochs[-1])
-            if means and best.stale_for(means, number, model) == config.patience:
+            if held_out and best.stale_for(held_out, number, model) == config.patience:
                 history.ended = "early"
                 break
     if config.keep == "best" and best.weights:
@@ -188,17 +177,74 @@ def _require(model: VAE, config: TrainConfig, valid: Examples | None) -> None:
         raise BadInput("batch normalisation needs batches of two examples or more: use a larger --train.batch-size")
 
 
-def _step(
-    model: VAE, objective: Objective, optimizer: torch.optim.Optimizer, clip: float | None, x: Tensor, rate: float
-) -> Tensor:
-    optimizer.param_groups[0]["lr"] = rate
-    optimizer.zero_grad()
-    terms = objective(model.trace(x, objective.samples))
-    terms.loss.mean().backward()
-    if clip:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    return _row(terms)
+class _Loop:
+    """The training of one model: a step, an epoch of steps, and the undoing of an epoch that went wrong."""
+
+    def __init__(self, model: VAE, objective: Objective, examples: Examples, config: TrainConfig, seed: int) -> None:
+        self.model, self.objective, self.examples, self.config, self.seed = model, objective, examples, config, seed
+        self.optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
+        self.epochs, self.steps = config.plan(len(examples))
+
+    def epoch(self, number: int, stop: Callable[[], bool]) -> Means:
+        """One pass, ended early where `stop` says so after a step; undone where it meets a number that is not finite.
+
+        Raises:
+            NonFinite: with the model as it was before.
+        """
+        before = deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+        rows = torch.stack(list(self._pass(number, stop))).cpu().double()
+        if not (_finite(rows) and all(map(_finite, self.model.parameters()))):
+            self._restore(before)
+            tensor, step = self._first_non_finite(number)
+            self._restore(before)
+            self.model.eval()
+            raise NonFinite(tensor, number, step)
+        return Means(*rows.mean(0).tolist())
+
+    def _pass(self, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
+        """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(4,)``."""
+        size, device = min(self.config.batch_size, len(self.examples)), self.examples.values.device
+        with seeded(self.seed, number, device=device):
+            order = torch.randperm(len(self.examples), device=device)
+            for step in range(self.steps):
+                done = (number - 1 + step / self.steps) / self.epochs
+                yield self._step(self.examples.batch(order[step * size : (step + 1) * size]), self.config.rate(done))
+                if stop():
+                    break
+
+    def _step(self, x: Tensor, rate: float) -> Tensor:
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        terms = self.objective(self.model.trace(x, self.objective.samples))
+        terms.loss.mean().backward()
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        return _row(terms)
+
+    def _restore(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self.model.load_state_dict(state[0])
+        self.optimizer.load_state_dict(state[1])
+
+    def _first_non_finite(self, number: int) -> tuple[str, int]:
+        """Make the epoch again, which is the same again, and watch: the first tensor's name and its step."""
+        found: list[str] = []
+        made = 0
+
+        def watch(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not _finite(output):
+                found.append(f"the output of {name}")
+
+        hooks = [module.register_forward_hook(partial(watch, name)) for name, module in self.model.named_modules()]
+        for row in self._pass(number, lambda: bool(found)):
+            made += 1
+            named = list(self.model.named_parameters())
+            gradients = [(f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None]
+            tensors = [("the loss", row), *gradients, *((f"the weight {name}", p) for name, p in named)]
+            found.extend(name for name, tensor in tensors if not _finite(tensor))
+        for hook in hooks:
+            hook.remove()
+        return (found or ["a number"])[0], made
 
 
 def _row(terms: Terms) -> Tensor:
@@ -206,27 +252,8 @@ def _row(terms: Terms) -> Tensor:
     return torch.stack(terms).detach().mean(1)
 
 
-def _epoch(
-    step: Step,
-    until: Callable[[], bool],
-    examples: Examples,
-    batch_size: int,
-    rates: list[float],
-    stream: tuple[int, int],
-) -> Tensor:
-    """One pass over the full batches of a fresh permutation: a row of means for each step, ``(steps, 4)``."""
-    size, device, rows = min(batch_size, len(examples)), examples.values.device, []
-    with seeded(*stream, device=device):
-        order = torch.randperm(len(examples), device=device)
-        for rate, index in zip(rates, order.split(size), strict=False):
-            rows.append(step(examples.batch(index), rate))
-            if until():
-                break
-    return torch.stack(rows).cpu().double()
-
-
-def _finite(tensors: Any) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
 
 
 class _Best:
@@ -261,45 +288,3 @@ def _interruption() -> Iterator[Callable[[], bool]]:
         yield flag.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _diagnosis(
-    model: VAE,
-    optimizer: torch.optim.Optimizer,
-    before: tuple[dict[str, Any], dict[str, Any]],
-    run: Callable[..., Tensor],
-    step: Step,
-    number: int,
-    history: History,
-) -> NonFinite:
-    """Replay the epoch, which is the same again, until the first tensor that is not finite; leave the model as it was
-    before."""
-
-    def restore() -> None:
-        model.load_state_dict(before[0])
-        optimizer.load_state_dict(before[1])
-
-    found: list[str] = []
-    steps = 0
-
-    def watched(x: Tensor, rate: float) -> Tensor:
-        nonlocal steps
-        steps += 1
-        row = step(x, rate)
-        grads = ((f"the gradient of {n}", p.grad) for n, p in model.named_parameters() if p.grad is not None)
-        weights = ((f"the weight {n}", p) for n, p in model.named_parameters())
-        found.extend(n for n, t in [("the loss", row), *grads, *weights] if not _finite([t]))
-        return row
-
-    def hook(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and not _finite([output]):
-            found.append(f"the output of {name}")
-
-    restore()
-    hooks = [m.register_forward_hook(partial(hook, n)) for n, m in model.named_modules()]
-    run(watched, until=lambda: bool(found))
-    for handle in hooks:
-        handle.remove()
-    restore()
-    model.eval()
-    return NonFinite(found[0] if found else "a number", number, steps, history)
