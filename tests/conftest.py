@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aevb.config import ModelConfig, build, resolve
-from aevb.data import Dataset, Examples
+from aevb.data import Dataset, Examples, Kind
 from aevb.model import VAE
 from aevb.posteriors import Diagonal
 
@@ -32,6 +32,19 @@ def data_dir() -> Path:
     if not (folder / "mnist").is_dir():
         pytest.skip("needs MNIST: set AEVB_DATA to a folder with mnist/ and fashion-mnist/")
     return folder
+
+
+def some(kind: Kind, shape: tuple[int, ...], count: int = 30, seed: int = 0) -> Dataset:
+    """A little data of a kind, the same examples in each split."""
+    rng = np.random.default_rng(seed)
+    values = {
+        "binary": lambda: rng.integers(0, 2, size=(count, *shape)),
+        "unit": lambda: rng.uniform(size=(count, *shape)),
+        "counts": lambda: rng.poisson(2.0, size=(count, *shape)).clip(0, 6),
+        "real": lambda: rng.normal(size=(count, *shape)),
+    }[kind]()
+    part = Examples(torch.from_numpy(values.astype(np.float32)))
+    return Dataset("cells", kind, shape, part, part, part, "none", None)
 
 
 class Exact(NamedTuple):
@@ -65,7 +78,7 @@ def exact() -> Callable[..., Exact]:
         basis = np.linalg.qr(rng.normal(size=(features, latent)))[0] * np.linspace(2, 1, latent)
         weight, bias = torch.from_numpy(basis), torch.from_numpy(rng.normal(size=features))
         config = ModelConfig(hidden=(), latent=latent, likelihood="gaussian", variance=variance)
-        model = build(resolve(config, "real"), (features,))
+        model = build(resolve(config, some("real", (features,))), (features,))
         spread = torch.diag(1 / (1 + (weight.T @ weight).diagonal() / variance))
         gain = spread @ weight.T / variance
         assert isinstance(model.posterior, Diagonal)

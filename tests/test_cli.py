@@ -227,7 +227,10 @@ def test_main_module_and_installed_command() -> None:
         (["train", "--model.latent", "two"], "--model.latent: input should be a valid integer"),
         (["train", "--model.latent"], "--model.latent requires an argument"),
         (["train", "--model.hidden", "3,x"], "--model.hidden: input should be a valid integer"),
-        (["train", "--model.likelihood", "gausian"], "--model.likelihood: input should be 'bernoulli' or 'gaussian'"),
+        (
+            ["train", "--model.likelihood", "gausian"],
+            "--model.likelihood: input should be 'bernoulli', 'cont",
+        ),
         (["train", "--model.variance", "-1"], "--model.variance: input should be greater than 0"),
         (["train", "--train.lr", "nan"], "--train.lr: input should be a finite number"),
         (["train", "--seed", "-1"], "--seed: input should be greater than or equal to 0"),
@@ -315,7 +318,7 @@ def test_bad_data(refused: Callable[..., str], tmp_path: Path, name: str, messag
     ("options", "message"),
     [
         (["--model.network", "conv"], "needs images"),
-        (["--model.likelihood", "bernoulli"], r"outside [0, 1]"),
+        (["--model.likelihood", "bernoulli"], "has real values"),
         (["--data.binarize", "threshold"], "[0, 1]"),
     ],
 )

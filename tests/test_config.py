@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from aevb.config import Config, ModelConfig, ObjectiveConfig, build, build_objective, resolve
 from aevb.errors import BadInput
 from aevb.likelihoods import Bernoulli, Gaussian
-from aevb.objectives import ELBO, MonteCarloELBO
+from aevb.objectives import ELBO, IWAE, BetaTC, MonteCarloELBO, Weight
+from tests.conftest import some
+
+BITS = some("binary", (1, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -17,35 +20,49 @@ from aevb.objectives import ELBO, MonteCarloELBO
     [
         ("binary", "bernoulli", None, None),
         ("unit", "gaussian", "sigmoid", "learned"),
+        ("counts", "negative-binomial", None, None),
         ("real", "gaussian", "identity", "learned"),
     ],
 )
 def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, mean: str, variance: str) -> None:
-    chosen = resolve(ModelConfig(), kind)
+    chosen = resolve(ModelConfig(), some(kind, (1, 8, 8)))
     assert (chosen.likelihood, chosen.mean, chosen.variance) == (likelihood, mean, variance)
     assert (chosen.hidden, chosen.channels) == ((500,), None)
 
 
 def test_resolving_twice_changes_nothing() -> None:
     for options in ({}, {"network": "conv"}, {"likelihood": "gaussian", "variance": 0.1}):
-        once = resolve(ModelConfig.model_validate(options), "binary")
-        assert resolve(once, "binary") == once
+        once = resolve(ModelConfig.model_validate(options), BITS)
+        assert resolve(once, BITS) == once
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({"likelihood": "bernoulli"}, "unit", "grey values.*--data.binarize threshold, resampled or treat-as-prob"),
-        ({"likelihood": "bernoulli"}, "real", r"outside \[0, 1\].*--model.likelihood gaussian"),
-        ({"variance": 0.1}, "binary", "--model.variance 0.1 belongs to the gaussian likelihood"),
-        ({"mean": "sigmoid"}, "binary", "--model.mean sigmoid belongs to the gaussian likelihood"),
-        ({"channels": [4]}, "unit", "--model.channels .* belongs to the conv network"),
-        ({"network": "conv", "hidden": [4]}, "unit", "--model.hidden .* belongs to the mlp network"),
+        (
+            {"likelihood": "bernoulli"},
+            "unit",
+            "has grey values.*--data.binarize threshold.*--model.likelihood cont",
+        ),
+        (
+            {"likelihood": "bernoulli"},
+            "real",
+            "has real values.*explains zeros and ones: use --model.like.* gaussian",
+        ),
+        ({"likelihood": "poisson"}, "real", "explains zeros and ones or counts"),
+        ({"likelihood": "continuous-bernoulli"}, "counts", "explains zeros and ones or grey values"),
+        ({"variance": 0.1}, "binary", "--model.variance 0.1 has no meaning for this model"),
+        ({"variance": 0.1, "likelihood": "laplace"}, "real", "--model.variance 0.1 has no meaning"),
+        ({"mean": "sigmoid"}, "binary", "--model.mean sigmoid has no meaning"),
+        ({"classes": 3}, "binary", "--model.classes 3 has no meaning"),
+        ({"components": 3}, "binary", "--model.components 3 has no meaning"),
+        ({"channels": [4]}, "unit", "--model.channels 4 has no meaning"),
+        ({"network": "conv", "hidden": [4, 3]}, "unit", "--model.hidden 4 3 has no meaning"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: Any, kind: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        resolve(ModelConfig.model_validate(options), kind, "cells.npy")
+        resolve(ModelConfig.model_validate(options), some(kind, (3,)))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +90,9 @@ def test_a_configuration_survives_json() -> None:
 
 
 def test_build_gives_the_pieces() -> None:
-    gaussian = build(resolve(ModelConfig(variance=0.05), "unit"), (1, 8, 8))
-    learned = build(resolve(ModelConfig(), "real"), (4,))
-    bernoulli = build(resolve(ModelConfig(network="conv"), "binary"), (1, 8, 8))
+    gaussian = build(resolve(ModelConfig(variance=0.05), some("unit", (1, 8, 8))), (1, 8, 8))
+    learned = build(resolve(ModelConfig(), some("real", (4,))), (4,))
+    bernoulli = build(resolve(ModelConfig(network="conv"), BITS), (1, 8, 8))
     assert isinstance(gaussian.likelihood, Gaussian)
     assert gaussian.likelihood.variance == pytest.approx(0.05)
     assert gaussian.likelihood.mean == "sigmoid"
@@ -83,6 +100,30 @@ def test_build_gives_the_pieces() -> None:
     assert isinstance(bernoulli.likelihood, Bernoulli)
 
 
+def test_options_of_pieces_are_filled_in() -> None:
+    counts = some("counts", (4,))
+    assert resolve(ModelConfig(likelihood="categorical"), counts).classes == counts.largest + 1 == 7
+    assert resolve(ModelConfig(likelihood="categorical", classes=9), counts).classes == 9
+    assert resolve(ModelConfig(prior="vamp"), counts).components == 20
+    assert resolve(ModelConfig(prior="mixture", components=3), counts).components == 3
+
+
 def test_build_objective() -> None:
     assert build_objective(ObjectiveConfig(samples=3)) == ELBO(3)
     assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
+    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
+    assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
+    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "iwae", "beta": 2}, "--objective.beta has no meaning for the objective iwae"),
+        ({"kind": "dreg", "warmup": 0.5}, "--objective.warmup has no meaning for the objective dreg"),
+        ({"kind": "elbo-mc", "free_bits": 0.5}, "--objective.free-bits has no meaning for the objective elbo-mc"),
+    ],
+)
+def test_options_of_other_objectives_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        build_objective(ObjectiveConfig.model_validate(options))

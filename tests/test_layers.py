@@ -12,7 +12,7 @@ import aevb
 
 FLOORS = [
     *("errors", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model", "objectives"),
-    *("config", "data", "training", "evaluation", "runs", "plots", "cli", "__main__"),
+    *("data", "config", "training", "evaluation", "runs", "plots", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

@@ -16,14 +16,14 @@ from aevb.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder, 
 from aevb.objectives import ELBO, MonteCarloELBO, Objective
 from aevb.posteriors import Diagonal
 from aevb.priors import Standard
-from tests.conftest import Exact
+from tests.conftest import Exact, some
 
 EVENTS = [(1,), (5,), (1, 8, 8), (3, 7, 5), (1, 28, 28)]
 
 
 def vae(event: tuple[int, ...], **options: object) -> VAE:
     torch.manual_seed(0)
-    return build(resolve(ModelConfig.model_validate(options), "binary"), event)
+    return build(resolve(ModelConfig.model_validate(options), some("binary", event)), event)
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -119,7 +119,7 @@ def test_softplus_posterior_is_that_of_the_report() -> None:
 def test_model_starts_around_the_mean_of_the_data(network: str, likelihood: str) -> None:
     x = torch.rand(200, 1, 8, 8) * torch.linspace(0.2, 0.8, 8)
     options = ModelConfig.model_validate({"network": network, "likelihood": likelihood})
-    model = build(resolve(options, "binary"), (1, 8, 8))
+    model = build(resolve(options, some("binary", (1, 8, 8))), (1, 8, 8))
     model.start(x)
     bias = list(model.decoder.parameters())[-1]
     mean = x.mean(0).flatten() if network == "mlp" else x.mean(0).logit().mean().sigmoid()
@@ -160,10 +160,10 @@ def test_user_pieces_fit() -> None:
         def start(self, x: Tensor) -> Tensor:
             return x.median(0).values
 
-        def forward(self, output: Tensor) -> torch.distributions.Distribution:  # type: ignore[override]
+        def forward(self, output: Tensor) -> torch.distributions.Distribution:
             return torch.distributions.Independent(torch.distributions.Laplace(output, 1.0), len(self.event))
 
-    model = VAE(nn.LazyLinear(8), Diagonal(8, 2), Standard(2), nn.Linear(2, 5), Laplace((5,)))
+    model = VAE(nn.LazyLinear(8), Diagonal(8, 2), Standard(2, (5,)), nn.Linear(2, 5), Laplace((5,)))
     model.start(torch.randn(9, 5))
     ELBO(3)(model.trace(torch.randn(4, 5), 3)).loss.mean().backward()
     assert all(p.grad is not None for p in model.parameters())

@@ -21,7 +21,7 @@ from aevb.training import OPTIMIZERS, Epoch, NonFinite, fit, measure, seeded
 def small(dataset: Dataset, **options: Any) -> VAE:
     options = {"hidden": (8,)} | options
     with seeded(0):
-        model = build(resolve(ModelConfig.model_validate(options), dataset.kind), dataset.shape)
+        model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
     model.start(dataset.train.batch(slice(None)))
     return model
 
@@ -78,7 +78,7 @@ class Spy:
     def __post_init__(self) -> None:
         self.seen: list[Tensor] = []
 
-    def __call__(self, trace: Trace) -> Terms:
+    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
         if torch.is_grad_enabled():
             self.seen.append(trace.x)
         return ELBO()(trace)
@@ -190,7 +190,7 @@ class Sharp:
 
     samples: int = 1
 
-    def __call__(self, trace: Trace) -> Terms:
+    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
         value = trace.x.flatten(1).square().sum(1)
         return Terms(value, -value, value / 2, value / 2)
 
@@ -244,7 +244,7 @@ class Mine:
         self.count = 0
         self.trigger: Tensor | None = None
 
-    def __call__(self, trace: Trace) -> Terms:
+    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
         self.count += 1
         if self.count == 6:
             self.trigger = trace.x.clone()

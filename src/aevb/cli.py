@@ -68,7 +68,8 @@ def train(
     Parameters
     ----------
     data
-        digits (default), mnist, fashion-mnist, a .npy or .npz file, or a folder of images.
+        digits (default), mnist, fashion-mnist, gaussian, gaussian-rotated, figure-8, blobs, mixture, a .npy or .npz
+        file, or a folder of images.
     config
         A JSON file with any of these options, such as another run's config.json; options win over it.
     out
@@ -96,7 +97,7 @@ def train(
         )
         return 130
     with _status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
-        run.evaluate(dataset, "valid", samples=chosen.objective.samples)
+        run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
         run.evaluate(dataset, "test", samples=samples)
     for name, figure in plots.figures(run, dataset):
         run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]

@@ -4,8 +4,8 @@ A `Config` is everything a run is a function of, beside the data themselves. Its
 (`--model.latent 20`) and the keys of a configuration file. Nothing heavy is imported before `build`.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,12 +13,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from aevb.errors import BadInput
 
 if TYPE_CHECKING:
+    from aevb.data import Dataset
+    from aevb.likelihoods import Likelihood
     from aevb.model import VAE
     from aevb.objectives import Objective
+    from aevb.priors import Prior
 
 Positive = Annotated[int, Field(ge=1)]
 Widths = Annotated[tuple[Positive, ...], BeforeValidator(lambda value: _split(value))]
-Kind = Literal["binary", "unit", "real"]
+_NETWORK_OPTIONS = {"mlp": ("hidden",), "conv": ("channels",)}
 STEPS = 10_000
 
 
@@ -32,7 +35,12 @@ class DataConfig(Section):
     """Which data, and what is done to them once."""
 
     source: str = Field(
-        "digits", description="digits, mnist, fashion-mnist, a .npy or .npz file, or a folder of images."
+        "digits",
+        description="digits, mnist, fashion-mnist; gaussian, gaussian-rotated, figure-8, blobs, mixture (points of the"
+        " plane); a .npy or .npz file; a folder of images.",
+    )
+    variant: Literal["printed", "mended"] | None = Field(
+        None, description="Of figure-8 and mixture: as printed in their report, or mended (default)."
     )
     binarize: Literal["none", "threshold", "resampled", "treat-as-probabilities"] = Field(
         "none",
@@ -68,28 +76,61 @@ class ModelConfig(Section):
     )
     activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Between the layers.")
     latent: Positive = Field(2, description="Dimensions of z.")
-    posterior: Literal["diagonal"] = Field("diagonal", description="Family of q(z|x).")
+    posterior: Literal["diagonal", "full", "flow"] = Field(
+        "diagonal", description="Family of q(z|x): a normal with diagonal or full covariance, or a flow (extra flows)."
+    )
     posterior_scale: Literal["log-variance", "softplus"] = Field(
         "log-variance",
-        description="What the encoder gives for the posterior's variance: its logarithm, or softplus^-1.",
+        description="What the encoder gives for the variance of q: its logarithm, or softplus^-1.",
     )
-    prior: Literal["normal"] = Field("normal", description="p(z).")
-    likelihood: Literal["bernoulli", "gaussian"] | None = Field(
-        None, description="Family of p(x|z). Default: bernoulli for zeros and ones, else gaussian."
+    prior: Literal["normal", "mixture", "vamp", "flow"] = Field(
+        "normal", description="p(z): standard normal, mixture of normals, VampPrior, or a flow (extra flows)."
     )
+    components: Positive | None = Field(
+        None, description="Components of the mixture prior, or pseudo-inputs of the vamp prior. Default: 20."
+    )
+    likelihood: (
+        Literal[
+            "bernoulli", "continuous-bernoulli", "gaussian", "gaussian-diagonal", "gaussian-full", "laplace",
+            "categorical", "poisson", "negative-binomial",
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Family of p(x|z). Default: bernoulli for zeros and ones, negative-binomial for counts,"
+        " else gaussian.",
+    )  # fmt: skip
     mean: Literal["sigmoid", "identity"] | None = Field(
-        None, description="Link of the gaussian mean. Default: sigmoid for values in [0, 1], else identity."
+        None, description="Link of a gaussian or laplace mean. Default: sigmoid for values in [0, 1], else identity."
     )
     variance: Annotated[float, Field(gt=0)] | Literal["learned"] | None = Field(
-        None, description="The gaussian variance: a number, or learned (default)."
+        None, description="Variance of the gaussian likelihood: a number, or learned (default)."
+    )
+    classes: Positive | None = Field(
+        None,
+        description="Values 0, 1, ... of the categorical likelihood. Default: up to the largest in the data.",
     )
 
 
 class ObjectiveConfig(Section):
     """What training maximises."""
 
-    kind: Literal["elbo", "elbo-mc"] = Field("elbo", description="KL in closed form, or every term by Monte Carlo.")
-    samples: Positive = Field(1, description="Draws of z for each example.")
+    kind: Literal["elbo", "elbo-mc", "iwae", "dreg", "beta-tc"] = Field(
+        "elbo",
+        description="The ELBO with its KL in closed form, or all by Monte Carlo; the importance-weighted bound, plain"
+        " or with doubly reparameterised gradients; the ELBO with its total correlation weighed by beta.",
+    )
+    samples: Positive | None = Field(None, description="Draws of z for each example. Default: 1; of iwae and dreg, 50.")
+    beta: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
+    )
+    warmup: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of training in which this weight rises from 0 to beta. Default: none."
+    )
+    cycles: Positive | None = Field(None, description="How often the warm-up is repeated. Default: once.")
+    free_bits: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Nats of KL in each latent dimension that cost nothing (elbo only). Default: none."
+    )
 
 
 class TrainConfig(Section):
@@ -129,66 +170,81 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of initial weights, order of batches and noise.")
 
 
-def resolve(model: ModelConfig, kind: Kind, name: str = "data") -> ModelConfig:
-    """Fill in what a configuration leaves to the kind of data, and refuse what does not fit.
+def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
+    """Fill in what a configuration leaves to the data, and refuse what does not fit them.
 
     Args:
         model: as the user gave it.
-        kind: what the data are.
-        name: of the data, for the message.
+        dataset: what it is to explain.
 
     Raises:
         BadInput: the likelihood cannot explain such data, or an option has no meaning beside the others.
     """
-    likelihood = model.likelihood or ("bernoulli" if kind == "binary" else "gaussian")
-    if likelihood == "bernoulli" and kind != "binary":
-        raise BadInput(_advice(name, kind))
-    gaussian, mlp = likelihood == "gaussian", model.network == "mlp"
-    link = "identity" if kind == "real" else "sigmoid"
-    return model.model_copy(
-        update={
-            "likelihood": likelihood,
-            "mean": _fill("mean", model.mean, link, "the gaussian likelihood", gaussian),
-            "variance": _fill("variance", model.variance, "learned", "the gaussian likelihood", gaussian),
-            "hidden": _fill("hidden", model.hidden, (500,), "the mlp network", mlp),
-            "channels": _fill("channels", model.channels, (32, 64, 32), "the conv network", not mlp),
-        }
-    )
+    from aevb import likelihoods, priors
+
+    defaults = {"binary": "bernoulli", "counts": "negative-binomial"}
+    likelihood = model.likelihood or defaults.get(dataset.kind, "gaussian")
+    family = likelihoods.FAMILIES[likelihood]
+    if dataset.kind not in family.supports:
+        raise BadInput(_advice(dataset, likelihood))
+    options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
+    values = {
+        "mean": "sigmoid" if dataset.kind in ("binary", "unit") else "identity",
+        "variance": "learned",
+        "components": 20,
+        "hidden": (500,),
+        "channels": (32, 64, 32),
+    }
+    if "classes" in options:
+        values["classes"] = dataset.largest + 1
+    update = {name: _fill(model, name, values.get(name), name in options) for name in (*values, "classes")}
+    return model.model_copy(update={"likelihood": likelihood, **update})
 
 
 def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
     """The model of a resolved configuration, for events of one shape, with fresh weights from the global generator.
 
     Raises:
-        BadInput: the network does not fit the shape.
+        BadInput: the network does not fit the shape, or a flow lacks its library.
     """
     from aevb import likelihoods, networks, posteriors, priors
     from aevb.model import VAE
 
-    likelihood: likelihoods.Likelihood
-    if model.likelihood == "bernoulli":
-        likelihood = likelihoods.Bernoulli(event)
-    else:
-        variance = None if model.variance in (None, "learned") else float(model.variance)
-        likelihood = likelihoods.Gaussian(event, variance, model.mean or "identity")
-    if model.network == "mlp":
-        hidden = model.hidden or ()
-        encoder, features = networks.mlp_encoder(event, hidden, model.activation)
-        decoder = networks.mlp_decoder(model.latent, hidden, likelihood.output, model.activation)
-    else:
-        channels = model.channels or ()
-        encoder, features = networks.conv_encoder(event, channels, model.activation)
-        decoder = networks.conv_decoder(model.latent, channels, likelihood.output, model.activation)
-    posterior = posteriors.Diagonal(features, model.latent, model.posterior_scale)
-    return VAE(encoder, posterior, priors.Standard(model.latent), decoder, likelihood)
+    def options(family: "type[Likelihood] | type[Prior]") -> dict[str, Any]:
+        return {name: getattr(model, name) for name in family.options}
+
+    likelihood_family = likelihoods.FAMILIES[model.likelihood or "gaussian"]
+    likelihood = likelihood_family(event, **options(likelihood_family))
+    encoder_of, decoder_of, widths = {
+        "mlp": (networks.mlp_encoder, networks.mlp_decoder, model.hidden or ()),
+        "conv": (networks.conv_encoder, networks.conv_decoder, model.channels or ()),
+    }[model.network]
+    encoder, features = encoder_of(event, widths, model.activation)
+    decoder = decoder_of(model.latent, widths, likelihood.output, model.activation)
+    posterior = posteriors.FAMILIES[model.posterior](features, model.latent, model.posterior_scale)
+    prior_family = priors.FAMILIES[model.prior]
+    prior = prior_family(model.latent, event, **options(prior_family))
+    return VAE(encoder, posterior, prior, decoder, likelihood)
 
 
 def build_objective(objective: ObjectiveConfig) -> "Objective":
-    """The objective of a configuration."""
-    from aevb.objectives import ELBO, MonteCarloELBO
+    """The objective of a configuration.
 
-    kinds: dict[str, Callable[[int], Objective]] = {"elbo": ELBO, "elbo-mc": MonteCarloELBO}
-    return kinds[objective.kind](objective.samples)
+    Raises:
+        BadInput: an option has no meaning for this kind of objective.
+    """
+    from aevb.objectives import FAMILIES, Weight
+
+    family = FAMILIES[objective.kind]
+    given = objective.model_dump(exclude={"kind"}, exclude_none=True)
+    weight = {name: given.pop(name) for name in ("beta", "warmup", "cycles") if name in given}
+    arguments = given | ({"weight": Weight(**weight)} if weight else {})
+    known = {field.name for field in fields(family)}
+    for name in arguments:
+        if name not in known:
+            option = next(iter(weight)) if name == "weight" else name.replace("_", "-")
+            raise BadInput(f"--objective.{option} has no meaning for the objective {objective.kind}: leave it out")
+    return family(**arguments)
 
 
 def _split(value: object) -> object:
@@ -199,16 +255,22 @@ def _split(value: object) -> object:
     return [number for part in parts for number in (part.split(",") if isinstance(part, str) else [part])]
 
 
-def _fill(option: str, given: object, default: object, place: str, applies: bool) -> object:
+def _fill(model: ModelConfig, option: str, default: object, applies: bool) -> object:
+    given = getattr(model, option)
     if given is not None and not applies:
-        raise BadInput(f"--model.{option} {given} belongs to {place}, which this model does not use: leave it out")
+        shown = " ".join(map(str, given)) if isinstance(given, tuple) else given
+        raise BadInput(f"--model.{option} {shown} has no meaning for this model: leave it out")
     return (given if given is not None else default) if applies else None
 
 
-def _advice(name: str, kind: Kind) -> str:
-    if kind == "real":
-        return f"{name} has values outside [0, 1], not the zeros and ones of bernoulli: use --model.likelihood gaussian"
+def _advice(dataset: "Dataset", likelihood: str) -> str:
+    from aevb.likelihoods import FAMILIES
+
+    found = {"binary": "zeros and ones", "unit": "grey values", "counts": "counts", "real": "real values"}
+    wanted = " or ".join(found[kind] for kind in FAMILIES[likelihood].supports)
+    fitting = ", ".join(name for name, family in FAMILIES.items() if dataset.kind in family.supports)
+    binarize = "add --data.binarize threshold, resampled or treat-as-probabilities, or "
     return (
-        f"{name} has grey values, not the zeros and ones of bernoulli: add --data.binarize threshold, resampled or"
-        " treat-as-probabilities, or use --model.likelihood gaussian"
+        f"{dataset.name} has {found[dataset.kind]}, and the likelihood {likelihood} explains {wanted}: "
+        f"{binarize * (dataset.kind == 'unit')}use --model.likelihood {fitting}"
     )

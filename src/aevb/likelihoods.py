@@ -1,9 +1,17 @@
-"""Likelihoods: the decoder's output to p(x | z), a density or a probability in nats with every constant.
+"""Likelihoods: the decoder's output o to p(x | z), a density or a probability in nats with every constant.
 
-    Bernoulli   p(x|z) = Π_j p_j^{x_j} (1 - p_j)^{1 - x_j},  p = sigmoid(output)
-    Gaussian    p(x|z) = N(x; μ, c I),  μ = output or sigmoid(output),  c fixed or one learned number
+    bernoulli               p_j = sigmoid(o_j)
+    continuous-bernoulli    density proportional to e^{o_j x_j} on [0, 1]
+    gaussian                N(μ, c I),           μ = o or sigmoid(o),  c fixed or one learned number
+    gaussian-diagonal       N(μ, diag e^{s}),    (μ, s) from the network
+    gaussian-full           N(μ, L Lᵀ),          (μ, L) from the network
+    laplace                 Laplace(o_j, b),     b one learned number
+    categorical             softmax over K values for each element
+    poisson                 rate e^{o_j}
+    negative-binomial       mean e^{o_j}, variance m + m²/r_j,  r_j one learned number for each element
 
-A likelihood says which shape it wants from the decoder for events of a given shape, and which data it can explain.
+A likelihood says which shape it wants from the decoder for events of a given shape, and which data it can explain. A
+new one is a class here with a name in `FAMILIES`, and that name in `aevb.config.ModelConfig`.
 """
 
 import math
@@ -12,12 +20,14 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-from aevb.distributions import LOG_2PI, Light, Normal
-from aevb.distributions import Bernoulli as BernoulliDistribution
+from aevb import distributions
+from aevb.distributions import LOG_2PI
 from aevb.shapes import size
 
-Support = Literal["binary", "unit", "real"]
+Kind = Literal["binary", "unit", "counts", "real"]
+Link = Literal["identity", "sigmoid"]
 
 
 class Likelihood(nn.Module, ABC):
@@ -27,8 +37,10 @@ class Likelihood(nn.Module, ABC):
         event: the shape of one example.
     """
 
-    supports: ClassVar[tuple[Support, ...]]
+    supports: ClassVar[tuple[Kind, ...]]
     """The kinds of data it can explain."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """The fields of `aevb.config.ModelConfig` that are arguments of its constructor."""
 
     def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
@@ -52,12 +64,20 @@ class Likelihood(nn.Module, ABC):
             x: examples, ``(B, *event)``.
 
         Returns:
-            The decoder's output at which p(x|z) has the mean of the examples, ``(*output)``.
+            The decoder's output at which p(x|z) has about the mean of the examples, ``(*output)``.
         """
 
     @abstractmethod
-    def forward(self, output: Tensor) -> Light:
+    def forward(self, output: Tensor) -> Distribution:
         """``(..., *output)`` to a distribution over ``(..., *event)``."""
+
+    def _several(self, count: int) -> tuple[int, ...]:
+        """The shape of `count` numbers for each element, ``(count C, H, W)`` or ``(count D,)``."""
+        return (count * self.event[0], *self.event[1:])
+
+    def _parts(self, output: Tensor, count: int) -> Tensor:
+        """``(..., count C, H, W)`` to ``(count, ..., C, H, W)``."""
+        return torch.stack(output.chunk(count, dim=-len(self.event)))
 
 
 class Bernoulli(Likelihood):
@@ -68,8 +88,20 @@ class Bernoulli(Likelihood):
     def start(self, x: Tensor) -> Tensor:
         return _logit(x.mean(0))
 
-    def forward(self, output: Tensor) -> BernoulliDistribution:
-        return BernoulliDistribution(output, len(self.event))
+    def forward(self, output: Tensor) -> distributions.Bernoulli:
+        return distributions.Bernoulli(output, len(self.event))
+
+
+class ContinuousBernoulli(Likelihood):
+    """Independent values in [0, 1] (Loaiza-Ganem & Cunningham 2019); the decoder gives the slope of the log-density."""
+
+    supports = ("binary", "unit")
+
+    def start(self, x: Tensor) -> Tensor:
+        return _logit(x.mean(0))
+
+    def forward(self, output: Tensor) -> distributions.ContinuousBernoulli:
+        return distributions.ContinuousBernoulli(output, len(self.event))
 
 
 class Gaussian(Likelihood):
@@ -77,22 +109,22 @@ class Gaussian(Likelihood):
 
     Args:
         event: the shape of one example.
-        variance: c, or None to learn it.
-        mean: "identity", or "sigmoid" to keep the mean in (0, 1).
+        variance: c, or "learned".
+        mean: "sigmoid" keeps the mean in (0, 1).
     """
 
-    supports = ("binary", "unit", "real")
+    supports = ("binary", "unit", "counts", "real")
+    options = ("variance", "mean")
 
     def __init__(
-        self, event: tuple[int, ...], variance: float | None = None, mean: Literal["identity", "sigmoid"] = "identity"
+        self, event: tuple[int, ...], variance: float | Literal["learned"] = "learned", mean: Link = "identity"
     ) -> None:
         super().__init__(event)
         self.mean = mean
-        log_scale = torch.tensor(0.5 * math.log(variance or 1.0))
-        if variance is None:
-            self.log_scale = nn.Parameter(log_scale)
+        if variance == "learned":
+            self.log_scale = nn.Parameter(torch.tensor(0.0))
         else:
-            self.register_buffer("log_scale", log_scale)
+            self.register_buffer("log_scale", torch.tensor(0.5 * math.log(variance)))
 
     @property
     def variance(self) -> float:
@@ -105,17 +137,171 @@ class Gaussian(Likelihood):
         return size(self.event) * (0.5 * LOG_2PI + self.log_scale.item())
 
     def start(self, x: Tensor) -> Tensor:
-        mean = x.mean(0)
         if isinstance(self.log_scale, nn.Parameter):
-            with torch.no_grad():
-                self.log_scale.copy_(0.5 * (x - mean).square().mean().clamp_min(1e-6).log())
-        return _logit(mean) if self.mean == "sigmoid" else mean
+            self.log_scale.data.fill_(_log_scale(x).item())
+        return _unlinked(x.mean(0), self.mean)
 
-    def forward(self, output: Tensor) -> Normal:
-        loc = output.sigmoid() if self.mean == "sigmoid" else output
-        return Normal(loc, self.log_scale, len(self.event))
+    def forward(self, output: Tensor) -> distributions.Normal:
+        return distributions.Normal(_linked(output, self.mean), self.log_scale, len(self.event))
+
+
+class DiagonalGaussian(Likelihood):
+    """A normal with a mean and a variance from the network for each element.
+
+    Its log-density has no upper bound: where the data repeat values exactly, the variance falls without end.
+    """
+
+    supports = ("binary", "unit", "counts", "real")
+    options = ("mean",)
+
+    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
+        super().__init__(event)
+        self.mean = mean
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """μ and log σ of each element."""
+        return self._several(2)
+
+    def start(self, x: Tensor) -> Tensor:
+        loc = _unlinked(x.mean(0), self.mean)
+        return torch.cat([loc, _log_scale(x).expand_as(loc)])
+
+    def forward(self, output: Tensor) -> distributions.Normal:
+        loc, log_scale = self._parts(output, 2)
+        return distributions.Normal(_linked(loc, self.mean), log_scale, len(self.event))
+
+
+class FullGaussian(Likelihood):
+    """A normal with a mean and a whole covariance L Lᵀ from the network: D + D(D + 1)/2 numbers for D elements."""
+
+    supports = ("binary", "unit", "counts", "real")
+    options = ("mean",)
+
+    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
+        super().__init__(event)
+        self.mean = mean
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """μ, log of L's diagonal, and L below it, in one row."""
+        return (size(self.event) + distributions.tril_size(size(self.event)),)
+
+    def start(self, x: Tensor) -> Tensor:
+        loc, features = _unlinked(x.mean(0), self.mean).flatten(), size(self.event)
+        below = loc.new_zeros(distributions.tril_size(features) - features)
+        return torch.cat([loc, _log_scale(x).expand(features), below])
+
+    def forward(self, output: Tensor) -> distributions.FullNormal:
+        features = size(self.event)
+        loc = output[..., :features].unflatten(-1, self.event)
+        scale_tril = distributions.scale_tril(output[..., features:], features)
+        return distributions.FullNormal(_linked(loc, self.mean), scale_tril, len(self.event))
+
+
+class Laplace(Likelihood):
+    """A Laplace density around the decoder's output, with one learned scale b: its mode is the median."""
+
+    supports = ("binary", "unit", "counts", "real")
+    options = ("mean",)
+
+    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
+        super().__init__(event)
+        self.mean = mean
+        self.log_scale = nn.Parameter(torch.tensor(0.0))
+
+    def start(self, x: Tensor) -> Tensor:
+        self.log_scale.data.fill_(_log_scale(x).item() - 0.5 * math.log(2))
+        return _unlinked(x.mean(0), self.mean)
+
+    def forward(self, output: Tensor) -> distributions.Laplace:
+        return distributions.Laplace(_linked(output, self.mean), self.log_scale, len(self.event))
+
+
+class Categorical(Likelihood):
+    """One of the values 0, 1, ..., `classes` - 1 for each element; the decoder gives a logit for each value."""
+
+    supports = ("binary", "counts")
+    options = ("classes",)
+
+    def __init__(self, event: tuple[int, ...], classes: int) -> None:
+        super().__init__(event)
+        self.classes = classes
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """A logit of each value for each element."""
+        return self._several(self.classes)
+
+    def start(self, x: Tensor) -> Tensor:
+        values = torch.arange(self.classes, device=x.device).view(-1, *(1,) * x.dim())
+        # One of each value added, so that what never occurred is rare and not impossible.
+        counts = 1 + (x == values).sum(1)
+        return (counts / counts.sum(0)).log().flatten(0, 1)
+
+    def forward(self, output: Tensor) -> distributions.Categorical:
+        return distributions.Categorical(self._parts(output, self.classes).movedim(0, -1), len(self.event))
+
+
+class Poisson(Likelihood):
+    """Independent counts; the decoder gives the logarithm of their rate."""
+
+    supports = ("binary", "counts")
+
+    def start(self, x: Tensor) -> Tensor:
+        return _log_mean(x)
+
+    def forward(self, output: Tensor) -> distributions.Poisson:
+        return distributions.Poisson(output, len(self.event))
+
+
+class NegativeBinomial(Likelihood):
+    """Independent counts with mean m from the decoder and variance m + m²/r, one learned r for each element."""
+
+    supports = ("binary", "counts")
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        super().__init__(event)
+        self.log_total = nn.Parameter(torch.zeros(event))
+
+    def start(self, x: Tensor) -> Tensor:
+        return _log_mean(x)
+
+    def forward(self, output: Tensor) -> distributions.NegativeBinomial:
+        return distributions.NegativeBinomial(output, self.log_total, len(self.event))
+
+
+FAMILIES: dict[str, type[Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "continuous-bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "gaussian-diagonal": DiagonalGaussian,
+    "gaussian-full": FullGaussian,
+    "laplace": Laplace,
+    "categorical": Categorical,
+    "poisson": Poisson,
+    "negative-binomial": NegativeBinomial,
+}
+
+
+def _linked(output: Tensor, link: Link) -> Tensor:
+    return output.sigmoid() if link == "sigmoid" else output
+
+
+def _unlinked(mean: Tensor, link: Link) -> Tensor:
+    return _logit(mean) if link == "sigmoid" else mean
 
 
 def _logit(mean: Tensor) -> Tensor:
     """The logit of a mean, kept from infinity where all examples agree."""
     return mean.logit(1e-3)
+
+
+def _log_mean(x: Tensor) -> Tensor:
+    """The logarithm of the mean, kept from infinity where all counts are zero."""
+    return x.mean(0).clamp_min(1e-3).log()
+
+
+def _log_scale(x: Tensor) -> Tensor:
+    """The logarithm of the deviation of all elements from their means."""
+    return 0.5 * (x - x.mean(0)).square().mean().clamp_min(1e-6).log()

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from aevb.distributions import closed_form
 from aevb.likelihoods import Likelihood
 from aevb.networks import start_at
+from aevb.priors import Prior
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,13 @@ class VAE(nn.Module):
     Args:
         encoder: ``(B, *event)`` to ``(B, F)``.
         posterior: ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
-        prior: nothing to p(z), a distribution over ``(Z,)``.
+        prior: the model's `encode` to p(z), a distribution over ``(Z,)``.
         decoder: ``(N, Z)`` to ``(N, *output)``.
         likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
     """
 
     def __init__(
-        self, encoder: nn.Module, posterior: nn.Module, prior: nn.Module, decoder: nn.Module, likelihood: Likelihood
+        self, encoder: nn.Module, posterior: nn.Module, prior: Prior, decoder: nn.Module, likelihood: Likelihood
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -102,11 +103,12 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def start(self, x: Tensor) -> None:
-        """Let p(x|z) begin around the mean of examples ``(B, *event)``, by the last bias of the decoder.
+        """Begin at the data, given examples ``(B, *event)``: p(x|z) around their mean, by the last bias of the decoder.
 
         Burda, Grosse & Salakhutdinov (2016) did so; it saves the first epochs.
         """
         start_at(self.decoder, self.likelihood.start(x))
+        self.prior.start(x)
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z | x) for ``(B, *event)``: a distribution over ``(B, Z)``."""
@@ -119,7 +121,7 @@ class VAE(nn.Module):
 
     def trace(self, x: Tensor, samples: int = 1) -> Trace:
         """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
-        q, p = self.encode(x), self.prior()
+        q, p = self.encode(x), self.prior(self.encode)
         z = q.rsample((samples,))
         return Trace(x, (Layer(q, p, z),), self.decode(z).log_prob(x))
 
@@ -131,7 +133,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        p = self.decode(self.prior().sample((count,)))
+        p = self.decode(self.prior(self.encode).sample((count,)))
         return p.sample() if draw else p.mean
 
     @torch.no_grad()

@@ -69,6 +69,30 @@ def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], 
     return nn.Sequential(*layers, nn.Conv2d(channels[0], output[0], 3, padding=1))
 
 
+def coupling(latent: int, context: int = 0, layers: int = 3, hidden: Sequence[int] = (64, 64)) -> nn.Module:
+    """An invertible network: affine coupling layers, whose halves take turns, fast both ways.
+
+    Args:
+        latent: Z.
+        context: the width of what the layers also see.
+        layers: how many.
+        hidden: widths of each layer's network.
+
+    Returns:
+        A module from the context ``(B, context)``, or nothing, to a transformation of ``(..., Z)`` with its inverse and
+        the logarithm of its Jacobian's determinant.
+
+    Raises:
+        BadInput: zuko, the extra `flows`, is not installed.
+    """
+    try:
+        from zuko.flows import MAF
+    except ImportError as error:
+        raise BadInput("a flow needs zuko: pip install 'aevb[flows]'") from error
+    transform: nn.Module = MAF(latent, context, transforms=layers, passes=2, hidden_features=hidden).transform
+    return transform
+
+
 def start_at(decoder: nn.Module, output: Tensor) -> None:
     """Set the bias of a decoder's last layer, so that its outputs begin around `output`.
 

@@ -1,9 +1,12 @@
-"""Posteriors: features of an example to q(z | x).
+"""Posteriors: features h of an example to q(z | x).
 
-    Diagonal    q(z|x) = N(z; μ(h), diag σ²(h)),  (μ, s) = W h + b
+    diagonal    N(μ, diag σ²)
+    full        N(μ, L Lᵀ),  L = mask ⊙ L' + diag(σ)          (Kingma & Welling 2019, algorithm 2)
+    flow        f⁻¹(z₀; h),  z₀ ~ N(μ, diag σ²)                (Rezende & Mohamed 2015; coupling layers of zuko)
 
-with σ² = e^s, or σ² = softplus(s) + 10⁻⁸. One linear layer makes both halves: two would cost twice the overhead. It
-starts at zero weights and unit variance, where q(z|x) = N(0, I): training begins with no rate to pay.
+with σ² = e^s, or σ² = softplus(s) + 10⁻⁸, and (μ, s, L') from one linear layer of h: several would cost as many times
+the overhead. It starts at zero weights and unit variance, where q(z|x) = N(0, I): training begins with no rate to pay.
+A new posterior is a class here with a name in `FAMILIES`, and that name in `aevb.config.ModelConfig`.
 """
 
 import math
@@ -11,33 +14,77 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from aevb.distributions import Normal
+from aevb.distributions import Flow, FullNormal, Normal, scale_tril, tril_size
+from aevb.networks import coupling
 
 Scale = Literal["log-variance", "softplus"]
 
 
-class Diagonal(nn.Module):
-    """A normal posterior with independent dimensions.
+class Posterior(nn.Module):
+    """A linear layer on the features of an example, and what its outputs mean.
 
     Args:
         features: F, the width of what the encoder gives.
         latent: Z.
-        scale: what the second half of the outputs means: log σ², or softplus⁻¹ of the variance.
+        scale: what the second Z outputs mean: log σ², or softplus⁻¹ of the variance.
+        more: how many outputs there are beside μ and s.
     """
 
-    def __init__(self, features: int, latent: int, scale: Scale = "log-variance") -> None:
+    def __init__(self, features: int, latent: int, scale: Scale, more: int = 0) -> None:
         super().__init__()
-        self.head = nn.Linear(features, 2 * latent)
-        self.scale = scale
+        self.latent, self.scale = latent, scale
+        self.head = nn.Linear(features, 2 * latent + more)
         unit = 0.0 if scale == "log-variance" else math.log(math.e - 1)
-        with torch.no_grad():
-            self.head.weight.zero_()
-            self.head.bias.copy_(torch.tensor([0.0, unit]).repeat_interleave(latent))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.data[latent : 2 * latent] = unit
+
+    def forward(self, features: Tensor) -> Distribution:
+        """``(B, F)`` to a distribution over ``(B, Z)``."""
+        raise NotImplementedError
+
+    def _moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """μ, log σ and the outputs beside them."""
+        loc, raw, more = self.head(features).tensor_split((self.latent, 2 * self.latent), dim=-1)
+        log_variance = raw if self.scale == "log-variance" else (F.softplus(raw) + 1e-8).log()
+        return loc, 0.5 * log_variance, more
+
+
+class Diagonal(Posterior):
+    """A normal posterior with independent dimensions."""
+
+    def __init__(self, features: int, latent: int, scale: Scale = "log-variance") -> None:
+        super().__init__(features, latent, scale)
 
     def forward(self, features: Tensor) -> Normal:
-        """``(B, F)`` to a distribution over ``(B, Z)``."""
-        loc, raw = self.head(features).chunk(2, dim=-1)
-        log_variance = raw if self.scale == "log-variance" else (F.softplus(raw) + 1e-8).log()
-        return Normal(loc, 0.5 * log_variance)
+        loc, log_scale, _ = self._moments(features)
+        return Normal(loc, log_scale)
+
+
+class Full(Posterior):
+    """A normal posterior with any covariance; σ is the diagonal of its Cholesky factor."""
+
+    def __init__(self, features: int, latent: int, scale: Scale = "log-variance") -> None:
+        super().__init__(features, latent, scale, tril_size(latent) - latent)
+
+    def forward(self, features: Tensor) -> FullNormal:
+        loc, log_scale, below = self._moments(features)
+        return FullNormal(loc, scale_tril(torch.cat([log_scale, below], dim=-1), self.latent))
+
+
+class FlowPosterior(Posterior):
+    """A diagonal normal, bent by coupling layers that see the features."""
+
+    def __init__(self, features: int, latent: int, scale: Scale = "log-variance") -> None:
+        super().__init__(features, latent, scale)
+        self.transform = coupling(latent, context=features)
+
+    def forward(self, features: Tensor) -> Flow:
+        loc, log_scale, _ = self._moments(features)
+        return Flow(Normal(loc, log_scale), self.transform(features))
+
+
+FAMILIES: dict[str, type[Posterior]] = {"diagonal": Diagonal, "full": Full, "flow": FlowPosterior}

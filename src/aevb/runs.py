@@ -51,7 +51,7 @@ class DataCard(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: Literal["binary", "unit", "real"]
+    kind: Literal["binary", "unit", "counts", "real"]
     shape: tuple[int, ...]
     train: int
     valid: int
@@ -217,7 +217,7 @@ def train(
         BadInput: the configuration does not fit the data, or the folder cannot be written.
         NonFinite: a loss became infinite or NaN.
     """
-    config = config.model_copy(update={"model": resolve(config.model, dataset.kind, dataset.name)})
+    config = config.model_copy(update={"model": resolve(config.model, dataset)})
     with seeded(config.seed, 0):
         model = build(config.model, dataset.shape)
         # Evenly spaced, since files may be sorted.

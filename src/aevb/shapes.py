@@ -22,5 +22,5 @@ def size(event: tuple[int, ...]) -> int:
 
 
 def sum_event(values: Tensor, dims: int) -> Tensor:
-    """Sum over the last `dims` axes, those of the event: ``(..., *event)`` to ``(...)``."""
-    return values.flatten(-dims).sum(-1) if dims > 1 else values.sum(-1)
+    """Sum over the last `dims` axes, those of the event: ``(..., *event)`` to ``(...)``; over none, nothing."""
+    return values.flatten(-dims).sum(-1) if dims > 1 else values.sum(-1) if dims else values

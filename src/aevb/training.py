@@ -208,14 +208,14 @@ class _Loop:
             order = torch.randperm(len(self.examples), device=device)
             for step in range(self.steps):
                 done = (number - 1 + step / self.steps) / self.epochs
-                yield self._step(self.examples.batch(order[step * size : (step + 1) * size]), self.config.rate(done))
+                yield self._step(self.examples.batch(order[step * size : (step + 1) * size]), done)
                 if stop():
                     break
 
-    def _step(self, x: Tensor, rate: float) -> Tensor:
-        self.optimizer.param_groups[0]["lr"] = rate
+    def _step(self, x: Tensor, done: float) -> Tensor:
+        self.optimizer.param_groups[0]["lr"] = self.config.rate(done)
         self.optimizer.zero_grad()
-        terms = self.objective(self.model.trace(x, self.objective.samples))
+        terms = self.objective(self.model.trace(x, self.objective.samples), done)
         terms.loss.mean().backward()
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)

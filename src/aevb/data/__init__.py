@@ -1,21 +1,26 @@
 """A name or a path becomes a data set: `load("mnist")`, `load("cells.npz")`, `load("folder/of/images")`.
 
-What each source may hold stands at the top of its module: `named` (sets that are known by name), `arrays` (.npy and
-.npz), `images` (folders). Each returns its examples as one pool; `dataset` says which kind of values they are, splits
-them and binarises them, alike for all sources.
+What each source may hold stands at the top of its module: `named` (published sets that are known by name),
+`synthetic` (points in the plane, drawn from a density that `truth` gives), `arrays` (.npy and .npz), `images`
+(folders). Each returns its examples as one pool; `dataset` says which kind of values they are, splits them and
+binarises them, alike for all sources.
 """
 
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Literal, get_args
 
+from aevb.data import named, synthetic
 from aevb.data.arrays import read_arrays
 from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, make_dataset
 from aevb.data.images import read_images
-from aevb.data.named import NAMES, read_named
+from aevb.data.named import read_named
+from aevb.data.synthetic import Truth, Variant, read_synthetic, truth
 from aevb.errors import BadInput
 
-__all__ = ["NAMES", "Binarize", "Dataset", "Examples", "Kind", "load"]
+__all__ = ["NAMES", "Binarize", "Dataset", "Examples", "Kind", "Truth", "Variant", "load", "truth"]
+
+NAMES = (*named.NAMES, *synthetic.NAMES)
 
 
 def load(
@@ -26,6 +31,7 @@ def load(
     test: float | None = None,
     split_seed: int = 0,
     size: int | None = None,
+    variant: Variant | None = None,
     data_dir: str | Path | None = None,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test examples.
@@ -39,8 +45,9 @@ def load(
             60,000 training examples of mnist and fashion-mnist. Where a set has its own test part, a share is one of
             its training part.
         test: likewise, default 0.2; not for sets that have their own test part, which is kept.
-        split_seed: seed of the splits and of the binary values drawn once.
+        split_seed: seed of the splits, of the binary values drawn once and of the points of synthetic sets.
         size: images of a folder are resized to `size` x `size`.
+        variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -52,30 +59,33 @@ def load(
     """
     if binarize not in get_args(Binarize):
         raise BadInput(f"binarize={binarize!r} is unknown: expected one of {_nearest(binarize, get_args(Binarize))}")
-    return make_dataset(_pool(source, size, data_dir), binarize, validation, test, split_seed)
+    return make_dataset(_pool(source, size, variant, split_seed, data_dir), binarize, validation, test, split_seed)
 
 
-def _pool(source: str, size: int | None, data_dir: str | Path | None) -> Pool:
+def _pool(source: str, size: int | None, variant: Variant | None, split_seed: int, data_dir: str | Path | None) -> Pool:
     path, found = Path(source), _what_is(source)
     if size is not None and found != "folder":
         raise BadInput(f"size={size} resizes a folder of images, which {source!r} is not: leave it out")
-    if found == "name":
-        return read_named(source, data_dir)
-    if found == "folder":
-        return read_images(path, size)
     if found == "nothing":
         raise BadInput(
             f"no data set is named {source!r} and no such file exists: "
             f"expected one of {_nearest(source, NAMES)}, a .npy or .npz file, or a folder of images"
         )
+    synthetic.chosen(source, variant)
+    if found == "synthetic":
+        return read_synthetic(source, variant, split_seed)
+    if found == "named":
+        return read_named(source, data_dir)
+    if found == "folder":
+        return read_images(path, size)
     if path.suffix.lower() not in (".npy", ".npz"):
         raise BadInput(f"{path} is of no known kind: expected a .npy or .npz file, or a folder of images")
     return read_arrays(path)
 
 
-def _what_is(source: str) -> Literal["name", "folder", "file", "nothing"]:
+def _what_is(source: str) -> Literal["synthetic", "named", "folder", "file", "nothing"]:
     if source in NAMES:
-        return "name"
+        return "synthetic" if source in synthetic.NAMES else "named"
     path = Path(source)
     try:
         return "folder" if source and path.is_dir() else "file" if path.is_file() else "nothing"

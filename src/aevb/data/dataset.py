@@ -2,7 +2,8 @@
 
 Legend: N examples, B of them in a batch; *event is one example, an image (C, H, W) with C in {1, 3} or a vector (D,).
 
-A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "real" otherwise.
+A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "counts" if they are
+rows of whole numbers from 0 on, "real" otherwise.
 Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made.
 
 Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
@@ -21,10 +22,11 @@ from torch import Tensor
 from aevb.errors import BadInput
 
 Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]
-Kind = Literal["binary", "unit", "real"]
+Kind = Literal["binary", "unit", "counts", "real"]
 
 _FEWEST = 10  # examples below which no split means anything
 _TEST_SHARE = 0.2
+_LARGEST_COUNT = 2**24  # beyond it float32 has no more odd numbers
 _FOR_SPLITS, _FOR_VALID, _FOR_TEST = range(3)  # purposes, each with a stream of random numbers of its own
 
 
@@ -88,6 +90,12 @@ class Dataset:
     classes: tuple[str, ...] | None  # names of the labels 0, 1, ...; None where there are no labels
 
     @property
+    def largest(self) -> int:
+        """The largest value, as a whole number."""
+        splits = (self.train, self.valid, self.test)
+        return int(max(float(part.values.max()) * part.scale for part in splits))
+
+    @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits of the test values, their shape and type: are these the data of that training run?"""
         values = self.test.values.cpu().contiguous()
@@ -115,9 +123,9 @@ def make_dataset(
     Raises `BadInput` if there are too few examples, a split does not fit them, or real values are to be binarised.
     """
     _require_examples(pool)
-    _require_seed(split_seed)
+    require_seed(split_seed)
     kind = _kind(pool.examples)
-    if kind == "real" and binarize != "none":
+    if kind in ("counts", "real") and binarize != "none":
         raise BadInput(_not_in_unit_interval(pool, binarize))
     examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
     splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed)]
@@ -144,7 +152,8 @@ def _require_examples(pool: Pool) -> None:
         )
 
 
-def _require_seed(seed: int) -> None:
+def require_seed(seed: int) -> None:
+    """Raise `BadInput` if no generator can be seeded by it."""
     if seed < 0:
         raise BadInput(f"split_seed={seed} is negative: expected a whole number from 0 on")
 
@@ -160,7 +169,15 @@ def _kind(examples: Examples) -> Kind:
     values, one = examples.values, _one(examples)
     if bool(((values == 0) | (values == one)).all()):
         return "binary"
-    return "unit" if values.min() >= 0 and values.max() <= one else "real"
+    if values.min() >= 0 and values.max() <= one:
+        return "unit"
+    whole = (
+        values.dim() == 2
+        and values.min() >= 0
+        and values.max() <= _LARGEST_COUNT
+        and bool(values.eq(values.round()).all())
+    )
+    return "counts" if whole else "real"
 
 
 def _as_bits(examples: Examples) -> Examples:
