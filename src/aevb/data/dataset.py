@@ -171,13 +171,13 @@ def _kind(examples: Examples) -> Kind:
         return "binary"
     if values.min() >= 0 and values.max() <= one:
         return "unit"
-    whole = (
-        values.dim() == 2
-        and values.min() >= 0
-        and values.max() <= _LARGEST_COUNT
-        and bool(values.eq(values.round()).all())
-    )
-    return "counts" if whole else "real"
+    return "counts" if _are_counts(values) else "real"
+
+
+def _are_counts(values: Tensor) -> bool:
+    """Whether rows hold whole numbers from 0 on; those of images are greys of some other scale."""
+    within = values.dim() == 2 and values.min().item() >= 0 and values.max().item() <= _LARGEST_COUNT
+    return within and (not values.is_floating_point() or bool((values == values.round()).all()))
 
 
 def _as_bits(examples: Examples) -> Examples:
