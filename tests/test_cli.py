@@ -199,6 +199,62 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
     assert weights[0] == weights[1]
 
 
+def test_a_run_is_varied_by_its_own_configuration(aevb: Callable[..., Result]) -> None:
+    """What the data decided for the one run is not taken as a choice for the other."""
+    np.save("rows.npy", 50 * np.random.default_rng(0).normal(size=(60, 3)))
+    assert aevb("train", "--train.epochs", 1, "--samples", 2, "--out", "run").status == 0
+    for options in (["--model.network", "conv"], ["--data.binarize", "threshold", "--model.likelihood", "bernoulli"]):
+        result = aevb("train", "--config", "run/config.json", *options, "--samples", 2)
+        assert result.status == 0, result.err
+    assert aevb("train", "rows.npy", "--config", "run/config.json", "--samples", 2, "--out", "rows").status == 0
+    assert runs.load("rows").resolved.mean == "identity"
+
+
+def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[..., Result]) -> None:
+    Path("c.json").write_text('{"train": {"batch-size": 50, "epochs": 1}, "model": {"posterior-scale": "softplus"}}')
+    assert aevb("train", "--config", "c.json", "--samples", 2, "--out", "run").status == 0
+    assert runs.load("run").config.train.batch_size == 50
+
+
+@pytest.mark.parametrize("out", [".", "r[a]", "a[/b]", "with space", "deep/er"])
+def test_odd_names_of_folders(aevb: Callable[..., Result], out: str) -> None:
+    result = aevb("train", *QUICK, "--samples", 2, "--out", out)
+    assert result.status == 0, result.err
+    assert f"run       {Path(out)}, pictures in figures/" in result.out
+    assert (Path(out) / "figures" / "samples.png").is_file()
+
+
+def test_the_smallest_set(aevb: Callable[..., Result]) -> None:
+    """Ten rows: one example chooses the weights and has no standard error."""
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(10, 2)))
+    result = aevb("train", "rows.npy", *QUICK, "--samples", 2, "--json", "--out", "run")
+    assert (result.status, result.err) == (0, "")
+    scores = {(score["name"], score["split"]): score for score in json.loads(result.out)["scores"]}
+    assert scores["bound", "valid"]["stderr"] is None
+    assert scores["bound", "test"]["stderr"] > 0
+
+
+def test_units_of_the_data_do_not_matter(aevb: Callable[..., Result]) -> None:
+    """In other units the same run, with all log-densities moved by the logarithm of the units' ratio."""
+    x = np.random.default_rng(0).normal(size=(200, 3)) @ np.array([[2.0, 0, 1], [0, 1, 1], [0, 0, 0.5]])
+    bounds = []
+    for name, values in (("plain", x), ("other", 1024 * (x + 8))):
+        np.save(f"{name}.npy", values)
+        options = ["--model.hidden", 16, "--train.epochs", 20, "--samples", 5, "--out", name]
+        result = aevb("train", f"{name}.npy", *options, "--json")
+        scores = {(score["name"], score["split"]): score["value"] for score in json.loads(result.out)["scores"]}
+        bounds.append(scores["bound", "test"])
+    assert bounds[1] == pytest.approx(bounds[0] - 3 * np.log(1024), abs=0.02)
+
+
+def test_a_terminal_without_greek(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aevb", "train", *QUICK, "--samples", "2", "--out", "run"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "log p(x)" in done.stdout
+
+
 def test_help(aevb: Callable[..., Result]) -> None:
     commands, options = aevb("--help").out, aevb("train", "--help").out
     for name in ("train", "evaluate", "sample", "reconstruct"):
@@ -247,6 +303,14 @@ def test_main_module_and_installed_command() -> None:
         (["evaluate", "nothing"], "nothing is not a run folder"),
         (["sample", "."], "is not a run folder"),
         (["evaluate"], "requires an argument"),
+        (["train", "--out", 300 * "x"], "file name too long"),
+        (["evaluate", 300 * "x"], "file name too long"),
+        (["train", "--device", "cpu:x"], "--device cpu:x is not to be had"),
+        (["train", "--device", "cpu:7"], "--device cpu:7 is not to be had"),
+        (["train", "--model.hidden", "100000000000000"], "out of memory"),
+        (["train", "--model.network", "conv", "--train.batch-size", "1"], "batch normalisation"),
+        (["train", "--objective.kind", "iwae", "--objective.beta", "2"], "--objective.beta has no meaning"),
+        (["train", "--model.prior", "normal", "--model.components", "2"], "--model.components 2 has no meaning"),
     ],
 )
 def test_bad_arguments(refused: Callable[..., str], arguments: list[str], message: str) -> None:
@@ -263,6 +327,8 @@ def test_bad_arguments(refused: Callable[..., str], arguments: list[str], messag
         ('{"modl": {"latent": 3}}', "c.json: unknown option --modl: did you mean --model?"),
         ('{"model": {"latent": "x"}}', "c.json: --model.latent: input should be a valid integer"),
         ('{"model": 3}', "c.json: --model: input should be"),
+        ('{"format": 99, "aevb": "9.9"}', "c.json has format 99, of aevb 9.9"),
+        ('{"a":' * 100_000, "c.json is not JSON"),
     ],
 )
 def test_bad_configuration_files(refused: Callable[..., str], tmp_path: Path, content: str, message: str) -> None:
@@ -403,7 +469,7 @@ def test_data_that_changed_since(refused: Callable[..., str], aevb: Callable[...
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
     aevb("train", "rows.npy", *QUICK, "--samples", 2, "--out", "run")
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
-    assert "has another test part" in refused("evaluate", "run")
+    assert "is not what" in refused("evaluate", "run")
 
 
 def test_no_space(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

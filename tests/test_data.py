@@ -130,7 +130,7 @@ def test_examples_are_frozen_and_checked() -> None:
         Examples(torch.zeros(3, 2), torch.zeros(3, dtype=torch.int32))
 
 
-def test_the_fingerprint_tells_values_shape_and_type_of_the_test_split(tmp_path: Path) -> None:
+def test_the_fingerprint_tells_values_shape_and_type(tmp_path: Path) -> None:
     values = greys(40, 4, 6)
     changed = values.copy()
     changed[:] = np.where(values == 7, 8, values)
@@ -138,9 +138,19 @@ def test_the_fingerprint_tells_values_shape_and_type_of_the_test_split(tmp_path:
     prints = [load(saved(tmp_path / f"{n}.npy", variant)).fingerprint for n, variant in enumerate(variants)]
     assert len(set(prints)) == len(prints)
     assert all(len(bytes.fromhex(fingerprint)) == 16 for fingerprint in prints)
-    again = load(saved(tmp_path / "renamed.npy", values), validation=3)
-    assert again.fingerprint == prints[0]
-    assert load(str(tmp_path / "0.npy"), split_seed=1).fingerprint != prints[0]
+    assert load(saved(tmp_path / "renamed.npy", values)).fingerprint == prints[0]
+    for other in ({"split_seed": 1}, {"validation": 3}, {"binarize": "threshold"}):
+        assert load(str(tmp_path / "0.npy"), **other).fingerprint != prints[0]
+
+
+def test_the_fingerprint_tells_a_change_in_any_part(tmp_path: Path) -> None:
+    x = greys(30, 4, 4)
+    parts = {"x_train": x[:20], "x_test": x[20:]}
+    before = load(zipped(tmp_path / "x.npz", **parts)).fingerprint
+    for name, part in parts.items():
+        changed = part.copy()
+        changed[3, 2, 1] ^= 1
+        assert load(zipped(tmp_path / "y.npz", **(parts | {name: changed}))).fingerprint != before
 
 
 # Sources.
@@ -445,7 +455,7 @@ def test_an_archive_with_a_test_part_keeps_it(tmp_path: Path) -> None:
     assert dataset.test.labels is not None
     assert dataset.test.labels.tolist() == [{"a": 0, "b": 1, "c": 2}[name] for name in y[20:]]
     for seed in (1, 2):
-        assert load(str(tmp_path / "x.npz"), split_seed=seed).fingerprint == dataset.fingerprint
+        assert torch.equal(load(str(tmp_path / "x.npz"), split_seed=seed).test.values, dataset.test.values)
     with refused("own test part", "10", "test=0.2"):
         load(str(tmp_path / "x.npz"), test=0.2)
 
@@ -620,7 +630,7 @@ def test_probabilities_stay_but_are_declared_binary(tmp_path: Path) -> None:
 def test_binary_data_stay_as_they_are(tmp_path: Path, binarize: Binarize) -> None:
     dataset = load(saved(tmp_path / "x.npy", greys(20, 4) > 99), binarize=binarize)
     plain = load(str(tmp_path / "x.npy"))
-    assert (dataset.kind, dataset.binarize, dataset.train.resampled) == ("binary", binarize, False)
+    assert (dataset.kind, dataset.binarize, dataset.train.resampled) == ("binary", "none", False)
     assert torch.equal(dataset.train.values, plain.train.values)
     assert dataset.fingerprint == plain.fingerprint
 

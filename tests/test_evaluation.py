@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
+from aevb.config import ModelConfig, build, resolve
 from aevb.data import Dataset
+from aevb.errors import BadInput
 from aevb.evaluation import Score, evaluate
 from aevb.likelihoods import Gaussian
-from tests.conftest import Exact
+from tests.conftest import Exact, some
 
 Rows = Callable[[Tensor], Dataset]
 
@@ -33,18 +36,18 @@ def test_importance_sampling_is_exact_with_the_true_posterior(exact: Callable[..
 def test_importance_sampling_finds_log_px_from_a_wrong_posterior(
     exact: Callable[..., Exact], rows: Rows, features: int
 ) -> None:
-    """The mean over 200 examples, posterior means off by 0.3: bias and noise of 2,000 draws are both below 0.01 nats,
-    many standard errors (0.0008 here), so that no seed fails."""
+    """The mean over 200 examples, posterior means off by 0.3, within 0.02 nats: measured over 40 seeds, the estimate
+    with 2,000 draws has deviation 0.0025 and bias 0.0005, so that fewer than one seed in 10^13 fails."""
     linear = exact(features, error=0.3)
     x = linear.sample(200)
     seed = int(torch.randint(2**31, ()).item())
     scores = named(evaluate(linear.model, rows(x), samples=2000, seed=seed))
-    assert scores["log_px"].value == pytest.approx(linear.log_px(x).mean().item(), abs=0.01)
+    assert scores["log_px"].value == pytest.approx(linear.log_px(x).mean().item(), abs=0.02)
     assert scores["bound"].value < scores["log_px"].value - 0.05
 
 
 def test_bound_below_estimate_and_estimate_grows_with_draws(exact: Callable[..., Exact], rows: Rows) -> None:
-    """bound <= log p(x) estimate holds for the same draws, always; in K it holds in expectation."""
+    """Both hold in expectation; here the gap, about 2 nats, is some hundred times the noise."""
     linear = exact(error=1.0)
     data = rows(linear.sample(200))
     estimates = []
@@ -67,21 +70,53 @@ def test_rate_and_distortion_make_the_bound(exact: Callable[..., Exact], rows: R
 
 
 def test_blocks_and_batches_do_not_change_what_is_measured(exact: Callable[..., Exact], rows: Rows) -> None:
-    """The noise differs between block sizes, the expectation does not: 0.02 nats are over 10 standard errors."""
+    """The noise differs between block sizes, the expectation does not: 0.06 nats are 8 standard errors or more."""
     linear = exact(error=0.3)
     data = rows(linear.sample(130))
     small, large = (named(evaluate(linear.model, data, samples=500, memory=memory)) for memory in (1, 2**30))
     for name in small:
-        assert small[name].value == pytest.approx(large[name].value, abs=0.02), name
+        assert small[name].value == pytest.approx(large[name].value, abs=0.06), name
 
 
-def test_memory_is_bounded(exact: Callable[..., Exact], rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    linear, blocks = exact(), []
-    trace = linear.model.trace
-    monkeypatch.setattr(linear.model, "trace", lambda x, s=1: blocks.append(s * x.numel()) or trace(x, s))  # type: ignore[func-returns-value]
-    evaluate(linear.model, rows(linear.sample(100)), samples=1000, memory=6 * 4 * 5000)
-    assert max(blocks) <= 5000
-    assert sum(blocks) == 5 * (100 * 1000 + 1)
+@pytest.mark.parametrize("memory", [1, 10_000, 10_000_000])
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_memory_is_bounded(memory: int, network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No layer's output is larger than an eighth of the memory, or of one decoded point where even that is more; and
+    every draw of every example is made."""
+    dataset = some("binary", (1, 8, 8), count=130)
+    options = {"mlp": ModelConfig(hidden=(200,)), "conv": ModelConfig(network="conv", channels=(5, 6))}
+    model = build(resolve(options[network], dataset), (1, 8, 8))
+    sizes, decoded, decode = [0], [0], model.decode
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        sizes.append(4 * output.numel() if isinstance(output, Tensor) else 0)
+
+    def counted(z: Tensor) -> Distribution:
+        decoded.append(z.numel() // z.shape[-1])
+        return decode(z)
+
+    for module in model.modules():
+        module.register_forward_hook(note)
+    monkeypatch.setattr(model, "decode", counted)
+    evaluate(model, dataset, samples=50, memory=memory)
+    one = 4 * {"mlp": 200, "conv": 5 * 8 * 8}[network]
+    assert max(sizes) <= max(memory / 8, one)
+    assert sum(decoded) == 130 * 50 + 2
+
+
+def test_one_example_has_no_standard_error(exact: Callable[..., Exact], rows: Rows) -> None:
+    linear = exact()
+    scores = named(evaluate(linear.model, rows(linear.sample(1)), samples=2))
+    assert scores["bound"].stderr is None
+    assert "active_units" not in scores
+
+
+def test_an_impossible_example_is_named(exact: Callable[..., Exact], rows: Rows) -> None:
+    linear = exact()
+    x = linear.sample(20)
+    x[7, 0] = 1e30
+    with pytest.raises(BadInput, match=r"of example 7 of the test part of rows is not finite"):
+        evaluate(linear.model, rows(x), samples=2)
 
 
 def test_active_units_are_counted(exact: Callable[..., Exact], rows: Rows) -> None:

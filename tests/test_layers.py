@@ -11,8 +11,8 @@ import pytest
 import aevb
 
 FLOORS = [
-    *("errors", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model", "objectives"),
-    *("data", "config", "training", "evaluation", "runs", "plots", "cli", "__main__"),
+    *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model"),
+    *("objectives", "data", "config", "training", "evaluation", "runs", "experiment", "plots", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

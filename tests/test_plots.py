@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aevb import plots, runs
+from aevb import experiment, plots
 from aevb.config import Config
 from aevb.data import Dataset, Examples
 
@@ -38,7 +38,7 @@ def test_pairs_stand_one_above_the_other(tmp_path: Path) -> None:
 
 
 def test_figures_of_images_with_two_latent_dimensions(tmp_path: Path, stripes: Dataset) -> None:
-    run = runs.train(CONFIG, tmp_path / "run", stripes)
+    run = experiment.train(CONFIG, tmp_path / "run", stripes)
     figures = dict(plots.figures(run, stripes))
     assert list(figures) == ["training", "reconstructions", "samples", "manifold", "latent"]
     legend = figures["latent"].axes[0].get_legend()
@@ -55,7 +55,7 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     part = Examples(torch.randn(40, columns))
     dataset = Dataset("rows", "real", (columns,), part, part, part, "none", None)
     model = CONFIG.model.model_copy(update={"latent": 3})
-    run = runs.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
+    run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
     assert list(figures) == ["training", "reconstructions", "samples"]
     assert len(figures["reconstructions"].axes) == min(columns, plots.PANELS)
@@ -63,7 +63,7 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
 
 def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) -> None:
     """The first of many epochs, far below the rest, does not flatten them."""
-    run = runs.train(CONFIG, tmp_path / "run", stripes)
+    run = experiment.train(CONFIG, tmp_path / "run", stripes)
     first, later = run.epochs[0], run.epochs[1:] * 30
     object.__setattr__(first.train, "bound", -1e6)
     axis = plots.training([first, *later]).axes[0]

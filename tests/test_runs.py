@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import aevb
-from aevb import runs
+from aevb import experiment, runs
 from aevb.config import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
@@ -22,7 +22,7 @@ CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3,
 
 @pytest.fixture
 def run(tmp_path: Path, stripes: Dataset) -> Run:
-    run = runs.train(CONFIG, tmp_path / "run", stripes)
+    run = experiment.train(CONFIG, tmp_path / "run", stripes)
     run.evaluate(stripes, samples=5)
     return run
 
@@ -61,8 +61,8 @@ def test_scores_are_kept_by_what_they_are(run: Run, stripes: Dataset) -> None:
 
 
 def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: Run) -> None:
-    again = runs.train(CONFIG, tmp_path / "again", stripes)
-    other = runs.train(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
+    again = experiment.train(CONFIG, tmp_path / "again", stripes)
+    other = experiment.train(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
     weights = [(r.folder / "model.safetensors").read_bytes() for r in (run, again, other)]
     assert weights[0] == weights[1] != weights[2]
 
@@ -70,21 +70,21 @@ def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: Run) -> Non
 def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) -> None:
     for name, variance in (("fixed", 0.05), ("learned", "learned")):
         model = CONFIG.model.model_copy(update={"variance": variance})
-        run = runs.train(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
+        run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
         torch.testing.assert_close(aevb.load(run.folder).model.state_dict(), run.model.state_dict())
 
 
 def test_a_taken_folder_is_refused_and_left_alone(run: Run, stripes: Dataset) -> None:
     before = (run.folder / "model.safetensors").read_bytes()
     with pytest.raises(BadInput, match="is there already: choose another --out"):
-        runs.train(CONFIG, run.folder, stripes)
+        experiment.train(CONFIG, run.folder, stripes)
     assert (run.folder / "model.safetensors").read_bytes() == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path, stripes: Dataset) -> None:
     (tmp_path / "run").write_text("mine")
     with pytest.raises(BadInput, match="is there already"):
-        runs.train(CONFIG, tmp_path / "run", stripes)
+        experiment.train(CONFIG, tmp_path / "run", stripes)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scores.json", "metrics.jsonl"])
@@ -113,6 +113,13 @@ def test_missing_files_are_named(run: Run, name: str) -> None:
         aevb.load(run.folder)
 
 
+def test_weights_know_their_epoch(run: Run) -> None:
+    assert run.outcome
+    assert aevb.load(run.folder).weights == run.outcome.kept
+    run.save_model(2)
+    assert aevb.load(run.folder).weights == 2
+
+
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -124,7 +131,7 @@ def test_a_newer_format_is_refused(run: Run) -> None:
 
 
 def test_weights_of_another_model_are_refused(run: Run) -> None:
-    edit(run.folder / "config.json", model=run.config.model.model_dump() | {"latent": 3})
+    edit(run.folder / "config.json", resolved=run.resolved.model_dump() | {"latent": 3})
     with pytest.raises(BadInput, match=r"model.safetensors is damaged or was not written by aevb"):
         aevb.load(run.folder)
 
@@ -133,7 +140,7 @@ def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, m
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(BadInput, match="no space left"):
-        runs.train(CONFIG, tmp_path / "run", stripes)
+        experiment.train(CONFIG, tmp_path / "run", stripes)
     assert not list(tmp_path.iterdir())
 
 
@@ -148,7 +155,7 @@ def test_a_disk_that_fills_up_while_writing(run: Run, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(BadInput, match=r"cannot write .*model.safetensors: no space left on device"):
-        run.save_model()
+        run.save_model(3)
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
 
 
@@ -156,13 +163,13 @@ def test_a_disk_that_fills_up_while_writing(run: Run, monkeypatch: pytest.Monkey
 def test_a_folder_that_may_not_be_written(tmp_path: Path, stripes: Dataset) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(BadInput, match=r"cannot write .*: permission denied"):
-        runs.train(CONFIG, tmp_path / "run", stripes)
+        experiment.train(CONFIG, tmp_path / "run", stripes)
 
 
 def test_a_loss_not_finite_in_the_first_epoch_leaves_nothing(tmp_path: Path, stripes: Dataset) -> None:
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"lr": 1e30})})
     with pytest.raises(ArithmeticError, match="is not finite"):
-        runs.train(config, tmp_path / "run", stripes)
+        experiment.train(config, tmp_path / "run", stripes)
     assert not list(tmp_path.iterdir())
 
 
@@ -172,7 +179,7 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        runs.train(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
+        experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
     run = aevb.load(tmp_path / "run")
     assert run.outcome
     assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
@@ -180,10 +187,10 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
 
 def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed process leaves: here, the folder is looked at from within the second epoch's end."""
-    monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(experiment, "SAVE_EVERY", 0.0)
     seen: list[bytes] = []
     look = lambda _: seen.append((tmp_path / "run" / "model.safetensors").read_bytes())  # noqa: E731
-    runs.train(CONFIG, tmp_path / "run", stripes, on_epoch=look)
+    experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=look)
     assert len(set(seen)) == 3
 
 
@@ -193,5 +200,5 @@ def test_changed_data_are_noticed(run: Run, stripes: Dataset, monkeypatch: pytes
         if same:
             assert run.load_data() is dataset
         else:
-            with pytest.raises(BadInput, match="has another test part than when"):
+            with pytest.raises(BadInput, match=r"is not what .* was trained on any more"):
                 run.load_data()

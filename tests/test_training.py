@@ -12,15 +12,16 @@ from torch import Tensor
 
 from aevb.config import ModelConfig, TrainConfig, build, resolve
 from aevb.data import Dataset, Examples
-from aevb.errors import BadInput
+from aevb.errors import BadInput, NonFinite
 from aevb.model import VAE, Trace
 from aevb.objectives import ELBO, Terms
-from aevb.training import OPTIMIZERS, Epoch, NonFinite, fit, measure, seeded
+from aevb.randomness import Purpose, seeded
+from aevb.training import OPTIMIZERS, Epoch, fit, measure
 
 
 def small(dataset: Dataset, **options: Any) -> VAE:
     options = {"hidden": (8,)} | options
-    with seeded(0):
+    with seeded(0, Purpose.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
     model.start(dataset.train.batch(slice(None)))
     return model
@@ -179,7 +180,7 @@ def test_gradient_clipping(stripes: Dataset) -> None:
 def test_measure_weighs_the_last_partial_batch(stripes: Dataset) -> None:
     """Without noise, the mean does not depend on how the examples are cut."""
     model = small(stripes)
-    whole, parts = (measure(model, Sharp(), stripes.valid, batch_size=size) for size in (20, 7))
+    whole, parts = (measure(model, Sharp(), stripes.valid, decodings=size) for size in (20, 7))
     for name in ("loss", "bound", "rate", "distortion"):
         assert getattr(whole, name) == pytest.approx(getattr(parts, name), rel=1e-5)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.metadata import version
+from io import TextIOWrapper
 from itertools import count as count_from
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -20,7 +21,7 @@ from cyclopts.validators import Number
 from pydantic import BaseModel, ValidationError
 
 from aevb.config import Config
-from aevb.errors import BadInput
+from aevb.errors import BadInput, NonFinite
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +72,7 @@ def train(
         digits (default), mnist, fashion-mnist, gaussian, gaussian-rotated, figure-8, blobs, mixture, a .npy or .npz
         file, or a folder of images.
     config
-        A JSON file with any of these options, such as another run's config.json; options win over it.
+        A JSON file with any of the grouped options below, such as another run's config.json; options win over it.
     out
         The run folder to make. Default: runs/NAME-N with the first N that is free.
     samples
@@ -82,26 +83,30 @@ def train(
         Print JSON instead of tables.
     """
     chosen = _configuration(settings, config, data)
-    from aevb import plots, runs
+    from aevb import experiment, plots
     from aevb.data import load
 
     place = _device(device)
     dataset = load(**chosen.data.model_dump())
     folder = out or _free_folder(dataset.name)
     with _training_progress(chosen, dataset) as (on_step, on_epoch):
-        run = runs.train(_absolute(chosen), folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
+        run = experiment.train(_absolute(chosen), folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
     if run.outcome and run.outcome.ended == "interrupted":
         print(
             f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder}",
             file=sys.stderr,
         )
         return 130
-    with _status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
-        run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
-        run.evaluate(dataset, "test", samples=samples)
-    for name, figure in plots.figures(run, dataset):
-        run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
-    _show(run, json)
+    try:
+        with _status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
+            run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
+            run.evaluate(dataset, "test", samples=samples)
+        _show(run, json)
+        for name, figure in plots.figures(run, dataset):
+            run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
+    except KeyboardInterrupt:
+        print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -180,10 +185,10 @@ def sample(
         Print JSON instead of a line.
     """
     from aevb import runs
-    from aevb.training import seeded
+    from aevb.randomness import Purpose, seeded
 
     loaded, place = runs.load(run, _device(device)), _device(device)
-    with seeded(seed, 0, device=place):
+    with seeded(seed, Purpose.SAMPLES, device=place):
         x = loaded.model.sample(count, draw=draw).cpu()
     _write_examples(loaded, out, "samples", x, columns=round(count**0.5) or 1, json=json)
 
@@ -229,15 +234,28 @@ def reconstruct(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal without Greek still gets its numbers.
+            stream.reconfigure(errors="replace")
     try:
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(_problem(error.__cause__) if isinstance(error.__cause__, ValidationError) else str(error))
-    except (BadInput, ArithmeticError) as error:
+    except (BadInput, NonFinite) as error:
         _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        _fail("out of memory: use fewer samples, a smaller batch or a smaller model")
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """PyTorch says so in words on the CPU, and by type on a GPU."""
+    return isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error)
 
 
 def _fail(message: str) -> NoReturn:
@@ -274,7 +292,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json_format.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read --config {file}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"--config {file} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise BadInput(
@@ -282,7 +300,15 @@ def _read(file: Path) -> dict[str, Any]:
         )
     from aevb.runs import configuration
 
-    return configuration(content)
+    given: dict[str, Any] = _underscored(configuration(content, file))
+    return given
+
+
+def _underscored(content: Any) -> Any:
+    """Keys may be written as options are, with hyphens."""
+    if not isinstance(content, dict):
+        return content
+    return {key.replace("-", "_"): _underscored(value) for key, value in content.items()}
 
 
 def _overlay(below: Any, above: Any) -> Any:
@@ -322,9 +348,13 @@ def _device(name: str) -> "torch.device":
     available += ["mps"] if torch.backends.mps.is_available() else []
     if name == "auto":
         return torch.device(available[1] if "cuda" in available else "cpu")
-    if name.partition(":")[0] not in available:
-        raise BadInput(f"--device {name} is not to be had here: expected auto, {' or '.join(available)}")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        if device.type in available and (device.index or 0) < max(1, torch.cuda.device_count()):
+            return device
+    except RuntimeError:
+        pass
+    raise BadInput(f"--device {name} is not to be had here: expected auto, {' or '.join(available)}")
 
 
 def _free_folder(name: str) -> Path:
@@ -388,7 +418,7 @@ def _show(run: "Run", json: bool) -> None:
         cells = [_cell(run, name, split) for split in splits]
         if any(cells):
             table.add_row(title, *cells)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     for line in _description(run):
         console.print(line, soft_wrap=True)
     console.print()
@@ -399,7 +429,7 @@ def _show(run: "Run", json: bool) -> None:
 
 
 def _description(run: "Run") -> list[str]:
-    data, model, outcome = run.data, run.config.model, run.outcome
+    data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
     shape = " x ".join(map(str, data.shape))
     widths = " ".join(map(str, model.hidden or model.channels or ()))
@@ -407,7 +437,7 @@ def _description(run: "Run") -> list[str]:
         "data": f"{data.name}: {sizes}; {shape}, {data.kind} values, binarisation: {run.config.data.binarize}",
         "model": f"{model.network} {widths} {model.activation}, z of {model.latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
-        "training": _ending(outcome) if outcome else "under way, or ended without a word",
+        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
         "run": f"{run.folder}, pictures in figures/",
     }
     return [f"{name:<9} {text}" for name, text in pieces.items()]
@@ -417,13 +447,13 @@ def _variance(run: "Run") -> str:
     from aevb.likelihoods import Gaussian
 
     likelihood = run.model.likelihood
-    learned = " (learned)" if run.config.model.variance == "learned" else ""
+    learned = " (learned)" if run.resolved.variance == "learned" else ""
     return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
 
 
 def _ending(outcome: "Outcome") -> str:
     how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
-    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept}"
+    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
 
 
 def _cell(run: "Run", name: str, split: str) -> str:
@@ -433,7 +463,7 @@ def _cell(run: "Run", name: str, split: str) -> str:
     score = found[-1]
     if name == "active_units":
         return f"{score.value:.0f} of {run.config.model.latent}"
-    return f"{score.value:.2f} ± {score.stderr:.2f}"
+    return f"{score.value:.2f}" + (f" ± {score.stderr:.2f}" if score.stderr is not None else "")
 
 
 def _legend(run: "Run") -> list[str]:

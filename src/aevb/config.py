@@ -207,6 +207,8 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
     Raises:
         BadInput: the network does not fit the shape, or a flow lacks its library.
     """
+    from torch import nn
+
     from aevb import likelihoods, networks, posteriors, priors
     from aevb.model import VAE
 
@@ -220,6 +222,8 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
         "conv": (networks.conv_encoder, networks.conv_decoder, model.channels or ()),
     }[model.network]
     encoder, features = encoder_of(event, widths, model.activation)
+    if not likelihood.bounded:
+        encoder = nn.Sequential(networks.Standardize(event), encoder)
     decoder = decoder_of(model.latent, widths, likelihood.output, model.activation)
     posterior = posteriors.FAMILIES[model.posterior](features, model.latent, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]

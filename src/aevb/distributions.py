@@ -339,7 +339,8 @@ class Flow(Light):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(f(z)) + log |det ∂f/∂z| in nats, ``(...)``."""
-        noise, log_volume = self.transform.call_and_ladj(value)
+        shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
+        noise, log_volume = self.transform.call_and_ladj(value.expand(shape))
         return torch.as_tensor(self.base.log_prob(noise) + log_volume)
 
     def _spread(self) -> Tensor:

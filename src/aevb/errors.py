@@ -1,4 +1,4 @@
-"""The one error that a user, not a programmer, can mend."""
+"""The errors that a user, not a programmer, can mend: their messages are one line."""
 
 
 class BadInput(ValueError):
@@ -7,3 +7,13 @@ class BadInput(ValueError):
     The message is one line that names the thing, what was expected and what to do. The commands print it and exit with
     status 2; everything else that goes wrong is a bug and keeps its traceback.
     """
+
+
+class NonFinite(ArithmeticError):
+    """Training met a number that is not finite. The model has the weights of the last whole epoch."""
+
+    def __init__(self, tensor: str, epoch: int, step: int) -> None:
+        super().__init__(
+            f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
+            " --train.clip-norm 100, and look for extreme values in the data"
+        )

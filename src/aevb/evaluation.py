@@ -15,16 +15,16 @@ it was trained.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aevb.data.dataset import Dataset, Examples
+from aevb.errors import BadInput
 from aevb.model import VAE
-from aevb.training import seeded
+from aevb.randomness import Purpose, seeded
 
 Split = Literal["train", "valid", "test"]
 ACTIVE = 0.01
@@ -72,23 +72,36 @@ def evaluate(
         model: on any device; it is left in evaluation mode.
         dataset: whose split is used.
         split: "train", "valid" or "test".
-        samples: K, draws of z for each example; with one draw log p(x) is the bound and is left out.
+        samples: K, draws of z for each example; log p(x) is left out with one, which estimates no more than the bound.
         seed: of the draws.
-        memory: a bound in bytes on the tensors that are alive at once, of which the decoder's outputs are the largest.
+        memory: about how many bytes the tensors may take that are alive at once; examples and draws are cut to fit.
 
     Returns:
         The scores, in nats per example.
+
+    Raises:
+        BadInput: a number is not finite, which means that an example is impossible under the model.
     """
     model.eval()
     examples: Examples = getattr(dataset, split)
     device = next(model.parameters()).device
-    with seeded(seed, 0, device=device):
-        measured = [_measure(model, x.to(device), samples, memory) for x in _batches(examples)]
-        exact = model.trace(examples.batch(slice(1)).to(device)).divergence is not None
+    with seeded(seed, Purpose.EVALUATION, device=device):
+        first = examples.batch(slice(1)).to(device)
+        exact = model.trace(first).divergence is not None
+        decodings = max(1, memory // _bytes_of_a_decoding(model, first))
+        size = min(100, decodings)
+        batches = (examples.batch(slice(i, i + size)).to(device) for i in range(0, len(examples), size))
+        measured = [_measure(model, x, samples, block=max(1, decodings // size)) for x in batches]
     rate, distortion, log_px, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
 
     def score(name: str, values: Tensor, estimator: str, draws: int | None = samples) -> Score:
-        stderr = values.std().item() / len(values) ** 0.5
+        if not values.isfinite().all():
+            where = int(values.isfinite().logical_not().nonzero()[0])
+            raise BadInput(
+                f"the {name} of example {where} of the {split} part of {dataset.name} is not finite: look for extreme"
+                " values in it"
+            )
+        stderr = values.std().item() / len(values) ** 0.5 if len(values) > 1 else None
         return Score(name, values.mean().item(), stderr, split, estimator, draws, dataset.binarize)
 
     divergence = "KL in closed form" if exact else "KL by Monte Carlo"
@@ -98,22 +111,33 @@ def evaluate(
         score("distortion", distortion, "Monte Carlo"),
     ]
     if constant := model.likelihood.constant:
-        scores.append(score("loss_without_constant", distortion + rate - constant, f"-ELBO, {divergence}"))
+        loss = distortion + rate - constant
+        scores.append(score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}"))
     if samples > 1:
         scores.append(score("log_px", log_px, "importance sampling"))
-    active = float((mean.var(0) > ACTIVE).sum())
-    scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
+    if len(mean) > 1:
+        active = float((mean.var(0) > ACTIVE).sum())
+        scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
     return scores
 
 
-def _batches(examples: Examples, batch_size: int = 100) -> Iterator[Tensor]:
-    return (examples.batch(slice(i, i + batch_size)) for i in range(0, len(examples), batch_size))
+def _bytes_of_a_decoding(model: VAE, x: Tensor) -> int:
+    """What one decoded point takes: about eight tensors of the size of the largest that any layer gives."""
+    largest = x.numel()
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal largest
+        largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
+
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    model.trace(x)
+    for hook in hooks:
+        hook.remove()
+    return 8 * x.element_size() * largest
 
 
-def _measure(model: VAE, x: Tensor, samples: int, memory: int) -> _Measured:
-    """Trace the draws in blocks that fit the memory, and add up in float64."""
-    # A block of decoder outputs is alive together with about five temporaries of its size.
-    block = max(1, memory // (6 * x.element_size() * x.numel()))
+def _measure(model: VAE, x: Tensor, samples: int, block: int) -> _Measured:
+    """Trace the draws in blocks, and add up in float64."""
     rate = torch.zeros(len(x), dtype=torch.float64)
     log_likelihood, log_weight = [], []
     for start in range(0, samples, block):

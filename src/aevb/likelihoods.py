@@ -10,6 +10,9 @@
     poisson                 rate e^{o_j}
     negative-binomial       mean e^{o_j}, variance m + m²/r_j,  r_j one learned number for each element
 
+An identity link is one up to units: μ = shift + spread o, with the mean and deviation of the training examples, so that
+the network works on numbers around 1 whatever the units of the data, while p(x|z) and its variance stay in those units.
+
 A likelihood says which shape it wants from the decoder for events of a given shape, and which data it can explain. A
 new one is a class here with a name in `FAMILIES`, and that name in `aevb.config.ModelConfig`.
 """
@@ -24,6 +27,7 @@ from torch.distributions import Distribution
 
 from aevb import distributions
 from aevb.distributions import LOG_2PI
+from aevb.networks import Standardize
 from aevb.shapes import size
 
 Kind = Literal["binary", "unit", "counts", "real"]
@@ -50,6 +54,11 @@ class Likelihood(nn.Module, ABC):
     def output(self) -> tuple[int, ...]:
         """The shape that the decoder must give: that of the event, unless a likelihood needs more numbers."""
         return self.event
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the data it explains lie in [0, 1], so that an encoder can take them as they are."""
+        return self.supports[-1] in ("binary", "unit")
 
     @property
     def constant(self) -> float:
@@ -104,23 +113,51 @@ class ContinuousBernoulli(Likelihood):
         return distributions.ContinuousBernoulli(output, len(self.event))
 
 
-class Gaussian(Likelihood):
+class Located(Likelihood):
+    """A likelihood with a mean from the network, through a link.
+
+    Args:
+        event: the shape of one example.
+        mean: "sigmoid" keeps it in (0, 1); "identity" brings it to the units of the data.
+    """
+
+    supports = ("binary", "unit", "counts", "real")
+    options: ClassVar[tuple[str, ...]] = ("mean",)
+
+    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
+        super().__init__(event)
+        self.mean = mean
+        self.units = Standardize(event) if mean == "identity" else None
+
+    @property
+    def bounded(self) -> bool:
+        return self.units is None
+
+    def start(self, x: Tensor) -> Tensor:
+        if self.units is None:
+            return _logit(x.mean(0))
+        self.units.start(x)
+        return torch.zeros(self.event)
+
+    def _linked(self, output: Tensor) -> Tensor:
+        return output.sigmoid() if self.units is None else self.units.inverse(output)
+
+
+class Gaussian(Located):
     """A normal around the decoder's output with one variance c for all elements.
 
     Args:
         event: the shape of one example.
         variance: c, or "learned".
-        mean: "sigmoid" keeps the mean in (0, 1).
+        mean: the link.
     """
 
-    supports = ("binary", "unit", "counts", "real")
     options = ("variance", "mean")
 
     def __init__(
         self, event: tuple[int, ...], variance: float | Literal["learned"] = "learned", mean: Link = "identity"
     ) -> None:
-        super().__init__(event)
-        self.mean = mean
+        super().__init__(event, mean)
         if variance == "learned":
             self.log_scale = nn.Parameter(torch.tensor(0.0))
         else:
@@ -138,25 +175,18 @@ class Gaussian(Likelihood):
 
     def start(self, x: Tensor) -> Tensor:
         if isinstance(self.log_scale, nn.Parameter):
-            self.log_scale.data.fill_(_log_scale(x).item())
-        return _unlinked(x.mean(0), self.mean)
+            self.log_scale.data.fill_(_log_scale(x))
+        return super().start(x)
 
     def forward(self, output: Tensor) -> distributions.Normal:
-        return distributions.Normal(_linked(output, self.mean), self.log_scale, len(self.event))
+        return distributions.Normal(self._linked(output), self.log_scale, len(self.event))
 
 
-class DiagonalGaussian(Likelihood):
+class DiagonalGaussian(Located):
     """A normal with a mean and a variance from the network for each element.
 
     Its log-density has no upper bound: where the data repeat values exactly, the variance falls without end.
     """
-
-    supports = ("binary", "unit", "counts", "real")
-    options = ("mean",)
-
-    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
-        super().__init__(event)
-        self.mean = mean
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -164,23 +194,16 @@ class DiagonalGaussian(Likelihood):
         return self._several(2)
 
     def start(self, x: Tensor) -> Tensor:
-        loc = _unlinked(x.mean(0), self.mean)
-        return torch.cat([loc, _log_scale(x).expand_as(loc)])
+        loc = super().start(x)
+        return torch.cat([loc, torch.full_like(loc, _log_scale(x))])
 
     def forward(self, output: Tensor) -> distributions.Normal:
         loc, log_scale = self._parts(output, 2)
-        return distributions.Normal(_linked(loc, self.mean), log_scale, len(self.event))
+        return distributions.Normal(self._linked(loc), log_scale, len(self.event))
 
 
-class FullGaussian(Likelihood):
+class FullGaussian(Located):
     """A normal with a mean and a whole covariance L Lᵀ from the network: D + D(D + 1)/2 numbers for D elements."""
-
-    supports = ("binary", "unit", "counts", "real")
-    options = ("mean",)
-
-    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
-        super().__init__(event)
-        self.mean = mean
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -188,34 +211,30 @@ class FullGaussian(Likelihood):
         return (size(self.event) + distributions.tril_size(size(self.event)),)
 
     def start(self, x: Tensor) -> Tensor:
-        loc, features = _unlinked(x.mean(0), self.mean).flatten(), size(self.event)
-        below = loc.new_zeros(distributions.tril_size(features) - features)
-        return torch.cat([loc, _log_scale(x).expand(features), below])
+        loc = super().start(x).flatten()
+        below = loc.new_zeros(distributions.tril_size(len(loc)) - len(loc))
+        return torch.cat([loc, torch.full_like(loc, _log_scale(x)), below])
 
     def forward(self, output: Tensor) -> distributions.FullNormal:
         features = size(self.event)
         loc = output[..., :features].unflatten(-1, self.event)
         scale_tril = distributions.scale_tril(output[..., features:], features)
-        return distributions.FullNormal(_linked(loc, self.mean), scale_tril, len(self.event))
+        return distributions.FullNormal(self._linked(loc), scale_tril, len(self.event))
 
 
-class Laplace(Likelihood):
+class Laplace(Located):
     """A Laplace density around the decoder's output, with one learned scale b: its mode is the median."""
 
-    supports = ("binary", "unit", "counts", "real")
-    options = ("mean",)
-
     def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
-        super().__init__(event)
-        self.mean = mean
+        super().__init__(event, mean)
         self.log_scale = nn.Parameter(torch.tensor(0.0))
 
     def start(self, x: Tensor) -> Tensor:
-        self.log_scale.data.fill_(_log_scale(x).item() - 0.5 * math.log(2))
-        return _unlinked(x.mean(0), self.mean)
+        self.log_scale.data.fill_(_log_scale(x) - 0.5 * math.log(2))
+        return super().start(x)
 
     def forward(self, output: Tensor) -> distributions.Laplace:
-        return distributions.Laplace(_linked(output, self.mean), self.log_scale, len(self.event))
+        return distributions.Laplace(self._linked(output), self.log_scale, len(self.event))
 
 
 class Categorical(Likelihood):
@@ -284,14 +303,6 @@ FAMILIES: dict[str, type[Likelihood]] = {
 }
 
 
-def _linked(output: Tensor, link: Link) -> Tensor:
-    return output.sigmoid() if link == "sigmoid" else output
-
-
-def _unlinked(mean: Tensor, link: Link) -> Tensor:
-    return _logit(mean) if link == "sigmoid" else mean
-
-
 def _logit(mean: Tensor) -> Tensor:
     """The logit of a mean, kept from infinity where all examples agree."""
     return mean.logit(1e-3)
@@ -302,6 +313,7 @@ def _log_mean(x: Tensor) -> Tensor:
     return x.mean(0).clamp_min(1e-3).log()
 
 
-def _log_scale(x: Tensor) -> Tensor:
-    """The logarithm of the deviation of all elements from their means."""
-    return 0.5 * (x - x.mean(0)).square().mean().clamp_min(1e-6).log()
+def _log_scale(x: Tensor) -> float:
+    """The logarithm of the deviation of all elements from their means; of 1 where there is none."""
+    deviation = (x - x.mean(0)).square().mean().sqrt().item()
+    return math.log(deviation) if deviation > 0 else 0.0

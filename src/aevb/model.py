@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 
 from aevb.distributions import closed_form
 from aevb.likelihoods import Likelihood
-from aevb.networks import start_at
+from aevb.networks import Standardize, start_at
 from aevb.priors import Prior
 
 
@@ -103,10 +103,12 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def start(self, x: Tensor) -> None:
-        """Begin at the data, given examples ``(B, *event)``: p(x|z) around their mean, by the last bias of the decoder.
-
-        Burda, Grosse & Salakhutdinov (2016) did so; it saves the first epochs.
+        """Begin at the data, given examples ``(B, *event)``: p(x|z) around their mean, by the last bias of the decoder
+        (Burda, Grosse & Salakhutdinov 2016), and the encoder in their units.
         """
+        for layer in self.encoder.modules():
+            if isinstance(layer, Standardize):
+                layer.start(x)
         start_at(self.decoder, self.likelihood.start(x))
         self.prior.start(x)
 

@@ -8,12 +8,41 @@ the same can take their place.
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from aevb.errors import BadInput
 from aevb.shapes import size
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+
+
+class Standardize(nn.Module):
+    """(x - shift) / spread for each element of an event: what a network sees of data in units of their own.
+
+    It starts as the identity; `start` takes mean and deviation from examples.
+    """
+
+    shift: Tensor
+    spread: Tensor
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(event))
+        self.register_buffer("spread", torch.ones(event))
+
+    def start(self, x: Tensor) -> None:
+        """Take the mean and the deviation of examples ``(B, *event)``; where all agree, the deviation is 1."""
+        self.shift.copy_(x.mean(0))
+        deviation = x.std(0, unbiased=False)
+        self.spread.copy_(torch.where(deviation > 0, deviation, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.spread
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """shift + spread y."""
+        return self.shift + self.spread * y
 
 
 def mlp_encoder(event: tuple[int, ...], hidden: Sequence[int], activation: str) -> tuple[nn.Module, int]:

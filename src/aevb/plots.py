@@ -1,6 +1,10 @@
 """Run records to figures, in one visual style. Nothing is trained here: a figure can be drawn again from the folder.
 
 Colours can be told apart by the colour blind (Petroff 2021); training is dashed and validation solid, everywhere.
+
+Images are printed by one rule for a whole picture, so that its parts can be compared. Values v in the range [a, b], [0, 1]
+or what the values fill, become shades (v - a) / (b - a), 0 black and 1 white; grey ones that are mostly low, as the strokes
+of digits are, are ink on white paper instead: 1 minus that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +21,9 @@ from torch import Tensor
 
 from aevb.data.dataset import Dataset, Examples
 from aevb.model import VAE
+from aevb.randomness import Purpose, seeded
 from aevb.runs import Run
-from aevb.training import Epoch, seeded
+from aevb.training import Epoch
 
 COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 STYLE: Any = {
@@ -33,6 +38,8 @@ STYLE: Any = {
 }
 PANELS = 12
 """Columns of a table that a figure shows at most."""
+CLASSES = 2 * len(COLOURS)
+"""Classes that can be told apart at most: by colour, and the second ten by their marker."""
 
 
 def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
@@ -68,7 +75,7 @@ def training(epochs: Sequence[Epoch]) -> Figure:
         if epochs[0].valid:
             axis.plot(numbers, [getattr(epoch.valid, name) for epoch in epochs], color=COLOURS[2], label="validation")
         axis.set(title=name, xlabel="epoch", ylabel="nats per example")
-        axis.set_ylim(*_robust_limits(axis))
+        axis.set_ylim(_robust_limits(axis))
     axes[0].legend()
     return figure
 
@@ -78,11 +85,12 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     x = examples.batch(slice(0, 20 if len(examples.shape) == 3 else 1000))
     again = model.reconstruct(x.to(_device(model))).cpu()
     if x.dim() == 4:
-        return _pictures(_interleave(torch.stack([x, again]), 10), 10, "test examples above their reconstructions")
+        return _pictures(torch.stack([x, again]), 10, "test examples above their reconstructions")
     figure, axes = _panels(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
         axis.scatter(x[:, column], again[:, column], s=4, alpha=0.5, linewidths=0)
-        axis.axline((float(x[0, column]),) * 2, slope=1, color="black", linewidth=0.5)
+        # Any point of the line would do, but the axes are made to show it: one amid the data widens them least.
+        axis.axline((float(x[:, column].median()),) * 2, slope=1, color="black", linewidth=0.5)
         axis.set(title=f"column {column + 1}", xlabel="test example", ylabel="reconstruction")
     return figure
 
@@ -90,7 +98,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     """Draws from the prior, decoded: images as the mean of p(x|z), rows with their noise beside the data."""
     image = len(examples.shape) == 3
-    with seeded(seed, 0, device=_device(model)):
+    with seeded(seed, Purpose.SAMPLES, device=_device(model)):
         drawn = model.sample(100 if image else min(len(examples), 2000), draw=not image).cpu()
     if image:
         return _pictures(drawn, 10, "mean of p(x|z) for z drawn from the prior")
@@ -99,9 +107,7 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
         return _clouds(x, drawn)
     figure, axes = _panels(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
-        edges = np.histogram_bin_edges(x[:, column].numpy(), 30).tolist()
-        for values, label, colour in ((x, "test examples", COLOURS[0]), (drawn, "samples", COLOURS[2])):
-            axis.hist(values[:, column], edges, density=True, histtype="step", color=colour, label=label, linewidth=1.5)
+        _histograms(axis, x[:, column], drawn[:, column])
         axis.set(title=f"column {column + 1}", ylabel="density")
     axes[0].legend()
     return figure
@@ -116,44 +122,37 @@ def manifold(model: VAE, *, side: int = 20, extent: float = 3.0) -> Figure:
     figure = Figure(figsize=(7, 7))
     axis = figure.subplots()
     half = extent * side / (side - 1)
-    axis.imshow(tiles(images, side), cmap="gray_r", vmin=0, vmax=1, extent=(-half, half, -half, half))
+    axis.imshow(_sheet(images, side), cmap="gray", vmin=0, vmax=1, extent=(-half, half, -half, half))
     axis.set(title="mean of p(x|z) over the latent plane", xlabel="$z_1$", ylabel="$z_2$")
     return figure
 
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
-    """The posterior means of test examples in the latent plane, coloured by class where there are classes."""
+    """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
     parts = [examples.batch(slice(i, i + 1000)).to(_device(model)) for i in range(0, len(examples), 1000)]
     with torch.no_grad():
         means = torch.cat([model.encode(x).mean.cpu() for x in parts])
     figure = Figure(figsize=(7, 6))
     axis = figure.subplots()
-    labels = torch.zeros(len(means), dtype=torch.int64) if examples.labels is None else examples.labels.cpu()
-    names = ["test examples"] if examples.labels is None or classes is None else classes
-    for number, name in enumerate(names):
-        chosen = means[labels == number]
-        colour = COLOURS[number % len(COLOURS)]
-        axis.scatter(
-            chosen[:, 0], chosen[:, 1], s=min(12.0, 6e4 / len(means)), alpha=0.6, linewidths=0, color=colour, label=name
-        )
+    look: Any = {"s": min(12.0, 6e4 / len(means)), "alpha": 0.6, "linewidths": 0}
+    if examples.labels is None or classes is None or len(classes) > CLASSES:
+        axis.scatter(means[:, 0], means[:, 1], color=COLOURS[0], **look)
+    else:
+        _classes(axis, means, examples.labels.cpu(), classes, look)
     axis.set(title="means of q(z|x), test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
-    legend = axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
-    for handle in legend.legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)
     return figure
 
 
-def tiles(images: Tensor, columns: int) -> NDArray[np.float32]:
-    """Images ``(N, C, H, W)`` side by side in rows, with a gap of paper: one array, with colours ``(…, 3)``.
+def tiles(shades: Tensor, columns: int) -> NDArray[np.float32]:
+    """Shades ``(N, C, H, W)`` side by side in rows, with a gap of paper: one array, with colours ``(…, 3)``.
 
-    Paper, also in the missing tiles of the last row, is 0 for grey and 1 for colour.
+    Paper is white, 1, also in the missing tiles of the last row.
     """
-    count, channels, height, width = images.shape
+    count, channels, height, width = shades.shape
     rows, gap = -(-count // columns), -(-height // 16)
     height, width = height + gap, width + gap
-    sheet = torch.full((rows * columns, channels, height, width), 0.0 if channels == 1 else 1.0)
-    sheet[:count, :, : height - gap, : width - gap] = images.clamp(0, 1)
+    sheet = torch.ones(rows * columns, channels, height, width)
+    sheet[:count, :, : height - gap, : width - gap] = shades
     sheet = sheet.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     sheet = sheet.reshape(rows * height, columns * width, channels)
     return (sheet[..., 0] if channels == 1 else sheet).numpy()
@@ -161,29 +160,83 @@ def tiles(images: Tensor, columns: int) -> NDArray[np.float32]:
 
 def save_picture(images: Tensor, columns: int, path: Any) -> None:
     """Write images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)`` one above the other, enlarged to be seen."""
-    if images.dim() == 5:
-        images = _interleave(images, columns)
-    sheet = tiles(images, columns)
-    ink = (255 * ((1 - sheet) if sheet.ndim == 2 else sheet)).round().astype(np.uint8)
+    sheet = _sheet(images, columns)
     factor = max(1, 1000 // sheet.shape[1])
-    Image.fromarray(ink.repeat(factor, 0).repeat(factor, 1)).save(path)
+    Image.fromarray((255 * sheet).round().astype(np.uint8).repeat(factor, 0).repeat(factor, 1)).save(path)
+
+
+def _sheet(images: Tensor, columns: int) -> NDArray[np.float32]:
+    """Images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)`` one above the other, as they are printed."""
+    shades = _shades(images)
+    return tiles(_interleave(shades, columns) if images.dim() == 5 else shades, columns)
+
+
+def _shades(images: Tensor) -> Tensor:
+    """Values ``(..., C, H, W)`` of any scale to shades; what is not a number is left white."""
+    values = images.double()  # the width of a float32 range may exceed float32
+    finite = values[values.isfinite()]
+    low, high = _range(finite)
+    shades = ((values - low) / ((high - low) or 1.0)).clamp(0, 1)
+    # Of an even number the lower median: what is half ink is ink.
+    ink = images.shape[-3] == 1 and len(finite) > 0 and finite.median().item() < (low + high) / 2
+    return (1 - shades if ink else shades).nan_to_num(nan=1.0).float()
+
+
+def _range(finite: Tensor) -> tuple[float, float]:
+    """The values of black and white: 0 and 1, also where a model's means stray from them a little."""
+    if len(finite) == 0 or (finite.min() >= -0.5 and finite.max() <= 1.5):
+        return 0.0, 1.0
+    return finite.min().item(), finite.max().item()
 
 
 def _interleave(pairs: Tensor, columns: int) -> Tensor:
-    """Pairs ``(2, N, ...)`` to rows of `columns` firsts, each above the row of their seconds, ``(2 N', ...)``."""
+    """Pairs ``(2, N, ...)`` to rows of `columns` firsts, each above the row of their seconds, ``(2 N', ...)``.
+
+    Missing pairs of the last row are white.
+    """
     missing = -pairs.shape[1] % columns
-    pairs = torch.cat([pairs, pairs.new_zeros(2, missing, *pairs.shape[2:])], 1)
+    pairs = torch.cat([pairs, pairs.new_ones(2, missing, *pairs.shape[2:])], 1)
     return pairs.reshape(2, -1, columns, *pairs.shape[2:]).transpose(0, 1).flatten(0, 2)
 
 
 def _pictures(images: Tensor, columns: int, title: str) -> Figure:
-    sheet = tiles(images, columns)
+    sheet = _sheet(images, columns)
     figure = Figure(figsize=(7, 7 * sheet.shape[0] / sheet.shape[1] + 0.3))
     axis = figure.subplots()
-    axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
+    axis.imshow(sheet, cmap="gray", vmin=0, vmax=1)
     axis.set(title=title)
     axis.set_axis_off()
     return figure
+
+
+def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], look: dict[str, Any]) -> None:
+    """One cloud for each class that occurs; a class has its colour and marker whichever others occur."""
+    for number in labels.unique().tolist():
+        second, colour = divmod(number, len(COLOURS))
+        style = {"color": COLOURS[colour], "marker": "o^"[second], "label": names[number]}
+        axis.scatter(*means[labels == number].T, **look, **style)
+    legend = axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
+
+
+def _histograms(axis: Axes, x: Tensor, drawn: Tensor) -> None:
+    """The densities of one column of the data and of the samples, over the same bins."""
+    # float64: numpy divides a range no finer than the values' own type does.
+    columns = [values[values.isfinite()].double().numpy() for values in (x, drawn)]
+    edges = _edges(np.concatenate(columns))
+    for values, label, colour in zip(columns, ("test examples", "samples"), COLOURS[:3:2], strict=True):
+        counts = np.histogram(values, edges)[0]
+        density = counts / (max(len(values), 1) * np.diff(edges))  # none are no density, not 0 / 0
+        axis.stairs(density, edges, color=colour, label=label, linewidth=1.5)
+
+
+def _edges(values: NDArray[np.float64], bins: int = 30) -> NDArray[np.float64]:
+    """Bins from the smallest value to the largest; around the value where there is only one."""
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    margin = 0.0 if low < high else max(0.5, 1e-3 * abs(low))
+    return np.linspace(low - margin, high + margin, bins + 1)
 
 
 def _clouds(x: Tensor, drawn: Tensor) -> Figure:
@@ -206,10 +259,13 @@ def _panels(
     return figure, axes[:count]
 
 
-def _robust_limits(axis: Axes) -> tuple[float, float]:
-    """Limits that leave the first epochs out where they would flatten the rest."""
+def _robust_limits(axis: Axes) -> tuple[float, float] | None:
+    """Limits that leave the first epochs out where they would flatten the rest; None where nothing else is finite."""
     curves = [np.asarray(line.get_ydata(), dtype=float) for line in axis.get_lines()]
     late = np.concatenate([curve[len(curve) // 20 :] for curve in curves])
+    late = late[np.isfinite(late)]
+    if len(late) == 0:
+        return None
     margin = 0.05 * (np.ptp(late) or 1.0)
     return float(late.min() - margin), float(late.max() + margin)
 

@@ -1,7 +1,7 @@
 """The run folder: everything that a run leaves behind, written and read here alone.
 
-    config.json         the configuration, resolved, and what the data were
-    model.safetensors   the weights
+    config.json         the configuration as given, the model as resolved, and what the data were
+    model.safetensors   the weights, and after which epoch
     metrics.jsonl       one epoch a line, as they end
     scores.json         held-out numbers, each with what it is, and how training ended
     figures/            pictures
@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,26 +21,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from aevb.config import Config, build, build_objective, resolve
+from aevb.config import Config, ModelConfig, build
 from aevb.data import load as load_data
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
 from aevb.model import VAE
-from aevb.training import Epoch, Means, NonFinite, fit, seeded
+from aevb.training import Epoch, Means
 
 FORMAT = 1
-START_EXAMPLES = 10_000
-"""Training examples, at most, whose mean the model starts at."""
-SAVE_EVERY = 30.0
-"""Seconds between two writings of the weights during training."""
-
 Ending = Literal["finished", "early", "interrupted", "non-finite", "failed"]
 
 
@@ -84,20 +78,24 @@ class Run:
 
     Attributes:
         folder: where it is.
-        config: everything the run was a function of.
+        config: everything the run was a function of, as it was given.
+        resolved: the model's part of it, with what the data decided.
         data: what the data were.
         model: with the weights that were kept, in evaluation mode.
         epochs: in order.
         scores: held-out numbers.
+        weights: the epoch after which the weights were written.
         outcome: how training ended; None while it has not.
     """
 
     folder: Path
     config: Config
+    resolved: ModelConfig
     data: DataCard
     model: VAE
     epochs: list[Epoch] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
+    weights: int = 0
     outcome: Outcome | None = None
 
     def load_data(self, data_dir: str | None = None) -> Dataset:
@@ -110,7 +108,7 @@ class Run:
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
         if dataset.fingerprint != self.data.fingerprint:
             raise BadInput(
-                f"{self.config.data.source} has another test part than when {self.folder} was trained:"
+                f"{self.config.data.source} is not what {self.folder} was trained on any more:"
                 " bring the data back, or train again"
             )
         return dataset
@@ -128,12 +126,13 @@ class Run:
             return
         seconds = sum(epoch.seconds for epoch in self.epochs)
         self.outcome = Outcome(ended=ended, kept=kept, epochs=len(self.epochs), seconds=seconds)
-        self.save_model()
+        self.save_model(kept)
         self.save_scores([])
 
-    def save_model(self) -> None:
-        """Write the weights."""
-        _write(self.folder / "model.safetensors", _weights(self.model))
+    def save_model(self, epoch: int) -> None:
+        """Write the weights as they are after an epoch."""
+        self.weights = epoch
+        _write(self.folder / "model.safetensors", _weights(self.model, epoch))
 
     def save_scores(self, scores: list[Score]) -> None:
         """Write scores, in place of earlier ones of the same name, split, estimator and number of draws."""
@@ -154,95 +153,61 @@ class Run:
         return scores
 
 
-def create(folder: Path, config: Config, dataset: Dataset, model: VAE) -> Run:
+def create(folder: Path, config: Config, resolved: ModelConfig, dataset: Dataset, model: VAE) -> Run:
     """Make a run folder with its configuration and the initial weights.
 
     Args:
         folder: must not exist yet, or be empty.
-        config: resolved.
+        config: as given.
+        resolved: the model's part, resolved.
         dataset: what the model will be trained on.
         model: freshly built.
 
     Raises:
         BadInput: the folder is taken or cannot be written, or there is no space.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is there already: choose another --out, or remove it")
-    card = DataCard.of(dataset)
-    weights = _weights(model)
+    run = Run(folder, config, resolved, DataCard.of(dataset), model)
+    weights = _weights(model, 0)
     content = {
         "format": FORMAT,
         "aevb": version("aevb"),
-        "dataset": card.model_dump(mode="json"),
+        "dataset": run.data.model_dump(mode="json"),
+        "resolved": resolved.model_dump(mode="json"),
         **config.model_dump(mode="json"),
     }
     with _explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Weights are written twice at a time (old and new); pictures and scores take a few megabytes.
-        if shutil.disk_usage(folder.parent).free < (need := 2 * len(weights) + 2**24):
-            raise BadInput(f"no space left for {folder}: a run of this size takes about {need / 2**20:.0f} MB")
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} is there already: choose another --out, or remove it")
+        place = folder.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _require_space(place, 2 * len(weights))
+        temporary = Path(tempfile.mkdtemp(prefix=".aevb-", dir=place.parent))
         try:
-            _write(temporary / "config.json", _json(content))
             _write(temporary / "model.safetensors", weights)
-            temporary.chmod(0o755)
-            temporary.replace(folder)
+            _write(temporary / "config.json", _json(content))
+            _put(temporary, place)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    return Run(folder, config, card, model)
-
-
-def train(
-    config: Config,
-    folder: Path,
-    dataset: Dataset,
-    *,
-    device: torch.device | str = "cpu",
-    on_step: Callable[[], object] | None = None,
-    on_epoch: Callable[[Epoch], object] | None = None,
-) -> Run:
-    """Build and train a model and record it as it goes: after every epoch its metrics, and now and then its weights.
-
-    Whatever ends training early, the folder has the last good weights; where there are none, no folder is left.
-
-    Args:
-        config: what to do; what it leaves open is resolved by the kind of data.
-        folder: to make; it must not exist yet, or be empty.
-        dataset: its test part is not looked at.
-        device: where to train.
-        on_step, on_epoch: called after each.
-
-    Raises:
-        BadInput: the configuration does not fit the data, or the folder cannot be written.
-        NonFinite: a loss became infinite or NaN.
-    """
-    config = config.model_copy(update={"model": resolve(config.model, dataset)})
-    with seeded(config.seed, 0):
-        model = build(config.model, dataset.shape)
-        # Evenly spaced, since files may be sorted.
-        model.start(dataset.train.batch(torch.linspace(0, len(dataset.train) - 1, START_EXAMPLES).long().unique()))
-    run = create(folder, config, dataset, model.to(device))
-    saved = time.monotonic()
-
-    def after(epoch: Epoch) -> None:
-        nonlocal saved
-        run.append(epoch)
-        if time.monotonic() - saved > SAVE_EVERY:
-            run.save_model()
-            saved = time.monotonic()
-        if on_epoch:
-            on_epoch(epoch)
-
-    objective = build_objective(config.objective)
-    examples = dataset.train, dataset.valid
-    try:
-        history = fit(model, objective, *examples, config.train, seed=config.seed, on_step=on_step, on_epoch=after)
-    except BaseException as error:
-        run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
-        raise
-    run.close(history.ended, history.kept)
     return run
+
+
+def _put(temporary: Path, place: Path) -> None:
+    """Make a folder appear in one step; one that is there, perhaps the working folder, is filled instead."""
+    if place.exists():
+        for name in ("model.safetensors", "config.json"):
+            (temporary / name).replace(place / name)
+        temporary.rmdir()
+    else:
+        temporary.chmod(0o755)
+        temporary.replace(place)
+
+
+def _require_space(folder: Path, weights: int) -> None:
+    """Old and new weights lie side by side for a moment; pictures and scores take a few megabytes."""
+    need = weights + 2**24
+    if shutil.disk_usage(folder.parent).free < need:
+        raise BadInput(f"no space left for {folder}: a run of this size takes about {need / 2**20:.0f} MB")
 
 
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
@@ -252,12 +217,13 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         BadInput: there is no run, a file is missing or damaged, or a newer version wrote it.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"{folder} is not a run folder: it has no config.json; aevb train --out {folder} would make one")
-    config, card = _read_config(folder / "config.json")
-    model = build(config.model, card.shape)
-    _load_weights(model, folder / "model.safetensors")
-    run = Run(folder, config, card, model.to(device).eval())
+    with _explained(folder, "read"):
+        if not (folder / "config.json").is_file():
+            raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
+    config, resolved, card = _read_config(folder / "config.json")
+    model = build(resolved, card.shape)
+    weights = _load_weights(model, folder / "model.safetensors")
+    run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")
     if (folder / "scores.json").is_file():
         content = _read_json(folder / "scores.json")
@@ -271,13 +237,13 @@ def _key(score: Score) -> tuple[object, ...]:
     return score.name, score.split, score.estimator, score.samples
 
 
-def _weights(model: VAE) -> bytes:
+def _weights(model: VAE, epoch: int) -> bytes:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return save_tensors(state)
+    return save_tensors(state, metadata={"epoch": str(epoch)})
 
 
 def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write(path: Path, draw: Callable[[Path], object]) -> None:
@@ -303,12 +269,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, action: Literal["read", "write"] = "write") -> Iterator[None]:
     """An error of the file system in one line."""
     try:
         yield
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        raise BadInput(f"cannot {action} {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 @contextmanager
@@ -316,7 +282,7 @@ def _damaged(path: Path) -> Iterator[None]:
     """Content that is not what a run folder holds, in one line."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path} is damaged or was not written by aevb: {_first_line(error)}") from error
@@ -334,25 +300,33 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _read_config(path: Path) -> tuple[Config, DataCard]:
+def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:
     content = _read_json(path)
     with _damaged(path):
-        if content["format"] > FORMAT:
-            raise BadInput(
-                f"{path} has format {content['format']}, of aevb {content.get('aevb')}, and this version reads up to"
-                f" {FORMAT}: install that version or a newer one"
-            )
-        return Config(**configuration(content)), DataCard(**content["dataset"])
+        given = configuration(content, path)
+        return Config(**given), ModelConfig(**content["resolved"]), DataCard(**content["dataset"])
 
 
-def configuration(content: dict[str, Any]) -> dict[str, Any]:
-    """The part of a run's config.json that is its configuration, without what is only recorded there."""
-    return {key: value for key, value in content.items() if key not in ("format", "aevb", "dataset")}
+def configuration(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The part of a run's config.json that is its configuration, without what is only recorded there.
+
+    Raises:
+        BadInput: a newer version wrote it.
+    """
+    if content.get("format", FORMAT) > FORMAT:
+        raise BadInput(
+            f"{path} has format {content['format']}, of aevb {content.get('aevb')}, and this version reads up to"
+            f" {FORMAT}: install that version or a newer one"
+        )
+    return {key: value for key, value in content.items() if key not in ("format", "aevb", "dataset", "resolved")}
 
 
-def _load_weights(model: VAE, path: Path) -> None:
+def _load_weights(model: VAE, path: Path) -> int:
+    """Put the weights into the model; the epoch after which they were written."""
     with _damaged(path):
         model.load_state_dict(load_tensors(path.read_bytes()))
+        with safe_open(path, "pt") as file:
+            return int(file.metadata()["epoch"])
 
 
 def _read_epochs(path: Path) -> list[Epoch]:

@@ -6,6 +6,7 @@ one gather; an epoch is as many full batches as there are, and which examples ar
 is read back from the device before the end of an epoch. The learning rate is constant, then falls linearly to zero.
 """
 
+import math
 import signal
 import threading
 import time
@@ -16,15 +17,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aevb.config import TrainConfig
 from aevb.data.dataset import Examples
-from aevb.errors import BadInput
+from aevb.errors import BadInput, NonFinite
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
+from aevb.randomness import Purpose, seeded
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -67,24 +68,14 @@ class History:
 
     Attributes:
         epochs: in order.
-        kept: the epoch whose weights the model was left with; 0 for the initial ones.
-        ended: "finished", "early" (the patience ran out) or "interrupted" (Ctrl-C; where the last weights are kept,
-            they have the steps made since the last whole epoch).
+        kept: the epoch whose weights the model was left with.
+        ended: "finished", "early" (the patience ran out) or "interrupted" (Ctrl-C; where the last weights are kept, or
+            no epoch was whole, they also have the steps made since).
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     kept: int = 0
     ended: Literal["finished", "early", "interrupted"] = "finished"
-
-
-class NonFinite(ArithmeticError):
-    """Training met a number that is not finite. The model was given back the weights of the last whole epoch."""
-
-    def __init__(self, tensor: str, epoch: int, step: int) -> None:
-        super().__init__(
-            f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
-            " --train.clip-norm 100, and look for extreme values in the data"
-        )
 
 
 def fit(
@@ -116,7 +107,7 @@ def fit(
         NonFinite: a loss or a weight became infinite or NaN.
     """
     config = config or TrainConfig()
-    _require(model, config, valid)
+    _require(model, config, train, valid)
     device = next(model.parameters()).device
     train, valid = train.to(device), valid and valid.to(device)
     loop, history, best = _Loop(model.train(), objective, train, config, seed), History(), _Best()
@@ -135,6 +126,8 @@ def fit(
                 break
             seconds = time.perf_counter() - started
             held_out = measure(model, objective, valid, seed=seed) if valid else None
+            if held_out and not math.isfinite(held_out.bound):
+                raise NonFinite("the bound on the validation part", number, loop.steps)
             history.epochs.append(Epoch(number, seconds, means, held_out))
             history.kept = number
             if on_epoch:
@@ -150,30 +143,28 @@ def fit(
 
 
 @torch.no_grad()
-def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, batch_size: int = 1000) -> Means:
-    """The objective's terms on held-out examples, in evaluation mode and with the same noise at every call."""
+def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, decodings: int = 1000) -> Means:
+    """The objective's terms on held-out examples, in evaluation mode and with the same noise at every call.
+
+    Args:
+        model, objective, examples: what is measured.
+        seed: of the draws.
+        decodings: how many points are decoded at once.
+    """
+    batch_size = max(1, decodings // objective.samples)
     training = model.training
     model.eval()
-    with seeded(seed, 0, device=examples.values.device):
+    with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
         batches = (examples.batch(slice(i, i + batch_size)) for i in range(0, len(examples), batch_size))
         sums = [_row(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
     model.train(training)
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
 
-@contextmanager
-def seeded(*stream: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Make PyTorch's global generator a function of `stream` for a while, then give it back as it was."""
-    device = torch.device(device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.SeedSequence(stream).generate_state(1, np.uint64)[0]))
-        yield
-
-
-def _require(model: VAE, config: TrainConfig, valid: Examples | None) -> None:
+def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples | None) -> None:
     if config.patience and valid is None:
         raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
-    if config.batch_size == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+    if min(config.batch_size, len(train)) == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
         raise BadInput("batch normalisation needs batches of two examples or more: use a larger --train.batch-size")
 
 
@@ -204,7 +195,7 @@ class _Loop:
     def _pass(self, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
         """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(4,)``."""
         size, device = min(self.config.batch_size, len(self.examples)), self.examples.values.device
-        with seeded(self.seed, number, device=device):
+        with seeded(self.seed, Purpose.EPOCH, number, device=device):
             order = torch.randperm(len(self.examples), device=device)
             for step in range(self.steps):
                 done = (number - 1 + step / self.steps) / self.epochs
@@ -278,6 +269,9 @@ def _interruption() -> Iterator[Callable[[], bool]]:
         yield flag.is_set
         return
     previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.SIG_IGN:
+        yield flag.is_set
+        return
 
     def note(*_: object) -> None:
         flag.set()

@@ -97,10 +97,12 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits of the test values, their shape and type: are these the data of that training run?"""
-        values = self.test.values.cpu().contiguous()
-        digest = blake2b(f"{values.dtype} {tuple(values.shape)}".encode(), digest_size=16)
-        digest.update(values.numpy().data)
+        """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?"""
+        digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
+        for part in (self.train, self.valid, self.test):
+            values = part.values.cpu().contiguous()
+            digest.update(f"{values.dtype} {tuple(values.shape)} {part.scale}".encode())
+            digest.update(values.numpy().data)
         return digest.hexdigest()
 
 
@@ -138,7 +140,7 @@ def make_dataset(
         train=splits[0],
         valid=splits[1],
         test=splits[2],
-        binarize=binarize,
+        binarize="none" if kind == "binary" else binarize,
         classes=pool.classes,
     )
 
