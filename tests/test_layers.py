@@ -12,7 +12,8 @@ import aevb
 
 FLOORS = [
     *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model"),
-    *("objectives", "data", "config", "training", "evaluation", "runs", "experiment", "plots", "cli", "__main__"),
+    *("linear", "objectives", "data", "config", "training", "evaluation", "runs", "experiment", "plots", "cli"),
+    "__main__",
 ]
 STRANGERS = [
     ("networks", "distributions"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aevb.errors import BadInput as BadInput
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
+    from aevb.linear import linear_optimum as linear_optimum
+    from aevb.linear import linear_vae as linear_vae
     from aevb.model import VAE as VAE
     from aevb.model import Trace as Trace
     from aevb.objectives import ELBO as ELBO
@@ -32,6 +34,7 @@ _PUBLIC = {
     "data": ["Dataset", "Examples"],
     "errors": ["BadInput"],
     "evaluation": ["Score", "evaluate"],
+    "linear": ["linear_optimum", "linear_vae"],
     "model": ["VAE", "Trace"],
     "objectives": ["ELBO", "MonteCarloELBO"],
     "runs": ["Run", "load"],

@@ -69,7 +69,7 @@ class ModelConfig(Section):
 
     network: Literal["mlp", "conv"] = Field("mlp", description="Encoder and decoder.")
     hidden: Widths | None = Field(
-        None, description="Widths of the mlp encoder; the decoder mirrors them. Default: 500."
+        None, description="Widths of the mlp encoder, or none; the decoder mirrors them. Default: 500."
     )
     channels: Annotated[Widths, Field(min_length=1)] | None = Field(
         None, description="Channels of the conv encoder, each layer halving the image. Default: 32 64 32."
@@ -252,11 +252,12 @@ def build_objective(objective: ObjectiveConfig) -> "Objective":
 
 
 def _split(value: object) -> object:
-    """Widths may also be written with commas: 300,100."""
+    """Widths may also be written with commas, 300,100, and as none."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         return value
-    return [number for part in parts for number in (part.split(",") if isinstance(part, str) else [part])]
+    parts = [number for part in parts for number in (part.split(",") if isinstance(part, str) else [part])]
+    return [] if parts == ["none"] else parts
 
 
 def _fill(model: ModelConfig, option: str, default: object, applies: bool) -> object:

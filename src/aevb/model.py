@@ -118,8 +118,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x | z) for ``(..., Z)``: a distribution over ``(..., *event)``."""
-        output = self.decoder(z.flatten(0, -2))
-        return self.likelihood(output.unflatten(0, z.shape[:-1]))  # type: ignore[no-any-return]
+        output = self.decoder(z.reshape(-1, z.shape[-1]))
+        return self.likelihood(output.view(*z.shape[:-1], *output.shape[1:]))  # type: ignore[no-any-return]
 
     def trace(self, x: Tensor, samples: int = 1) -> Trace:
         """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""

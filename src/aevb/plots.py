@@ -2,9 +2,9 @@
 
 Colours can be told apart by the colour blind (Petroff 2021); training is dashed and validation solid, everywhere.
 
-Images are printed by one rule for a whole picture, so that its parts can be compared. Values v in the range [a, b], [0, 1]
-or what the values fill, become shades (v - a) / (b - a), 0 black and 1 white; grey ones that are mostly low, as the strokes
-of digits are, are ink on white paper instead: 1 minus that.
+Images are printed by one rule for a whole picture, so that its parts can be compared. A value v in the range [a, b],
+which is [0, 1] or what the values fill, has the shade (v - a) / (b - a): 0 is black, 1 is white. Grey values that are
+mostly low, as those of digits are, are ink on white paper instead, 1 minus that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,8 @@ def training(epochs: Sequence[Epoch]) -> Figure:
         if epochs[0].valid:
             axis.plot(numbers, [getattr(epoch.valid, name) for epoch in epochs], color=COLOURS[2], label="validation")
         axis.set(title=name, xlabel="epoch", ylabel="nats per example")
-        axis.set_ylim(_robust_limits(axis))
+        if limits := _robust_limits(axis):
+            axis.set_ylim(limits)
     axes[0].legend()
     return figure
 
@@ -213,8 +214,10 @@ def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], lo
     """One cloud for each class that occurs; a class has its colour and marker whichever others occur."""
     for number in labels.unique().tolist():
         second, colour = divmod(number, len(COLOURS))
-        style = {"color": COLOURS[colour], "marker": "o^"[second], "label": names[number]}
-        axis.scatter(*means[labels == number].T, **look, **style)
+        chosen = means[labels == number]
+        axis.scatter(
+            chosen[:, 0], chosen[:, 1], color=COLOURS[colour], marker="o^"[second], label=names[number], **look
+        )
     legend = axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
     for handle in legend.legend_handles:
         if handle is not None:
