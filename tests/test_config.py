@@ -1,6 +1,7 @@
 """The description of a run: what it refuses, what it fills in, and what it builds."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,14 @@ def test_widths_can_be_written_with_commas(hidden: Any) -> None:
 def test_a_configuration_survives_json() -> None:
     config = Config.model_validate({"model": {"hidden": [3, 2], "variance": "learned"}, "train": {"clip_norm": 1}})
     assert Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "poisson", "negative-binomial"])
+def test_greys_as_probabilities_are_for_bernoulli(likelihood: Any) -> None:
+    grey = replace(some("unit", (3,)), kind="binary", binarize="treat-as-probabilities")
+    assert resolve(ModelConfig(), grey).likelihood == "bernoulli"
+    with pytest.raises(BadInput, match=f"not {likelihood}: use --data.binarize threshold or resampled"):
+        resolve(ModelConfig(likelihood=likelihood), grey)
 
 
 def test_build_gives_the_pieces() -> None:

@@ -187,6 +187,11 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     family = likelihoods.FAMILIES[likelihood]
     if dataset.kind not in family.supports:
         raise BadInput(_advice(dataset, likelihood))
+    if dataset.binarize == "treat-as-probabilities" and likelihood != "bernoulli" and "unit" not in family.supports:
+        raise BadInput(
+            f"{dataset.name} has grey values, which the bernoulli likelihood takes as probabilities, not {likelihood}:"
+            " use --data.binarize threshold or resampled"
+        )
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
     values = {
         "mean": "sigmoid" if dataset.kind in ("binary", "unit") else "identity",
