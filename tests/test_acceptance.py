@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def test_fashion_mnist(capsys: pytest.CaptureFixture[str], seed: int) -> None:
 
 def test_two_runs_are_bit_identical(capsys: pytest.CaptureFixture[str]) -> None:
     for out in ("one", "two"):
-        scores(capsys, *HU, "--train.epochs", 1, "--samples", 2, "--out", out)
+        short = [word if word != "20" or before != "--train.epochs" else "1" for before, word in pairwise(["", *HU])]
+        scores(capsys, *short, "--samples", 2, "--out", out)
     one, two = (Path(out, "model.safetensors").read_bytes() for out in ("one", "two"))
     assert one == two

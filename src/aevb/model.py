@@ -103,8 +103,8 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def start(self, x: Tensor) -> None:
-        """Begin at the data, given examples ``(B, *event)``: p(x|z) around their mean, by the last bias of the decoder
-        (Burda, Grosse & Salakhutdinov 2016), and the encoder in their units.
+        """Begin at the data, given examples ``(B, *event)``: p(x|z) close to their mean, by the last layer of the
+        decoder (Burda, Grosse & Salakhutdinov 2016), and the encoder in their units.
         """
         for layer in self.encoder.modules():
             if isinstance(layer, Standardize):

@@ -123,7 +123,7 @@ def coupling(latent: int, context: int = 0, layers: int = 3, hidden: Sequence[in
 
 
 def start_at(decoder: nn.Module, output: Tensor) -> None:
-    """Set the bias of a decoder's last layer, so that its outputs begin around `output`.
+    """Let a decoder begin close to one output: by the bias of its last layer, whose weights shrink to a tenth.
 
     A convolution has one bias for each channel and begins around the mean of its pixels. A decoder that does not end in
     a linear or convolutional layer with such a bias is left as it is.
@@ -137,6 +137,7 @@ def start_at(decoder: nn.Module, output: Tensor) -> None:
         bias = output.flatten() if isinstance(last, nn.Linear) else output.flatten(1).mean(1)
         if last.bias is not None and last.bias.shape == bias.shape:
             last.bias.data.copy_(bias)
+            last.weight.data.mul_(0.1)
 
 
 def _dense(widths: Sequence[int], activation: str) -> Iterator[nn.Module]:

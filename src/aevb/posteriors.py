@@ -5,7 +5,7 @@
     flow        f⁻¹(z₀; h),  z₀ ~ N(μ, diag σ²)                (Rezende & Mohamed 2015; coupling layers of zuko)
 
 with σ² = e^s, or σ² = softplus(s) + 10⁻⁸, and (μ, s, L') from one linear layer of h: several would cost as many times
-the overhead. It starts at zero weights and unit variance, where q(z|x) = N(0, I): training begins with no rate to pay.
+the overhead. Its biases start at zero mean and unit variance, so that q(z|x) begins near N(0, I).
 A new posterior is a class here with a name in `FAMILIES`, and that name in `aevb.config.ModelConfig`.
 """
 
@@ -38,7 +38,6 @@ class Posterior(nn.Module):
         self.latent, self.scale = latent, scale
         self.head = nn.Linear(features, 2 * latent + more)
         unit = 0.0 if scale == "log-variance" else math.log(math.e - 1)
-        nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.head.bias.data[latent : 2 * latent] = unit
 
