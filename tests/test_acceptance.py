@@ -50,7 +50,7 @@ def test_thresholded_mnist(capsys: pytest.CaptureFixture[str], seed: int) -> Non
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_fashion_mnist(capsys: pytest.CaptureFixture[str], seed: int) -> None:
-    """The test loss without the Gaussian's constant is below 229; measured: 222.7, 218.6, 218.5 for three seeds."""
+    """The test loss without the Gaussian's constant is below 229; measured: 213.9, 213.8, 216.7 for three seeds."""
     trained = scores(capsys, *ZHAO, "--seed", seed, "--samples", 10, "--out", "run")
     assert trained["loss_without_constant", "test"]["value"] < 229
 

@@ -143,7 +143,7 @@ class TrainConfig(Section):
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
     decay: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.3,
+        0.1,
         description="Share of the steps, at the end, over which the learning rate falls to zero; 0: it is constant.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
