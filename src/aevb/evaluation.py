@@ -90,8 +90,8 @@ def evaluate(
         exact = model.trace(first).divergence is not None
         decodings = max(1, memory // _bytes_of_a_decoding(model, first))
         size = min(100, decodings)
-        batches = (examples.batch(slice(i, i + size)).to(device) for i in range(0, len(examples), size))
-        measured = [_measure(model, x, samples, block=max(1, decodings // size)) for x in batches]
+        block = max(1, decodings // size)
+        measured = [_measure(model, x.to(device), samples, block) for x in examples.batches(size)]
     rate, distortion, log_px, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
 
     def score(name: str, values: Tensor, estimator: str, draws: int | None = samples) -> Score:

@@ -130,7 +130,7 @@ def manifold(model: VAE, *, side: int = 20, extent: float = 3.0) -> Figure:
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
     """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
-    parts = [examples.batch(slice(i, i + 1000)).to(_device(model)) for i in range(0, len(examples), 1000)]
+    parts = [x.to(_device(model)) for x in examples.batches(1000)]
     with torch.no_grad():
         means = torch.cat([model.encode(x).mean.cpu() for x in parts])
     figure = Figure(figsize=(7, 6))

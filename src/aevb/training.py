@@ -151,11 +151,10 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
         seed: of the draws.
         decodings: how many points are decoded at once.
     """
-    batch_size = max(1, decodings // objective.samples)
     training = model.training
     model.eval()
     with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
-        batches = (examples.batch(slice(i, i + batch_size)) for i in range(0, len(examples), batch_size))
+        batches = examples.batches(max(1, decodings // objective.samples))
         sums = [_row(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
     model.train(training)
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())

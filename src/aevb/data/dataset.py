@@ -10,6 +10,7 @@ Splits, and values that are drawn once, come from generators seeded by (split_se
 read or changed, and the validation examples, say, do not depend on whether the set is binarised.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Literal
@@ -74,6 +75,10 @@ class Examples:
         if self.scale != 1.0:
             batch = batch * self.scale
         return torch.bernoulli(batch) if self.resampled else batch
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """All examples in order, `size` at a time; the last batch is what is left."""
+        return (self.batch(slice(start, start + size)) for start in range(0, len(self), size))
 
 
 @dataclass(frozen=True, eq=False)
