@@ -101,7 +101,7 @@ def test_memory_is_bounded(memory: int, network: str, monkeypatch: pytest.Monkey
     evaluate(model, dataset, samples=50, memory=memory)
     one = 4 * {"mlp": 200, "conv": 5 * 8 * 8}[network]
     assert max(sizes) <= max(memory / 8, one)
-    assert sum(decoded) == 130 * 50 + 2
+    assert sum(decoded) == 130 * 50 + 2 + 130
 
 
 def test_one_example_has_no_standard_error(exact: Callable[..., Exact], rows: Rows) -> None:
@@ -132,7 +132,9 @@ def test_a_score_says_what_it_is(exact: Callable[..., Exact], rows: Rows) -> Non
     linear = exact()
     data = replace(rows(linear.sample(20)), binarize="threshold")
     scores = named(evaluate(linear.model, data, "valid", samples=7))
-    assert list(scores) == ["bound", "rate", "distortion", "loss_without_constant", "log_px", "active_units"]
+    assert list(scores) == [
+        *("distortion", "bound", "rate", "loss_without_constant", "log_px", "squared_error", "active_units"),
+    ]
     assert {score.split for score in scores.values()} == {"valid"}
     assert {score.binarization for score in scores.values()} == {"threshold"}
     assert [scores[name].samples for name in ("bound", "rate", "log_px", "active_units")] == [7, None, 7, None]

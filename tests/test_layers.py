@@ -11,9 +11,9 @@ import pytest
 import aevb
 
 FLOORS = [
-    *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "priors", "likelihoods", "model"),
-    *("linear", "objectives", "data", "config", "training", "evaluation", "runs", "experiment", "plots", "cli"),
-    "__main__",
+    *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "ladder", "priors", "likelihoods"),
+    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "baselines", "runs", "experiment"),
+    *("plots", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

@@ -123,7 +123,7 @@ def test_figures_of_images_with_two_latent_dimensions(tmp_path: Path, stripes: D
 def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     part = Examples(torch.randn(40, columns))
     dataset = Dataset("rows", "real", (columns,), part, part, part, "none", None)
-    model = CONFIG.model.model_copy(update={"latent": 3})
+    model = CONFIG.model.model_copy(update={"latent": (3,)})
     run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
     assert list(figures) == ["training", "reconstructions", "samples"]

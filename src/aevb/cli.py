@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from io import TextIOWrapper
 from itertools import count as count_from
+from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -20,7 +21,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 from pydantic import BaseModel, ValidationError
 
-from aevb.config import Config
+from aevb.config import Config, DataConfig
 from aevb.errors import BadInput, NonFinite
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aevb.data import Dataset
+    from aevb.evaluation import Score
     from aevb.runs import Outcome, Run
     from aevb.training import Epoch
 
@@ -48,6 +50,7 @@ _ROWS = {
     "distortion": "distortion",
     "loss_without_constant": "loss without constant",
     "log_px": "log p(x)",
+    "squared_error": "squared error",
     "active_units": "active units",
 }
 
@@ -108,6 +111,47 @@ def train(
         print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
         return 130
     return 0
+
+
+@app.command
+def baseline(
+    data: str = "digits",
+    /,
+    *,
+    settings: Annotated[DataConfig, Parameter(name="data")] = DataConfig(),  # noqa: B008  (immutable)
+    latent: Count = 2,
+    components: Count = 10,
+    covariance: Literal["full", "diag"] = "full",
+    seed: Seed = 0,
+    json: bool = False,
+) -> None:
+    """Measure what simpler models reach on the same parts of the data: PCA, a mixture of normals.
+
+    Parameters
+    ----------
+    data
+        As for train.
+    latent
+        Principal components.
+    components
+        Normals in the mixture.
+    covariance
+        Of each normal of the mixture: full or diag.
+    seed
+        Of the mixture's start.
+    json
+        Print JSON instead of a table.
+    """
+    from aevb import baselines
+    from aevb.data import load
+
+    dataset = load(**settings.model_copy(update={"source": data}).model_dump())
+    with _status("fitting"):
+        fitted: dict[str, Any] = {f"PCA, {latent} components": baselines.pca(dataset, latent)}
+        if baselines.has_density(dataset):
+            mixture = baselines.mixture(dataset, components, covariance=covariance, seed=seed)
+            fitted[f"{components} normals, {covariance}"] = mixture
+    _show_baselines({name: baselines.measure(model, dataset) for name, model in fitted.items()}, json)
 
 
 @app.command
@@ -428,14 +472,33 @@ def _show(run: "Run", json: bool) -> None:
         console.print(line, soft_wrap=True)
 
 
+def _show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
+    if json:
+        print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("test examples")
+    names = [name for name in _ROWS if any(score.name == name for found in scores.values() for score in found)]
+    for name in names:
+        table.add_column(_ROWS[name], justify="right")
+    for model, found in scores.items():
+        cells = {score.name: _with_error(score) for score in found}
+        table.add_row(model, *(cells.get(name, "") for name in names))
+    Console(highlight=False, markup=False).print(table)
+
+
 def _description(run: "Run") -> list[str]:
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
     shape = " x ".join(map(str, data.shape))
     widths = " ".join(map(str, model.hidden or model.channels or ()))
+    latent = " and ".join(map(str, model.latent))
     pieces = {
         "data": f"{data.name}: {sizes}; {shape}, {data.kind} values, binarisation: {run.config.data.binarize}",
-        "model": f"{model.network} {widths} {model.activation}, z of {model.latent}, {model.posterior} posterior,"
+        "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
         "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
         "run": f"{run.folder}, pictures in figures/",
@@ -462,19 +525,29 @@ def _cell(run: "Run", name: str, split: str) -> str:
         return ""
     score = found[-1]
     if name == "active_units":
-        return f"{score.value:.0f} of {run.config.model.latent}"
-    return f"{score.value:.2f}" + (f" ± {score.stderr:.2f}" if score.stderr is not None else "")
+        return f"{score.value:.0f} of {sum(run.config.model.latent)}"
+    return _with_error(score)
+
+
+def _with_error(score: "Score") -> str:
+    """Value and standard error, to at least two digits of the error."""
+    if score.stderr is None:
+        return f"{score.value:.2f}"
+    decimals = max(2, 1 - floor(log10(score.stderr))) if score.stderr else 2
+    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
 def _legend(run: "Run") -> list[str]:
     draws = {score.split: score.samples for score in run.scores if score.name == "log_px"}
-    lines = ["± is the standard error of the mean over the examples; bound and log p(x): higher is better."]
+    better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
+    lines = [f"± is the standard error of the mean over the examples{better}."]
     lines += [
         f"log p(x) on {split}: importance sampling with K = {k} draws, a lower bound in expectation."
         for split, k in draws.items()
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
+    lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines
 
 

@@ -5,6 +5,7 @@ A `Config` is everything a run is a function of, beside the data themselves. Its
 """
 
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -14,6 +15,7 @@ from aevb.errors import BadInput
 
 if TYPE_CHECKING:
     from aevb.data import Dataset
+    from aevb.ladder import Rung
     from aevb.likelihoods import Likelihood
     from aevb.model import VAE
     from aevb.objectives import Objective
@@ -75,9 +77,18 @@ class ModelConfig(Section):
         None, description="Channels of the conv encoder, each layer halving the image. Default: 32 64 32."
     )
     activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Between the layers.")
-    latent: Positive = Field(2, description="Dimensions of z.")
-    posterior: Literal["diagonal", "full", "flow"] = Field(
-        "diagonal", description="Family of q(z|x): a normal with diagonal or full covariance, or a flow (extra flows)."
+    latent: Annotated[Widths, Field(min_length=1), Parameter(consume_multiple=False)] = Field(
+        (2,),
+        description="Dimensions of z; of several stochastic layers, from the data up, as in 100,50.",
+    )
+    between: Annotated[Widths, Field(min_length=1)] | None = Field(
+        None,
+        description="Widths of the networks from one stochastic layer up to the next; mirrored down. Default: 100 100.",
+    )
+    posterior: Literal["diagonal", "full", "flow", "point"] = Field(
+        "diagonal",
+        description="Family of q(z|x): a normal with diagonal or full covariance, a flow (extra flows), or a point,"
+        " which makes an autoencoder.",
     )
     posterior_scale: Literal["log-variance", "softplus"] = Field(
         "log-variance",
@@ -187,18 +198,24 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     family = likelihoods.FAMILIES[likelihood]
     if dataset.kind not in family.supports:
         raise BadInput(_advice(dataset, likelihood))
+    if model.posterior == "point" and model.prior != "normal":
+        raise BadInput(
+            f"--model.prior {model.prior} has no meaning for an autoencoder (a point posterior): leave it out"
+        )
     if dataset.binarize == "treat-as-probabilities" and likelihood != "bernoulli" and "unit" not in family.supports:
         raise BadInput(
             f"{dataset.name} has grey values, which the bernoulli likelihood takes as probabilities, not {likelihood}:"
             " use --data.binarize threshold or resampled"
         )
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
+    options |= {"between"} if len(model.latent) > 1 else set()
     values = {
         "mean": "sigmoid" if dataset.kind in ("binary", "unit") else "identity",
         "variance": "learned",
         "components": 20,
         "hidden": (500,),
         "channels": (32, 64, 32),
+        "between": (100, 100),
     }
     if "classes" in options:
         values["classes"] = dataset.largest + 1
@@ -229,21 +246,44 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
     encoder, features = encoder_of(event, widths, model.activation)
     if not likelihood.bounded:
         encoder = nn.Sequential(networks.Standardize(event), encoder)
-    decoder = decoder_of(model.latent, widths, likelihood.output, model.activation)
-    posterior = posteriors.FAMILIES[model.posterior](features, model.latent, model.posterior_scale)
+    lowest, top = model.latent[0], model.latent[-1]
+    decoder = decoder_of(lowest, widths, likelihood.output, model.activation)
+    rungs = []
+    for latent, above in pairwise(model.latent):
+        rungs.append(_rung(model, features, latent, above))
+        features = (model.between or ())[-1]
+    posterior = posteriors.FAMILIES[model.posterior](features, top, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]
-    prior = prior_family(model.latent, event, **options(prior_family))
-    return VAE(encoder, posterior, prior, decoder, likelihood)
+    prior = prior_family(top, event, **options(prior_family))
+    return VAE(encoder, posterior, prior, decoder, likelihood, rungs)
 
 
-def build_objective(objective: ObjectiveConfig) -> "Objective":
-    """The objective of a configuration.
+def _rung(model: ModelConfig, features: int, latent: int, above: int) -> "Rung":
+    """A layer of so many dimensions, from the features of its height, below one of `above` dimensions."""
+    from aevb import networks, posteriors
+    from aevb.ladder import Rung
+
+    widths = model.between or ()
+    up, _ = networks.mlp_encoder((features,), widths, model.activation)
+    down, width = networks.mlp_encoder((above,), widths[::-1], model.activation)
+    conditional = posteriors.Diagonal(width, latent, model.posterior_scale)
+    posterior = posteriors.FAMILIES[model.posterior](features + width, latent, model.posterior_scale)
+    return Rung(up, down, conditional, posterior)
+
+
+def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> "Objective":
+    """The objective of a configuration, for a family of posteriors.
 
     Raises:
-        BadInput: an option has no meaning for this kind of objective.
+        BadInput: an option has no meaning for this kind of objective, or for an autoencoder.
     """
-    from aevb.objectives import FAMILIES, Weight
+    from aevb.objectives import ELBO, FAMILIES, Weight
 
+    if posterior == "point":
+        for option in objective.model_dump(exclude={"samples"}, exclude_defaults=True):
+            shown = option.replace("_", "-")
+            raise BadInput(f"--objective.{shown} has no meaning for an autoencoder (a point posterior): leave it out")
+        return ELBO(objective.samples or 1, Weight(0.0))
     family = FAMILIES[objective.kind]
     given = objective.model_dump(exclude={"kind"}, exclude_none=True)
     weight = {name: given.pop(name) for name in ("beta", "warmup", "cycles") if name in given}
@@ -257,8 +297,8 @@ def build_objective(objective: ObjectiveConfig) -> "Objective":
 
 
 def _split(value: object) -> object:
-    """Widths may also be written with commas, 300,100, and as none."""
-    parts = [value] if isinstance(value, str) else value
+    """Widths may also be written with commas, 300,100, as one number, and as none."""
+    parts = [value] if isinstance(value, str | int) else value
     if not isinstance(parts, list | tuple):
         return value
     parts = [number for part in parts for number in (part.split(",") if isinstance(part, str) else [part])]

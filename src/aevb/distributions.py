@@ -3,6 +3,7 @@
     Normal              log N(x; μ, diag σ²) = -½ Σ_j [((x_j - μ_j) / σ_j)² + log σ_j² + log 2π]
     FullNormal          log N(x; μ, L Lᵀ)    = -½ Σ_j [(L⁻¹(x - μ))_j² + log L_jj² + log 2π]
     StandardNormal      log N(z; 0, I)       = -½ Σ_j [z_j² + log 2π]
+    Point               ∞ at μ, -∞ elsewhere
     Laplace             -Σ_j [|x_j - μ_j| / b_j + log 2b_j]
     Mixture             log Σ_k π_k p_k(z)
     Flow                log p(f(z)) + log |det ∂f/∂z|,  f a transformation to the base p
@@ -21,6 +22,8 @@ Divergences in closed form (Kingma & Welling 2013, appendix B), also known to `t
     KL(N(μ, diag σ²) || N(0, I))          = ½ Σ_j [σ_j² + μ_j² - 1 - log σ_j²]
     KL(N(μ, diag σ²) || N(m, diag s²))    = ½ Σ_j [(σ_j² + (μ_j - m_j)²) / s_j² - 1 - log(σ_j² / s_j²)]
     KL(N(μ, L Lᵀ) || N(0, I))             = ½ [Σ_ij L_ij² + Σ_j (μ_j² - 1 - log L_jj²)]
+    KL(N(μ, L Lᵀ) || N(m, diag s²))       the same of (μ - m) / s and L_ij / s_i
+    KL(point || any density)              = ∞
 """
 
 import math
@@ -222,6 +225,40 @@ class StandardNormal(Light):
     def entropy(self) -> Tensor:
         """½ Σ [1 + log 2π] in nats, ``(...)``."""
         return self.like.new_full(self.batch_shape, 0.5 * (1 + LOG_2PI) * size(self.event_shape))
+
+
+class Point(Light):
+    """All probability at one point.
+
+    Args:
+        loc: μ, ``(..., Z)``.
+    """
+
+    has_rsample = True
+
+    def __init__(self, loc: Tensor) -> None:
+        self.loc = loc
+        super().__init__(loc.shape, 1)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.independent(constraints.real, 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.zeros_like(self.loc)
+
+    def rsample(self, sample_shape: _size = ()) -> Tensor:
+        """The point, as often as asked."""
+        return self.loc.expand(*sample_shape, *self.loc.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """∞ at the point, -∞ elsewhere, ``(...)``."""
+        return torch.where((value == self.loc).all(-1), math.inf, -math.inf)
 
 
 class Laplace(Light):
@@ -595,14 +632,21 @@ def divergence_by_dimension(q: Distribution, p: Distribution) -> Tensor | None:
 
 def closed_form(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) in nats, ``(...)``, where it is known in closed form, else None."""
+    if isinstance(q, Point):
+        return q.loc.new_full(q.batch_shape, math.inf)
     terms = divergence_by_dimension(q, p)
     if terms is not None:
         return sum_event(terms, len(q.event_shape))
-    if isinstance(q, FullNormal) and isinstance(p, StandardNormal):
-        squares = q.scale_tril.square().flatten(-2).sum(-1) + q.loc.square().sum(-1)
-        return 0.5 * (squares - size(q.event_shape)) - q.log_diagonal.sum(-1)
-    return None
+    if not isinstance(q, FullNormal):
+        return None
+    if isinstance(p, Normal):
+        unit = (-p.log_scale).exp()
+        q = FullNormal((q.loc - p.loc) * unit, q.scale_tril * unit.unsqueeze(-1))
+    elif not isinstance(p, StandardNormal):
+        return None
+    squares = q.scale_tril.square().flatten(-2).sum(-1) + q.loc.square().sum(-1)
+    return 0.5 * (squares - size(q.event_shape)) - q.log_diagonal.sum(-1)
 
 
-for _pair in [(Normal, StandardNormal), (Normal, Normal), (FullNormal, StandardNormal)]:
+for _pair in [(Normal, StandardNormal), (Normal, Normal), (FullNormal, StandardNormal), (FullNormal, Normal)]:
     register_kl(*_pair)(closed_form)

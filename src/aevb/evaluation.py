@@ -7,7 +7,9 @@
 
 The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower bound in expectation for every K, monotone
 in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. A unit
-is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.).
+is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is that of
+the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose posterior is
+a point, has a distortion and a squared error only.
 
 Means are over the examples of a split and a standard error is that of this mean: the deviation of the examples'
 numbers, which includes the noise of the draws, over √N. Objectives are not used here: a model is judged alike however
@@ -18,10 +20,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aevb.data.dataset import Dataset, Examples
+from aevb.distributions import Point
 from aevb.errors import BadInput
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -35,8 +40,9 @@ class Score:
     """One number and what it is.
 
     Attributes:
-        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px`` or ``active_units``.
-        value: nats per example; higher is better for ``bound`` and ``log_px``.
+        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px``, ``squared_error`` or
+            ``active_units``.
+        value: nats per example, but for the last two; higher is better for ``bound`` and ``log_px``.
         stderr: standard error of the mean over the split; None for a count.
         split: the examples it was measured on.
         estimator: how it was computed.
@@ -54,11 +60,12 @@ class Score:
 
 
 class _Measured(NamedTuple):
-    """Per example: nats, ``(B,)``, and the posterior mean, ``(B, Z)``."""
+    """Per example: nats and a squared error, ``(B,)``, and the posterior means of all layers, ``(B, Z)``."""
 
     rate: Tensor
     distortion: Tensor
     log_px: Tensor
+    squared_error: Tensor
     mean: Tensor
 
 
@@ -87,38 +94,53 @@ def evaluate(
     device = next(model.parameters()).device
     with seeded(seed, Purpose.EVALUATION, device=device):
         first = examples.batch(slice(1)).to(device)
-        exact = model.trace(first).divergence is not None
+        trace = model.trace(first)
+        exact = trace.divergence is not None
+        bounded = not any(isinstance(layer.q, Point) for layer in trace.layers)
         decodings = max(1, memory // _bytes_of_a_decoding(model, first))
         size = min(100, decodings)
         block = max(1, decodings // size)
         measured = [_measure(model, x.to(device), samples, block) for x in examples.batches(size)]
-    rate, distortion, log_px, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
+    rate, distortion, log_px, squared_error, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
 
     def score(name: str, values: Tensor, estimator: str, draws: int | None = samples) -> Score:
-        if not values.isfinite().all():
-            where = int(values.isfinite().logical_not().nonzero()[0])
-            raise BadInput(
-                f"the {name} of example {where} of the {split} part of {dataset.name} is not finite: look for extreme"
-                " values in it"
-            )
-        stderr = values.std().item() / len(values) ** 0.5 if len(values) > 1 else None
-        return Score(name, values.mean().item(), stderr, split, estimator, draws, dataset.binarize)
+        return mean_score(name, values.numpy(), split, estimator, draws, dataset)
 
-    divergence = "KL in closed form" if exact else "KL by Monte Carlo"
-    scores = [
-        score("bound", -(rate + distortion), f"ELBO, {divergence}"),
-        score("rate", rate, divergence, None if exact else samples),
-        score("distortion", distortion, "Monte Carlo"),
-    ]
-    if constant := model.likelihood.constant:
-        loss = distortion + rate - constant
-        scores.append(score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}"))
-    if samples > 1:
-        scores.append(score("log_px", log_px, "importance sampling"))
-    if len(mean) > 1:
+    scores = [score("distortion", distortion, "Monte Carlo")]
+    if bounded:
+        divergence = "KL in closed form" if exact else "KL by Monte Carlo"
+        scores += [
+            score("bound", -(rate + distortion), f"ELBO, {divergence}"),
+            score("rate", rate, divergence, None if exact else samples),
+        ]
+        if constant := model.likelihood.constant:
+            loss = distortion + rate - constant
+            scores.append(score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}"))
+        if samples > 1:
+            scores.append(score("log_px", log_px, "importance sampling"))
+    scores.append(score("squared_error", squared_error, "reconstruction", None))
+    if bounded and len(mean) > 1:
         active = float((mean.var(0) > ACTIVE).sum())
         scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
     return scores
+
+
+def mean_score(
+    name: str, values: NDArray[np.float64], split: Split, estimator: str, samples: int | None, dataset: Dataset
+) -> Score:
+    """The mean of the examples' numbers ``(N,)``, with its standard error.
+
+    Raises:
+        BadInput: one is not finite.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise BadInput(
+            f"the {name} of example {finite.argmin()} of the {split} part of {dataset.name} is not finite: look for"
+            " extreme values in it"
+        )
+    stderr = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
+    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize)
 
 
 def _bytes_of_a_decoding(model: VAE, x: Tensor) -> int:
@@ -139,11 +161,16 @@ def _bytes_of_a_decoding(model: VAE, x: Tensor) -> int:
 def _measure(model: VAE, x: Tensor, samples: int, block: int) -> _Measured:
     """Trace the draws in blocks, and add up in float64."""
     rate = torch.zeros(len(x), dtype=torch.float64)
-    log_likelihood, log_weight = [], []
+    mean: Tensor | float = 0.0
+    features, log_likelihood, log_weight = model.ascend(x), [], []
     for start in range(0, samples, block):
-        trace = model.trace(x, min(block, samples - start))
-        rate += trace.rate.cpu().double() * (len(trace.z) / samples)
+        trace = model.trace(x, min(block, samples - start), features)
+        share = len(trace.z) / samples
+        rate += share * trace.rate.cpu().double()
+        mean += share * trace.mean.cpu()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
+    distortion = -torch.cat(log_likelihood).mean(0)
     log_px = torch.cat(log_weight).logsumexp(0) - math.log(samples)
-    return _Measured(rate, -torch.cat(log_likelihood).mean(0), log_px, model.encode(x).mean.cpu())
+    squared_error = (model.reconstruct(x) - x).flatten(1).cpu().double().square().sum(1)
+    return _Measured(rate, distortion, log_px, squared_error, torch.as_tensor(mean))

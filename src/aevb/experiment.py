@@ -44,7 +44,8 @@ def train(
         BadInput: the configuration does not fit the data, or the folder cannot be written.
         NonFinite: a loss became infinite or NaN.
     """
-    resolved, objective = resolve(config.model, dataset), build_objective(config.objective)
+    resolved = resolve(config.model, dataset)
+    objective = build_objective(config.objective, resolved.posterior)
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape)
         _start(model, dataset)

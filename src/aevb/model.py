@@ -2,9 +2,13 @@
 
     x ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
 
+With rungs it has several stochastic layers (`aevb.ladder`): posterior and prior are then those of the top layer, and
+the decoder sees the lowest.
+
 Kingma & Welling, Auto-Encoding Variational Bayes, 2013.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.distributions import closed_form
+from aevb.ladder import Rung
 from aevb.likelihoods import Likelihood
 from aevb.networks import Standardize, start_at
 from aevb.priors import Prior
@@ -23,8 +28,8 @@ class Layer:
     """One stochastic layer as it was passed: z ~ q, judged by p.
 
     Attributes:
-        q: q(z | x), over ``(B, Z)``.
-        p: p(z), over ``(Z,)`` or ``(B, Z)``.
+        q: q(z | x), over ``(B, Z)``; below the top layer, given the draws above it, over ``(S, B, Z)``.
+        p: p(z), over ``(Z,)``; below the top layer ``(S, B, Z)``.
         z: the draws, ``(S, B, Z)``.
     """
 
@@ -39,7 +44,7 @@ class Trace:
 
     Attributes:
         x: the examples, ``(B, *event)``.
-        layers: the stochastic layers.
+        layers: the stochastic layers, from the top down.
         log_likelihood: log p(x | z) in nats, ``(S, B)``.
     """
 
@@ -51,6 +56,12 @@ class Trace:
     def z(self) -> Tensor:
         """The draws that the decoder saw, ``(S, B, Z)``."""
         return self.layers[-1].z
+
+    @property
+    def mean(self) -> Tensor:
+        """E_q[z] of every layer side by side, ``(B, Z)``: below the top layer estimated from the draws above."""
+        means = [layer.q.mean for layer in self.layers]
+        return torch.cat([mean.mean(0) if mean.dim() > 2 else mean for mean in means], dim=-1)
 
     @cached_property
     def log_prior(self) -> Tensor:
@@ -69,7 +80,7 @@ class Trace:
 
     @cached_property
     def divergence(self) -> Tensor | None:
-        """KL(q(z|x) || p(z)) in nats, ``(B,)`` (or ``(S, B)`` below the first layer); None without a closed form."""
+        """KL(q(z|x) || p(z)) in nats, ``(B,)`` (``(S, B)`` of several layers); None without a closed form."""
         parts = [closed_form(layer.q, layer.p) for layer in self.layers]
         known = [part for part in parts if part is not None]
         return torch.stack(torch.broadcast_tensors(*known)).sum(0) if len(known) == len(parts) else None
@@ -90,10 +101,17 @@ class VAE(nn.Module):
         prior: the model's `encode` to p(z), a distribution over ``(Z,)``.
         decoder: ``(N, Z)`` to ``(N, *output)``.
         likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
+        rungs: the stochastic layers below the top, from the lowest up.
     """
 
     def __init__(
-        self, encoder: nn.Module, posterior: nn.Module, prior: Prior, decoder: nn.Module, likelihood: Likelihood
+        self,
+        encoder: nn.Module,
+        posterior: nn.Module,
+        prior: Prior,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        rungs: Sequence[Rung] = (),
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -101,6 +119,7 @@ class VAE(nn.Module):
         self.prior = prior
         self.decoder = decoder
         self.likelihood = likelihood
+        self.rungs: Sequence[Rung] = nn.ModuleList(rungs)  # type: ignore[assignment]
 
     def start(self, x: Tensor) -> None:
         """Begin at the data, given examples ``(B, *event)``: p(x|z) close to their mean, by the last layer of the
@@ -112,34 +131,62 @@ class VAE(nn.Module):
         start_at(self.decoder, self.likelihood.start(x))
         self.prior.start(x)
 
+    def ascend(self, x: Tensor) -> list[Tensor]:
+        """What the posteriors are made of: the features h_1, …, h_L of ``(B, *event)``, each ``(B, F)``."""
+        features = [self.encoder(x)]
+        for rung in self.rungs:
+            features.append(rung.up(features[-1]))
+        return features
+
     def encode(self, x: Tensor) -> Distribution:
-        """q(z | x) for ``(B, *event)``: a distribution over ``(B, Z)``."""
-        return self.posterior(self.encoder(x))  # type: ignore[no-any-return]
+        """q(z | x) of the top layer for ``(B, *event)``: a distribution over ``(B, Z)``."""
+        return self.posterior(self.ascend(x)[-1])  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor) -> Distribution:
-        """p(x | z) for ``(..., Z)``: a distribution over ``(..., *event)``."""
+        """p(x | z) for ``(..., Z)`` of the lowest layer: a distribution over ``(..., *event)``."""
         output = self.decoder(z.reshape(-1, z.shape[-1]))
         return self.likelihood(output.view(*z.shape[:-1], *output.shape[1:]))  # type: ignore[no-any-return]
 
-    def trace(self, x: Tensor, samples: int = 1) -> Trace:
-        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
-        q, p = self.encode(x), self.prior(self.encode)
-        z = q.rsample((samples,))
-        return Trace(x, (Layer(q, p, z),), self.decode(z).log_prob(x))
+    def trace(self, x: Tensor, samples: int = 1, features: list[Tensor] | None = None) -> Trace:
+        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs.
+
+        Args:
+            x: the examples.
+            samples: S.
+            features: what `ascend` gave for these examples; computed where None.
+        """
+        *below, top = features or self.ascend(x)
+        q, p = self.posterior(top), self.prior(self.encode)
+        layers = [Layer(q, p, q.rsample((samples,)))]
+        for rung, height in zip(reversed(self.rungs), reversed(below), strict=True):
+            q, p = rung(height, layers[-1].z)
+            layers.append(Layer(q, p, q.rsample()))
+        return Trace(x, tuple(layers), self.decode(layers[-1].z).log_prob(x))
+
+    def code(self, x: Tensor) -> Tensor:
+        """The mean of q(z | x) for ``(B, *event)``: of the lowest layer, with means above it, ``(B, Z)``."""
+        *below, top = self.ascend(x)
+        z: Tensor = self.posterior(top).mean
+        for rung, height in zip(reversed(self.rungs), reversed(below), strict=True):
+            z = rung(height, z)[0].mean
+        return z
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x | z) at the mean of q(z | x), ``(B, *event)``."""
-        return self.decode(self.encode(x).mean).mean
+        """The mean of p(x | z) at the code of each example, ``(B, *event)``."""
+        return self.decode(self.code(x)).mean
 
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        p = self.decode(self.prior(self.encode).sample((count,)))
+        z = self.prior(self.encode).sample((count,))
+        for rung in reversed(self.rungs):
+            z = rung.prior(z).sample()
+        p = self.decode(z)
         return p.sample() if draw else p.mean
 
     @torch.no_grad()
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Decoded points on the line between the codes of two batches, ``(steps, B, *event)``, ends included."""
-        t = torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1)
-        return self.decode(torch.lerp(self.encode(start).mean, self.encode(end).mean, t)).mean
+        t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype).view(-1, 1, 1)
+        return self.decode(torch.lerp(self.code(start), self.code(end), t)).mean

@@ -33,7 +33,7 @@ class Terms(NamedTuple):
 
     Attributes:
         loss: what is minimised.
-        bound: a lower bound of log p(x), whatever is minimised.
+        bound: a lower bound of log p(x), whatever is minimised; -∞ where there is none, as of an autoencoder.
         rate: KL(q(z|x) || p(z)).
         distortion: -E_q log p(x|z).
     """
@@ -91,8 +91,12 @@ class ELBO:
     free_bits: float = 0.0
 
     def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+        weight = self.weight(done)
+        if not weight:
+            # The rate of an autoencoder is infinite, and still weighs nothing.
+            return _elbo(trace, trace.rate, torch.zeros_like(trace.rate))
         paid = [_paid(layer, self.free_bits) for layer in trace.layers] if self.free_bits else [trace.rate]
-        return _elbo(trace, trace.rate, self.weight(done) * torch.stack(paid).sum(0))
+        return _elbo(trace, trace.rate, weight * torch.stack(paid).sum(0))
 
 
 @dataclass(frozen=True)
@@ -180,27 +184,32 @@ def _paid(layer: Layer, free: float) -> Tensor:
     """The rate of a layer where it is above what is free, ``(B,)``; below, the constant, whose gradient is zero."""
     terms = divergence_by_dimension(layer.q, layer.p)
     if terms is None:
-        terms = (layer.q.log_prob(layer.z) - layer.p.log_prob(layer.z)).mean(0).unsqueeze(-1)
+        terms = (layer.q.log_prob(layer.z) - layer.p.log_prob(layer.z)).unsqueeze(-1)
         free *= layer.z.shape[-1]
+    terms = terms.mean(0) if terms.dim() > 2 else terms
     return torch.where(terms.mean(0) > free, terms, free).sum(-1)
 
 
 def _doubly_reparameterised(trace: Trace) -> Tensor:
-    draws = [layer.z for layer in trace.layers]
     share = trace.log_weight.detach().softmax(0)
-    joint = trace.log_likelihood + trace.log_prior
+    joint = share * (trace.log_likelihood + trace.log_prior)
     # What the paths through z still lack, when the joint is weighed by v, to be v² times the gradient of log w.
-    lacking = torch.autograd.grad((share.square() * trace.log_weight - share * joint).sum(), draws, retain_graph=True)
-    corrections = [(missing * z).sum(-1) for missing, z in zip(lacking, draws, strict=True)]
-    return -(share * joint + torch.stack(corrections).sum(0)).sum(0)
+    lacking = share.square() * trace.log_weight - joint
+    corrections = torch.zeros_like(joint)
+    for layer in reversed(trace.layers):
+        # Draws depend on those above them: what goes that way is already in the corrections below.
+        missing = torch.autograd.grad((lacking - corrections).sum(), layer.z, retain_graph=True)[0]
+        corrections = corrections + (missing * layer.z).sum(-1)
+    return -(joint + corrections).sum(0)
 
 
 def _total_correlation(layer: Layer) -> Tensor:
     """log q(z) - Σ_j log q(z_j) at the draws, ``(B,)``."""
     if not isinstance(layer.q, Normal | FullNormal):
         raise BadInput("beta-tc needs the density of each latent dimension: use --model.posterior diagonal or full")
-    pairs = layer.z.unsqueeze(-2)
-    count, latent = pairs.shape[1], pairs.shape[-1]
+    # Each draw (S, B, Z) beside the posterior of every example, for the same draws above it: (B, S, B', Z).
+    pairs = layer.z.transpose(0, 1).unsqueeze(-2)
+    count, latent = len(pairs), pairs.shape[-1]
     joint = layer.q.log_prob(pairs).logsumexp(-1)
     each = layer.q.marginals().log_prob(pairs).logsumexp(-2).sum(-1)
-    return (joint - each + (latent - 1) * math.log(count)).mean(0)
+    return (joint - each + (latent - 1) * math.log(count)).mean(1)

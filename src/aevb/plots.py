@@ -7,6 +7,7 @@ which is [0, 1] or what the values fill, has the shade (v - a) / (b - a): 0 is b
 mostly low, as those of digits are, are ink on white paper instead, 1 minus that.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
             yield "training", training(run.epochs)
         yield "reconstructions", reconstructions(run.model, dataset.test)
         yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
-        if run.config.model.latent == 2:
+        if run.config.model.latent == (2,):
             if len(dataset.shape) == 3:
                 yield "manifold", manifold(run.model)
             yield "latent", latent(run.model, dataset.test, dataset.classes)
@@ -67,10 +68,12 @@ def save(figure: Figure, path: Any) -> None:
 
 
 def training(epochs: Sequence[Epoch]) -> Figure:
-    """Bound, distortion and rate against the epoch."""
-    figure, axes = _panels(3, columns=3, width=3.4, height=2.8)
+    """Bound, distortion and rate against the epoch; of an autoencoder, which has no other, the distortion."""
+    terms = ("bound", "distortion", "rate")
+    names = [name for name in terms if any(math.isfinite(getattr(epoch.train, name)) for epoch in epochs)] or terms
+    figure, axes = _panels(len(names), columns=3, width=3.4, height=2.8)
     numbers = [epoch.number for epoch in epochs]
-    for axis, name in zip(axes, ("bound", "distortion", "rate"), strict=True):
+    for axis, name in zip(axes, names, strict=True):
         axis.plot(numbers, [getattr(epoch.train, name) for epoch in epochs], "--", color=COLOURS[0], label="train")
         if epochs[0].valid:
             axis.plot(numbers, [getattr(epoch.valid, name) for epoch in epochs], color=COLOURS[2], label="validation")

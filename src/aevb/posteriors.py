@@ -3,6 +3,7 @@
     diagonal    N(μ, diag σ²)
     full        N(μ, L Lᵀ),  L = mask ⊙ L' + diag(σ)          (Kingma & Welling 2019, algorithm 2)
     flow        f⁻¹(z₀; h),  z₀ ~ N(μ, diag σ²)                (Rezende & Mohamed 2015; coupling layers of zuko)
+    point       all at μ: the code of an autoencoder, infinitely far from any prior, whose rate must weigh nothing
 
 with σ² = e^s, or σ² = softplus(s) + 10⁻⁸, and (μ, s, L') from one linear layer of h: several would cost as many times
 the overhead. Its biases start at zero mean and unit variance, so that q(z|x) begins near N(0, I).
@@ -10,6 +11,7 @@ A new posterior is a class here with a name in `FAMILIES`, and that name in `aev
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from aevb.distributions import Flow, FullNormal, Normal, scale_tril, tril_size
+from aevb.distributions import Flow, FullNormal, Normal, Point, scale_tril, tril_size
 from aevb.networks import coupling
 
 Scale = Literal["log-variance", "softplus"]
@@ -86,4 +88,20 @@ class FlowPosterior(Posterior):
         return Flow(Normal(loc, log_scale), self.transform(features))
 
 
-FAMILIES: dict[str, type[Posterior]] = {"diagonal": Diagonal, "full": Full, "flow": FlowPosterior}
+class PointPosterior(nn.Module):
+    """A point: what makes an autoencoder of the model. It has no scale."""
+
+    def __init__(self, features: int, latent: int, scale: Scale = "log-variance") -> None:
+        super().__init__()
+        self.head = nn.Linear(features, latent)
+
+    def forward(self, features: Tensor) -> Point:
+        return Point(self.head(features))
+
+
+FAMILIES: dict[str, Callable[[int, int, Scale], nn.Module]] = {
+    "diagonal": Diagonal,
+    "full": Full,
+    "flow": FlowPosterior,
+    "point": PointPosterior,
+}

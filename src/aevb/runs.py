@@ -11,6 +11,7 @@ appears with its configuration and initial weights in one step. Nothing is ever 
 """
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -117,7 +118,7 @@ class Run:
         """Add one line to metrics.jsonl."""
         self.epochs.append(epoch)
         with _explained(self.folder), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
+            file.write(json.dumps(_without_infinities(asdict(epoch)), allow_nan=False) + "\n")
 
     def close(self, ended: Ending, kept: int) -> None:
         """Record how training ended and the weights that were kept; failing before the first epoch leaves nothing."""
@@ -338,5 +339,19 @@ def _read_epochs(path: Path) -> list[Epoch]:
         return [_epoch(**json.loads(line)) for line in lines]
 
 
-def _epoch(number: int, seconds: float, train: dict[str, float], valid: dict[str, float] | None) -> Epoch:
-    return Epoch(number, seconds, Means(**train), Means(**valid) if valid else None)
+_INFINITE = {"bound": -math.inf, "rate": math.inf}
+"""What is infinite in an autoencoder, and null in the file: JSON has no infinities."""
+
+
+def _without_infinities(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_infinities(value) for key, value in content.items()}
+    return None if content in _INFINITE.values() else content
+
+
+def _epoch(number: int, seconds: float, train: dict[str, Any], valid: dict[str, Any] | None) -> Epoch:
+    return Epoch(number, seconds, _means(train), _means(valid) if valid else None)
+
+
+def _means(values: dict[str, Any]) -> Means:
+    return Means(**{name: _INFINITE[name] if value is None else value for name, value in values.items()})

@@ -44,6 +44,11 @@ class Means:
     rate: float
     distortion: float
 
+    @property
+    def merit(self) -> float:
+        """What weights are chosen by, higher is better: the bound, or the loss where there is no bound."""
+        return self.bound if self.bound > -math.inf else -self.loss
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -126,8 +131,8 @@ def fit(
                 break
             seconds = time.perf_counter() - started
             held_out = measure(model, objective, valid, seed=seed) if valid else None
-            if held_out and not math.isfinite(held_out.bound):
-                raise NonFinite("the bound on the validation part", number, loop.steps)
+            if held_out and not math.isfinite(held_out.merit):
+                raise NonFinite("the loss on the validation part", number, loop.steps)
             history.epochs.append(Epoch(number, seconds, means, held_out))
             history.kept = number
             if on_epoch:
@@ -183,7 +188,7 @@ class _Loop:
         """
         before = deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
         rows = torch.stack(list(self._pass(number, stop))).cpu().double()
-        if not (_finite(rows) and all(map(_finite, self.model.parameters()))):
+        if not (_finite(_losses(rows)) and all(map(_finite, self.model.parameters()))):
             self._restore(before)
             tensor, step = self._first_non_finite(number)
             self._restore(before)
@@ -230,7 +235,7 @@ class _Loop:
             made += 1
             named = list(self.model.named_parameters())
             gradients = [(f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None]
-            tensors = [("the loss", row), *gradients, *((f"the weight {name}", p) for name, p in named)]
+            tensors = [("the loss", _losses(row)), *gradients, *((f"the weight {name}", p) for name, p in named)]
             found.extend(name for name, tensor in tensors if not _finite(tensor))
         for hook in hooks:
             hook.remove()
@@ -242,21 +247,25 @@ def _row(terms: Terms) -> Tensor:
     return torch.stack(terms).detach().mean(1)
 
 
+def _losses(rows: Tensor) -> Tensor:
+    return rows[..., Terms._fields.index("loss")]
+
+
 def _finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
 class _Best:
-    """The weights with the best validation bound so far."""
+    """The weights with the best merit on validation so far."""
 
     def __init__(self) -> None:
-        self.bound, self.number = float("-inf"), 0
+        self.merit, self.number = -math.inf, 0
         self.weights: dict[str, Tensor] = {}
 
     def stale_for(self, means: Means, number: int, model: VAE) -> int:
         """Take the weights if they are the best yet; how many epochs ago the best ones were."""
-        if means.bound > self.bound:
-            self.bound, self.number, self.weights = means.bound, number, deepcopy(model.state_dict())
+        if means.merit > self.merit:
+            self.merit, self.number, self.weights = means.merit, number, deepcopy(model.state_dict())
         return number - self.number
 
 
