@@ -17,46 +17,18 @@ it was trained.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aevb.data.dataset import Dataset, Examples
 from aevb.distributions import Point
-from aevb.errors import BadInput
+from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 
-Split = Literal["train", "valid", "test"]
 ACTIVE = 0.01
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number and what it is.
-
-    Attributes:
-        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px``, ``squared_error`` or
-            ``active_units``.
-        value: nats per example, but for the last two; higher is better for ``bound`` and ``log_px``.
-        stderr: standard error of the mean over the split; None for a count.
-        split: the examples it was measured on.
-        estimator: how it was computed.
-        samples: draws of z per example; None where nothing is drawn.
-        binarization: what was done to grey values before.
-    """
-
-    name: str
-    value: float
-    stderr: float | None
-    split: str
-    estimator: str
-    samples: int | None
-    binarization: str
 
 
 class _Measured(NamedTuple):
@@ -123,24 +95,6 @@ def evaluate(
         active = float((mean.var(0) > ACTIVE).sum())
         scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
     return scores
-
-
-def mean_score(
-    name: str, values: NDArray[np.float64], split: Split, estimator: str, samples: int | None, dataset: Dataset
-) -> Score:
-    """The mean of the examples' numbers ``(N,)``, with its standard error.
-
-    Raises:
-        BadInput: one is not finite.
-    """
-    finite = np.isfinite(values)
-    if not finite.all():
-        raise BadInput(
-            f"the {name} of example {finite.argmin()} of the {split} part of {dataset.name} is not finite: look for"
-            " extreme values in it"
-        )
-    stderr = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
-    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize)
 
 
 def _bytes_of_a_decoding(model: VAE, x: Tensor) -> int:

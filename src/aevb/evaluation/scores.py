@@ -1,0 +1,54 @@
+"""A number, and all that one has to know to compare it with another."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aevb.data.dataset import Dataset
+from aevb.errors import BadInput
+
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number and what it is.
+
+    Attributes:
+        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px``, ``squared_error`` or
+            ``active_units``.
+        value: nats per example, but for the last two; higher is better for ``bound`` and ``log_px``.
+        stderr: standard error of the mean over the split; None for a count.
+        split: the examples it was measured on.
+        estimator: how it was computed.
+        samples: draws of z per example; None where nothing is drawn.
+        binarization: what was done to grey values before.
+    """
+
+    name: str
+    value: float
+    stderr: float | None
+    split: str
+    estimator: str
+    samples: int | None
+    binarization: str
+
+
+def mean_score(
+    name: str, values: NDArray[np.float64], split: Split, estimator: str, samples: int | None, dataset: Dataset
+) -> Score:
+    """The mean of the examples' numbers ``(N,)``, with its standard error.
+
+    Raises:
+        BadInput: one is not finite.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise BadInput(
+            f"the {name} of example {finite.argmin()} of the {split} part of {dataset.name} is not finite: look for"
+            " extreme values in it"
+        )
+    stderr = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
+    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize)
