@@ -15,7 +15,9 @@
 
 They are `torch.distributions.Distribution` objects, but every one sums over its event, and none validates its
 arguments: at the size of these models generic wrappers cost more than the mathematics. Random numbers come from
-PyTorch's global generator; `aevb.training.seeded` makes it a function of the seed and gives it back afterwards.
+PyTorch's global generator; `aevb.randomness.seeded` makes it a function of the seed and gives it back afterwards.
+
+Those of a latent z are standard noise, moved: z = at(ε) with ε ~ N(0, I), and ε = noise(z).
 
 Divergences in closed form (Kingma & Welling 2013, appendix B), also known to `torch.distributions.kl_divergence`:
 
@@ -97,13 +99,19 @@ class Normal(Light):
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         """Draws z = μ + σ ⊙ ε with ε ~ N(0, I), differentiable in μ and σ."""
-        noise = torch.randn((*sample_shape, *self.loc.shape), dtype=self.loc.dtype, device=self.loc.device)
+        return self.at(torch.randn((*sample_shape, *self.loc.shape), dtype=self.loc.dtype, device=self.loc.device))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """μ + σ ⊙ ε, ``(..., *event)``."""
         return self.loc + self.log_scale.exp() * noise
+
+    def noise(self, value: Tensor) -> Tensor:
+        """(z - μ) / σ, ``(..., *event)``."""
+        return (value - self.loc) * (-self.log_scale).exp()
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(value; μ, diag σ²) in nats, ``(...)``."""
-        noise = (value - self.loc) * (-self.log_scale).exp()
-        return -0.5 * sum_event(noise.square(), self.event_dims) - self._log_volume
+        return -0.5 * sum_event(self.noise(value).square(), self.event_dims) - self._log_volume
 
     def entropy(self) -> Tensor:
         """½ Σ [1 + log 2πσ²] in nats, ``(...)``."""
@@ -148,16 +156,22 @@ class FullNormal(Light):
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         """Draws z = μ + L ε with ε ~ N(0, I), differentiable in μ and L."""
-        noise = torch.randn(
-            (*sample_shape, *self.batch_shape, size(self.event_shape)), dtype=self.loc.dtype, device=self.loc.device
-        )
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).view(*sample_shape, *self.loc.shape)
+        return self.at(torch.randn((*sample_shape, *self.loc.shape), dtype=self.loc.dtype, device=self.loc.device))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """μ + L ε, ``(..., *event)``."""
+        moved = self.scale_tril @ noise.flatten(-self.event_dims).unsqueeze(-1)
+        return self.loc + moved.view(*moved.shape[:-2], *self.event_shape)
+
+    def noise(self, value: Tensor) -> Tensor:
+        """L⁻¹ (z - μ), ``(..., *event)``."""
+        shift = (value - self.loc).flatten(-self.event_dims).unsqueeze(-1)
+        noise: Tensor = torch.linalg.solve_triangular(self.scale_tril, shift, upper=False)
+        return noise.view(*noise.shape[:-2], *self.event_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(value; μ, L Lᵀ) in nats, ``(...)``."""
-        shift = (value - self.loc).flatten(-self.event_dims).unsqueeze(-1)
-        noise: Tensor = torch.linalg.solve_triangular(self.scale_tril, shift, upper=False).squeeze(-1)
-        return -0.5 * noise.square().sum(-1) - self._log_volume
+        return -0.5 * sum_event(self.noise(value).square(), self.event_dims) - self._log_volume
 
     def entropy(self) -> Tensor:
         """Σ [½ + ½ log 2π + log L_jj] in nats, ``(...)``."""
@@ -218,6 +232,14 @@ class StandardNormal(Light):
         """Draws from N(0, I)."""
         return torch.randn((*sample_shape, *self.like.shape), dtype=self.like.dtype, device=self.like.device)
 
+    def at(self, noise: Tensor) -> Tensor:
+        """ε itself."""
+        return noise
+
+    def noise(self, value: Tensor) -> Tensor:
+        """z itself."""
+        return value
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(value; 0, I) in nats, ``(...)``."""
         return -0.5 * (sum_event(value.square(), self.event_dims) + LOG_2PI * size(self.event_shape))
@@ -255,6 +277,10 @@ class Point(Light):
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         """The point, as often as asked."""
         return self.loc.expand(*sample_shape, *self.loc.shape)
+
+    def at(self, noise: Tensor) -> Tensor:
+        """The point, wherever the noise is, ``(..., Z)``."""
+        return self.loc.expand_as(noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """∞ at the point, -∞ elsewhere, ``(...)``."""
@@ -374,11 +400,24 @@ class Flow(Light):
         """Draws f⁻¹(ε) with ε from the base, differentiable in both."""
         return torch.as_tensor(self.transform.inv(self.base.rsample(sample_shape)))
 
+    def at(self, noise: Tensor) -> Tensor:
+        """f⁻¹ of the base's place, ``(..., Z)``."""
+        return torch.as_tensor(self.transform.inv(self.base.at(noise)))
+
+    def noise(self, value: Tensor) -> Tensor:
+        """The base's noise of f(z), ``(..., Z)``."""
+        return self.base.noise(self._transformed(value)[0])
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(f(z)) + log |det ∂f/∂z| in nats, ``(...)``."""
+        base, log_volume = self._transformed(value)
+        return self.base.log_prob(base) + log_volume
+
+    def _transformed(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """f(z) and the logarithm of its volume."""
         shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
-        noise, log_volume = self.transform.call_and_ladj(value.expand(shape))
-        return torch.as_tensor(self.base.log_prob(noise) + log_volume)
+        base, log_volume = self.transform.call_and_ladj(value.expand(shape))
+        return base, log_volume
 
     def _spread(self) -> Tensor:
         mean = self.base.mean

@@ -8,9 +8,10 @@ the decoder sees the lowest.
 Kingma & Welling, Auto-Encoding Variational Bayes, 2013.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor, nn
@@ -147,29 +148,33 @@ class VAE(nn.Module):
         output = self.decoder(z.reshape(-1, z.shape[-1]))
         return self.likelihood(output.view(*z.shape[:-1], *output.shape[1:]))  # type: ignore[no-any-return]
 
-    def trace(self, x: Tensor, samples: int = 1, features: list[Tensor] | None = None) -> Trace:
-        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs.
+    def trace(self, x: Tensor, samples: int = 1) -> Trace:
+        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
+        shapes = chain([(samples,)], repeat(()))
+        return self.passed(x, self.descend(self.ascend(x), lambda q: q.rsample(next(shapes))))
+
+    def descend(self, features: Sequence[Tensor], choose: Callable[[Distribution], Tensor]) -> tuple[Layer, ...]:
+        """The stochastic layers from the top down, through the points that `choose` takes from each q.
 
         Args:
-            x: the examples.
-            samples: S.
-            features: what `ascend` gave for these examples; computed where None.
+            features: what `ascend` gave.
+            choose: q(z | x) over ``(B, Z)`` to z, ``(..., B, Z)``; below the top q is over all of these.
         """
-        *below, top = features or self.ascend(x)
-        q, p = self.posterior(top), self.prior(self.encode)
-        layers = [Layer(q, p, q.rsample((samples,)))]
+        *below, top = features
+        q = self.posterior(top)
+        layers = [Layer(q, self.prior(self.encode), choose(q))]
         for rung, height in zip(reversed(self.rungs), reversed(below), strict=True):
             q, p = rung(height, layers[-1].z)
-            layers.append(Layer(q, p, q.rsample()))
-        return Trace(x, tuple(layers), self.decode(layers[-1].z).log_prob(x))
+            layers.append(Layer(q, p, choose(q)))
+        return tuple(layers)
+
+    def passed(self, x: Tensor, layers: tuple[Layer, ...]) -> Trace:
+        """The trace of ``(B, *event)`` through layers that were descended."""
+        return Trace(x, layers, self.decode(layers[-1].z).log_prob(x))
 
     def code(self, x: Tensor) -> Tensor:
         """The mean of q(z | x) for ``(B, *event)``: of the lowest layer, with means above it, ``(B, Z)``."""
-        *below, top = self.ascend(x)
-        z: Tensor = self.posterior(top).mean
-        for rung, height in zip(reversed(self.rungs), reversed(below), strict=True):
-            z = rung(height, z)[0].mean
-        return z
+        return self.descend(self.ascend(x), lambda q: q.mean)[-1].z
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -179,11 +184,16 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        z = self.prior(self.encode).sample((count,))
-        for rung in reversed(self.rungs):
-            z = rung.prior(z).sample()
-        p = self.decode(z)
+        p = self.decode(self.ancestors(count)[-1])
         return p.sample() if draw else p.mean
+
+    @torch.no_grad()
+    def ancestors(self, count: int) -> list[Tensor]:
+        """Draws from the prior of every layer, from the top down, each ``(count, Z)``."""
+        z = [self.prior(self.encode).sample((count,))]
+        for rung in reversed(self.rungs):
+            z.append(rung.prior(z[-1]).sample())
+        return z
 
     @torch.no_grad()
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -5,12 +5,15 @@ generator for its length and giving it back afterwards. Every purpose has stream
 independent of what is drawn for another, although both start from the same seed.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from hashlib import blake2b
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 class Purpose(IntEnum):
@@ -38,3 +41,35 @@ def seeded(seed: int, purpose: Purpose, *further: int, device: torch.device | st
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(state[0]))
         yield
+
+
+class Streams:
+    """A stream of random numbers for each example, whatever batch it comes in and in whatever order.
+
+    It depends on the seed, on the values of the example and on how many equal ones came before.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose) -> None:
+        self._key = f"{seed}:{int(purpose)}".encode()
+        self._met: Counter[bytes] = Counter()
+
+    def of(self, x: Tensor) -> list[torch.Generator]:
+        """The streams of examples ``(B, *event)``, on the CPU."""
+        return [self._generator(example.numpy().tobytes()) for example in x.cpu()]
+
+    def _generator(self, content: bytes) -> torch.Generator:
+        content = blake2b(content, digest_size=16).digest()
+        place = self._met[content].to_bytes(8, "little")
+        self._met[content] += 1
+        seed = blake2b(content + place, digest_size=8, key=self._key).digest()
+        return torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
+
+
+def normal(streams: Sequence[torch.Generator], count: int, size: int) -> Tensor:
+    """Standard normal numbers of each stream, ``(count, B, size)``."""
+    return torch.stack([torch.randn(count, size, generator=stream) for stream in streams], dim=1)
+
+
+def uniform(streams: Sequence[torch.Generator], count: int) -> Tensor:
+    """Uniform numbers of each stream, ``(count, B)``."""
+    return torch.stack([torch.rand(count, generator=stream) for stream in streams], dim=1)

@@ -1,49 +1,118 @@
-"""What a trained model is worth, on examples it has not seen.
+"""The likelihood of examples under a model, and what it is made of.
 
     rate          R = E_x KL(q(z|x) || p(z))
     distortion    D = E_x E_q[-log p(x|z)]
     bound         L = -(R + D), a lower bound of E_x log p(x)
-    log p(x)      E_x log 1/K Σ_k p(x, z_k) / q(z_k|x),  z_k ~ q(z|x)
+    log p(x)      E_x log 1/K Σ_k w_k,  w_k = p(x, z_k) / q(z_k|x),  z_k ~ q(z|x)
 
 The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower bound in expectation for every K, monotone
-in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. A unit
-is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is that of
-the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose posterior is
-a point, has a distortion and a squared error only.
+in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. The
+effective sample size, (Σ w)² / Σ w², says how many of the K draws count; where it is small the estimate is too low.
+
+A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is
+that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose
+posterior is a point, has a distortion and a squared error only.
 
 Means are over the examples of a split and a standard error is that of this mean: the deviation of the examples'
-numbers, which includes the noise of the draws, over √N. Objectives are not used here: a model is judged alike however
-it was trained.
+numbers, which includes the noise of the draws, over √N. The draws of an example depend on it and on the seed alone, so
+that no number depends on the batches or on the order of the data.
 """
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aevb.data.dataset import Dataset, Examples
-from aevb.distributions import Point
+from aevb.distributions import Point, divergence_by_dimension
+from aevb.evaluation.draws import Part, parts
+from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.scores import Score, Split, mean_score
-from aevb.model import VAE
+from aevb.model import VAE, Trace
 from aevb.randomness import Purpose, seeded
+from aevb.shapes import size
 
 ACTIVE = 0.01
+FEW = 10.0
+"""Effective draws below which the weights of an example count as collapsed."""
 
 
-class _Measured(NamedTuple):
-    """Per example: nats and a squared error, ``(B,)``, and the posterior means of all layers, ``(B, Z)``."""
+class PerExample(NamedTuple):
+    """Of each example, in float64 on the CPU.
+
+    Attributes:
+        rate: nats, ``(N,)``.
+        distortion: nats, ``(N,)``.
+        log_px: nats, ``(N,)``.
+        effective: effective sample size, ``(N,)``.
+        squared_error: of the reconstruction, ``(N,)``.
+        mean: of q(z|x), all layers side by side, ``(N, Z)``.
+        rate_by_dimension: nats, ``(N, Z)``; no dimensions where the rate does not split over them.
+    """
 
     rate: Tensor
     distortion: Tensor
     log_px: Tensor
+    effective: Tensor
     squared_error: Tensor
     mean: Tensor
+    rate_by_dimension: Tensor
 
 
 @torch.no_grad()
+def per_example(model: VAE, examples: Examples, samples: int, *, seed: int = 0, memory: int = 2**30) -> PerExample:
+    """Measure every example by itself.
+
+    Args:
+        model: on any device; it is left in evaluation mode.
+        examples: N of them.
+        samples: K, draws of z for each.
+        seed: of the draws.
+        memory: about how many bytes the tensors may take that are alive at once.
+    """
+    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+        measured = [_measure(model, part) for part in parts(model, examples, samples, seed=seed, memory=memory)]
+    return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
+
+
+def _measure(model: VAE, part: Part) -> PerExample:
+    """Examples ``(B, *event)`` with all their draws."""
+    samples = len(part.noise)
+    rate = torch.zeros(len(part.x), dtype=torch.float64)
+    mean, by_dimension = 0.0 * rate.unsqueeze(1), 0.0 * rate.unsqueeze(1)
+    log_likelihood, log_weight = [], []
+    for noise in part.noise.split(part.rows):
+        trace, share = part.at(model, noise), len(noise) / samples
+        rate += share * trace.rate.cpu().double()
+        mean = mean + share * trace.mean.cpu().double()
+        by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
+        log_likelihood.append(trace.log_likelihood.cpu().double())
+        log_weight.append(trace.log_weight.cpu().double())
+    log_w = torch.cat(log_weight)
+    log_sum, log_square = log_w.logsumexp(0), (2 * log_w).logsumexp(0)
+    error = (model.reconstruct(part.x) - part.x).flatten(1).cpu().double()
+    return PerExample(
+        rate=rate,
+        distortion=-torch.cat(log_likelihood).mean(0),
+        log_px=log_sum - math.log(samples),
+        effective=(2 * log_sum - log_square).exp(),
+        squared_error=error.square().sum(1),
+        mean=mean,
+        rate_by_dimension=by_dimension,
+    )
+
+
+def _rate_by_dimension(trace: Trace) -> Tensor:
+    """``(B, Z)``, or ``(B, 0)`` where it is not known."""
+    terms = [divergence_by_dimension(layer.q, layer.p) for layer in trace.layers]
+    known = [term.mean(0) if term.dim() > 2 else term for term in terms if term is not None]
+    return torch.cat(known, dim=-1) if len(known) == len(terms) else trace.rate.new_zeros(len(trace.rate), 0)
+
+
 def evaluate(
-    model: VAE, dataset: Dataset, split: Split = "test", *, samples: int = 1000, seed: int = 0, memory: int = 2**27
+    model: VAE, dataset: Dataset, split: Split = "test", *, samples: int = 1000, seed: int = 0, memory: int = 2**30
 ) -> list[Score]:
     """Measure a model on one split.
 
@@ -53,78 +122,68 @@ def evaluate(
         split: "train", "valid" or "test".
         samples: K, draws of z for each example; log p(x) is left out with one, which estimates no more than the bound.
         seed: of the draws.
-        memory: about how many bytes the tensors may take that are alive at once; examples and draws are cut to fit.
+        memory: about how many bytes the tensors may take that are alive at once.
 
     Returns:
-        The scores, in nats per example.
+        The scores, in nats per example where they do not say otherwise.
 
     Raises:
         BadInput: a number is not finite, which means that an example is impossible under the model.
     """
-    model.eval()
     examples: Examples = getattr(dataset, split)
-    device = next(model.parameters()).device
-    with seeded(seed, Purpose.EVALUATION, device=device):
-        first = examples.batch(slice(1)).to(device)
-        trace = model.trace(first)
-        exact = trace.divergence is not None
-        bounded = not any(isinstance(layer.q, Point) for layer in trace.layers)
-        decodings = max(1, memory // _bytes_of_a_decoding(model, first))
-        size = min(100, decodings)
-        block = max(1, decodings // size)
-        measured = [_measure(model, x.to(device), samples, block) for x in examples.batches(size)]
-    rate, distortion, log_px, squared_error, mean = (torch.cat(parts) for parts in zip(*measured, strict=True))
+    found = per_example(model, examples, samples, seed=seed, memory=memory)
+    trace = _first_trace(model, examples)
 
-    def score(name: str, values: Tensor, estimator: str, draws: int | None = samples) -> Score:
-        return mean_score(name, values.numpy(), split, estimator, draws, dataset)
+    def score(name: str, values: Tensor, estimator: str, draws: int | None = samples, note: str | None = None) -> Score:
+        return mean_score(name, values.numpy(), split, estimator, draws, dataset, note)
 
-    scores = [score("distortion", distortion, "Monte Carlo")]
-    if bounded:
-        divergence = "KL in closed form" if exact else "KL by Monte Carlo"
-        scores += [
-            score("bound", -(rate + distortion), f"ELBO, {divergence}"),
-            score("rate", rate, divergence, None if exact else samples),
-        ]
+    scores = [score("distortion", found.distortion, "Monte Carlo")]
+    if not any(isinstance(layer.q, Point) for layer in trace.layers):
+        divergence = "KL by Monte Carlo" if trace.divergence is None else "KL in closed form"
+        scores.append(score("rate", found.rate, divergence, samples if trace.divergence is None else None))
+        scores.append(score("bound", -(found.rate + found.distortion), f"ELBO, {divergence}"))
         if constant := model.likelihood.constant:
-            loss = distortion + rate - constant
+            loss = found.distortion + found.rate - constant
             scores.append(score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}"))
         if samples > 1:
-            scores.append(score("log_px", log_px, "importance sampling"))
-    scores.append(score("squared_error", squared_error, "reconstruction", None))
-    if bounded and len(mean) > 1:
-        active = float((mean.var(0) > ACTIVE).sum())
-        scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
+            bits = -found.log_px / (math.log(2) * size(examples.shape))
+            sampling, note = "importance sampling", _collapse(found.effective)
+            scores.append(score("log_px", found.log_px, sampling, note=note))
+            scores.append(score("bits_per_dimension", bits, sampling, note=note))
+            scores.append(score("effective_samples", found.effective, "(Σ w)² / Σ w²"))
+            scores += _information(model, dataset, split, found.rate, seed, memory)
+        if len(examples) > 1:
+            active = float((found.mean.var(0) > ACTIVE).sum())
+            scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
+        for number, values in enumerate(found.rate_by_dimension.T, start=1):
+            scores.append(score(f"rate_{number}", values, f"KL of dimension {number} in closed form", None))
+    scores.append(score("squared_error", found.squared_error, "reconstruction", None))
     return scores
 
 
-def _bytes_of_a_decoding(model: VAE, x: Tensor) -> int:
-    """What one decoded point takes: about eight tensors of the size of the largest that any layer gives."""
-    largest = x.numel()
-
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal largest
-        largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
-
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
-    model.trace(x)
-    for hook in hooks:
-        hook.remove()
-    return 8 * x.element_size() * largest
+@torch.no_grad()
+def _first_trace(model: VAE, examples: Examples) -> Trace:
+    with seeded(0, Purpose.EVALUATION):
+        return model.trace(examples.batch(slice(1)).to(next(model.parameters()).device))
 
 
-def _measure(model: VAE, x: Tensor, samples: int, block: int) -> _Measured:
-    """Trace the draws in blocks, and add up in float64."""
-    rate = torch.zeros(len(x), dtype=torch.float64)
-    mean: Tensor | float = 0.0
-    features, log_likelihood, log_weight = model.ascend(x), [], []
-    for start in range(0, samples, block):
-        trace = model.trace(x, min(block, samples - start), features)
-        share = len(trace.z) / samples
-        rate += share * trace.rate.cpu().double()
-        mean += share * trace.mean.cpu()
-        log_likelihood.append(trace.log_likelihood.cpu().double())
-        log_weight.append(trace.log_weight.cpu().double())
-    distortion = -torch.cat(log_likelihood).mean(0)
-    log_px = torch.cat(log_weight).logsumexp(0) - math.log(samples)
-    squared_error = (model.reconstruct(x) - x).flatten(1).cpu().double().square().sum(1)
-    return _Measured(rate, distortion, log_px, squared_error, torch.as_tensor(mean))
+def _information(
+    model: VAE, dataset: Dataset, split: Split, rate: Tensor, seed: int, memory: int
+) -> tuple[Score, Score]:
+    """I(x; z) and KL(q(z) || p(z)), which add up to the rate."""
+    examples: Examples = getattr(dataset, split)
+    which, mutual = information(model, examples, seed=seed, memory=memory)
+    most = math.log(len(examples))
+    note = "saturated: close to log N, the most it can be" if mutual.mean() > SATURATED * most else None
+    estimator = f"aggregate posterior of N = {len(examples)} examples, log N = {most:.2f}"
+    first = mean_score("mutual_information", mutual.numpy(), split, estimator, 1, dataset, note)
+    second = mean_score("marginal_kl", (rate[which] - mutual).numpy(), split, estimator, 1, dataset, note)
+    return first, replace(second, value=rate.mean().item() - first.value)
+
+
+def _collapse(effective: Tensor) -> str | None:
+    """What to know of an estimate whose importance weights have collapsed: more than one in twenty examples did."""
+    share = (effective < FEW).double().mean().item()
+    if share <= 0.05:
+        return None
+    return f"too low: the weights of {100 * share:.0f} % of the examples have collapsed to fewer than {FEW:.0f} draws"

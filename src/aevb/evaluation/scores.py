@@ -25,6 +25,7 @@ class Score:
         estimator: how it was computed.
         samples: draws of z per example; None where nothing is drawn.
         binarization: what was done to grey values before.
+        note: what makes this number doubtful, if anything does.
     """
 
     name: str
@@ -34,10 +35,17 @@ class Score:
     estimator: str
     samples: int | None
     binarization: str
+    note: str | None = None
 
 
 def mean_score(
-    name: str, values: NDArray[np.float64], split: Split, estimator: str, samples: int | None, dataset: Dataset
+    name: str,
+    values: NDArray[np.float64],
+    split: Split,
+    estimator: str,
+    samples: int | None,
+    dataset: Dataset,
+    note: str | None = None,
 ) -> Score:
     """The mean of the examples' numbers ``(N,)``, with its standard error.
 
@@ -51,4 +59,4 @@ def mean_score(
             " extreme values in it"
         )
     stderr = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
-    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize)
+    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize, note)

@@ -1,0 +1,200 @@
+"""log p(x) by annealed importance sampling, and from both sides where x is the model's own.
+
+With ε the standard noise of which q makes z, and w(ε) = p(x, z) / q(z|x), the intermediate targets
+
+    π_t(ε) ∝ N(ε; 0, I) w(ε)^{β_t},    0 = β_0 < … < β_T = 1
+
+lead from q(z|x) to the true posterior. A chain starts at ε ~ N(0, I), moves by Hamiltonian Monte Carlo that leaves π_t
+as it is, and gathers (Neal 2001; Wu et al. 2017)
+
+    log w_AIS = Σ_t (β_t - β_{t-1}) log w(ε_{t-1}),    log p(x) ≥ E log 1/S Σ_s w_AIS,s
+
+a lower bound in expectation that is tighter than importance sampling, which is T = 1. Where x was sampled from the
+model together with its z, that z is an exact draw from the posterior, and chains that run backwards from it give an
+upper bound in expectation (Grosse, Ancha & Roy 2016): the two hold log p(x) between them.
+
+The step sizes are found by a run of their own, for each temperature and example, and then stay as they are: chains that
+adapt on the way would not leave π_t as it is.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aevb.data.dataset import Examples
+from aevb.evaluation.draws import Part, noise_at, parts
+from aevb.model import VAE
+from aevb.randomness import Purpose, normal, seeded, uniform
+
+LEAPFROGS = 10
+ACCEPTED = 0.65
+"""Share of moves that step sizes aim for (Neal 2011)."""
+
+
+class Annealed(NamedTuple):
+    """Of each example, ``(N,)`` in float64.
+
+    Attributes:
+        log_px: nats.
+        effective: effective sample size of the chains.
+    """
+
+    log_px: Tensor
+    effective: Tensor
+
+
+class Sandwich(NamedTuple):
+    """log p(x) of examples that were sampled from the model, each ``(N,)`` in nats.
+
+    Attributes:
+        lower: by annealing from q(z|x).
+        upper: by annealing back from the true posterior.
+        x: the examples, ``(N, *event)``.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    x: Tensor
+
+
+class _Place(NamedTuple):
+    """Where chains are: ε ``(S, B, Z)``, log w and its gradient there."""
+
+    noise: Tensor
+    log_weight: Tensor
+    slope: Tensor
+
+
+class _Chains:
+    """Chains of some examples, all at once.
+
+    Args:
+        model: with its parameters at rest.
+        part: the examples.
+        temperatures: T.
+    """
+
+    def __init__(self, model: VAE, part: Part, temperatures: int) -> None:
+        self.model, self.part = model, part
+        # Close together at both ends, where the targets change fastest (Wu et al. 2017).
+        curve = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
+        self.schedule = ((curve - curve[0]) / (curve[-1] - curve[0])).tolist()
+
+    def tune(self, start: Tensor) -> Tensor:
+        """The step sizes of a run from ``(S, B, Z)``: for each temperature and example, ``(T, B)``."""
+        place, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
+        for beta in self.schedule[1:]:
+            place, accepted = self.move(place, beta, size)
+            size = size * torch.where(accepted > ACCEPTED, 1.05, 1 / 1.05)
+            sizes.append(size)
+        return torch.stack(sizes)
+
+    def forward(self, start: Tensor, sizes: Tensor) -> Tensor:
+        """log w_AIS of chains from q(z|x), ``(S, B)``."""
+        place, total = self.at(start), 0.0
+        for before, beta, size in zip(self.schedule, self.schedule[1:], sizes, strict=False):
+            total = total + (beta - before) * place.log_weight.double()
+            place, _ = self.move(place, beta, size)
+        return torch.as_tensor(total)
+
+    def backward(self, start: Tensor, sizes: Tensor) -> Tensor:
+        """The same of chains that run from the true posterior to q(z|x), ``(S, B)``."""
+        place, total = self.at(start), 0.0
+        for before, beta, size in reversed(list(zip(self.schedule, self.schedule[1:], sizes, strict=False))):
+            place, _ = self.move(place, beta, size)
+            total = total + (beta - before) * place.log_weight.double()
+        return torch.as_tensor(total)
+
+    def at(self, noise: Tensor) -> _Place:
+        """log w and its gradient at ``(S, B, Z)``."""
+        with torch.enable_grad():
+            noise = noise.detach().requires_grad_()
+            log_weight = self.part.at(self.model, noise).log_weight
+            slope = torch.autograd.grad(log_weight.sum(), noise)[0]
+        return _Place(noise.detach(), log_weight.detach(), slope)
+
+    def move(self, place: _Place, beta: float, size: Tensor) -> tuple[_Place, Tensor]:
+        """One step of Hamiltonian Monte Carlo, and the share that was accepted, ``(B,)``."""
+        count, _, width = place.noise.shape
+        speed = normal(self.part.streams, count, width).to(place.noise)
+        new, new_speed = self._leapfrog(place, speed, beta, size[:, None])
+        gain = _energy(place, speed, beta) - _energy(new, new_speed, beta)
+        chance = uniform(self.part.streams, count).to(gain)
+        accepted = chance.log() < gain  # false where the gain is not a number
+        at = accepted.unsqueeze(-1)
+        kept = _Place(
+            torch.where(at, new.noise, place.noise),
+            torch.where(accepted, new.log_weight, place.log_weight),
+            torch.where(at, new.slope, place.slope),
+        )
+        return kept, accepted.to(gain).mean(0)
+
+    def _leapfrog(self, place: _Place, speed: Tensor, beta: float, size: Tensor) -> tuple[_Place, Tensor]:
+        speed = speed + 0.5 * size * _force(place, beta)
+        for step in range(LEAPFROGS):
+            place = self.at(place.noise + size * speed)
+            speed = speed + (1.0 if step < LEAPFROGS - 1 else 0.5) * size * _force(place, beta)
+        return place, speed
+
+
+def _force(place: _Place, beta: float) -> Tensor:
+    return beta * place.slope - place.noise
+
+
+def _energy(place: _Place, speed: Tensor, beta: float) -> Tensor:
+    kinetic = 0.5 * speed.square().sum(-1)
+    return kinetic + 0.5 * place.noise.square().sum(-1) - beta * place.log_weight
+
+
+def annealed(
+    model: VAE, examples: Examples, *, temperatures: int = 500, chains: int = 16, seed: int = 0, memory: int = 2**30
+) -> Annealed:
+    """log p(x) of each example by annealed importance sampling.
+
+    Args:
+        model: on any device; it is left in evaluation mode.
+        examples: N of them.
+        temperatures: T.
+        chains: S for each example.
+        seed: of the chains.
+        memory: about how many bytes the tensors may take that are alive at once.
+    """
+    found = []
+    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+        for part in parts(model, examples, chains, seed=seed, memory=memory // 2):
+            chain = _Chains(model, part, temperatures)
+            log_w = chain.forward(part.noise, chain.tune(part.noise)).cpu()
+            log_sum = log_w.logsumexp(0)
+            effective = (2 * log_sum - (2 * log_w).logsumexp(0)).exp()
+            found.append(Annealed(log_sum - math.log(chains), effective))
+    return Annealed(*(torch.cat(values) for values in zip(*found, strict=True)))
+
+
+def sandwich(
+    model: VAE, count: int, *, temperatures: int = 500, chains: int = 16, seed: int = 0, memory: int = 2**30
+) -> Sandwich:
+    """log p(x) from both sides, of examples sampled from the model.
+
+    Args:
+        model: on any device; it is left in evaluation mode.
+        count: N, how many examples to sample.
+        temperatures: T.
+        chains: S for each example, in each direction.
+        seed: of the examples and the chains.
+        memory: about how many bytes the tensors may take that are alive at once.
+    """
+    with seeded(seed, Purpose.SAMPLES, device=next(model.parameters()).device):
+        z = model.eval().ancestors(count)
+        x = model.decode(z[-1]).sample()
+        lower, upper, done = [], [], 0
+        for part in parts(model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2):
+            here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
+            done += len(part.x)
+            chain = _Chains(model, part, temperatures)
+            steps = chain.tune(part.noise)
+            lower.append(chain.forward(part.noise, steps).logsumexp(0) - math.log(chains))
+            exact = noise_at(model, part.features, here)
+            upper.append(math.log(chains) - (-chain.backward(exact, steps)).logsumexp(0))
+    return Sandwich(torch.cat(lower).cpu(), torch.cat(upper).cpu(), x.cpu())

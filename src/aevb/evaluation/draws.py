@@ -1,0 +1,126 @@
+"""Draws from the posterior that belong to an example: the same in any batch and in any order of the data.
+
+Every estimator works on standard noise ε ~ N(0, I), from which the model's own layers make z (`Normal.at` and its
+like), so that one text serves one layer and several, and all posteriors:
+
+    z = z(ε),    log w(ε) = log p(x, z) - log q(z | x),    log p(x) = log E_ε w(ε)
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from aevb.data.dataset import Examples
+from aevb.model import VAE, Trace
+from aevb.randomness import Purpose, Streams, normal
+
+CACHE = 2**20
+"""Bytes of the largest tensor in a pass: what the processor keeps close at hand, and no slower for a GPU's size."""
+
+
+def sizes(model: VAE, x: Tensor) -> list[int]:
+    """The dimensions of each layer of z, from the top down, for examples like ``(1, *event)``."""
+    return [layer.z.shape[-1] for layer in model.descend(model.ascend(x), lambda q: q.mean)]
+
+
+def at_noise(model: VAE, x: Tensor, features: Sequence[Tensor], noise: Tensor, widths: Sequence[int]) -> Trace:
+    """The trace of ``(B, *event)`` where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
+    parts = iter(noise.split(list(widths), dim=-1))
+    return model.passed(x, model.descend(features, lambda q: _placed(q, next(parts))))
+
+
+def noise_at(model: VAE, features: Sequence[Tensor], z: Sequence[Tensor]) -> Tensor:
+    """The ε of latent points, each ``(S, B, Z)`` and from the top down, side by side."""
+    given = iter(z)
+    layers = model.descend(features, lambda _: next(given))
+    return torch.cat([layer.q.noise(layer.z) for layer in layers], dim=-1)  # type: ignore[attr-defined]
+
+
+def _placed(q: Distribution, noise: Tensor) -> Tensor:
+    """z(ε); of a distribution that does not say, a draw from the global generator."""
+    if hasattr(q, "at"):
+        return torch.as_tensor(q.at(noise))
+    return q.rsample(noise.shape[: noise.dim() - 1 - len(q.batch_shape)])
+
+
+class Part(NamedTuple):
+    """Examples on the model's device, encoded once, with their noise.
+
+    Attributes:
+        x: ``(B, *event)``.
+        features: what `ascend` gave for them.
+        noise: ε, ``(S, B, Z)``.
+        streams: where the noise came from, and more can be drawn from.
+        widths: the dimensions of each layer.
+        rows: points to decode at once, at most.
+    """
+
+    x: Tensor
+    features: list[Tensor]
+    noise: Tensor
+    streams: list[torch.Generator]
+    widths: list[int]
+    rows: int
+
+    def only(self, where: Tensor) -> "Part":
+        """Some of the examples, by their indices."""
+        return self._replace(
+            x=self.x[where],
+            features=[part[where] for part in self.features],
+            noise=self.noise[:, where],
+            streams=[self.streams[place] for place in where.tolist()],
+        )
+
+    def at(self, model: VAE, noise: Tensor) -> Trace:
+        """The trace where ε is ``(S, B, Z)``."""
+        return at_noise(model, self.x, self.features, noise, self.widths)
+
+
+def parts(
+    model: VAE, examples: Examples, samples: int, *, seed: int, memory: int, together: int | None = None
+) -> Iterator[Part]:
+    """All examples in order, in parts of so few that a pass keeps within `memory` bytes.
+
+    A pass keeps about eight tensors of the size of the largest that a layer gives; examples are encoded in batches
+    whose noise, and features, take an eighth of the memory each.
+
+    Args:
+        model: it is put into evaluation mode.
+        examples: N of them.
+        samples: S, draws of noise for each.
+        seed: of the noise.
+        memory: bytes.
+        together: how many draws of z are meant to pass at once; all where None.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    first = examples.batch(slice(1)).to(device)
+    widths, largest = sizes(model, first), first.element_size() * widest(model, first)
+    rows = max(1, min(memory // 8, CACHE) // largest)
+    batch = memory // 8 // max(largest, first.element_size() * samples * sum(widths))
+    streams, few = Streams(seed, Purpose.EVALUATION), max(1, rows // (together or samples))
+    for x in examples.batches(max(1, min(1000, batch))):
+        own, there = streams.of(x), x.to(device)
+        with torch.no_grad():
+            features = model.ascend(there)
+        whole = Part(there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)
+        for where in torch.arange(len(x)).split(few):
+            yield whole.only(where)
+
+
+def widest(model: VAE, x: Tensor) -> int:
+    """Elements of the largest tensor that any layer gives for one example and one draw."""
+    largest = x.numel()
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal largest
+        largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
+
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    model.trace(x)
+    for hook in hooks:
+        hook.remove()
+    return largest
