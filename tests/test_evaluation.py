@@ -69,13 +69,23 @@ def test_rate_and_distortion_make_the_bound(exact: Callable[..., Exact], rows: R
     )
 
 
-def test_blocks_and_batches_do_not_change_what_is_measured(exact: Callable[..., Exact], rows: Rows) -> None:
-    """The noise differs between block sizes, the expectation does not: 0.06 nats are 8 standard errors or more."""
-    linear = exact(error=0.3)
-    data = rows(linear.sample(130))
-    small, large = (named(evaluate(linear.model, data, samples=500, memory=memory)) for memory in (1, 2**30))
-    for name in small:
-        assert small[name].value == pytest.approx(large[name].value, abs=0.06), name
+@pytest.mark.parametrize("latent", [(2,), (2, 3)])
+@pytest.mark.parametrize("posterior", ["diagonal", "full", "flow"])
+def test_no_score_depends_on_batches_or_on_the_order_of_the_data(
+    latent: tuple[int, ...], posterior: str, rows: Rows
+) -> None:
+    """With equal examples among them, and a last part that is not full: equal to rounding."""
+    config = ModelConfig.model_validate({"hidden": (8,), "latent": latent, "posterior": posterior})
+    model = build(resolve(config, some("real", (3,))), (3,))
+    x = torch.randn(53, 3)
+    x[20:30] = x[40:50]
+    data, turned = rows(x), rows(x[torch.randperm(len(x))])
+    settings = [(data, 2**30), (data, 3000), (turned, 2**30), (turned, 20_000)]
+    scores, *others = (named(evaluate(model, part, samples=30, memory=memory)) for part, memory in settings)
+    for other in others:
+        for name, score in scores.items():
+            assert other[name].value == pytest.approx(score.value, rel=1e-4, abs=1e-5), name
+            assert other[name].stderr == (score.stderr and pytest.approx(score.stderr, rel=1e-4, abs=1e-5)), name
 
 
 @pytest.mark.parametrize("memory", [1, 10_000, 10_000_000])
@@ -101,7 +111,8 @@ def test_memory_is_bounded(memory: int, network: str, monkeypatch: pytest.Monkey
     evaluate(model, dataset, samples=50, memory=memory)
     one = 4 * {"mlp": 200, "conv": 5 * 8 * 8}[network]
     assert max(sizes) <= max(memory / 8, one)
-    assert sum(decoded) == 130 * 50 + 2 + 130
+    # Beside the draws and the reconstructions, one example is passed a few times to learn how large it gets.
+    assert 130 * 51 < sum(decoded) <= 130 * 51 + 4
 
 
 def test_one_example_has_no_standard_error(exact: Callable[..., Exact], rows: Rows) -> None:
@@ -133,7 +144,8 @@ def test_a_score_says_what_it_is(exact: Callable[..., Exact], rows: Rows) -> Non
     data = replace(rows(linear.sample(20)), binarize="threshold")
     scores = named(evaluate(linear.model, data, "valid", samples=7))
     assert list(scores) == [
-        *("distortion", "bound", "rate", "loss_without_constant", "log_px", "squared_error", "active_units"),
+        *("distortion", "rate", "bound", "loss_without_constant", "log_px", "bits_per_dimension", "effective_samples"),
+        *("mutual_information", "marginal_kl", "active_units", "rate_1", "rate_2", "squared_error"),
     ]
     assert {score.split for score in scores.values()} == {"valid"}
     assert {score.binarization for score in scores.values()} == {"threshold"}

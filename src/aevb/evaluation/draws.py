@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
-from aevb.model import VAE, Trace
+from aevb.model import VAE, Layer, Trace
 from aevb.randomness import Purpose, Streams, normal
 
 CACHE = 2**20
@@ -24,12 +24,6 @@ CACHE = 2**20
 def sizes(model: VAE, x: Tensor) -> list[int]:
     """The dimensions of each layer of z, from the top down, for examples like ``(1, *event)``."""
     return [layer.z.shape[-1] for layer in model.descend(model.ascend(x), lambda q: q.mean)]
-
-
-def at_noise(model: VAE, x: Tensor, features: Sequence[Tensor], noise: Tensor, widths: Sequence[int]) -> Trace:
-    """The trace of ``(B, *event)`` where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
-    parts = iter(noise.split(list(widths), dim=-1))
-    return model.passed(x, model.descend(features, lambda q: _placed(q, next(parts))))
 
 
 def noise_at(model: VAE, features: Sequence[Tensor], z: Sequence[Tensor]) -> Tensor:
@@ -74,9 +68,14 @@ class Part(NamedTuple):
             streams=[self.streams[place] for place in where.tolist()],
         )
 
+    def layers(self, model: VAE, noise: Tensor) -> tuple[Layer, ...]:
+        """The stochastic layers where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
+        each = iter(noise.split(self.widths, dim=-1))
+        return model.descend(self.features, lambda q: _placed(q, next(each)))
+
     def at(self, model: VAE, noise: Tensor) -> Trace:
-        """The trace where ε is ``(S, B, Z)``."""
-        return at_noise(model, self.x, self.features, noise, self.widths)
+        """The trace through them."""
+        return model.passed(self.x, self.layers(model, noise))
 
 
 def parts(
@@ -120,7 +119,7 @@ def widest(model: VAE, x: Tensor) -> int:
         largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
 
     hooks = [module.register_forward_hook(note) for module in model.modules()]
-    model.trace(x)
+    model.reconstruct(x)
     for hook in hooks:
         hook.remove()
     return largest

@@ -49,7 +49,7 @@ def information(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
     z, own, places = [], [], []
     with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
         for part in parts(model, examples, 1, seed=seed, memory=memory):
-            layers = part.at(model, part.noise).layers
+            layers = part.layers(model, part.noise)
             z.append(torch.cat([layer.z[0] for layer in layers], dim=-1))
             own.append(torch.stack([layer.q.log_prob(layer.z)[0] for layer in layers]).sum(0))
             places += [stream.initial_seed() for stream in part.streams]
