@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     VALIDATION = 2
     EVALUATION = 3
     SAMPLES = 4
+    FEATURES = 5
 
 
 @contextmanager
