@@ -12,8 +12,8 @@ import aevb
 
 FLOORS = [
     *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "ladder", "priors", "likelihoods"),
-    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "baselines", "runs", "experiment"),
-    *("plots", "cli", "__main__"),
+    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "baselines", "runs", "doctor"),
+    *("experiment", "plots", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

@@ -43,6 +43,7 @@ app = App(
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+Measure = Literal["likelihood", "quadrature", "annealing", "sandwich", "gaps", "latent-space", "sample-quality"]
 
 _ROWS = {
     "bound": "bound (ELBO)",
@@ -50,8 +51,38 @@ _ROWS = {
     "distortion": "distortion",
     "loss_without_constant": "loss without constant",
     "log_px": "log p(x)",
-    "squared_error": "squared error",
+    "log_px_quadrature": "log p(x), quadrature",
+    "log_px_annealed": "log p(x), annealing",
+    "log_px_lower": "log p(x) from below, annealing",
+    "log_px_between": "log p(x), importance sampling",
+    "log_px_upper": "log p(x) from above, annealing",
+    "approximation_gap": "approximation gap",
+    "amortization_gap": "amortisation gap",
+    "bits_per_dimension": "bits per dimension",
+    "effective_samples": "effective samples",
+    "mutual_information": "information I(x; z)",
+    "marginal_kl": "KL(q(z) || p(z))",
     "active_units": "active units",
+    "squared_error": "squared error",
+    "path_ratio": "path length / straight line",
+    "largest_step": "largest / mean step",
+    "lipschitz": "Lipschitz constant",
+    "neighbours_accuracy": "5-nearest-neighbour accuracy",
+    "probe_accuracy": "linear probe accuracy",
+    "silhouette": "silhouette",
+    "class_distance": "class distance / spread",
+    "prior_holes": "prior holes",
+    "frechet_distance": "Fréchet distance",
+    "sample_precision": "precision",
+    "sample_recall": "recall",
+    "sample_density": "density",
+    "sample_coverage": "coverage",
+    "two_sample_accuracy": "two-sample accuracy",
+    "mmd": "MMD²",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "copied": "copies of training examples",
+    "sample_confidence": "classifier's confidence",
+    "class_imbalance": "class imbalance",
 }
 
 
@@ -160,13 +191,16 @@ def evaluate(
     /,
     *,
     split: Literal["train", "valid", "test"] = "test",
+    measure: list[Measure] = ["likelihood"],  # noqa: B006  (never changed)
     samples: Count = 1000,
+    examples: Count | None = None,
+    memory: Count = 1024,
     seed: Seed = 0,
     data_dir: str | None = None,
     device: str = "auto",
     json: bool = False,
 ) -> None:
-    """Measure a trained model: bound, rate, distortion, log p(x) by importance sampling, active units.
+    """Measure a trained model on held-out data.
 
     The scores are added to the run's scores.json.
 
@@ -176,8 +210,18 @@ def evaluate(
         A run folder.
     split
         Which part of the data.
+    measure
+        One or more of: likelihood (bound, rate, distortion, log p(x) by importance sampling, information, active
+        units), quadrature (log p(x) exactly, for up to two latent dimensions), annealing (log p(x) by annealed
+        importance sampling), sandwich (log p(x) of simulated data from both sides), gaps (what the family of posteriors
+        and the encoder cost), latent-space (continuous, structured, without holes), sample-quality (samples against
+        the data).
     samples
         K, draws of z for each example.
+    examples
+        Measure so many examples of the split, evenly spaced. Default: all; 100 for annealing, sandwich and gaps.
+    memory
+        About how many MiB the tensors may take.
     seed
         Seed of the draws.
     data_dir
@@ -188,13 +232,65 @@ def evaluate(
         Print JSON instead of a table.
     """
     from aevb import runs
+    from aevb.evaluation import measures
+    from aevb.evaluation.measures import Effort
 
     loaded = runs.load(run, _device(device))
     dataset = loaded.load_data(data_dir)
-    with _status(f"measuring {len(getattr(dataset, split))} examples, {samples} draws each"):
-        scores = loaded.evaluate(dataset, split, samples=samples, seed=seed)
+    effort = Effort(samples, examples, seed, memory * 2**20)
+    scores = []
+    for name in measure:
+        with _status(f"measuring {name} of {loaded.folder}"):
+            scores += measures.measure(name, loaded.model, dataset, split, effort)
+            loaded.save_scores(scores)
     loaded.scores = scores
     _show(loaded, json)
+
+
+@app.command
+def diagnose(
+    run: Path,
+    /,
+    *,
+    samples: Count = 1000,
+    seed: Seed = 0,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Say what is wrong with a trained model, by what numbers, why, and what to try.
+
+    Only training and validation examples are looked at.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    samples
+        K, draws of z for each example.
+    seed
+        Seed of the draws.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of text.
+    """
+    from aevb import doctor, runs
+
+    loaded = runs.load(run, _device(device))
+    dataset = loaded.load_data(data_dir)
+    with _status("measuring training and validation examples"):
+        findings = doctor.diagnose(loaded, dataset, samples=samples, seed=seed)
+    if json:
+        print(json_format.dumps({"run": str(run), "findings": [asdict(finding) for finding in findings]}, indent=2))
+        return
+    for finding in findings:
+        print(f"{finding.what}\n  evidence  {finding.evidence}")
+        print(f"  cause     {finding.cause}\n  try       {finding.remedy.replace('RUN', str(run))}\n")
+    if not findings:
+        print(f"{run} is well: {len(doctor.CHECKS)} checks found nothing")
 
 
 @app.command

@@ -72,7 +72,4 @@ def train(
 
 
 def _start(model: VAE, dataset: Dataset) -> None:
-    """From training examples evenly spaced, since files may be sorted."""
-    count = len(dataset.train)
-    index = torch.linspace(0, count - 1, min(count, START_EXAMPLES), dtype=torch.float64)
-    model.start(dataset.train.batch(index.long()))
+    model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)))

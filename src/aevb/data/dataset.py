@@ -76,6 +76,12 @@ class Examples:
             batch = batch * self.scale
         return torch.bernoulli(batch) if self.resampled else batch
 
+    def some(self, count: int) -> "Examples":
+        """At most `count` of the examples, evenly spaced, since files may be sorted."""
+        index = torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64).long()
+        labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
+        return replace(self, values=self.values[index.to(self.values.device)], labels=labels)
+
     def batches(self, size: int) -> Iterator[Tensor]:
         """All examples in order, `size` at a time; the last batch is what is left."""
         return (self.batch(slice(start, start + size)) for start in range(0, len(self), size))

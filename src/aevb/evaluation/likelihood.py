@@ -37,6 +37,8 @@ from aevb.shapes import size
 ACTIVE = 0.01
 FEW = 10.0
 """Effective draws below which the weights of an example count as collapsed."""
+COLLAPSED = 0.05
+"""Share of such examples from which an estimate is flagged."""
 
 
 class PerExample(NamedTuple):
@@ -182,8 +184,8 @@ def _information(
 
 
 def _collapse(effective: Tensor) -> str | None:
-    """What to know of an estimate whose importance weights have collapsed: more than one in twenty examples did."""
+    """What to know of an estimate whose importance weights have collapsed."""
     share = (effective < FEW).double().mean().item()
-    if share <= 0.05:
+    if share <= COLLAPSED:
         return None
     return f"too low: the weights of {100 * share:.0f} % of the examples have collapsed to fewer than {FEW:.0f} draws"

@@ -41,7 +41,7 @@ class Score:
 def mean_score(
     name: str,
     values: NDArray[np.float64],
-    split: Split,
+    split: str,
     estimator: str,
     samples: int | None,
     dataset: Dataset,

@@ -1,0 +1,335 @@
+"""What is wrong with a model, from its numbers: each finding with its evidence, its likely cause and what to try.
+
+Everything is measured on the validation part: advice that had looked at the test part would spoil it. A finding is made
+where its number passes the limit of its check; a model of which nothing is found is called well.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aevb.config import Config, ModelConfig
+from aevb.data import Dataset, Examples
+from aevb.evaluation.latent_space import prior_holes
+from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, FEW, PerExample, per_example
+from aevb.likelihoods import Gaussian
+from aevb.model import VAE
+from aevb.randomness import Purpose, seeded
+from aevb.runs import Run
+from aevb.training import Epoch
+
+EXAMPLES = 1000
+"""Examples of a part that are looked at, at most."""
+FOR_BOUNDS = 20
+"""Draws of z behind the bounds of training examples."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        what: the illness.
+        name: the number that shows it.
+        value: of this number.
+        limit: where illness begins.
+        better: whether a lower or a higher number is better.
+        evidence: the number in words, with what is beside it.
+        cause: what is likely behind it.
+        remedy: what to try: options to train with again, or a command.
+    """
+
+    what: str
+    name: str
+    value: float
+    limit: float
+    better: Literal["lower", "higher"]
+    evidence: str
+    cause: str
+    remedy: str
+
+
+class Symptoms(NamedTuple):
+    """What a diagnosis looks at.
+
+    Attributes:
+        config: as given.
+        model: as resolved.
+        epochs: of training.
+        train: numbers of some training examples.
+        valid: numbers of some validation examples.
+        samples: draws of z behind them.
+        holes: share of prior draws where the aggregate posterior has almost no mass; 0 where there is no prior.
+        misfit: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x).
+        noise: variance of a Gaussian likelihood; None of another one.
+        spread: mean variance of the elements of the data.
+    """
+
+    config: Config
+    model: ModelConfig
+    epochs: list[Epoch]
+    train: PerExample
+    valid: PerExample
+    samples: int
+    holes: float
+    misfit: float
+    noise: float | None
+    spread: float
+
+    @property
+    def point(self) -> bool:
+        """Whether the model is an autoencoder."""
+        return self.model.posterior == "point"
+
+    @property
+    def active(self) -> Tensor:
+        """Which units are active, ``(Z,)``."""
+        return self.valid.mean.var(0) > ACTIVE
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the code says nothing of the data."""
+        return not self.point and (self.valid.rate.mean().item() < NOTHING or not self.active.any())
+
+
+NOTHING = 0.1
+"""Nats of rate below which a code is called empty."""
+
+
+def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) -> list[Finding]:
+    """What is wrong with a trained model; nothing, where all is well.
+
+    Args:
+        run: trained.
+        dataset: the one it was trained on; its test part is not looked at.
+        samples: draws of z for each example.
+        seed: of the draws.
+    """
+    symptoms = examine(run, dataset, samples=samples, seed=seed)
+    findings = [check(symptoms) for check in CHECKS]
+    return [finding for finding in findings if finding]
+
+
+def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
+    """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
+    train, valid = dataset.train.some(EXAMPLES), dataset.valid.some(EXAMPLES)
+    likelihood: nn.Module = run.model.likelihood
+    point = run.resolved.posterior == "point"
+    with seeded(seed, Purpose.EVALUATION):
+        spread = train.batch(slice(None)).var(0).mean().item()
+    return Symptoms(
+        config=run.config,
+        model=run.resolved,
+        epochs=run.epochs,
+        train=per_example(run.model, train, FOR_BOUNDS, seed=seed),
+        valid=per_example(run.model, valid, samples, seed=seed),
+        samples=samples,
+        holes=0.0 if point else prior_holes(run.model, valid, seed).share.value,
+        misfit=_misfit(run.model, valid, seed),
+        noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
+        spread=spread,
+    )
+
+
+@torch.no_grad()
+def _misfit(model: VAE, examples: Examples, seed: int) -> float:
+    device, squares, variances = next(model.parameters()).device, 0.0, 0.0
+    with seeded(seed, Purpose.EVALUATION, device=device):
+        for x in (x.to(device) for x in examples.batches(100)):
+            p = model.decode(model.descend(model.ascend(x), lambda q: q.rsample())[-1].z)
+            squares += (x - p.mean).square().sum().item()
+            variances += p.variance.sum().item()
+    return squares / variances
+
+
+# The checks, each with the limit at which it makes a finding.
+
+
+def posterior_collapse(found: Symptoms) -> Finding | None:
+    """The code is empty: the posterior is the prior, whatever x is."""
+    if not found.collapsed:
+        return None
+    rate, beta = found.valid.rate.mean().item(), found.config.objective.beta or 1.0
+    heavy = beta > 1
+    return Finding(
+        what="posterior collapse: z says nothing of x",
+        name="rate",
+        value=rate,
+        limit=NOTHING,
+        better="higher",
+        evidence=f"the rate is {rate:.3f} nats, and {int(found.active.sum())} of {len(found.active)} units are active",
+        cause=f"the rate weighs {beta:g} times in the loss" if heavy else "the decoder learns faster than the encoder",
+        remedy="--objective.beta 1" if heavy else "--objective.kind iwae --objective.samples 16",
+    )
+
+
+def idle_units(found: Symptoms) -> Finding | None:
+    """More than a fifth of the units are dead, or copies of others."""
+    if found.collapsed or found.point or len(found.model.latent) > 1:
+        return None
+    active = found.valid.mean[:, found.active]
+    copies = (torch.corrcoef(active.T).view(active.shape[1], -1).abs().triu(1) > 0.95).any(0).sum().item()
+    total, useful = len(found.active), active.shape[1] - int(copies)
+    if total - useful <= 0.2 * total:
+        return None
+    return Finding(
+        what="dead or redundant dimensions",
+        name="idle units",
+        value=total - useful,
+        limit=0.2 * total,
+        better="lower",
+        evidence=f"of {total} units {total - active.shape[1]} are dead (variance of the posterior mean below {ACTIVE})"
+        f" and {int(copies)} repeat another",
+        cause="the data need fewer dimensions than z has",
+        remedy=f"--model.latent {max(1, useful)}",
+    )
+
+
+def prior_mismatch(found: Symptoms) -> Finding | None:
+    """Under more than a quarter of the prior's draws there is no data; by chance it is one in a hundred."""
+    if found.collapsed or found.holes <= 0.25:
+        return None
+    learned = found.model.prior != "normal"
+    return Finding(
+        what="holes under the prior: the codes as a whole are not distributed like p(z)",
+        name="holes",
+        value=found.holes,
+        limit=0.25,
+        better="lower",
+        evidence=f"{100 * found.holes:.0f} % of the prior's draws lie where the aggregate posterior has almost no mass",
+        cause="the codes form clusters, or fill a part of what the prior covers: samples from elsewhere are of no kind",
+        remedy=f"--model.components {2 * (found.model.components or 20)}" if learned else "--model.prior vamp",
+    )
+
+
+def over_fitting(found: Symptoms) -> Finding | None:
+    """The bound of training examples is better by half of its deviation between examples, beyond chance."""
+    train, valid = (-(part.rate + part.distortion) for part in (found.train, found.valid))
+    if found.point:
+        train, valid = -found.train.distortion, -found.valid.distortion
+    gap, deviation = (train.mean() - valid.mean()).item(), valid.std().item()
+    error = math.hypot(train.std().item() / len(train) ** 0.5, deviation / len(valid) ** 0.5)
+    if gap < max(0.5 * deviation, 3 * error):
+        return None
+    widths = found.model.hidden or found.model.channels or (500,)
+    smaller = " ".join(str(max(2, width // 8)) for width in widths)
+    return Finding(
+        what="over-fitting",
+        name="gap",
+        value=gap,
+        limit=0.5 * deviation,
+        better="lower",
+        evidence=f"training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f}:"
+        f" {gap:.2f} ± {error:.2f} between them",
+        cause="too few training examples for so large a model",
+        remedy=f"--model.{'channels' if found.model.channels else 'hidden'} {smaller}",
+    )
+
+
+def vanishing_noise(found: Symptoms) -> Finding | None:
+    """The variance of the likelihood is below a ten-thousandth of that of the data."""
+    if found.noise is None or found.model.variance != "learned" or found.noise >= 1e-4 * found.spread:
+        return None
+    return Finding(
+        what="a variance that goes to zero",
+        name="noise",
+        value=found.noise / found.spread,
+        limit=1e-4,
+        better="higher",
+        evidence=f"the learned variance is {found.noise:.2g}, that of the data {found.spread:.2g}",
+        cause="the model explains the data without any noise, and a density has no upper end: its numbers measure"
+        " precision, not fit",
+        remedy=f"--model.variance {0.01 * found.spread:.2g}",
+    )
+
+
+def weight(found: Symptoms) -> Finding | None:
+    """The loss weighs the rate by less than a half or more than twice."""
+    objective = found.config.objective
+    beta = 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
+    if found.collapsed or found.point or 0.5 <= beta <= 2:
+        return None
+    bound = -(found.valid.rate + found.valid.distortion).mean().item()
+    return Finding(
+        what="an objective that is not the bound",
+        name="bound",
+        value=bound,
+        limit=math.nan,
+        better="higher",
+        evidence=f"trained with the weight {beta:g}, and the bound {bound:.2f} is that of weight 1",
+        cause="what was maximised and what is reported are different things: the bound says little of this training",
+        remedy="--objective.beta 1",
+    )
+
+
+def misfit(found: Symptoms) -> Finding | None:
+    """The noise of the data is more than twice, or less than half, of what the likelihood says."""
+    off = max(found.misfit, 1 / max(found.misfit, 1e-9))
+    if off < 2:
+        return None
+    model, more = found.model, found.misfit > 1
+    fixed = model.likelihood == "gaussian" and model.variance != "learned"
+    likelihood = "negative-binomial" if model.likelihood == "poisson" and more else "gaussian-diagonal"
+    return Finding(
+        what="a likelihood that does not fit the data",
+        name="misfit",
+        value=off,
+        limit=2.0,
+        better="lower",
+        evidence=f"the data are {off:.1f} times {'more' if more else 'less'} spread around E[x|z] than p(x|z) says",
+        cause=f"the variance {model.variance} is fixed" if fixed else f"noise that {model.likelihood} does not have",
+        remedy="--model.variance learned" if fixed else f"--model.likelihood {likelihood}",
+    )
+
+
+def too_few_samples(found: Symptoms) -> Finding | None:
+    """The importance weights of more than one example in twenty have collapsed."""
+    share = (found.valid.effective < FEW).double().mean().item()
+    if found.point or share <= COLLAPSED:
+        return None
+    return Finding(
+        what="too few importance samples for log p(x)",
+        name="collapsed weights",
+        value=share,
+        limit=COLLAPSED,
+        better="lower",
+        evidence=f"of {found.samples} draws, fewer than {FEW:.0f} count for {100 * share:.0f} % of the examples",
+        cause="the posterior is not shaped like the true one: log p(x) is estimated too low",
+        remedy=f"aevb evaluate RUN --samples {10 * found.samples}, or --measure annealing",
+    )
+
+
+def under_training(found: Symptoms) -> Finding | None:
+    """The second half of training still brought more than a twentieth of all that it gained."""
+    merits = [epoch.valid.merit for epoch in found.epochs if epoch.valid]
+    first, half, best = merits[0], max(merits[: (len(merits) + 1) // 2]), max(merits)
+    share = (best - half) / (best - first) if best > first else 0.0
+    if len(merits) > 1 and share <= 0.05:
+        return None
+    return Finding(
+        what="not trained to the end",
+        name="late gain",
+        value=share if len(merits) > 1 else 1.0,
+        limit=0.05,
+        better="lower",
+        evidence=f"the second half of {len(merits)} epochs still brought {best - half:.2f} nats of {best - first:.2f}",
+        cause="too few epochs",
+        remedy=f"--train.epochs {4 * len(merits)}",
+    )
+
+
+CHECKS: list[Callable[[Symptoms], Finding | None]] = [
+    posterior_collapse,
+    idle_units,
+    prior_mismatch,
+    over_fitting,
+    vanishing_noise,
+    weight,
+    misfit,
+    too_few_samples,
+    under_training,
+]
