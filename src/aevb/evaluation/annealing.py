@@ -28,7 +28,9 @@ from aevb.evaluation.draws import Part, noise_at, parts
 from aevb.model import VAE
 from aevb.randomness import Purpose, normal, seeded, uniform
 
-LEAPFROGS = 10
+TEMPERATURES = 300
+CHAINS = 16
+LEAPFROGS = 5
 ACCEPTED = 0.65
 """Share of moves that step sizes aim for (Neal 2011)."""
 
@@ -149,7 +151,13 @@ def _energy(place: _Place, speed: Tensor, beta: float) -> Tensor:
 
 
 def annealed(
-    model: VAE, examples: Examples, *, temperatures: int = 500, chains: int = 16, seed: int = 0, memory: int = 2**30
+    model: VAE,
+    examples: Examples,
+    *,
+    temperatures: int = TEMPERATURES,
+    chains: int = CHAINS,
+    seed: int = 0,
+    memory: int = 2**30,
 ) -> Annealed:
     """log p(x) of each example by annealed importance sampling.
 
@@ -163,7 +171,7 @@ def annealed(
     """
     found = []
     with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
-        for part in parts(model, examples, chains, seed=seed, memory=memory // 2):
+        for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=2):
             chain = _Chains(model, part, temperatures)
             log_w = chain.forward(part.noise, chain.tune(part.noise)).cpu()
             log_sum = log_w.logsumexp(0)
@@ -173,7 +181,13 @@ def annealed(
 
 
 def sandwich(
-    model: VAE, count: int, *, temperatures: int = 500, chains: int = 16, seed: int = 0, memory: int = 2**30
+    model: VAE,
+    count: int,
+    *,
+    temperatures: int = TEMPERATURES,
+    chains: int = CHAINS,
+    seed: int = 0,
+    memory: int = 2**30,
 ) -> Sandwich:
     """log p(x) from both sides, of examples sampled from the model.
 
@@ -189,7 +203,7 @@ def sandwich(
         z = model.eval().ancestors(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0
-        for part in parts(model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2):
+        for part in parts(model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2, together=2):
             here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
             done += len(part.x)
             chain = _Chains(model, part, temperatures)

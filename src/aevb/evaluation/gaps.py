@@ -4,19 +4,23 @@
                             approximation gap         amortisation gap
 
 where q* is the best posterior of the family for the one example (Cremer, Li & Duvenaud 2018). It is found by gradient
-ascent on what the encoder would have to say: the features that the posterior is made of, of each example by itself. The
-better q* also draws the importance samples of log p(x).
+ascent on what the encoder would have to say, for each example by itself: the features that its posterior is made of,
+and the outputs of the linear layer that makes it. The better q* also draws the importance samples of log p(x).
 """
 
 import math
-from typing import NamedTuple
+from copy import copy
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
 from aevb.evaluation.draws import Part, parts
+from aevb.ladder import Rung
 from aevb.model import VAE
+from aevb.priors import Encode
 from aevb.randomness import Purpose, normal, seeded
 
 STEPS = 400
@@ -57,23 +61,64 @@ def gaps(model: VAE, examples: Examples, *, samples: int = 1000, seed: int = 0, 
 
 def _split(model: VAE, part: Part) -> Gaps:
     amortized, _ = _measure(model, part)
-    best, log_px = _measure(model, part._replace(features=_best_features(model, part)))
+    best, log_px = _measure(*_refined(model, part))
     return Gaps(log_px - best, best - amortized, log_px)
 
 
-def _best_features(model: VAE, part: Part) -> list[Tensor]:
-    """The features that maximise each example's bound, from the encoder's on."""
+def _refined(model: VAE, part: Part) -> tuple[VAE, Part]:
+    """The same with the posterior of each example that maximises its bound, from the encoder's on."""
     features = [values.detach().clone().requires_grad_() for values in part.features]
-    optimizer = torch.optim.Adam(features, lr=RATE)
+    shifted = [_shifted(posterior, part) for posterior in (model.posterior, *(rung.posterior for rung in model.rungs))]
+    rungs = [Rung(r.up, r.down, r.conditional, own) for r, own in zip(model.rungs, shifted[1:], strict=True)]
+    prior: Any = _PriorOf(model)
+    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, rungs)
+    shifts = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
+    part = part._replace(features=features)
+    _ascend(free, part, [*features, *shifts])
+    return free, part
+
+
+def _ascend(model: VAE, part: Part, free: list[Tensor]) -> None:
+    """Maximise the bound of all examples by what is free of each."""
+    optimizer = torch.optim.Adam(free, lr=RATE)
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / STEPS))
-        noise = normal(part.streams, DRAWS, sum(part.widths)).to(part.x)
-        trace = part._replace(features=features).at(model, noise)
+        trace = part.at(model, normal(part.streams, DRAWS, sum(part.widths)).to(part.x))
         loss = (trace.rate - trace.log_likelihood.mean(0)).sum()
-        for values, gradient in zip(features, torch.autograd.grad(loss, features), strict=True):
+        for values, gradient in zip(free, torch.autograd.grad(loss, free, allow_unused=True), strict=True):
             values.grad = gradient
         optimizer.step()
-    return [values.detach() for values in features]
+
+
+class _Shifted(nn.Module):
+    """A posterior's linear layer whose outputs may move, for each example by itself."""
+
+    def __init__(self, head: nn.Linear, part: Part) -> None:
+        super().__init__()
+        self.head = head
+        self.shift = nn.Parameter(part.x.new_zeros(len(part.x), head.out_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.as_tensor(self.head(features) + self.shift)
+
+
+def _shifted(posterior: nn.Module, part: Part) -> nn.Module:
+    """A posterior that shares all with the given one but that its linear layer may move."""
+    free = copy(posterior)
+    if isinstance(head := getattr(posterior, "head", None), nn.Linear):
+        free._modules = posterior._modules | {"head": _Shifted(head, part)}
+    return free
+
+
+class _PriorOf(nn.Module):
+    """The prior of a model, whose posteriors it may be made of, as it is."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self._whose = (model,)  # not a part of this module
+
+    def forward(self, _: Encode) -> Distribution:
+        return self._whose[0].prior(self._whose[0].encode)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from aevb.data.dataset import Dataset, Examples
 from aevb.distributions import Point
 from aevb.errors import BadInput
 from aevb.evaluation import sample_quality
-from aevb.evaluation.annealing import annealed, sandwich
+from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich
 from aevb.evaluation.features import Classifier, classifier
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.latent_space import Estimate, continuity, meaning, prior_holes, structure
@@ -215,7 +215,7 @@ def _device(model: VAE) -> torch.device:
     return next(model.parameters()).device
 
 
-_ANNEALING = "annealed importance sampling, 500 temperatures, 16 chains"
+_ANNEALING = f"annealed importance sampling, {TEMPERATURES} temperatures, {CHAINS} chains"
 _SLOW = ("annealing", "sandwich", "gaps")
 _BOUND = ("quadrature", *_SLOW)
 MEASURES: dict[str, Measure] = {
