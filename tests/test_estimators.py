@@ -96,7 +96,7 @@ def test_annealing_of_a_ladder_agrees_with_quadrature(posterior: str) -> None:
 
 
 def test_the_sandwich_holds_log_px(exact: MakeExact) -> None:
-    """Both bounds in expectation; with 200 temperatures they are some hundredths of a nat apart, with 2 many nats."""
+    """Both bounds in expectation; with 200 temperatures they are some hundredths of a nat apart, with 2 half a nat."""
     linear = exact(error=0.7, variance=0.05)
     found = sandwich(linear.model, 60, temperatures=200)
     exactly = linear.log_px(found.x)
@@ -104,7 +104,7 @@ def test_the_sandwich_holds_log_px(exact: MakeExact) -> None:
     assert -0.05 < below < 0.15
     assert -0.05 < above < 0.15
     loose = sandwich(linear.model, 60, temperatures=2)
-    assert (loose.upper - loose.lower).mean() > 1
+    assert (loose.upper - loose.lower).mean() > 0.2
 
 
 def test_annealing_does_not_depend_on_batches_or_order(exact: MakeExact) -> None:

@@ -290,7 +290,7 @@ def diagnose(
         print(f"{finding.what}\n  evidence  {finding.evidence}")
         print(f"  cause     {finding.cause}\n  try       {finding.remedy.replace('RUN', str(run))}\n")
     if not findings:
-        print(f"{run} is well: {len(doctor.CHECKS)} checks found nothing")
+        print(f"{run} is well: {len(doctor.EXPLAINS)} checks found nothing")
 
 
 @app.command
@@ -629,7 +629,7 @@ def _with_error(score: "Score") -> str:
     """Value and standard error, to at least two digits of the error."""
     if score.stderr is None:
         return f"{score.value:.2f}"
-    decimals = max(2, 1 - floor(log10(score.stderr))) if score.stderr else 2
+    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
     return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
@@ -643,6 +643,7 @@ def _legend(run: "Run") -> list[str]:
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
+    lines += [f"{_ROWS[score.name]} on {score.split}: {score.note}." for score in run.scores if score.note]
     lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines
 

@@ -1,7 +1,8 @@
 """What is wrong with a model, from its numbers: each finding with its evidence, its likely cause and what to try.
 
 Everything is measured on the validation part: advice that had looked at the test part would spoil it. A finding is made
-where its number passes the limit of its check; a model of which nothing is found is called well.
+where its number passes the limit of its check, unless another finding explains it; a model of which nothing is found is
+called well.
 """
 
 import math
@@ -60,6 +61,7 @@ class Symptoms(NamedTuple):
         config: as given.
         model: as resolved.
         epochs: of training.
+        steps: in all epochs.
         train: numbers of some training examples.
         valid: numbers of some validation examples.
         samples: draws of z behind them.
@@ -72,6 +74,7 @@ class Symptoms(NamedTuple):
     config: Config
     model: ModelConfig
     epochs: list[Epoch]
+    steps: int
     train: PerExample
     valid: PerExample
     samples: int
@@ -98,6 +101,8 @@ class Symptoms(NamedTuple):
 
 NOTHING = 0.1
 """Nats of rate below which a code is called empty."""
+HARDLY_ANY = 500
+"""Steps that are too few for anything."""
 
 
 def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) -> list[Finding]:
@@ -110,8 +115,9 @@ def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) 
         seed: of the draws.
     """
     symptoms = examine(run, dataset, samples=samples, seed=seed)
-    findings = [check(symptoms) for check in CHECKS]
-    return [finding for finding in findings if finding]
+    found = {check: finding for check in EXPLAINS if (finding := check(symptoms))}
+    explained = {other for check in found for other in EXPLAINS[check]}
+    return [finding for check, finding in found.items() if check not in explained]
 
 
 def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
@@ -125,6 +131,7 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
         config=run.config,
         model=run.resolved,
         epochs=run.epochs,
+        steps=len(run.epochs) * run.config.train.plan(run.data.train)[1],
         train=per_example(run.model, train, FOR_BOUNDS, seed=seed),
         valid=per_example(run.model, valid, samples, seed=seed),
         samples=samples,
@@ -151,10 +158,10 @@ def _misfit(model: VAE, examples: Examples, seed: int) -> float:
 
 def posterior_collapse(found: Symptoms) -> Finding | None:
     """The code is empty: the posterior is the prior, whatever x is."""
-    if not found.collapsed:
-        return None
     rate, beta = found.valid.rate.mean().item(), found.config.objective.beta or 1.0
     heavy = beta > 1
+    if not found.collapsed or (under_training(found) and not heavy):
+        return None
     return Finding(
         what="posterior collapse: z says nothing of x",
         name="rate",
@@ -207,13 +214,13 @@ def prior_mismatch(found: Symptoms) -> Finding | None:
 
 
 def over_fitting(found: Symptoms) -> Finding | None:
-    """The bound of training examples is better by half of its deviation between examples, beyond chance."""
+    """The bound of training examples is better by a quarter of its deviation between examples, beyond chance."""
     train, valid = (-(part.rate + part.distortion) for part in (found.train, found.valid))
     if found.point:
         train, valid = -found.train.distortion, -found.valid.distortion
     gap, deviation = (train.mean() - valid.mean()).item(), valid.std().item()
     error = math.hypot(train.std().item() / len(train) ** 0.5, deviation / len(valid) ** 0.5)
-    if gap < max(0.5 * deviation, 3 * error):
+    if gap < max(0.25 * deviation, 3 * error):
         return None
     widths = found.model.hidden or found.model.channels or (500,)
     smaller = " ".join(str(max(2, width // 8)) for width in widths)
@@ -221,7 +228,7 @@ def over_fitting(found: Symptoms) -> Finding | None:
         what="over-fitting",
         name="gap",
         value=gap,
-        limit=0.5 * deviation,
+        limit=0.25 * deviation,
         better="lower",
         evidence=f"training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f}:"
         f" {gap:.2f} ± {error:.2f} between them",
@@ -304,32 +311,38 @@ def too_few_samples(found: Symptoms) -> Finding | None:
 
 
 def under_training(found: Symptoms) -> Finding | None:
-    """The second half of training still brought more than a twentieth of all that it gained."""
+    """There were hardly any steps, or the second half of them still brought a twentieth of all that training gained,
+    and not next to nothing: a tenth of the bound's standard error, which is measured on the same examples every time.
+    """
     merits = [epoch.valid.merit for epoch in found.epochs if epoch.valid]
     first, half, best = merits[0], max(merits[: (len(merits) + 1) // 2]), max(merits)
-    share = (best - half) / (best - first) if best > first else 0.0
-    if len(merits) > 1 and share <= 0.05:
+    gain, error = best - half, found.valid.distortion.std().item() / len(found.valid.distortion) ** 0.5
+    late, short = gain > 0.05 * (best - first) and gain > 0.1 * error, found.steps < HARDLY_ANY
+    if not (late or short):
         return None
+    epochs = len(merits) * max(4, math.ceil(4 * HARDLY_ANY / found.steps))
     return Finding(
         what="not trained to the end",
-        name="late gain",
-        value=share if len(merits) > 1 else 1.0,
-        limit=0.05,
-        better="lower",
-        evidence=f"the second half of {len(merits)} epochs still brought {best - half:.2f} nats of {best - first:.2f}",
+        name="steps" if short else "late gain",
+        value=found.steps if short else gain / (best - first),
+        limit=HARDLY_ANY if short else 0.05,
+        better="higher" if short else "lower",
+        evidence=f"{len(merits)} epochs of {found.steps} steps in all; the second half still brought {gain:.2f} nats"
+        f" of {best - first:.2f}",
         cause="too few epochs",
-        remedy=f"--train.epochs {4 * len(merits)}",
+        remedy=f"--train.epochs {epochs}",
     )
 
 
-CHECKS: list[Callable[[Symptoms], Finding | None]] = [
-    posterior_collapse,
-    idle_units,
-    prior_mismatch,
-    over_fitting,
-    vanishing_noise,
-    weight,
-    misfit,
-    too_few_samples,
-    under_training,
-]
+EXPLAINS: dict[Callable[[Symptoms], Finding | None], list[Callable[[Symptoms], Finding | None]]] = {
+    posterior_collapse: [under_training],
+    idle_units: [],
+    prior_mismatch: [],
+    over_fitting: [under_training, too_few_samples],
+    vanishing_noise: [under_training, misfit, too_few_samples],
+    weight: [under_training, misfit, too_few_samples],
+    misfit: [posterior_collapse, under_training, too_few_samples],
+    too_few_samples: [],
+    under_training: [idle_units, too_few_samples],
+}
+"""Every check, and the findings of others that its own explains."""
