@@ -84,15 +84,17 @@ def test_annealing_with_the_true_posterior_is_exact(exact: MakeExact) -> None:
     torch.testing.assert_close(found.effective, torch.full((20,), 3.0, dtype=torch.float64), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("posterior", ["diagonal", "full", "flow"])
-def test_annealing_of_a_ladder_agrees_with_quadrature(posterior: str) -> None:
-    """The mean of 30 examples within 0.1 nats: in 20 seeds the deviation was 0.01."""
+@pytest.mark.parametrize(
+    ("posterior", "temperatures", "off"), [("diagonal", 60, 0.1), ("full", 60, 0.1), ("flow", 200, 0.2)]
+)
+def test_annealing_of_a_ladder_agrees_with_quadrature(posterior: str, temperatures: int, off: float) -> None:
+    """Means of 30 examples: in 20 seeds they were off by -0.002 with a deviation of 0.017, of a flow -0.03 and 0.02."""
     model = ladder(1, 1, posterior=posterior, spread=0.15)
     x = torch.randn(30, 3, dtype=torch.float64)
-    found = annealed(model.float(), Examples(x.float()), temperatures=60)
+    found = annealed(model.float(), Examples(x.float()), temperatures=temperatures)
     with torch.no_grad():
         exactly = log_px_of_ladder(model.double(), x)
-    assert found.log_px.mean().item() == pytest.approx(exactly.mean().item(), abs=0.1)
+    assert found.log_px.mean().item() == pytest.approx(exactly.mean().item(), abs=off)
 
 
 def test_the_sandwich_holds_log_px(exact: MakeExact) -> None:

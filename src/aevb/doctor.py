@@ -315,7 +315,10 @@ def under_training(found: Symptoms) -> Finding | None:
     and not next to nothing: a tenth of the bound's standard error, which is measured on the same examples every time.
     """
     merits = [epoch.valid.merit for epoch in found.epochs if epoch.valid]
-    first, half, best = merits[0], max(merits[: (len(merits) + 1) // 2]), max(merits)
+    decay = found.config.train.decay
+    # A short fall of the learning rate at the end brings something however long the training was.
+    steady = merits[: math.ceil((1 - decay) * len(merits))] if decay <= 0.3 else merits
+    first, half, best = steady[0], max(steady[: (len(steady) + 1) // 2]), max(steady)
     gain, error = best - half, found.valid.distortion.std().item() / len(found.valid.distortion) ** 0.5
     late, short = gain > 0.05 * (best - first) and gain > 0.1 * error, found.steps < HARDLY_ANY
     if not (late or short):
