@@ -171,7 +171,7 @@ def annealed(
     """
     found = []
     with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
-        for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=2):
+        for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=max(1, chains // 2)):
             chain = _Chains(model, part, temperatures)
             log_w = chain.forward(part.noise, chain.tune(part.noise)).cpu()
             log_sum = log_w.logsumexp(0)
@@ -203,7 +203,9 @@ def sandwich(
         z = model.eval().ancestors(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0
-        for part in parts(model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2, together=2):
+        for part in parts(
+            model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2, together=max(1, chains // 2)
+        ):
             here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
             done += len(part.x)
             chain = _Chains(model, part, temperatures)

@@ -17,8 +17,8 @@ from aevb.data.dataset import Examples
 from aevb.model import VAE, Layer, Trace
 from aevb.randomness import Purpose, Streams, normal
 
-CACHE = 2**20
-"""Bytes of the largest tensor in a pass: what the processor keeps close at hand, and no slower for a GPU's size."""
+CACHE = 2**22
+"""Bytes of the largest tensor in a pass: larger ones are no faster on a processor, whose caches they leave."""
 
 
 def sizes(model: VAE, x: Tensor) -> list[int]:

@@ -123,7 +123,7 @@ def _first_grid(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> tuple[_Cell
     ticks = torch.arange(count, device=low.device, dtype=low.dtype) + 0.5
     z = low + width * torch.cartesian_prod(*(ticks,) * len(low)).view(-1, len(low))
     log_prior = model.prior(model.encode).log_prob(z)
-    rows = max(1, 2 * CACHE // x.numel())
+    rows = max(1, CACHE // (2 * x.numel()))
     likelihood = torch.cat([model.decode(part.unsqueeze(1)).log_prob(x) for part in z.split(rows)])
     mass = (likelihood + log_prior.unsqueeze(1)).double() + width.double().log().sum()
     owner = torch.arange(len(x), device=x.device).expand(len(z), -1)

@@ -1,0 +1,111 @@
+"""Every measure by its name: scores that say what they are, for every kind of data and model that has them."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from aevb import cli, experiment, runs
+from aevb.config import Config
+from aevb.data import Dataset, load
+from aevb.errors import BadInput
+from aevb.evaluation.measures import MEASURES, Effort, measure
+from aevb.evaluation.scores import Score
+from tests.conftest import some
+
+NAMES = {
+    "likelihood": {"bound", "log_px", "mutual_information"},
+    "quadrature": {"log_px_quadrature"},
+    "annealing": {"log_px_annealed"},
+    "sandwich": {"log_px_lower", "log_px_between", "log_px_upper"},
+    "gaps": {"approximation_gap", "amortization_gap"},
+    "latent-space": {"path_ratio", "largest_step", "lipschitz", "prior_holes"},
+    "sample-quality": {"frechet_distance", "sample_precision", "two_sample_accuracy", "mmd", "copied"},
+}
+OF_LABELS = {"neighbours_accuracy", "probe_accuracy", "silhouette", "class_distance"}
+OF_LABELLED_IMAGES = {"sample_confidence", "class_imbalance"}
+EFFORT = Effort(samples=20, examples=25)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def trained(folder: Path, dataset: Dataset, **model: object) -> runs.Run:
+    config = {"model": {"hidden": [8]} | model, "train": {"epochs": 2, "batch_size": 20}}
+    return experiment.train(Config.model_validate(config), folder, dataset)
+
+
+def everything(run: runs.Run, dataset: Dataset, *names: str) -> dict[str, Score]:
+    return {score.name: score for name in names for score in measure(name, run.model, dataset, "test", EFFORT)}
+
+
+def test_every_measure_of_a_plane(tmp_path: Path) -> None:
+    dataset = load("gaussian", validation=200)
+    run = trained(tmp_path / "run", dataset)
+    assert set(NAMES) == set(MEASURES)
+    for name, expected in NAMES.items():
+        scores = everything(run, dataset, name)
+        assert expected <= set(scores)
+        assert all(math.isfinite(score.value) and score.estimator for score in scores.values())
+        run.save_scores(list(scores.values()))
+    saved = json.loads((run.folder / "scores.json").read_text())["scores"]
+    fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note"}
+    assert all(set(score) == fields for score in saved)
+    assert runs.load(run.folder).scores == run.scores
+
+
+def test_labels_give_more(tmp_path: Path) -> None:
+    dataset = load("digits")
+    run = trained(tmp_path / "run", dataset)
+    found = everything(run, dataset, "latent-space", "sample-quality")
+    assert set(found) >= OF_LABELS | OF_LABELLED_IMAGES
+    assert "classifier of accuracy 0.9" in found["frechet_distance"].estimator
+    assert 0 < found["neighbours_accuracy"].value < 1
+
+
+def test_images_without_labels(tmp_path: Path) -> None:
+    dataset = some("binary", (1, 4, 4), count=40)
+    run = trained(tmp_path / "run", dataset)
+    found = everything(run, dataset, "latent-space", "sample-quality")
+    assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
+    assert "standardised values" in found["frechet_distance"].estimator
+
+
+def test_several_layers(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset, latent=[2, 2], between=[4])
+    names = set(NAMES) - {"quadrature"}
+    assert set().union(*(NAMES[name] for name in names)) <= set(everything(run, dataset, *names))
+    with pytest.raises(BadInput, match="one layer of one or two latent dimensions"):
+        everything(run, dataset, "quadrature")
+
+
+def test_an_autoencoder_has_a_latent_space_and_samples_only(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset, posterior="point")
+    assert {"path_ratio", "frechet_distance"} <= set(everything(run, dataset, "latent-space", "sample-quality"))
+    for name in ("quadrature", "annealing", "sandwich", "gaps"):
+        with pytest.raises(BadInput, match=f"--measure {name} needs a posterior with a density"):
+            everything(run, dataset, name)
+
+
+def test_the_command_measures_and_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        "train gaussian --model.hidden 8 --train.epochs 1 --samples 2 --out run",
+        "evaluate run --measure quadrature gaps --examples 20 --samples 10 --memory 64",
+    ):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main(command.split())
+        assert not stop.value.code
+    shown = capsys.readouterr().out
+    assert "log p(x), quadrature" in shown
+    assert "amortisation gap" in shown
+    names = {score.name for score in runs.load("run").scores}
+    assert {"log_px", "log_px_quadrature", "amortization_gap"} <= names
