@@ -123,13 +123,30 @@ def test_a_density_of_zeros_and_ones_is_not_given() -> None:
 @pytest.mark.parametrize(
     ("fit", "message"),
     [
-        (lambda dataset: baselines.pca(dataset, 6), "fewer principal components than 6"),
+        (lambda dataset: baselines.pca(dataset, 7), "fewer principal components than 7"),
         (lambda dataset: baselines.mixture(dataset, 1001), "too few for 1001 components"),
     ],
 )
 def test_too_many_components_are_refused(fit: Callable[[Dataset], object], message: str, cloud: Dataset) -> None:
     with pytest.raises(BadInput, match=message):
         fit(cloud)
+
+
+def test_components_that_leave_nothing_have_no_density(cloud: Dataset, rows: Callable[[torch.Tensor], Dataset]) -> None:
+    assert {score.name for score in baselines.measure(baselines.pca(cloud, 6), cloud)} == {"squared_error"}
+    line = torch.linspace(-1e6, 1e6, 300).unsqueeze(1)
+    dataset = rows(line * torch.tensor([1.0, 1.0, 2.0]))
+    assert {score.name for score in baselines.measure(baselines.pca(dataset, 1), dataset)} == {"squared_error"}
+    with pytest.raises(BadInput, match="lies in a subspace"):
+        baselines.mixture(dataset, 3)
+
+
+def test_the_command_takes_its_data_by_either_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["gaussian"], ["--data.source", "gaussian"]):
+        with pytest.raises(SystemExit):
+            cli.main(["baseline", *words, "--components", "1", "--latent", "1"])
+    first, second = capsys.readouterr().out.split("test examples")[1:]
+    assert first.split() == second.split()
 
 
 @pytest.mark.parametrize("json_wanted", [False, True])

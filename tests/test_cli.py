@@ -106,7 +106,7 @@ def test_train_as_json_has_the_scores(aevb: Callable[..., Result]) -> None:
     assert scores["bound", "test"]["value"] <= scores["log_px", "test"]["value"]
     assert scores["log_px", "test"]["samples"] == 5
     assert set(scores["log_px", "test"]) == {
-        *("name", "value", "stderr", "split", "estimator", "samples", "binarization")
+        *("name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples")
     }
     assert ("bound", "valid") in scores
     assert content["training"]["epochs"] == 2

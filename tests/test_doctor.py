@@ -15,6 +15,7 @@ from aevb import cli, experiment
 from aevb.config import Config
 from aevb.data import Dataset, Examples, Kind, load
 from aevb.doctor import EXPLAINS, Finding, diagnose, examine
+from aevb.errors import BadInput
 from aevb.runs import Run
 
 DRAWS = 200
@@ -163,6 +164,14 @@ def test_a_diagnosis_does_not_look_at_the_test_part(tmp_path: Path) -> None:
         **{**vars(data), "test": Examples(torch.full_like(data.test.values, math.nan))},
     )
     assert diagnose(run, broken, samples=5) == diagnose(run, data, samples=5)
+
+
+def test_a_run_without_an_epoch_cannot_be_judged(tmp_path: Path) -> None:
+    data = plane()
+    run = train(tmp_path / "run", data, config(1), 0)
+    run.epochs.clear()
+    with pytest.raises(BadInput, match="needs an epoch that has ended"):
+        diagnose(run, data, samples=5)
 
 
 @pytest.mark.parametrize("ill", [False, True])

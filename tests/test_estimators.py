@@ -224,6 +224,25 @@ def test_collapsed_weights_are_flagged_and_sound_ones_are_not(
         assert scores["effective_samples"].value == pytest.approx(1.2 if flagged else 100, rel=0.5)
 
 
+def test_few_draws_do_not_collapse_by_being_few(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
+    scores = {score.name: score for score in evaluate(exact().model, rows(exact().sample(30)), samples=3)}
+    assert scores["effective_samples"].value == pytest.approx(3, abs=1e-2)
+    assert scores["log_px"].note is None
+
+
+def test_annealing_needs_a_posterior_that_says_where_its_noise_goes(exact: MakeExact) -> None:
+    class Foreign(torch.nn.Module):
+        def forward(self, features: Tensor) -> torch.distributions.Distribution:
+            return torch.distributions.Independent(torch.distributions.Normal(features[:, :2], 1.0), 1)
+
+    linear = exact()
+    linear.model.posterior = Foreign()
+    x = Examples(linear.sample(5))
+    assert per_example(linear.model, x, 10).log_px.isfinite().all()
+    with pytest.raises(BadInput, match="give its class `at` and `noise`"):
+        annealed(linear.model, x)
+
+
 def test_bits_and_rates_of_dimensions(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
     linear = exact()
     scores = {score.name: score.value for score in evaluate(linear.model, rows(linear.sample(30)), samples=5)}

@@ -80,8 +80,7 @@ def test_shapes_of_every_layer() -> None:
         assert [layer.z.shape for layer in trace.layers] == [(samples, batch, width) for width in (4, 3, 2)]
         assert trace.log_prior.shape == trace.log_posterior.shape == trace.log_weight.shape == (samples, batch)
         assert trace.rate.shape == (batch,)
-        assert trace.mean.shape == (batch, 9)
-        assert model.code(x).shape == trace.z.shape[1:] == (batch, 2)
+        assert [code.shape for code in model.codes(x)] == [layer.z.shape[1:] for layer in trace.layers]
         assert model.encode(x).mean.shape == (batch, 4)
         assert model.sample(7).shape == model.sample(7, draw=True).shape == (7, 3)
         torch.testing.assert_close(model.interpolate(x, x.flip(0), 3)[0], model.reconstruct(x))

@@ -2,13 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from aevb import cli, experiment, runs
 from aevb.config import Config
-from aevb.data import Dataset, load
+from aevb.data import Dataset, Examples, load
 from aevb.errors import BadInput
 from aevb.evaluation.measures import MEASURES, Effort, measure
 from aevb.evaluation.scores import Score
@@ -52,7 +54,7 @@ def test_every_measure_of_a_plane(tmp_path: Path) -> None:
         assert all(math.isfinite(score.value) and score.estimator for score in scores.values())
         run.save_scores(list(scores.values()))
     saved = json.loads((run.folder / "scores.json").read_text())["scores"]
-    fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note"}
+    fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples"}
     assert all(set(score) == fields for score in saved)
     assert runs.load(run.folder).scores == run.scores
 
@@ -72,6 +74,47 @@ def test_images_without_labels(tmp_path: Path) -> None:
     found = everything(run, dataset, "latent-space", "sample-quality")
     assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
     assert "standardised values" in found["frechet_distance"].estimator
+
+
+def test_one_class_is_no_class(tmp_path: Path) -> None:
+    dataset = load("digits")
+    one = Dataset(**{**vars(dataset), "classes": ("digit",), **_labelled(dataset, 0)})
+    run = trained(tmp_path / "run", one)
+    found = everything(run, one, "latent-space", "sample-quality")
+    assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
+
+
+def _labelled(dataset: Dataset, label: int) -> dict[str, Examples]:
+    parts = {name: getattr(dataset, name) for name in ("train", "valid", "test")}
+    return {name: replace(part, labels=torch.full((len(part),), label)) for name, part in parts.items()}
+
+
+@pytest.mark.parametrize("name", ["latent-space", "sample-quality"])
+def test_nothing_is_compared_with_itself(name: str, tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset)
+    with pytest.raises(BadInput, match="compares with the training part"):
+        measure(name, run.model, dataset, "train", EFFORT)
+
+
+def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset)
+    run.evaluate(dataset, samples=5)
+    run.save_scores(measure("likelihood", run.model, dataset, "test", Effort(samples=5, examples=10)))
+    assert [score.examples for score in run.scores if score.name == "bound"] == [40, 10]
+    run.evaluate(dataset, samples=5)
+    assert [score.examples for score in run.scores if score.name == "bound"] == [10, 40]
+
+
+def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
+    dataset = load("digits", binarize="resampled")
+    run = trained(tmp_path / "run", dataset)
+    effort = Effort(samples=2, examples=300)
+    first, again = (measure("likelihood", run.model, dataset, "train", effort) for _ in range(2))
+    assert first == again
+    values = {score.name: score.value for score in first}
+    assert values["mutual_information"] <= math.log(300)
 
 
 def test_several_layers(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_folder_holds_what_it_says(run: Run) -> None:
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
     scores = json.loads((run.folder / "scores.json").read_text())["scores"]
     assert {tuple(score) for score in scores} == {
-        ("name", "value", "stderr", "split", "estimator", "samples", "binarization")
+        ("name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples")
     }
 
 

@@ -27,10 +27,10 @@ def pca(dataset: Dataset, components: int) -> PCA:
     """Principal components of the training part.
 
     Raises:
-        BadInput: there are not more columns and examples than components.
+        BadInput: there are fewer columns or examples than components.
     """
     x = _rows(dataset.train)
-    if components >= min(x.shape):
+    if components > min(x.shape):
         raise BadInput(f"{len(x)} examples of {x.shape[1]} numbers have fewer principal components than {components}")
     return PCA(components, svd_solver="full").fit(x)
 
@@ -41,14 +41,20 @@ def mixture(
     """A mixture of normals fitted to the training part by EM.
 
     Raises:
-        BadInput: there are fewer examples than components.
+        BadInput: there are fewer examples than components, or their covariance is singular.
     """
     x = _rows(dataset.train)
     if components > len(x):
         raise BadInput(f"{len(x)} examples are too few for {components} components")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(components, covariance_type=covariance, random_state=seed, max_iter=500).fit(x)
+        model = GaussianMixture(components, covariance_type=covariance, random_state=seed, max_iter=500)
+        try:
+            return model.fit(x)
+        except ValueError as error:
+            raise BadInput(
+                f"{dataset.name} lies in a subspace, where a normal has no density: use --covariance diag"
+            ) from error
 
 
 def has_density(dataset: Dataset) -> bool:
@@ -57,19 +63,29 @@ def has_density(dataset: Dataset) -> bool:
 
 
 def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "test") -> list[Score]:
-    """The numbers of a fitted baseline on one split, under the names that a VAE's have: `log_px`, `squared_error`."""
+    """The numbers of a fitted baseline on one split, under the names that a VAE's have: `log_px`, `squared_error`.
+
+    Where principal components leave no variance, they have no density.
+    """
     x, scores = _rows(getattr(dataset, split)), []
 
     def score(name: str, values: NDArray[np.float64], estimator: str) -> Score:
         return mean_score(name, values, split, estimator, None, dataset)
 
-    if has_density(dataset):
+    if has_density(dataset) and _has_noise(baseline):
         kind = "probabilistic PCA" if isinstance(baseline, PCA) else "mixture of normals"
         scores.append(score("log_px", baseline.score_samples(x), f"exact, {kind}"))
     if isinstance(baseline, PCA):
         again = baseline.inverse_transform(baseline.transform(x))
         scores.append(score("squared_error", np.square(x - again).sum(1), "reconstruction"))
     return scores
+
+
+def _has_noise(baseline: PCA | GaussianMixture) -> bool:
+    """Whether a density is left: of PCA, variance beside the components."""
+    if isinstance(baseline, GaussianMixture):
+        return True
+    return bool(baseline.noise_variance_ > 1e-10 * baseline.explained_variance_.sum())
 
 
 def _rows(examples: Examples) -> NDArray[np.float64]:

@@ -146,7 +146,7 @@ def train(
 
 @app.command
 def baseline(
-    data: str = "digits",
+    data: str | None = None,
     /,
     *,
     settings: Annotated[DataConfig, Parameter(name="data")] = DataConfig(),  # noqa: B008  (immutable)
@@ -176,7 +176,7 @@ def baseline(
     from aevb import baselines
     from aevb.data import load
 
-    dataset = load(**settings.model_copy(update={"source": data}).model_dump())
+    dataset = load(**settings.model_copy(update={"source": data} if data else {}).model_dump())
     with _status("fitting"):
         fitted: dict[str, Any] = {f"PCA, {latent} components": baselines.pca(dataset, latent)}
         if baselines.has_density(dataset):
@@ -549,11 +549,11 @@ def _show(run: "Run", json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    splits = list(dict.fromkeys(score.split for score in run.scores))
+    splits = list(dict.fromkeys(_part(run, score) for score in run.scores))
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("nats per example")
     for split in splits:
-        table.add_column({"valid": "validation"}.get(split, split), justify="right")
+        table.add_column(split, justify="right")
     for name, title in _ROWS.items():
         cells = [_cell(run, name, split) for split in splits]
         if any(cells):
@@ -615,8 +615,14 @@ def _ending(outcome: "Outcome") -> str:
     return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
 
 
+def _part(run: "Run", score: "Score") -> str:
+    """The part of the data that a score is of, with its size where that is not the whole part."""
+    name = {"valid": "validation"}.get(score.split, score.split)
+    return name if score.examples in (None, getattr(run.data, score.split, None)) else f"{name} ({score.examples})"
+
+
 def _cell(run: "Run", name: str, split: str) -> str:
-    found = [score for score in run.scores if (score.name, score.split) == (name, split)]
+    found = [score for score in run.scores if (score.name, _part(run, score)) == (name, split)]
     if not found:
         return ""
     score = found[-1]
@@ -634,7 +640,7 @@ def _with_error(score: "Score") -> str:
 
 
 def _legend(run: "Run") -> list[str]:
-    draws = {score.split: score.samples for score in run.scores if score.name == "log_px"}
+    draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]
     lines += [
@@ -643,7 +649,8 @@ def _legend(run: "Run") -> list[str]:
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
-    lines += [f"{_ROWS[score.name]} on {score.split}: {score.note}." for score in run.scores if score.note]
+    notes = {_part(run, score) + ": " + score.note: _ROWS[score.name] for score in reversed(run.scores) if score.note}
+    lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
     lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from aevb.config import Config, ModelConfig
 from aevb.data import Dataset, Examples
+from aevb.errors import BadInput
 from aevb.evaluation.latent_space import prior_holes
-from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, FEW, PerExample, per_example
+from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, enough, per_example
 from aevb.likelihoods import Gaussian
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -37,7 +38,7 @@ class Finding:
         what: the illness.
         name: the number that shows it.
         value: of this number.
-        limit: where illness begins.
+        limit: where illness begins; None where it is not this number that decides.
         better: whether a lower or a higher number is better.
         evidence: the number in words, with what is beside it.
         cause: what is likely behind it.
@@ -47,7 +48,7 @@ class Finding:
     what: str
     name: str
     value: float
-    limit: float
+    limit: float | None
     better: Literal["lower", "higher"]
     evidence: str
     cause: str
@@ -113,7 +114,12 @@ def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) 
         dataset: the one it was trained on; its test part is not looked at.
         samples: draws of z for each example.
         seed: of the draws.
+
+    Raises:
+        BadInput: no epoch has been finished, or there is no second validation example.
     """
+    if not run.epochs or len(dataset.valid) < 2:
+        raise BadInput(f"{run.folder} cannot be judged: it needs an epoch that has ended and two validation examples")
     symptoms = examine(run, dataset, samples=samples, seed=seed)
     found = {check: finding for check in EXPLAINS if (finding := check(symptoms))}
     explained = {other for check in found for other in EXPLAINS[check]}
@@ -158,7 +164,8 @@ def _misfit(model: VAE, examples: Examples, seed: int) -> float:
 
 def posterior_collapse(found: Symptoms) -> Finding | None:
     """The code is empty: the posterior is the prior, whatever x is."""
-    rate, beta = found.valid.rate.mean().item(), found.config.objective.beta or 1.0
+    rate, objective = found.valid.rate.mean().item(), found.config.objective
+    beta = 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
     heavy = beta > 1
     if not found.collapsed or (under_training(found) and not heavy):
         return None
@@ -200,7 +207,7 @@ def prior_mismatch(found: Symptoms) -> Finding | None:
     """Under more than a quarter of the prior's draws there is no data; by chance it is one in a hundred."""
     if found.collapsed or found.holes <= 0.25:
         return None
-    learned = found.model.prior != "normal"
+    components = found.model.components
     return Finding(
         what="holes under the prior: the codes as a whole are not distributed like p(z)",
         name="holes",
@@ -209,7 +216,7 @@ def prior_mismatch(found: Symptoms) -> Finding | None:
         better="lower",
         evidence=f"{100 * found.holes:.0f} % of the prior's draws lie where the aggregate posterior has almost no mass",
         cause="the codes form clusters, or fill a part of what the prior covers: samples from elsewhere are of no kind",
-        remedy=f"--model.components {2 * (found.model.components or 20)}" if learned else "--model.prior vamp",
+        remedy=f"--model.components {2 * components}" if components else "--model.prior vamp",
     )
 
 
@@ -222,8 +229,9 @@ def over_fitting(found: Symptoms) -> Finding | None:
     error = math.hypot(train.std().item() / len(train) ** 0.5, deviation / len(valid) ** 0.5)
     if gap < max(0.25 * deviation, 3 * error):
         return None
-    widths = found.model.hidden or found.model.channels or (500,)
+    widths = found.model.hidden or found.model.channels or ()
     smaller = " ".join(str(max(2, width // 8)) for width in widths)
+    option = "channels" if found.model.channels else "hidden"
     return Finding(
         what="over-fitting",
         name="gap",
@@ -233,7 +241,7 @@ def over_fitting(found: Symptoms) -> Finding | None:
         evidence=f"training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f}:"
         f" {gap:.2f} ± {error:.2f} between them",
         cause="too few training examples for so large a model",
-        remedy=f"--model.{'channels' if found.model.channels else 'hidden'} {smaller}",
+        remedy=f"--model.{option} {smaller}" if widths else f"--model.latent {max(1, found.model.latent[-1] // 2)}",
     )
 
 
@@ -265,7 +273,7 @@ def weight(found: Symptoms) -> Finding | None:
         what="an objective that is not the bound",
         name="bound",
         value=bound,
-        limit=math.nan,
+        limit=None,
         better="higher",
         evidence=f"trained with the weight {beta:g}, and the bound {bound:.2f} is that of weight 1",
         cause="what was maximised and what is reported are different things: the bound says little of this training",
@@ -280,7 +288,10 @@ def misfit(found: Symptoms) -> Finding | None:
         return None
     model, more = found.model, found.misfit > 1
     fixed = model.likelihood == "gaussian" and model.variance != "learned"
-    likelihood = "negative-binomial" if model.likelihood == "poisson" and more else "gaussian-diagonal"
+    others = {"poisson": "negative-binomial", "gaussian": "gaussian-diagonal"}
+    other = f"--model.likelihood {others.get(model.likelihood or '', 'gaussian')}"
+    if model.likelihood == "bernoulli":
+        other = "--data.binarize resampled"
     return Finding(
         what="a likelihood that does not fit the data",
         name="misfit",
@@ -289,13 +300,14 @@ def misfit(found: Symptoms) -> Finding | None:
         better="lower",
         evidence=f"the data are {off:.1f} times {'more' if more else 'less'} spread around E[x|z] than p(x|z) says",
         cause=f"the variance {model.variance} is fixed" if fixed else f"noise that {model.likelihood} does not have",
-        remedy="--model.variance learned" if fixed else f"--model.likelihood {likelihood}",
+        remedy="--model.variance learned" if fixed else other,
     )
 
 
 def too_few_samples(found: Symptoms) -> Finding | None:
     """The importance weights of more than one example in twenty have collapsed."""
-    share = (found.valid.effective < FEW).double().mean().item()
+    few = enough(found.samples)
+    share = (found.valid.effective < few).double().mean().item()
     if found.point or share <= COLLAPSED:
         return None
     return Finding(
@@ -304,7 +316,7 @@ def too_few_samples(found: Symptoms) -> Finding | None:
         value=share,
         limit=COLLAPSED,
         better="lower",
-        evidence=f"of {found.samples} draws, fewer than {FEW:.0f} count for {100 * share:.0f} % of the examples",
+        evidence=f"of {found.samples} draws, fewer than {few:g} count for {100 * share:.0f} % of the examples",
         cause="the posterior is not shaped like the true one: log p(x) is estimated too low",
         remedy=f"aevb evaluate RUN --samples {10 * found.samples}, or --measure annealing",
     )

@@ -58,12 +58,6 @@ class Trace:
         """The draws that the decoder saw, ``(S, B, Z)``."""
         return self.layers[-1].z
 
-    @property
-    def mean(self) -> Tensor:
-        """E_q[z] of every layer side by side, ``(B, Z)``: below the top layer estimated from the draws above."""
-        means = [layer.q.mean for layer in self.layers]
-        return torch.cat([mean.mean(0) if mean.dim() > 2 else mean for mean in means], dim=-1)
-
     @cached_property
     def log_prior(self) -> Tensor:
         """log p(z) in nats, ``(S, B)``."""
@@ -172,14 +166,14 @@ class VAE(nn.Module):
         """The trace of ``(B, *event)`` through layers that were descended."""
         return Trace(x, layers, self.decode(layers[-1].z).log_prob(x))
 
-    def code(self, x: Tensor) -> Tensor:
-        """The mean of q(z | x) for ``(B, *event)``: of the lowest layer, with means above it, ``(B, Z)``."""
-        return self.descend(self.ascend(x), lambda q: q.mean)[-1].z
+    def codes(self, x: Tensor) -> list[Tensor]:
+        """The mean of q(z | x) for ``(B, *event)`` in each layer from the top down, given means above, ``(B, Z)``."""
+        return [layer.z for layer in self.descend(self.ascend(x), lambda q: q.mean)]
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x | z) at the code of each example, ``(B, *event)``."""
-        return self.decode(self.code(x)).mean
+        """The mean of p(x | z) at the lowest code of each example, ``(B, *event)``."""
+        return self.decode(self.codes(x)[-1]).mean
 
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
@@ -199,4 +193,4 @@ class VAE(nn.Module):
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Decoded points on the line between the codes of two batches, ``(steps, B, *event)``, ends included."""
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype).view(-1, 1, 1)
-        return self.decode(torch.lerp(self.code(start), self.code(end), t)).mean
+        return self.decode(torch.lerp(self.codes(start)[-1], self.codes(end)[-1], t)).mean

@@ -136,7 +136,7 @@ class Run:
         _write(self.folder / "model.safetensors", _weights(self.model, epoch))
 
     def save_scores(self, scores: list[Score]) -> None:
-        """Write scores, in place of earlier ones of the same name, split, estimator and number of draws."""
+        """Write scores, in place of earlier ones of the same name, split, estimator, draws and examples."""
         fresh = {_key(score) for score in scores}
         self.scores = [score for score in self.scores if _key(score) not in fresh] + scores
         outcome = self.outcome.model_dump() if self.outcome else None
@@ -235,7 +235,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
 
 
 def _key(score: Score) -> tuple[object, ...]:
-    return score.name, score.split, score.estimator, score.samples
+    return score.name, score.split, score.estimator, score.samples, score.examples
 
 
 def _weights(model: VAE, epoch: int) -> bytes:

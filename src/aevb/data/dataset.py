@@ -82,6 +82,10 @@ class Examples:
         labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
         return replace(self, values=self.values[index.to(self.values.device)], labels=labels)
 
+    def settled(self) -> "Examples":
+        """The same, with values that are drawn anew for each batch drawn once, from PyTorch's global generator."""
+        return Examples(self.batch(slice(None)), self.labels) if self.resampled else self
+
     def batches(self, size: int) -> Iterator[Tensor]:
         """All examples in order, `size` at a time; the last batch is what is left."""
         return (self.batch(slice(start, start + size)) for start in range(0, len(self), size))

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from aevb.data.dataset import Examples
+from aevb.errors import BadInput
 from aevb.evaluation.draws import Part, noise_at, parts
 from aevb.model import VAE
 from aevb.randomness import Purpose, normal, seeded, uniform
@@ -79,13 +80,19 @@ class _Chains:
     """
 
     def __init__(self, model: VAE, part: Part, temperatures: int) -> None:
+        if not all(hasattr(layer.q, "at") for layer in part.layers(model, part.noise)):
+            raise BadInput(
+                "annealing needs a posterior that makes z of noise and back: give its class `at` and `noise`"
+            )
         self.model, self.part = model, part
         # Close together at both ends, where the targets change fastest (Wu et al. 2017).
         curve = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
         self.schedule = ((curve - curve[0]) / (curve[-1] - curve[0])).tolist()
 
-    def tune(self, start: Tensor) -> Tensor:
-        """The step sizes of a run from ``(S, B, Z)``: for each temperature and example, ``(T, B)``."""
+    def tune(self) -> Tensor:
+        """The step sizes of a run from other noise than the part's: for each temperature and example, ``(T, B)``."""
+        count, _, width = self.part.noise.shape
+        start = normal(self.part.streams, count, width).to(self.part.noise)
         place, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
         for beta in self.schedule[1:]:
             place, accepted = self.move(place, beta, size)
@@ -97,7 +104,7 @@ class _Chains:
         """log w_AIS of chains from q(z|x), ``(S, B)``."""
         place, total = self.at(start), 0.0
         for before, beta, size in zip(self.schedule, self.schedule[1:], sizes, strict=False):
-            total = total + (beta - before) * place.log_weight.double()
+            total = total + (beta - before) * place.log_weight.cpu().double()
             place, _ = self.move(place, beta, size)
         return torch.as_tensor(total)
 
@@ -106,7 +113,7 @@ class _Chains:
         place, total = self.at(start), 0.0
         for before, beta, size in reversed(list(zip(self.schedule, self.schedule[1:], sizes, strict=False))):
             place, _ = self.move(place, beta, size)
-            total = total + (beta - before) * place.log_weight.double()
+            total = total + (beta - before) * place.log_weight.cpu().double()
         return torch.as_tensor(total)
 
     def at(self, noise: Tensor) -> _Place:
@@ -173,7 +180,7 @@ def annealed(
     with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
         for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=max(1, chains // 2)):
             chain = _Chains(model, part, temperatures)
-            log_w = chain.forward(part.noise, chain.tune(part.noise)).cpu()
+            log_w = chain.forward(part.noise, chain.tune())
             log_sum = log_w.logsumexp(0)
             effective = (2 * log_sum - (2 * log_w).logsumexp(0)).exp()
             found.append(Annealed(log_sum - math.log(chains), effective))
@@ -209,7 +216,7 @@ def sandwich(
             here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
             done += len(part.x)
             chain = _Chains(model, part, temperatures)
-            steps = chain.tune(part.noise)
+            steps = chain.tune()
             lower.append(chain.forward(part.noise, steps).logsumexp(0) - math.log(chains))
             exact = noise_at(model, part.features, here)
             upper.append(math.log(chains) - (-chain.backward(exact, steps)).logsumexp(0))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
+from aevb.distributions import Mixture
 from aevb.model import VAE, Layer, Trace
 from aevb.randomness import Purpose, Streams, normal
 
@@ -111,7 +112,7 @@ def parts(
 
 
 def widest(model: VAE, x: Tensor) -> int:
-    """Elements of the largest tensor that any layer gives for one example and one draw."""
+    """Elements of the largest tensor that any layer, or a prior of components, gives for one example and one draw."""
     largest = x.numel()
 
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
@@ -122,4 +123,5 @@ def widest(model: VAE, x: Tensor) -> int:
     model.reconstruct(x)
     for hook in hooks:
         hook.remove()
-    return largest
+    p = model.prior(model.encode)
+    return max(largest, p.components.mean.numel()) if isinstance(p, Mixture) else largest

@@ -73,7 +73,7 @@ def _refined(model: VAE, part: Part) -> tuple[VAE, Part]:
     rungs = [Rung(r.up, r.down, r.conditional, own) for r, own in zip(model.rungs, shifted[1:], strict=True)]
     prior: Any = _PriorOf(model)
     free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, rungs)
-    shifts = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
+    shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
     part = part._replace(features=features)
     _ascend(free, part, shifts or features)
     return free, part
@@ -127,5 +127,5 @@ def _measure(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
     """The bound and log p(x) of each example, ``(B,)``, with the draws of the part."""
     few = max(1, part.rows // len(part.x))
     traces = [part.at(model, noise) for noise in part.noise.split(few)]
-    log_w = torch.cat([trace.log_weight for trace in traces]).double().cpu()
+    log_w = torch.cat([trace.log_weight for trace in traces]).cpu().double()
     return log_w.mean(0), log_w.logsumexp(0) - math.log(len(log_w))

@@ -310,7 +310,7 @@ def _walk(model: VAE, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
 
 def _stretch(model: VAE, x: Tensor) -> Tensor:
     """The largest singular value of the decoder's Jacobian at the code of one example ``(1, *event)``, ``()``."""
-    z = model.code(x)
+    z = model.codes(x)[-1]
     directions = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).split(STEPS)
     jacobian = torch.cat([_derivative(model, z, part) for part in directions]).cpu().double()
     return torch.as_tensor(torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1].clamp_min(0).sqrt())
@@ -354,7 +354,7 @@ def _log_aggregate(model: VAE, examples: Examples, z: Tensor, own: Tensor) -> Te
         rows = max(1, BLOCK // (len(x) * max(z.shape[-1] ** 2, 256)))
         parts = []
         for draws, left_out in zip(z.split(rows), own.split(rows), strict=True):
-            log_prob = q.log_prob(draws.unsqueeze(-2)).double()
+            log_prob = q.log_prob(draws.unsqueeze(-2)).cpu().double()
             parts.append(log_prob.where(index != left_out.unsqueeze(-1), -math.inf).logsumexp(-1))
         total, seen = total.logaddexp(torch.cat(parts)), seen + len(x)
     return total - math.log(seen - 1)

@@ -19,6 +19,7 @@ that no number depends on the batches or on the order of the data.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from aevb.shapes import size
 
 ACTIVE = 0.01
 FEW = 10.0
-"""Effective draws below which the weights of an example count as collapsed."""
+"""Effective draws below which the weights of an example count as collapsed; half of the draws, if that is less."""
 COLLAPSED = 0.05
 """Share of such examples from which an estimate is flagged."""
 
@@ -50,7 +51,7 @@ class PerExample(NamedTuple):
         log_px: nats, ``(N,)``.
         effective: effective sample size, ``(N,)``.
         squared_error: of the reconstruction, ``(N,)``.
-        mean: of q(z|x), all layers side by side, ``(N, Z)``.
+        mean: of q(z|x), all layers side by side, below the top given the means above, ``(N, Z)``.
         rate_by_dimension: nats, ``(N, Z)``; no dimensions where the rate does not split over them.
     """
 
@@ -83,25 +84,25 @@ def _measure(model: VAE, part: Part) -> PerExample:
     """Examples ``(B, *event)`` with all their draws."""
     samples = len(part.noise)
     rate = torch.zeros(len(part.x), dtype=torch.float64)
-    mean, by_dimension = 0.0 * rate.unsqueeze(1), 0.0 * rate.unsqueeze(1)
+    by_dimension = rate.unsqueeze(1).clone()
     log_likelihood, log_weight = [], []
     for noise in part.noise.split(part.rows):
         trace, share = part.at(model, noise), len(noise) / samples
         rate += share * trace.rate.cpu().double()
-        mean = mean + share * trace.mean.cpu().double()
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
     log_w = torch.cat(log_weight)
     log_sum, log_square = log_w.logsumexp(0), (2 * log_w).logsumexp(0)
-    error = (model.reconstruct(part.x) - part.x).flatten(1).cpu().double()
+    codes = model.codes(part.x)
+    error = (model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
         distortion=-torch.cat(log_likelihood).mean(0),
         log_px=log_sum - math.log(samples),
         effective=(2 * log_sum - log_square).exp(),
         squared_error=error.square().sum(1),
-        mean=mean,
+        mean=torch.cat(codes, dim=-1).cpu().double(),
         rate_by_dimension=by_dimension,
     )
 
@@ -132,7 +133,8 @@ def evaluate(
     Raises:
         BadInput: a number is not finite, which means that an example is impossible under the model.
     """
-    examples: Examples = getattr(dataset, split)
+    with seeded(seed, Purpose.EVALUATION):
+        examples: Examples = getattr(dataset, split).settled()
     found = per_example(model, examples, samples, seed=seed, memory=memory)
     trace = _first_trace(model, examples)
 
@@ -141,24 +143,29 @@ def evaluate(
 
     scores = [score("distortion", found.distortion, "Monte Carlo")]
     if not any(isinstance(layer.q, Point) for layer in trace.layers):
-        divergence = "KL by Monte Carlo" if trace.divergence is None else "KL in closed form"
-        scores.append(score("rate", found.rate, divergence, samples if trace.divergence is None else None))
+        above = ", Monte Carlo over the layers above" if len(trace.layers) > 1 else ""
+        divergence = "KL by Monte Carlo" if trace.divergence is None else f"KL in closed form{above}"
+        drawn = trace.divergence is None or len(trace.layers) > 1
+        scores.append(score("rate", found.rate, divergence, samples if drawn else None))
         scores.append(score("bound", -(found.rate + found.distortion), f"ELBO, {divergence}"))
         if constant := model.likelihood.constant:
             loss = found.distortion + found.rate - constant
             scores.append(score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}"))
         if samples > 1:
             bits = -found.log_px / (math.log(2) * size(examples.shape))
-            sampling, note = "importance sampling", _collapse(found.effective)
+            sampling, note = "importance sampling", collapse(found.effective, samples)
             scores.append(score("log_px", found.log_px, sampling, note=note))
             scores.append(score("bits_per_dimension", bits, sampling, note=note))
             scores.append(score("effective_samples", found.effective, "(Σ w)² / Σ w²"))
-            scores += _information(model, dataset, split, found.rate, seed, memory)
+            scores += _information(model, examples, found.rate, seed, memory, score)
         if len(examples) > 1:
-            active = float((found.mean.var(0) > ACTIVE).sum())
-            scores.append(Score("active_units", active, None, split, f"Var E_q[z] > {ACTIVE}", None, dataset.binarize))
+            active = (found.mean.var(0) > ACTIVE).sum().item()
+            units = score("active_units", found.mean[:, 0], f"Var E_q[z] > {ACTIVE}", None)
+            scores.append(replace(units, value=float(active), stderr=None))
         for number, values in enumerate(found.rate_by_dimension.T, start=1):
-            scores.append(score(f"rate_{number}", values, f"KL of dimension {number} in closed form", None))
+            scores.append(
+                score(f"rate_{number}", values, f"{divergence}, dimension {number}", samples if drawn else None)
+            )
     scores.append(score("squared_error", found.squared_error, "reconstruction", None))
     return scores
 
@@ -170,22 +177,28 @@ def _first_trace(model: VAE, examples: Examples) -> Trace:
 
 
 def _information(
-    model: VAE, dataset: Dataset, split: Split, rate: Tensor, seed: int, memory: int
+    model: VAE, examples: Examples, rate: Tensor, seed: int, memory: int, score: Callable[..., Score]
 ) -> tuple[Score, Score]:
     """I(x; z) and KL(q(z) || p(z)), which add up to the rate."""
-    examples: Examples = getattr(dataset, split)
     which, mutual = information(model, examples, seed=seed, memory=memory)
     most = math.log(len(examples))
     note = "saturated: close to log N, the most it can be" if mutual.mean() > SATURATED * most else None
     estimator = f"aggregate posterior of N = {len(examples)} examples, log N = {most:.2f}"
-    first = mean_score("mutual_information", mutual.numpy(), split, estimator, 1, dataset, note)
-    second = mean_score("marginal_kl", (rate[which] - mutual).numpy(), split, estimator, 1, dataset, note)
-    return first, replace(second, value=rate.mean().item() - first.value)
+    first = score("mutual_information", mutual, estimator, 1, note)
+    second = score("marginal_kl", rate[which] - mutual, estimator, 1, note)
+    left = rate.mean().item() - first.value
+    return replace(first, examples=len(examples)), replace(second, value=left, examples=len(examples))
 
 
-def _collapse(effective: Tensor) -> str | None:
+def enough(samples: int) -> float:
+    """Effective draws, of so many, from which the weights of an example count as sound."""
+    return min(FEW, samples / 2)
+
+
+def collapse(effective: Tensor, samples: int) -> str | None:
     """What to know of an estimate whose importance weights have collapsed."""
-    share = (effective < FEW).double().mean().item()
+    few = enough(samples)
+    share = (effective < few).double().mean().item()
     if share <= COLLAPSED:
         return None
-    return f"too low: the weights of {100 * share:.0f} % of the examples have collapsed to fewer than {FEW:.0f} draws"
+    return f"too low: the weights of {100 * share:.0f} % of the examples have collapsed to fewer than {few:g} draws"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich
 from aevb.evaluation.features import Classifier, classifier
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.latent_space import Estimate, continuity, meaning, prior_holes, structure
-from aevb.evaluation.likelihood import evaluate, per_example
+from aevb.evaluation.likelihood import collapse, evaluate, per_example
 from aevb.evaluation.quadrature import quadrature
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.model import VAE
@@ -25,6 +25,8 @@ FEW = 100
 """Examples that the slow measures take where nothing else is asked."""
 POINTS = 5000
 """Samples, and examples of each part, that are compared at most."""
+WALKED = 400
+"""Examples whose codes are walked between, at most."""
 
 
 class Effort(NamedTuple):
@@ -43,7 +45,44 @@ class Effort(NamedTuple):
     memory: int = 2**30
 
 
-Measure = Callable[[VAE, Dataset, Split, Effort], list[Score]]
+class Task(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        model: in evaluation mode.
+        dataset: all of it.
+        split: the part that is measured.
+        examples: of that part, as many as are measured.
+        effort: how much is spent.
+    """
+
+    model: VAE
+    dataset: Dataset
+    split: Split
+    examples: Examples
+    effort: Effort
+
+    def mean(
+        self, name: str, values: Tensor, estimator: str, samples: int | None = None, note: str | None = None
+    ) -> Score:
+        """The score of a mean over examples."""
+        return mean_score(name, values.numpy(), self.split, estimator, samples, self.dataset, note)
+
+    def score(self, name: str, found: Estimate | float, estimator: str) -> Score:
+        """A score that is not a mean over examples."""
+        value, stderr = found if isinstance(found, Estimate) else (found, None)
+        binarization, count = self.dataset.binarize, len(self.examples)
+        return Score(name, value, stderr, self.split, estimator, None, binarization, examples=count)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the posterior has one: not that of an autoencoder."""
+        return not isinstance(self.model.encode(self.examples.batch(slice(1)).to(self.device)), Point)
 
 
 def measure(
@@ -52,107 +91,118 @@ def measure(
     """The scores of one measure, by its name in `MEASURES`.
 
     Raises:
-        BadInput: the measure has no meaning for the model or the data.
+        BadInput: the measure has no meaning for the model, the data or the split.
     """
     effort = effort or Effort()
-    if name in _SLOW:
-        effort = effort._replace(examples=effort.examples or FEW)
-    if effort.examples:
-        dataset = replace(dataset, **{split: getattr(dataset, split).some(effort.examples)})
-    if name in _BOUND and not _has_bound(model, getattr(dataset, split)):
+    count = effort.examples or (FEW if name in _SLOW else len(getattr(dataset, split)))
+    with seeded(effort.seed, Purpose.EVALUATION):
+        examples = getattr(dataset, split).some(count).settled()
+    task = Task(model.eval(), dataset, split, examples, effort)
+    if name in ("quadrature", *_SLOW) and not task.has_density:
         raise BadInput(f"--measure {name} needs a posterior with a density: an autoencoder has none")
-    return MEASURES[name](model.eval(), dataset, split, effort)
+    if name in ("latent-space", "sample-quality") and split == "train":
+        raise BadInput(f"--measure {name} compares with the training part: use --split valid or test")
+    return MEASURES[name](task)
 
 
-def _likelihood(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    return evaluate(model, dataset, split, samples=effort.samples, seed=effort.seed, memory=effort.memory)
+def _likelihood(task: Task) -> list[Score]:
+    changed: dict[str, Any] = {task.split: task.examples}
+    part, effort = replace(task.dataset, **changed), task.effort
+    return evaluate(task.model, part, task.split, samples=effort.samples, seed=effort.seed, memory=effort.memory)
 
 
-def _quadrature(model: VAE, dataset: Dataset, split: Split, _: Effort) -> list[Score]:
-    values = quadrature(model, getattr(dataset, split))
-    return [mean_score("log_px_quadrature", values.numpy(), split, "quadrature over z", None, dataset)]
+def _quadrature(task: Task) -> list[Score]:
+    return [task.mean("log_px_quadrature", quadrature(task.model, task.examples), "quadrature over z")]
 
 
-def _annealing(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    found = annealed(model, getattr(dataset, split), seed=effort.seed, memory=effort.memory)
+def _annealing(task: Task) -> list[Score]:
+    found = annealed(task.model, task.examples, seed=task.effort.seed, memory=task.effort.memory)
     lonely = (found.effective < 2).double().mean().item()
     note = f"too low: one chain outweighs all others for {100 * lonely:.0f} % of the examples" if lonely > 0.2 else None
-    return [mean_score("log_px_annealed", found.log_px.numpy(), split, _ANNEALING, None, dataset, note)]
+    return [task.mean("log_px_annealed", found.log_px, _ANNEALING, note=note)]
 
 
-def _sandwich(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    count = len(getattr(dataset, split))
-    found = sandwich(model, count, seed=effort.seed, memory=effort.memory)
-    between = per_example(model, Examples(found.x), effort.samples, seed=effort.seed, memory=effort.memory).log_px
-
-    def score(name: str, values: Tensor, estimator: str, samples: int | None = None) -> Score:
-        return mean_score(name, values.numpy(), f"{count} simulated", estimator, samples, dataset)
-
-    return [
-        score("log_px_lower", found.lower, _ANNEALING),
-        score("log_px_between", between, "importance sampling", effort.samples),
-        score("log_px_upper", found.upper, f"reverse {_ANNEALING}"),
-    ]
-
-
-def _gaps(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    found = gaps(model, getattr(dataset, split), samples=effort.samples, seed=effort.seed, memory=effort.memory)
-
-    def score(name: str, values: Tensor, estimator: str) -> Score:
-        return mean_score(name, values.numpy(), split, estimator, effort.samples, dataset)
-
-    return [
-        score("approximation_gap", found.approximation, "log p(x) - ELBO of the best posterior of the family"),
-        score("amortization_gap", found.amortization, "ELBO of the best posterior of the family - ELBO"),
-    ]
-
-
-def _latent_space(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    examples: Examples = getattr(dataset, split)
-    walk = continuity(model, _rows(examples, effort.seed).to(_device(model)), effort.seed)
-    make = _Maker(split, dataset)
+def _sandwich(task: Task) -> list[Score]:
+    effort, count = task.effort, len(task.examples)
+    found = sandwich(task.model, count, seed=effort.seed, memory=effort.memory)
+    between = per_example(task.model, Examples(found.x), effort.samples, seed=effort.seed, memory=effort.memory)
+    note = collapse(between.effective, effort.samples)
     scores = [
-        make("path_ratio", walk.path_ratio, f"{walk.pairs} pairs of examples"),
-        make("largest_step", walk.largest_step, f"{walk.pairs} pairs of examples"),
-        make("lipschitz", walk.lipschitz, "median of the decoder's largest stretch at codes"),
+        task.mean("log_px_lower", found.lower, _ANNEALING),
+        task.mean("log_px_between", between.log_px, "importance sampling", effort.samples, note),
+        task.mean("log_px_upper", found.upper, f"reverse {_ANNEALING}"),
     ]
-    if examples.labels is not None and dataset.train.labels is not None:
-        train = dataset.train.some(10 * POINTS)
-        found = structure(
-            _codes(model, train, effort.seed), _labels(train), _codes(model, examples, effort.seed), examples.labels
-        )
-        scores += [
-            make("neighbours_accuracy", found.neighbours, "5 nearest codes of training examples"),
-            make("probe_accuracy", found.probe, "logistic regression on codes of training examples"),
-            make("silhouette", found.silhouette, "classes among codes"),
-            make("class_distance", found.class_distance, "between centres over spread within"),
-        ]
-    if _has_bound(model, examples):
-        holes = prior_holes(model, examples, effort.seed)
-        scores.append(make("prior_holes", holes.share, f"{holes.draws} draws, 0.01 by chance"))
+    return [replace(score, split="simulated") for score in scores]
+
+
+def _gaps(task: Task) -> list[Score]:
+    effort = task.effort
+    found = gaps(task.model, task.examples, samples=effort.samples, seed=effort.seed, memory=effort.memory)
+    best = "ELBO of the best posterior of the family"
+    return [
+        task.mean(
+            "approximation_gap", found.approximation, f"log p(x) by importance sampling - {best}", effort.samples
+        ),
+        task.mean("amortization_gap", found.amortization, f"{best} - ELBO", effort.samples),
+    ]
+
+
+def _latent_space(task: Task) -> list[Score]:
+    model, examples, seed = task.model, task.examples, task.effort.seed
+    walk = continuity(model, examples.some(WALKED).batch(slice(None)).to(task.device), seed)
+    scores = [
+        task.score("path_ratio", walk.path_ratio, f"{walk.pairs} pairs of examples"),
+        task.score("largest_step", walk.largest_step, f"{walk.pairs} pairs of examples"),
+        task.score("lipschitz", walk.lipschitz, "median of the decoder's largest stretch at codes"),
+    ]
+    if _has_classes(task.dataset.train) and _has_classes(examples):
+        scores += _structure(task)
+    if task.has_density:
+        holes = prior_holes(model, examples, seed)
+        scores.append(task.score("prior_holes", holes.share, f"{holes.draws} draws, 0.01 by chance"))
     return scores
 
 
-def _sample_quality(model: VAE, dataset: Dataset, split: Split, effort: Effort) -> list[Score]:
-    """In the features of a classifier for labelled images, else among the values themselves, standardised."""
-    train, real = (part.some(POINTS) for part in (dataset.train, getattr(dataset, split)))
-    with seeded(effort.seed, Purpose.SAMPLES, device=_device(model)):
-        fake = model.sample(len(real), draw=len(dataset.shape) == 1 or dataset.kind == "binary").cpu()
-    seen = classifier(dataset) if len(dataset.shape) == 3 and train.labels is not None else None
-    space, where = _space(train, seen, effort.seed)
-    data, make = [_rows(part, effort.seed) for part in (train, real)], _Maker(split, dataset)
-    scores = _clouds(space(data[0]), space(data[1]), space(fake), where, effort.seed, make)
+def _structure(task: Task) -> list[Score]:
+    train = task.dataset.train.some(10 * POINTS)
+    codes = [_codes(task.model, part, task.effort.seed) for part in (train, task.examples)]
+    found = structure(codes[0], _labels(train), codes[1], _labels(task.examples))
+    return [
+        task.score("neighbours_accuracy", found.neighbours, "5 nearest codes of training examples"),
+        task.score("probe_accuracy", found.probe, "logistic regression on codes of training examples"),
+        task.score("silhouette", found.silhouette, "classes among codes"),
+        task.score("class_distance", found.class_distance, "between centres over spread within"),
+    ]
+
+
+def _sample_quality(task: Task) -> list[Score]:
+    """In the features of a classifier for images of several classes, else among the values themselves, standardised."""
+    train, real, image = task.dataset.train.some(POINTS), task.examples.some(POINTS), len(task.dataset.shape) == 3
+    bits = task.dataset.kind == "binary" and task.dataset.binarize != "treat-as-probabilities"
+    fake = _samples(task, len(real), draw=bits or not image)
+    seen = classifier(task.dataset) if image and _has_classes(task.dataset.train) else None
+    data = [_rows(part, task.effort.seed) for part in (train, real)]
+    space, where = _space(data[0], seen)
+    scores = _clouds(
+        task, space(data[0]), space(data[1]), space(fake), where + " of means of p(x|z)" * (not bits and image)
+    )
     if seen:
         found = meaning(seen.probabilities(fake), seen.probabilities(data[1]))
-        scores.append(
-            make("sample_confidence", found.confidence_of_samples, f"of data {found.confidence_of_data.value:.3f}")
-        )
-        scores.append(make("class_imbalance", found.imbalance, f"by chance {found.imbalance_by_chance:.3f}"))
+        sure, even = found.confidence_of_data.value, found.imbalance_by_chance
+        scores.append(task.score("sample_confidence", found.confidence_of_samples, f"of data {sure:.3f}"))
+        scores.append(task.score("class_imbalance", found.imbalance, f"by chance {even:.3f}"))
     return scores
 
 
-def _clouds(train: Tensor, real: Tensor, fake: Tensor, where: str, seed: int, make: "_Maker") -> list[Score]:
+def _samples(task: Task, count: int, draw: bool) -> Tensor:
+    with seeded(task.effort.seed, Purpose.SAMPLES, device=task.device):
+        parts = [min(100, count - start) for start in range(0, count, 100)]
+        return torch.cat([task.model.sample(part, draw=draw).cpu() for part in parts])
+
+
+def _clouds(task: Task, train: Tensor, real: Tensor, fake: Tensor, where: str) -> list[Score]:
     """Everything that compares two clouds of points."""
+    seed = task.effort.seed
     overlap = sample_quality.manifold_overlap(real, fake)
     told = sample_quality.two_sample_accuracy(real, fake, seed=seed)
     kernel = sample_quality.maximum_mean_discrepancy(real, fake, seed=seed)
@@ -160,34 +210,23 @@ def _clouds(train: Tensor, real: Tensor, fake: Tensor, where: str, seed: int, ma
     near = sample_quality.nearest_neighbours(train, real, fake)
     count = f"{len(fake)} samples, {where}"
     return [
-        make("frechet_distance", sample_quality.frechet_distance(real, fake), count),
-        *(make(f"sample_{name}", value, count) for name, value in overlap._asdict().items()),
-        make("two_sample_accuracy", Estimate(told.accuracy, told.stderr), f"{count}, p = {told.p_value:.2g}"),
-        make("mmd", Estimate(kernel.value, kernel.stderr), f"{count}, p = {kernel.p_value:.2g}"),
-        make("sliced_wasserstein", Estimate(sliced.value, sliced.stderr), count),
-        make("copied", near.copied, f"{count}, nearer to a training example than 99 % of held-out ones"),
+        task.score("frechet_distance", sample_quality.frechet_distance(real, fake), count),
+        *(task.score(f"sample_{name}", value, count) for name, value in overlap._asdict().items()),
+        task.score("two_sample_accuracy", Estimate(told.accuracy, told.stderr), f"{count}, p = {told.p_value:.2g}"),
+        task.score("mmd", Estimate(kernel.value, kernel.stderr), f"{count}, p = {kernel.p_value:.2g}"),
+        task.score("sliced_wasserstein", Estimate(sliced.value, sliced.stderr), count),
+        task.score("copied", near.copied, f"{count}, nearer to a training example than 99 % of held-out ones"),
     ]
 
 
-def _space(train: Examples, seen: Classifier | None, seed: int) -> tuple[Callable[[Tensor], Tensor], str]:
+def _space(train: Tensor, seen: Classifier | None) -> tuple[Callable[[Tensor], Tensor], str]:
     """Where samples are compared with data: x ``(N, *event)`` to ``(N, F)``, and in words."""
     if seen:
         return seen.features, f"in the features of a classifier of accuracy {seen.accuracy:.3f}"
-    values = _rows(train, seed).flatten(1)
+    values = train.flatten(1)
     shift, spread = values.mean(0), values.std(0)
     spread = torch.where(spread > 0, spread, 1.0)
     return lambda x: (x.flatten(1) - shift) / spread, "in standardised values"
-
-
-class _Maker(NamedTuple):
-    """Scores of one split that are not means over its examples."""
-
-    split: str
-    dataset: Dataset
-
-    def __call__(self, name: str, found: Estimate | float, estimator: str) -> Score:
-        value, stderr = found if isinstance(found, Estimate) else (found, None)
-        return Score(name, value, stderr, self.split, estimator, None, self.dataset.binarize)
 
 
 def _rows(examples: Examples, seed: int) -> Tensor:
@@ -198,8 +237,10 @@ def _rows(examples: Examples, seed: int) -> Tensor:
 
 @torch.no_grad()
 def _codes(model: VAE, examples: Examples, seed: int) -> Tensor:
+    """Means of the top layer."""
+    device = next(model.parameters()).device
     with seeded(seed, Purpose.EVALUATION):
-        return torch.cat([model.encode(x.to(_device(model))).mean.cpu() for x in examples.batches(1000)])
+        return torch.cat([model.encode(x.to(device)).mean.cpu() for x in examples.batches(1000)])
 
 
 def _labels(examples: Examples) -> Tensor:
@@ -207,18 +248,13 @@ def _labels(examples: Examples) -> Tensor:
     return examples.labels
 
 
-def _has_bound(model: VAE, examples: Examples) -> bool:
-    return not isinstance(model.encode(examples.batch(slice(1)).to(_device(model))), Point)
-
-
-def _device(model: VAE) -> torch.device:
-    return next(model.parameters()).device
+def _has_classes(examples: Examples) -> bool:
+    return examples.labels is not None and len(examples.labels.unique()) > 1
 
 
 _ANNEALING = f"annealed importance sampling, {TEMPERATURES} temperatures, {CHAINS} chains"
 _SLOW = ("annealing", "sandwich", "gaps")
-_BOUND = ("quadrature", *_SLOW)
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, Callable[[Task], list[Score]]] = {
     "likelihood": _likelihood,
     "quadrature": _quadrature,
     "annealing": _annealing,

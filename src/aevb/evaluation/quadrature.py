@@ -10,6 +10,7 @@ cells are as narrow as the posterior (Trefethen & Weideman 2014).
 """
 
 import math
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -67,35 +68,31 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
     """
     model.eval()
     device = next(model.parameters()).device
-    few = max(16, min(512, 2**15 // size(examples.shape)))
+    few = max(16, min(128, 2**15 // size(examples.shape)))
     if model.rungs or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, Purpose.EVALUATION, device=device):
-        batches = [x.to(device) for x in examples.batches(few)]
-        low, high = _box(model, batches)
-        return torch.cat([_integrals(model, x, low, high) for x in batches])
+        low, high = _box(model, examples.batches(few), device)
+        return torch.cat([_integrals(model, x.to(device), low, high) for x in examples.batches(few)])
 
 
-def _box(model: VAE, batches: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _box(model: VAE, batches: Iterator[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
     """The corners of what prior and posteriors reach, ``(Z,)``."""
     z = model.prior(model.encode).sample((10_000,))
     low, high = z.mean(0) - REACH * z.std(0), z.mean(0) + REACH * z.std(0)
     for x in batches:
-        q = model.encode(x)
+        q = model.encode(x.to(device))
         low = torch.minimum(low, (q.mean - REACH * q.stddev).amin(0))
         high = torch.maximum(high, (q.mean + REACH * q.stddev).amax(0))
-    return low, high
+    return low.cpu(), high.cpu()
 
 
 def _integrals(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """log p(x) of ``(B, *event)``, ``(B,)``."""
-    means = model.encode(x).mean
+    """log p(x) of ``(B, *event)``, ``(B,)``; the cells are kept on the CPU, in float64."""
+    means = model.encode(x).mean.cpu()
     cells, mass = _first_grid(model, x, low, high)
-    total, left = (
-        _totals(cells.owner, mass, len(x)),
-        torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device),
-    )
-    result, pending = total.clone(), torch.ones(len(x), dtype=torch.bool, device=x.device)
+    left = torch.full((len(x),), -math.inf, dtype=torch.float64)
+    result, pending = _totals(cells.owner, mass, len(x)), torch.ones(len(x), dtype=torch.bool)
     for level in range(LEVELS):
         best = torch.full_like(left, -math.inf).scatter_reduce(0, cells.owner, mass, "amax")
         at_mean = ((cells.z - means[cells.owner]).abs() <= cells.width / 2).all(1)
@@ -108,7 +105,7 @@ def _integrals(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         result = torch.where(pending, total, result)
         pending &= ~settled
         if not pending.any():
-            return result.cpu()
+            return result
         live = pending[cells.owner]
         cells, mass = cells.only(live), mass[live]
     raise BadInput(
@@ -120,22 +117,23 @@ def _first_grid(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> tuple[_Cell
     """The coarse grid for every example, and the logarithm of each cell's mass."""
     count = COARSE[len(low)]
     width = (high - low) / count
-    ticks = torch.arange(count, device=low.device, dtype=low.dtype) + 0.5
+    ticks = torch.arange(count, dtype=low.dtype) + 0.5
     z = low + width * torch.cartesian_prod(*(ticks,) * len(low)).view(-1, len(low))
-    log_prior = model.prior(model.encode).log_prob(z)
-    rows = max(1, CACHE // (2 * x.numel()))
-    likelihood = torch.cat([model.decode(part.unsqueeze(1)).log_prob(x) for part in z.split(rows)])
-    mass = (likelihood + log_prior.unsqueeze(1)).double() + width.double().log().sum()
-    owner = torch.arange(len(x), device=x.device).expand(len(z), -1)
-    return _Cells(owner.flatten(), z.repeat_interleave(len(x), 0), width), mass.flatten()
+    prior, mass = model.prior(model.encode), []
+    for part in z.to(x).split(max(1, CACHE // (2 * x.numel()))):
+        joint = model.decode(part.unsqueeze(1)).log_prob(x) + prior.log_prob(part).unsqueeze(1)
+        mass.append(joint.cpu().double())
+    owner = torch.arange(len(x)).expand(len(z), -1)
+    cells = _Cells(owner.flatten(), z.repeat_interleave(len(x), 0), width)
+    return cells, torch.cat(mass).flatten() + width.double().log().sum()
 
 
 def _log_mass(model: VAE, x: Tensor, cells: _Cells) -> Tensor:
     """log p(z) p(x|z) at the middle of each cell, plus the logarithm of its volume, ``(P,)`` in float64."""
     rows = max(1, CACHE // (x.element_size() * widest(model, x[:1])))
     prior, parts = model.prior(model.encode), []
-    for owner, z in zip(cells.owner.split(rows), cells.z.split(rows), strict=True):
-        parts.append((model.decode(z).log_prob(x[owner]) + prior.log_prob(z)).double())
+    for owner, z in zip(cells.owner.to(x.device).split(rows), cells.z.to(x).split(rows), strict=True):
+        parts.append((model.decode(z).log_prob(x[owner]) + prior.log_prob(z)).cpu().double())
     return torch.cat(parts) + cells.width.double().log().sum()
 
 

@@ -17,15 +17,15 @@ class Score:
     """One number and what it is.
 
     Attributes:
-        name: ``bound``, ``rate``, ``distortion``, ``loss_without_constant``, ``log_px``, ``squared_error`` or
-            ``active_units``.
-        value: nats per example, but for the last two; higher is better for ``bound`` and ``log_px``.
-        stderr: standard error of the mean over the split; None for a count.
+        name: what was measured, such as ``bound``, ``rate`` or ``log_px``; docs/measures.md has them all.
+        value: nats per example, where the name does not say otherwise; bounds and ``log_px``: higher is better.
+        stderr: standard error of the mean over the examples; None of a count, and where none is known.
         split: the examples it was measured on.
         estimator: how it was computed.
         samples: draws of z per example; None where nothing is drawn.
         binarization: what was done to grey values before.
         note: what makes this number doubtful, if anything does.
+        examples: how many of the split were measured.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Score:
     samples: int | None
     binarization: str
     note: str | None = None
+    examples: int | None = None
 
 
 def mean_score(
@@ -59,4 +60,4 @@ def mean_score(
             " extreme values in it"
         )
     stderr = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
-    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize, note)
+    return Score(name, float(values.mean()), stderr, split, estimator, samples, dataset.binarize, note, len(values))
