@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from io import TextIOWrapper
 from itertools import count as count_from
-from math import floor, log10
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aevb.data import Dataset
     from aevb.evaluation import Score
     from aevb.runs import Outcome, Run
+    from aevb.sweep import Row
     from aevb.training import Epoch
 
 app = App(
@@ -142,6 +143,62 @@ def train(
         print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
         return 130
     return 0
+
+
+@app.command
+def sweep(
+    data: str | None = None,
+    /,
+    *,
+    over: list[str],
+    settings: Annotated[Config, Parameter(name="*")] = Config(),  # noqa: B008  (immutable)
+    config: Path | None = None,
+    out: Path | None = None,
+    seeds: Count = 1,
+    jobs: Count = 1,
+    samples: Count = 1000,
+    json: bool = False,
+) -> int:
+    """Train every combination of some values, each with several seeds, and compare them.
+
+    What is finished is not repeated: the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    data
+        As for train.
+    over
+        Fields and their values: --over model.latent 2 5 20 train.lr 1e-3 1e-2.
+    config
+        As for train.
+    out
+        The folder of the runs. Default: runs/NAME-sweep.
+    seeds
+        Runs of each combination, with the seeds from --seed on.
+    jobs
+        Processes at once.
+    samples
+        K, draws of z for each test example in the estimate of log p(x).
+    json
+        Print JSON instead of a table.
+    """
+    from aevb import plots, runs
+    from aevb import sweep as sweeps
+    from aevb.data import load
+
+    chosen = _absolute(_configuration(settings, config, data))
+    folder = out or Path("runs") / f"{load(**chosen.data.model_dump()).name}-sweep"
+    try:
+        cells = sweeps.plan(chosen, _axes(over), seeds, folder)
+    except ValidationError as error:
+        raise BadInput(f"--over: {_problem(error)}") from error
+    with _counted(len(cells)) as advance:
+        outcomes = sweeps.sweep(cells, samples=samples, jobs=jobs, on_run=advance)
+    rows = sweeps.summary(outcomes)
+    runs.write(folder / "sweep.json", lambda path: path.write_text(_sweep_json(rows)))
+    runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
+    print(_sweep_json(rows), end="") if json else _show_sweep(rows, folder)
+    return 2 if all(row.problems and not row.seeds for row in rows) else 0
 
 
 @app.command
@@ -417,6 +474,23 @@ def _configuration(options: Config, file: Path | None, data: str | None) -> Conf
         raise BadInput(f"{file}: {_problem(error)}") from error
 
 
+def _axes(over: list[str]) -> dict[str, list[str]]:
+    """Words to the fields among them and the values that follow each."""
+    axes: dict[str, list[str]] = {}
+    for word in over:
+        section, _, field = word.partition(".")
+        if section in Config.model_fields and field and not field.isdigit():
+            axes[word.replace("-", "_")] = values = []
+        elif not axes:
+            raise BadInput(f"--over starts with a field such as model.latent, not {word}")
+        else:
+            values.append(word)
+    for name, values in axes.items():
+        if not values:
+            raise BadInput(f"--over {name} needs values: --over {name} VALUE VALUE")
+    return axes
+
+
 def _absolute(chosen: Config) -> Config:
     """With places as they will be found from any working folder."""
     from aevb.data import NAMES
@@ -566,6 +640,55 @@ def _show(run: "Run", json: bool) -> None:
     console.print()
     for line in _legend(run):
         console.print(line, soft_wrap=True)
+
+
+@contextmanager
+def _counted(total: int) -> Iterator[Any]:
+    """A bar over runs; nothing where no terminal is looking."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = _console()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("runs", total=total)
+        yield lambda _: progress.advance(task)
+
+
+def _sweep_json(rows: list["Row"]) -> str:
+    def finite(values: dict[tuple[str, str], float]) -> dict[str, float | None]:
+        return {" ".join(name): value if isfinite(value) else None for name, value in sorted(values.items())}
+
+    content = [row._asdict() | {"mean": finite(row.mean), "deviation": finite(row.deviation)} for row in rows]
+    return json_format.dumps(content, indent=2) + "\n"
+
+
+def _show_sweep(rows: list["Row"], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    columns = {("valid", "bound"): "validation bound", ("test", "bound"): "test bound", ("test", "log_px"): "log p(x)"}
+    columns |= {("test", "squared_error"): "squared error"}
+    for field in rows[0].values:
+        table.add_column(field)
+    for title in ("seeds", *columns.values()):
+        table.add_column(title, justify="right")
+    for row in rows:
+        cells = [
+            _mean_and_deviation(row.mean[name], row.deviation[name]) if name in row.mean else "" for name in columns
+        ]
+        table.add_row(*map(str, row.values.values()), str(row.seeds), *cells)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print()
+    for problem in dict.fromkeys(problem for row in rows for problem in row.problems):
+        console.print(f"failed: {problem}", soft_wrap=True)
+    console.print("mean ± deviation over the seeds, nats per example; choose by validation, report the test part.")
+    console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
+
+
+def _mean_and_deviation(mean: float, deviation: float) -> str:
+    return f"{mean:.2f} ± {deviation:.2f}" if isfinite(deviation) else f"{mean:.2f}"
 
 
 def _show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:

@@ -9,6 +9,7 @@ mostly low, as those of digits are, are ink on white paper instead, 1 minus that
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from aevb.data.dataset import Dataset, Examples
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run
+from aevb.sweep import Row
 from aevb.training import Epoch
 
 COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
@@ -145,6 +147,40 @@ def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None)
         _classes(axis, means, examples.labels.cpu(), classes, look)
     axis.set(title="means of q(z|x), test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     return figure
+
+
+@rc_context(STYLE)
+def sweep(rows: Sequence[Row]) -> Figure:
+    """Validation bound and test log p(x) over the first field that varies, one line for each setting of the others.
+
+    Bands are ± a deviation over the seeds.
+    """
+    figure, axes = _panels(2, columns=2, width=4.2, height=3.2)
+    field = next(iter(rows[0].values), "")
+    ticks = list(dict.fromkeys(str(row.values.get(field, "")) for row in rows))
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        rest = ", ".join(f"{name} = {value}" for name, value in row.values.items() if name != field)
+        lines.setdefault(rest, []).append(row)
+    for axis, name, title in zip(axes, _SWEPT, ("validation bound", "test log p(x)"), strict=True):
+        for (label, line), colour in zip(lines.items(), cycle(COLOURS), strict=False):
+            _band(axis, [(ticks.index(str(row.values.get(field, ""))), row) for row in line], name, label, colour)
+        axis.set(title=title, xlabel=field, ylabel="nats per example", xticks=range(len(ticks)), xticklabels=ticks)
+    if len(lines) > 1:
+        axes[0].legend()
+    return figure
+
+
+_SWEPT = (("valid", "bound"), ("test", "log_px"))
+
+
+def _band(axis: Axes, line: Sequence[tuple[int, Row]], name: tuple[str, str], label: str, colour: str) -> None:
+    found = [(place, row.mean[name], row.deviation[name]) for place, row in line if name in row.mean]
+    if not found:
+        return
+    place, mean, deviation = (np.array(values) for values in zip(*found, strict=True))
+    axis.plot(place, mean, "o-", color=colour, label=label)
+    axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
 
 
 def tiles(shades: Tensor, columns: int) -> NDArray[np.float32]:

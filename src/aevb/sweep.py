@@ -1,0 +1,203 @@
+"""Many runs of one configuration: some fields over lists of values, each with several seeds.
+
+Runs are folders like any other, in a folder named by their settings, so that a sweep that was interrupted goes on where
+it stopped: what is finished is not repeated. They are made in parallel processes by joblib, whose other back ends take
+them to a cluster: `with joblib.parallel_config("dask"): sweep(...)`.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from math import nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from aevb.config import Config
+from aevb.data import load as load_data
+from aevb.errors import BadInput, NonFinite
+from aevb.experiment import train
+from aevb.runs import Run, load
+
+SEED = "seed"
+
+
+class Cell(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+        values: of the fields that vary, by their dotted names; with the seed.
+        config: of the run.
+        folder: where it is, or will be.
+    """
+
+    values: dict[str, Any]
+    config: Config
+    folder: Path
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        values: as of the cell.
+        scores: means by (split, name); none where the run failed.
+        problem: why it failed, in one line.
+    """
+
+    values: dict[str, Any]
+    scores: dict[tuple[str, str], float]
+    problem: str | None
+
+
+def plan(config: Config, over: Mapping[str, Sequence[Any]], seeds: int, folder: Path) -> list[Cell]:
+    """The runs of a sweep: every combination of values, and each with the seeds from the configuration's on.
+
+    Args:
+        config: what does not vary.
+        over: dotted names of fields, such as ``model.latent``, to their values.
+        seeds: how many.
+        folder: of the sweep.
+
+    Raises:
+        BadInput: a field is unknown, or a value does not suit it.
+    """
+    cells = []
+    for chosen in product(*over.values()):
+        values = dict(zip(over, chosen, strict=True))
+        name = "_".join(f"{field}={_text(value)}" for field, value in values.items()).replace("/", "_")
+        for seed in range(config.seed, config.seed + seeds):
+            made = _with(config, {**values, SEED: seed})
+            cells.append(Cell({**values, SEED: seed}, made, folder / (name or "as-given") / f"seed={seed}"))
+    return cells
+
+
+def sweep(
+    cells: Sequence[Cell],
+    *,
+    samples: int = 1000,
+    jobs: int = 1,
+    on_run: Callable[[Outcome], object] | None = None,
+) -> list[Outcome]:
+    """Make the runs that are not finished, and collect what all have reached.
+
+    Args:
+        cells: of `plan`.
+        samples: K of log p(x).
+        jobs: processes at once; each takes its share of the processor's threads.
+        on_run: called as each run ends, in order.
+    """
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    outcomes = []
+    for outcome in Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_run)(cell, samples, threads) for cell in cells
+    ):
+        outcomes.append(outcome)
+        if on_run:
+            on_run(outcome)
+    return outcomes
+
+
+def _run(cell: Cell, samples: int, threads: int) -> Outcome:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        run = _finished(cell) or _make(cell, samples)
+    except (BadInput, NonFinite) as error:
+        return Outcome(cell.values, {}, str(error))
+    finally:
+        torch.set_num_threads(before)
+    return Outcome(cell.values, {(score.split, score.name): score.value for score in run.scores}, None)
+
+
+def _finished(cell: Cell) -> Run | None:
+    """The run, if it is there, was made with this configuration and has been measured.
+
+    Raises:
+        BadInput: another configuration made it.
+    """
+    if not (cell.folder / "config.json").is_file():
+        return None
+    run = load(cell.folder)
+    if run.config != cell.config:
+        raise BadInput(f"{cell.folder} was made with another configuration: choose another --out, or remove it")
+    return run if any(score.split == "test" for score in run.scores) else None
+
+
+def _make(cell: Cell, samples: int) -> Run:
+    """Train and measure; what an interrupted run has left is cleared away."""
+    shutil.rmtree(cell.folder, ignore_errors=True)
+    dataset = load_data(**cell.config.data.model_dump())
+    run = train(cell.config, cell.folder, dataset)
+    if run.outcome and run.outcome.ended == "interrupted":
+        raise KeyboardInterrupt
+    run.evaluate(dataset, "valid", samples=cell.config.objective.samples or 1)
+    run.evaluate(dataset, "test", samples=samples)
+    return run
+
+
+def _with(config: Config, values: Mapping[str, Any]) -> Config:
+    """A configuration with other values of some fields.
+
+    Raises:
+        BadInput: a field is unknown, or a value does not suit it.
+    """
+    content = config.model_dump(exclude_unset=True)
+    for field, value in values.items():
+        *path, last = field.split(".")
+        section = content
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return Config.model_validate(content)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class Row(NamedTuple):
+    """One setting over its seeds.
+
+    Attributes:
+        values: of the fields that vary, without the seed.
+        seeds: how many runs succeeded.
+        mean: by (split, name).
+        deviation: over the seeds, by (split, name); NaN of a single one.
+        problems: of the runs that failed.
+    """
+
+    values: dict[str, Any]
+    seeds: int
+    mean: dict[tuple[str, str], float]
+    deviation: dict[tuple[str, str], float]
+    problems: list[str]
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[Row]:
+    """Means and deviations over the seeds of each setting, in order."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(repr(_setting(outcome)), []).append(outcome)
+    return [_row(group) for group in groups.values()]
+
+
+def _setting(outcome: Outcome) -> dict[str, Any]:
+    return {field: value for field, value in outcome.values.items() if field != SEED}
+
+
+def _row(group: list[Outcome]) -> Row:
+    good = [outcome.scores for outcome in group if outcome.problem is None]
+    names = set(good[0]).intersection(*good) if good else set()
+    numbers = {name: np.array([scores[name] for scores in good]) for name in names}
+    return Row(
+        values=_setting(group[0]),
+        seeds=len(good),
+        mean={name: float(values.mean()) for name, values in numbers.items()},
+        deviation={name: float(values.std(ddof=1)) if len(good) > 1 else nan for name, values in numbers.items()},
+        problems=[outcome.problem for outcome in group if outcome.problem],
+    )
