@@ -128,7 +128,7 @@ def report(rows: list[tuple[tuple[float, float], tuple[float, float], float]], s
     )
     print(
         f"\n{len(rows)} interleaved rounds; log p(x) of the first {THEIRS} images: aevb {rows[0][0][1]:.2f},"
-        f" pythae {-rows[0][1][1]:.2f} nats (its routine returns this number as NLL, and leaves no sign of it)."
+        f" pythae {rows[0][1][1]:.2f} nats (which its routine returns under the name NLL)."
     )
     print(f"{ALL} images: {seconds:.0f} s, largest resident size {memory:.0f} MiB above that before.")
 

@@ -24,6 +24,10 @@ from aevb.networks import Standardize, start_at
 from aevb.priors import Prior
 
 
+DECODED = 100
+"""Samples that are decoded at once."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One stochastic layer as it was passed: z ~ q, judged by p.
@@ -178,8 +182,9 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        p = self.decode(self.ancestors(count)[-1])
-        return p.sample() if draw else p.mean
+        points = self.ancestors(count)[-1].split(DECODED)
+        decoded = (self.decode(z) for z in points)
+        return torch.cat([p.sample() if draw else p.mean for p in decoded])
 
     @torch.no_grad()
     def ancestors(self, count: int) -> list[Tensor]:

@@ -179,7 +179,8 @@ def _sample_quality(task: Task) -> list[Score]:
     """In the features of a classifier for images of several classes, else among the values themselves, standardised."""
     train, real, image = task.dataset.train.some(POINTS), task.examples.some(POINTS), len(task.dataset.shape) == 3
     bits = task.dataset.kind == "binary" and task.dataset.binarize != "treat-as-probabilities"
-    fake = _samples(task, len(real), draw=bits or not image)
+    with seeded(task.effort.seed, Purpose.SAMPLES, device=task.device):
+        fake = task.model.sample(len(real), draw=bits or not image).cpu()
     seen = classifier(task.dataset) if image and _has_classes(task.dataset.train) else None
     data = [_rows(part, task.effort.seed) for part in (train, real)]
     space, where = _space(data[0], seen)
@@ -192,12 +193,6 @@ def _sample_quality(task: Task) -> list[Score]:
         scores.append(task.score("sample_confidence", found.confidence_of_samples, f"of data {sure:.3f}"))
         scores.append(task.score("class_imbalance", found.imbalance, f"by chance {even:.3f}"))
     return scores
-
-
-def _samples(task: Task, count: int, draw: bool) -> Tensor:
-    with seeded(task.effort.seed, Purpose.SAMPLES, device=task.device):
-        parts = [min(100, count - start) for start in range(0, count, 100)]
-        return torch.cat([task.model.sample(part, draw=draw).cpu() for part in parts])
 
 
 def _clouds(task: Task, train: Tensor, real: Tensor, fake: Tensor, where: str) -> list[Score]:
