@@ -23,7 +23,6 @@ from aevb.likelihoods import Likelihood
 from aevb.networks import Standardize, start_at
 from aevb.priors import Prior
 
-
 DECODED = 100
 """Samples that are decoded at once."""
 
