@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from aevb.config import resolve as resolve
     from aevb.data import Dataset as Dataset
     from aevb.data import Examples as Examples
+    from aevb.doctor import Finding as Finding
+    from aevb.doctor import diagnose as diagnose
     from aevb.errors import BadInput as BadInput
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
+    from aevb.evaluation.measures import Effort as Effort
+    from aevb.evaluation.measures import measure as measure
     from aevb.linear import linear_optimum as linear_optimum
     from aevb.linear import linear_vae as linear_vae
     from aevb.model import VAE as VAE
     from aevb.model import Trace as Trace
     from aevb.objectives import ELBO as ELBO
+    from aevb.objectives import IWAE as IWAE
+    from aevb.objectives import BetaTC as BetaTC
+    from aevb.objectives import DReG as DReG
     from aevb.objectives import MonteCarloELBO as MonteCarloELBO
     from aevb.runs import Run as Run
     from aevb.runs import load as load
@@ -32,11 +39,13 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "config": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig", "build", "resolve"],
     "data": ["Dataset", "Examples"],
+    "doctor": ["Finding", "diagnose"],
     "errors": ["BadInput"],
     "evaluation": ["Score", "evaluate"],
+    "evaluation.measures": ["Effort", "measure"],
     "linear": ["linear_optimum", "linear_vae"],
     "model": ["VAE", "Trace"],
-    "objectives": ["ELBO", "MonteCarloELBO"],
+    "objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
     "runs": ["Run", "load"],
     "training": ["History", "fit"],
 }
