@@ -1,0 +1,281 @@
+"""What a person sees in the terminal: progress while something runs, then tables, or JSON for a program.
+
+Rich is imported when it is first needed, so that `aevb --help` is quick.
+"""
+
+import json as json_format
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import floor, isfinite, log10
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aevb.config import Config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aevb.data import Dataset
+    from aevb.doctor import Finding
+    from aevb.evaluation import Score
+    from aevb.runs import Outcome, Run
+    from aevb.sweep import Row
+    from aevb.training import Epoch
+
+_ROWS = {
+    "bound": "bound (ELBO)",
+    "rate": "rate (KL)",
+    "distortion": "distortion",
+    "loss_without_constant": "loss without constant",
+    "log_px": "log p(x)",
+    "log_px_quadrature": "log p(x), quadrature",
+    "log_px_annealed": "log p(x), annealing",
+    "log_px_lower": "log p(x) from below, annealing",
+    "log_px_between": "log p(x), importance sampling",
+    "log_px_upper": "log p(x) from above, annealing",
+    "approximation_gap": "approximation gap",
+    "amortization_gap": "amortisation gap",
+    "bits_per_dimension": "bits per dimension",
+    "effective_samples": "effective samples",
+    "mutual_information": "information I(x; z)",
+    "marginal_kl": "KL(q(z) || p(z))",
+    "active_units": "active units",
+    "squared_error": "squared error",
+    "path_ratio": "path length / straight line",
+    "largest_step": "largest / mean step",
+    "lipschitz": "Lipschitz constant",
+    "neighbours_accuracy": "5-nearest-neighbour accuracy",
+    "probe_accuracy": "linear probe accuracy",
+    "silhouette": "silhouette",
+    "class_distance": "class distance / spread",
+    "prior_holes": "prior holes",
+    "frechet_distance": "Fréchet distance",
+    "sample_precision": "precision",
+    "sample_recall": "recall",
+    "sample_density": "density",
+    "sample_coverage": "coverage",
+    "two_sample_accuracy": "two-sample accuracy",
+    "mmd": "MMD²",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "copied": "copies of training examples",
+    "sample_confidence": "classifier's confidence",
+    "class_imbalance": "class imbalance",
+}
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
+    """A bar with the time left and the validation bound; nothing where no terminal is looking."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    epochs, steps = config.train.plan(len(dataset.train))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+    console = _console()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(f"epoch 1/{epochs}", total=epochs * steps)
+
+        def on_epoch(epoch: "Epoch") -> None:
+            bound = f", validation bound {epoch.valid.bound:.2f}" if epoch.valid else ""
+            progress.update(task, description=f"epoch {epoch.number}/{epochs}{bound}")
+
+        yield lambda: progress.advance(task), on_epoch
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """A line while something runs; nothing where no terminal is looking."""
+    console = _console()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+def show(run: "Run", json: bool) -> None:
+    """The page of numbers: what was trained, on what, and what it reached."""
+    if json:
+        outcome = run.outcome.model_dump() if run.outcome else None
+        content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
+        print(json_format.dumps(content, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    splits = list(dict.fromkeys(_part(run, score) for score in run.scores))
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("nats per example")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name, title in _ROWS.items():
+        cells = [_cell(run, name, split) for split in splits]
+        if any(cells):
+            table.add_row(title, *cells)
+    console = Console(highlight=False, markup=False)
+    for line in _description(run):
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(table)
+    console.print()
+    for line in _legend(run):
+        console.print(line, soft_wrap=True)
+
+
+def show_findings(run: Path, findings: list["Finding"], checks: int, json: bool) -> None:
+    """What a diagnosis found, in words."""
+    if json:
+        print(json_format.dumps({"run": str(run), "findings": [asdict(finding) for finding in findings]}, indent=2))
+        return
+    for finding in findings:
+        print(f"{finding.what}\n  evidence  {finding.evidence}")
+        print(f"  cause     {finding.cause}\n  try       {finding.remedy.replace('RUN', str(run))}\n")
+    if not findings:
+        print(f"{run} is well: {checks} checks found nothing")
+
+
+@contextmanager
+def counted(total: int) -> Iterator[Any]:
+    """A bar over runs; nothing where no terminal is looking."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = _console()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("runs", total=total)
+        yield lambda _: progress.advance(task)
+
+
+def sweep_json(rows: list["Row"]) -> str:
+    """The rows of a sweep for a program."""
+
+    def finite(values: dict[tuple[str, str], float]) -> dict[str, float | None]:
+        return {" ".join(name): value if isfinite(value) else None for name, value in sorted(values.items())}
+
+    content = [row._asdict() | {"mean": finite(row.mean), "deviation": finite(row.deviation)} for row in rows]
+    return json_format.dumps(content, indent=2) + "\n"
+
+
+def show_sweep(rows: list["Row"], folder: Path) -> None:
+    """The rows of a sweep as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    columns = {("valid", "bound"): "validation bound", ("test", "bound"): "test bound", ("test", "log_px"): "log p(x)"}
+    columns |= {("test", "squared_error"): "squared error"}
+    for field in rows[0].values:
+        table.add_column(field)
+    for title in ("seeds", *columns.values()):
+        table.add_column(title, justify="right")
+    for row in rows:
+        cells = [
+            _mean_and_deviation(row.mean[name], row.deviation[name]) if name in row.mean else "" for name in columns
+        ]
+        table.add_row(*map(str, row.values.values()), str(row.seeds), *cells)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print()
+    for problem in dict.fromkeys(problem for row in rows for problem in row.problems):
+        console.print(f"failed: {problem}", soft_wrap=True)
+    console.print("mean ± deviation over the seeds, nats per example; choose by validation, report the test part.")
+    console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
+
+
+def _mean_and_deviation(mean: float, deviation: float) -> str:
+    return f"{mean:.2f} ± {deviation:.2f}" if isfinite(deviation) else f"{mean:.2f}"
+
+
+def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
+    """What each baseline reached."""
+    if json:
+        print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("test examples")
+    names = [name for name in _ROWS if any(score.name == name for found in scores.values() for score in found)]
+    for name in names:
+        table.add_column(_ROWS[name], justify="right")
+    for model, found in scores.items():
+        cells = {score.name: _with_error(score) for score in found}
+        table.add_row(model, *(cells.get(name, "") for name in names))
+    Console(highlight=False, markup=False).print(table)
+
+
+def _description(run: "Run") -> list[str]:
+    data, model, outcome = run.data, run.resolved, run.outcome
+    sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
+    shape = " x ".join(map(str, data.shape))
+    widths = " ".join(map(str, model.hidden or model.channels or ()))
+    latent = " and ".join(map(str, model.latent))
+    pieces = {
+        "data": f"{data.name}: {sizes}; {shape}, {data.kind} values, binarisation: {run.config.data.binarize}",
+        "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
+        f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
+        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
+        "run": f"{run.folder}, pictures in figures/",
+    }
+    return [f"{name:<9} {text}" for name, text in pieces.items()]
+
+
+def _variance(run: "Run") -> str:
+    from aevb.likelihoods import Gaussian
+
+    likelihood = run.model.likelihood
+    learned = " (learned)" if run.resolved.variance == "learned" else ""
+    return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
+
+
+def _ending(outcome: "Outcome") -> str:
+    how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
+    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
+
+
+def _part(run: "Run", score: "Score") -> str:
+    """The part of the data that a score is of, with its size where that is not the whole part."""
+    name = {"valid": "validation"}.get(score.split, score.split)
+    return name if score.examples in (None, getattr(run.data, score.split, None)) else f"{name} ({score.examples})"
+
+
+def _cell(run: "Run", name: str, split: str) -> str:
+    found = [score for score in run.scores if (score.name, _part(run, score)) == (name, split)]
+    if not found:
+        return ""
+    score = found[-1]
+    if name == "active_units":
+        return f"{score.value:.0f} of {sum(run.config.model.latent)}"
+    return _with_error(score)
+
+
+def _with_error(score: "Score") -> str:
+    """Value and standard error, to at least two digits of the error."""
+    if score.stderr is None:
+        return f"{score.value:.2f}"
+    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
+    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
+
+
+def _legend(run: "Run") -> list[str]:
+    draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
+    better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
+    lines = [f"± is the standard error of the mean over the examples{better}."]
+    lines += [
+        f"log p(x) on {split}: importance sampling with K = {k} draws, a lower bound in expectation."
+        for split, k in draws.items()
+    ]
+    if any(score.name == "loss_without_constant" for score in run.scores):
+        lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
+    notes = {_part(run, score) + ": " + score.note: _ROWS[score.name] for score in reversed(run.scores) if score.note}
+    lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
+    lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
+    return lines
