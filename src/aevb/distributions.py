@@ -51,6 +51,8 @@ class Light(Distribution):
     """
 
     arg_constraints = {}  # noqa: RUF012  (an instance attribute in torch's own interface)
+    element: constraints.Constraint = constraints.real
+    """What each number of the event may be."""
 
     def __init__(self, shape: torch.Size, event_dims: int) -> None:
         split = len(shape) - event_dims
@@ -59,6 +61,10 @@ class Light(Distribution):
     @property
     def event_dims(self) -> int:
         return len(self.event_shape)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.independent(self.element, self.event_dims)
 
     def sample(self, sample_shape: _size = ()) -> Tensor:
         """Draws without gradient, ``(*sample_shape, ..., *event)``."""
@@ -80,10 +86,6 @@ class Normal(Light):
     def __init__(self, loc: Tensor, log_scale: Tensor, event_dims: int = 1) -> None:
         self.loc, self.log_scale = loc, log_scale
         super().__init__(loc.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -141,10 +143,6 @@ class FullNormal(Light):
     def __init__(self, loc: Tensor, scale_tril: Tensor, event_dims: int = 1) -> None:
         self.loc, self.scale_tril = loc, scale_tril
         super().__init__(loc.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -217,10 +215,6 @@ class StandardNormal(Light):
         super().__init__(like.shape, event_dims)
 
     @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, self.event_dims)
-
-    @property
     def mean(self) -> Tensor:
         return torch.zeros_like(self.like)
 
@@ -263,10 +257,6 @@ class Point(Light):
         super().__init__(loc.shape, 1)
 
     @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, 1)
-
-    @property
     def mean(self) -> Tensor:
         return self.loc
 
@@ -301,10 +291,6 @@ class Laplace(Light):
     def __init__(self, loc: Tensor, log_scale: Tensor, event_dims: int = 1) -> None:
         self.loc, self.log_scale = loc, log_scale
         super().__init__(loc.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -343,10 +329,6 @@ class Mixture(Light):
         super().__init__(components.event_shape, 1)
 
     @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, 1)
-
-    @property
     def mean(self) -> Tensor:
         return self.log_weights.exp() @ self.components.mean
 
@@ -381,10 +363,6 @@ class Flow(Light):
     def __init__(self, base: "Normal | StandardNormal", transform: Any) -> None:
         self.base, self.transform = base, transform
         super().__init__(base.batch_shape + base.event_shape, 1)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.real, 1)
 
     @property
     def mean(self) -> Tensor:
@@ -435,13 +413,11 @@ class Bernoulli(Light):
         event_dims: how many of the last axes are the event.
     """
 
+    element = constraints.boolean
+
     def __init__(self, logits: Tensor, event_dims: int) -> None:
         self.logits = logits
         super().__init__(logits.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.boolean, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -473,15 +449,12 @@ class ContinuousBernoulli(Light):
         event_dims: how many of the last axes are the event.
     """
 
+    element = constraints.unit_interval
     has_rsample = True
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
         self.logits = logits
         super().__init__(logits.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.unit_interval, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -533,9 +506,8 @@ class Categorical(Light):
         super().__init__(logits.shape[:-1], event_dims)
 
     @property
-    def support(self) -> constraints.Constraint:
-        top = self.log_probabilities.shape[-1] - 1
-        return constraints.independent(constraints.integer_interval(0, top), self.event_dims)
+    def element(self) -> constraints.Constraint:  # type: ignore[override]
+        return constraints.integer_interval(0, self.log_probabilities.shape[-1] - 1)
 
     @property
     def mean(self) -> Tensor:
@@ -578,13 +550,11 @@ class Poisson(Light):
         event_dims: how many of the last axes are the event.
     """
 
+    element = constraints.nonnegative_integer
+
     def __init__(self, log_rate: Tensor, event_dims: int) -> None:
         self.log_rate = log_rate
         super().__init__(log_rate.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.nonnegative_integer, self.event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -613,13 +583,11 @@ class NegativeBinomial(Light):
         event_dims: how many of the last axes are the event.
     """
 
+    element = constraints.nonnegative_integer
+
     def __init__(self, log_mean: Tensor, log_total: Tensor, event_dims: int) -> None:
         self.log_mean, self.log_total = log_mean, log_total
         super().__init__(log_mean.shape, event_dims)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        return constraints.independent(constraints.nonnegative_integer, self.event_dims)
 
     @property
     def mean(self) -> Tensor:

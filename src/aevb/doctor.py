@@ -17,7 +17,7 @@ from aevb.config import Config, ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation.latent_space import prior_holes
-from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, enough, per_example
+from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed, per_example
 from aevb.likelihoods import Gaussian
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -88,6 +88,12 @@ class Symptoms(NamedTuple):
     def point(self) -> bool:
         """Whether the model is an autoencoder."""
         return self.model.posterior == "point"
+
+    @property
+    def beta(self) -> float:
+        """The weight of the rate in the loss."""
+        objective = self.config.objective
+        return 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
 
     @property
     def active(self) -> Tensor:
@@ -164,9 +170,8 @@ def _misfit(model: VAE, examples: Examples, seed: int) -> float:
 
 def posterior_collapse(found: Symptoms) -> Finding | None:
     """The code is empty: the posterior is the prior, whatever x is."""
-    rate, objective = found.valid.rate.mean().item(), found.config.objective
-    beta = 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
-    heavy = beta > 1
+    rate, heavy = found.valid.rate.mean().item(), found.beta > 1
+    weighty = f"the rate weighs {found.beta:g} times in the loss"
     if not found.collapsed or (under_training(found) and not heavy):
         return None
     return Finding(
@@ -176,7 +181,7 @@ def posterior_collapse(found: Symptoms) -> Finding | None:
         limit=NOTHING,
         better="higher",
         evidence=f"the rate is {rate:.3f} nats, and {int(found.active.sum())} of {len(found.active)} units are active",
-        cause=f"the rate weighs {beta:g} times in the loss" if heavy else "the decoder learns faster than the encoder",
+        cause=weighty if heavy else "the decoder learns faster than the encoder",
         remedy="--objective.beta 1" if heavy else "--objective.kind iwae --objective.samples 16",
     )
 
@@ -264,9 +269,7 @@ def vanishing_noise(found: Symptoms) -> Finding | None:
 
 def weight(found: Symptoms) -> Finding | None:
     """The loss weighs the rate by less than a half or more than twice."""
-    objective = found.config.objective
-    beta = 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
-    if found.collapsed or found.point or 0.5 <= beta <= 2:
+    if found.collapsed or found.point or 0.5 <= found.beta <= 2:
         return None
     bound = -(found.valid.rate + found.valid.distortion).mean().item()
     return Finding(
@@ -275,7 +278,7 @@ def weight(found: Symptoms) -> Finding | None:
         value=bound,
         limit=None,
         better="higher",
-        evidence=f"trained with the weight {beta:g}, and the bound {bound:.2f} is that of weight 1",
+        evidence=f"trained with the weight {found.beta:g}, and the bound {bound:.2f} is that of weight 1",
         cause="what was maximised and what is reported are different things: the bound says little of this training",
         remedy="--objective.beta 1",
     )
@@ -306,8 +309,7 @@ def misfit(found: Symptoms) -> Finding | None:
 
 def too_few_samples(found: Symptoms) -> Finding | None:
     """The importance weights of more than one example in twenty have collapsed."""
-    few = enough(found.samples)
-    share = (found.valid.effective < few).double().mean().item()
+    share, few = collapsed(found.valid.effective, found.samples)
     if found.point or share <= COLLAPSED:
         return None
     return Finding(

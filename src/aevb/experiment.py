@@ -9,7 +9,6 @@ import torch
 from aevb.config import Config, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import NonFinite
-from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, create
 from aevb.training import Epoch, fit
@@ -48,7 +47,7 @@ def train(
     objective = build_objective(config.objective, resolved.posterior)
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape)
-        _start(model, dataset)
+        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)))
     run = create(folder, config, resolved, dataset, model.to(device))
     saved = time.monotonic()
 
@@ -69,7 +68,3 @@ def train(
         raise
     run.close(history.ended, history.kept)
     return run
-
-
-def _start(model: VAE, dataset: Dataset) -> None:
-    model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)))

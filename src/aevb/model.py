@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.distributions import closed_form
+from aevb.distributions import closed_form, divergence_by_dimension
 from aevb.ladder import Rung
 from aevb.likelihoods import Likelihood
 from aevb.networks import Standardize, start_at
@@ -40,6 +40,12 @@ class Layer:
     q: Distribution
     p: Distribution
     z: Tensor
+
+    @property
+    def rate_by_dimension(self) -> Tensor | None:
+        """The terms of KL(q || p) in nats, ``(B, Z)``, over the draws above; None where they do not split."""
+        terms = divergence_by_dimension(self.q, self.p)
+        return terms.mean(0) if terms is not None and terms.dim() > 2 else terms
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from aevb.distributions import FullNormal, Normal, divergence_by_dimension
+from aevb.distributions import FullNormal, Normal
 from aevb.errors import BadInput
 from aevb.model import Layer, Trace
+from aevb.shapes import log_mean_exp
 
 
 class Terms(NamedTuple):
@@ -123,7 +124,7 @@ class IWAE:
     samples: int = 50
 
     def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
-        bound = trace.log_weight.logsumexp(0) - math.log(len(trace.log_weight))
+        bound = log_mean_exp(trace.log_weight)
         return Terms(-bound, bound, _sampled_rate(trace), -trace.log_likelihood.mean(0))
 
 
@@ -182,11 +183,10 @@ def _sampled_rate(trace: Trace) -> Tensor:
 
 def _paid(layer: Layer, free: float) -> Tensor:
     """The rate of a layer where it is above what is free, ``(B,)``; below, the constant, whose gradient is zero."""
-    terms = divergence_by_dimension(layer.q, layer.p)
+    terms = layer.rate_by_dimension
     if terms is None:
-        terms = (layer.q.log_prob(layer.z) - layer.p.log_prob(layer.z)).unsqueeze(-1)
+        terms = (layer.q.log_prob(layer.z) - layer.p.log_prob(layer.z)).mean(0).unsqueeze(-1)
         free *= layer.z.shape[-1]
-    terms = terms.mean(0) if terms.dim() > 2 else terms
     return torch.where(terms.mean(0) > free, terms, free).sum(-1)
 
 

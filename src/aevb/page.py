@@ -16,6 +16,7 @@ from aevb.config import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from aevb.data import Dataset
     from aevb.doctor import Finding
@@ -65,7 +66,21 @@ _ROWS = {
 }
 
 
+def _table() -> "Table":
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, header_style="")
+
+
+def _paper(width: int | None = None) -> "Console":
+    """Where results are printed."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, width=width)
+
+
 def _console() -> "Console":
+    """Where progress is shown."""
     from rich.console import Console
 
     return Console(stderr=True)
@@ -107,11 +122,8 @@ def show(run: "Run", json: bool) -> None:
         content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
         print(json_format.dumps(content, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
     splits = list(dict.fromkeys(_part(run, score) for score in run.scores))
-    table = Table(box=None, pad_edge=False, header_style="")
+    table = _table()
     table.add_column("nats per example")
     for split in splits:
         table.add_column(split, justify="right")
@@ -119,7 +131,7 @@ def show(run: "Run", json: bool) -> None:
         cells = [_cell(run, name, split) for split in splits]
         if any(cells):
             table.add_row(title, *cells)
-    console = Console(highlight=False, markup=False)
+    console = _paper()
     for line in _description(run):
         console.print(line, soft_wrap=True)
     console.print()
@@ -165,10 +177,7 @@ def sweep_json(rows: list["Row"]) -> str:
 
 def show_sweep(rows: list["Row"], folder: Path) -> None:
     """The rows of a sweep as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="")
+    table = _table()
     columns = {("valid", "bound"): "validation bound", ("test", "bound"): "test bound", ("test", "log_px"): "log p(x)"}
     columns |= {("test", "squared_error"): "squared error"}
     for field in rows[0].values:
@@ -180,7 +189,7 @@ def show_sweep(rows: list["Row"], folder: Path) -> None:
             _mean_and_deviation(row.mean[name], row.deviation[name]) if name in row.mean else "" for name in columns
         ]
         table.add_row(*map(str, row.values.values()), str(row.seeds), *cells)
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console = _paper(None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print()
     for problem in dict.fromkeys(problem for row in rows for problem in row.problems):
@@ -198,10 +207,7 @@ def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     if json:
         print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="")
+    table = _table()
     table.add_column("test examples")
     names = [name for name in _ROWS if any(score.name == name for found in scores.values() for score in found)]
     for name in names:
@@ -209,7 +215,7 @@ def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     for model, found in scores.items():
         cells = {score.name: _with_error(score) for score in found}
         table.add_row(model, *(cells.get(name, "") for name in names))
-    Console(highlight=False, markup=False).print(table)
+    _paper().print(table)
 
 
 def _description(run: "Run") -> list[str]:

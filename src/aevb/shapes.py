@@ -21,6 +21,11 @@ def size(event: tuple[int, ...]) -> int:
     return math.prod(event)
 
 
+def log_mean_exp(values: Tensor) -> Tensor:
+    """log 1/S Σ_s e^{v_s}: ``(S, B)`` to ``(B,)``."""
+    return values.logsumexp(0) - math.log(len(values))
+
+
 def sum_event(values: Tensor, dims: int) -> Tensor:
     """Sum over the last `dims` axes, those of the event: ``(..., *event)`` to ``(...)``; over none, nothing."""
     return values.flatten(-dims).sum(-1) if dims > 1 else values.sum(-1) if dims else values

@@ -17,7 +17,7 @@ The step sizes are found by a run of their own, for each temperature and example
 adapt on the way would not leave π_t as it is.
 """
 
-import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -25,9 +25,10 @@ from torch import Tensor
 
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.draws import Part, noise_at, parts
+from aevb.evaluation.draws import Part, effective, noise_at, parts
 from aevb.model import VAE
 from aevb.randomness import Purpose, normal, seeded, uniform
+from aevb.shapes import log_mean_exp
 
 TEMPERATURES = 300
 CHAINS = 16
@@ -178,12 +179,9 @@ def annealed(
     """
     found = []
     with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
-        for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=max(1, chains // 2)):
-            chain = _Chains(model, part, temperatures)
-            log_w = chain.forward(part.noise, chain.tune())
-            log_sum = log_w.logsumexp(0)
-            effective = (2 * log_sum - (2 * log_w).logsumexp(0)).exp()
-            found.append(Annealed(log_sum - math.log(chains), effective))
+        for chain in _all_chains(model, examples, temperatures, chains, seed, memory):
+            log_w = chain.forward(chain.part.noise, chain.tune())
+            found.append(Annealed(log_mean_exp(log_w), effective(log_w)))
     return Annealed(*(torch.cat(values) for values in zip(*found, strict=True)))
 
 
@@ -210,14 +208,20 @@ def sandwich(
         z = model.eval().ancestors(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0
-        for part in parts(
-            model, Examples(x.cpu()), chains, seed=seed, memory=memory // 2, together=max(1, chains // 2)
-        ):
+        for chain in _all_chains(model, Examples(x.cpu()), temperatures, chains, seed, memory):
+            part, steps = chain.part, chain.tune()
             here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
             done += len(part.x)
-            chain = _Chains(model, part, temperatures)
-            steps = chain.tune()
-            lower.append(chain.forward(part.noise, steps).logsumexp(0) - math.log(chains))
+            lower.append(log_mean_exp(chain.forward(part.noise, steps)))
             exact = noise_at(model, part.features, here)
-            upper.append(math.log(chains) - (-chain.backward(exact, steps)).logsumexp(0))
-    return Sandwich(torch.cat(lower).cpu(), torch.cat(upper).cpu(), x.cpu())
+            upper.append(-log_mean_exp(-chain.backward(exact, steps)))
+    return Sandwich(torch.cat(lower), torch.cat(upper), x.cpu())
+
+
+def _all_chains(
+    model: VAE, examples: Examples, temperatures: int, chains: int, seed: int, memory: int
+) -> Iterator[_Chains]:
+    """The chains of all examples, part by part; a pass with its gradient keeps twice as much."""
+    together = max(1, chains // 2)
+    for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=together):
+        yield _Chains(model, part, temperatures)

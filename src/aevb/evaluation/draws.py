@@ -41,6 +41,11 @@ def _placed(q: Distribution, noise: Tensor) -> Tensor:
     return q.rsample(noise.shape[: noise.dim() - 1 - len(q.batch_shape)])
 
 
+def effective(log_weight: Tensor) -> Tensor:
+    """The effective sample size (Σ w)² / Σ w² of log w, ``(S, B)`` to ``(B,)``."""
+    return (2 * log_weight.logsumexp(0) - (2 * log_weight).logsumexp(0)).exp()
+
+
 class Part(NamedTuple):
     """Examples on the model's device, encoded once, with their noise.
 
@@ -77,6 +82,10 @@ class Part(NamedTuple):
     def at(self, model: VAE, noise: Tensor) -> Trace:
         """The trace through them."""
         return model.passed(self.x, self.layers(model, noise))
+
+    def traces(self, model: VAE) -> Iterator[Trace]:
+        """The traces of all draws, as many at once as the rows allow."""
+        return (self.at(model, noise) for noise in self.noise.split(max(1, self.rows // len(self.x))))
 
 
 def parts(

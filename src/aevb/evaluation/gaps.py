@@ -8,7 +8,6 @@ ascent on what the encoder would have to say, for each example by itself: the ou
 posterior (the features of a posterior that has none). The better q* also draws the importance samples of log p(x).
 """
 
-import math
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from aevb.ladder import Rung
 from aevb.model import VAE
 from aevb.priors import Encode
 from aevb.randomness import Purpose, normal, seeded
+from aevb.shapes import log_mean_exp
 
 STEPS = 500
 RATE = 0.02
@@ -125,7 +125,5 @@ class _PriorOf(nn.Module):
 @torch.no_grad()
 def _measure(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
     """The bound and log p(x) of each example, ``(B,)``, with the draws of the part."""
-    few = max(1, part.rows // len(part.x))
-    traces = [part.at(model, noise) for noise in part.noise.split(few)]
-    log_w = torch.cat([trace.log_weight for trace in traces]).cpu().double()
-    return log_w.mean(0), log_w.logsumexp(0) - math.log(len(log_w))
+    log_w = torch.cat([trace.log_weight for trace in part.traces(model)]).cpu().double()
+    return log_w.mean(0), log_mean_exp(log_w)

@@ -27,13 +27,13 @@ import torch
 from torch import Tensor
 
 from aevb.data.dataset import Dataset, Examples
-from aevb.distributions import Point, divergence_by_dimension
-from aevb.evaluation.draws import Part, parts
+from aevb.distributions import Point
+from aevb.evaluation.draws import Part, effective, parts
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.model import VAE, Trace
 from aevb.randomness import Purpose, seeded
-from aevb.shapes import size
+from aevb.shapes import log_mean_exp, size
 
 ACTIVE = 0.01
 FEW = 10.0
@@ -86,21 +86,19 @@ def _measure(model: VAE, part: Part) -> PerExample:
     rate = torch.zeros(len(part.x), dtype=torch.float64)
     by_dimension = rate.unsqueeze(1).clone()
     log_likelihood, log_weight = [], []
-    for noise in part.noise.split(part.rows):
-        trace, share = part.at(model, noise), len(noise) / samples
+    for trace in part.traces(model):
+        share = len(trace.z) / samples
         rate += share * trace.rate.cpu().double()
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
-    log_w = torch.cat(log_weight)
-    log_sum, log_square = log_w.logsumexp(0), (2 * log_w).logsumexp(0)
-    codes = model.codes(part.x)
+    log_w, codes = torch.cat(log_weight), model.codes(part.x)
     error = (model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
         distortion=-torch.cat(log_likelihood).mean(0),
-        log_px=log_sum - math.log(samples),
-        effective=(2 * log_sum - log_square).exp(),
+        log_px=log_mean_exp(log_w),
+        effective=effective(log_w),
         squared_error=error.square().sum(1),
         mean=torch.cat(codes, dim=-1).cpu().double(),
         rate_by_dimension=by_dimension,
@@ -109,8 +107,8 @@ def _measure(model: VAE, part: Part) -> PerExample:
 
 def _rate_by_dimension(trace: Trace) -> Tensor:
     """``(B, Z)``, or ``(B, 0)`` where it is not known."""
-    terms = [divergence_by_dimension(layer.q, layer.p) for layer in trace.layers]
-    known = [term.mean(0) if term.dim() > 2 else term for term in terms if term is not None]
+    terms = [layer.rate_by_dimension for layer in trace.layers]
+    known = [term for term in terms if term is not None]
     return torch.cat(known, dim=-1) if len(known) == len(terms) else trace.rate.new_zeros(len(trace.rate), 0)
 
 
@@ -190,15 +188,15 @@ def _information(
     return replace(first, examples=len(examples)), replace(second, value=left, examples=len(examples))
 
 
-def enough(samples: int) -> float:
-    """Effective draws, of so many, from which the weights of an example count as sound."""
-    return min(FEW, samples / 2)
+def collapsed(effective: Tensor, samples: int) -> tuple[float, float]:
+    """The share of examples whose weights have collapsed, and to fewer than how many of so many draws."""
+    few = min(FEW, samples / 2)
+    return (effective < few).double().mean().item(), few
 
 
 def collapse(effective: Tensor, samples: int) -> str | None:
     """What to know of an estimate whose importance weights have collapsed."""
-    few = enough(samples)
-    share = (effective < few).double().mean().item()
+    share, few = collapsed(effective, samples)
     if share <= COLLAPSED:
         return None
     return f"too low: the weights of {100 * share:.0f} % of the examples have collapsed to fewer than {few:g} draws"
