@@ -533,7 +533,7 @@ def test_shares_and_numbers_of_examples() -> None:
 @pytest.mark.parametrize("amount", [2.5, 0, 0.0, -1, -0.1, float("nan"), float("inf"), 1e-9])
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_amounts_that_are_neither_share_nor_number_are_refused(name: str, amount: float) -> None:
-    amounts = {"validation": None, "test": None, name: amount}
+    amounts: dict[str, Any] = {"validation": None, "test": None, name: amount}
     with refused(f"{name}={amount}"):
         make_dataset(numbered(100), "none", split_seed=0, **amounts)
 

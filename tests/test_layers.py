@@ -13,7 +13,7 @@ import aevb
 FLOORS = [
     *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "ladder", "priors", "likelihoods"),
     *("model", "linear", "objectives", "data", "config", "training", "evaluation", "baselines", "runs", "doctor"),
-    *("experiment", "sweep", "plots", "page", "cli", "__main__"),
+    *("experiment", "sweep", "plots", "recipes", "reproduction", "report", "page", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

@@ -18,7 +18,7 @@ OVER: dict[str, list[Any]] = {"model.latent": [2, "3,2"], "objective.beta": ["0.
 
 
 def cells(folder: Path, seeds: int = 2, over: dict[str, list[Any]] = OVER) -> list[Cell]:
-    return plan(Config.model_validate(QUICK | {"seed": 5}), over, seeds, folder)
+    return plan(Config.model_validate(QUICK | {"seed": 5}), over, seeds, folder, samples=3)
 
 
 def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
@@ -38,26 +38,26 @@ def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]
 
 def test_what_is_finished_is_not_repeated(tmp_path: Path) -> None:
     found, seen = cells(tmp_path), list[Outcome]()
-    first = sweep(found, samples=3, on_run=seen.append)
+    first = sweep(found, on_run=seen.append)
     assert [outcome.values for outcome in seen] == [cell.values for cell in found]
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     (found[1].folder / "scores.json").unlink()  # as if interrupted while it was measured
-    again = sweep(found, samples=3)
+    again = sweep(found)
     assert again == first
     changed = [path for path, time in files.items() if path.stat().st_mtime_ns != time]
     assert [path.parent for path in changed] == [found[1].folder]
 
 
 def test_runs_in_processes_are_the_same(tmp_path: Path) -> None:
-    alone, together = sweep(cells(tmp_path / "a"), samples=3), sweep(cells(tmp_path / "b"), samples=3, jobs=2)
+    alone, together = sweep(cells(tmp_path / "a")), sweep(cells(tmp_path / "b"), jobs=2)
     for one, other in zip(alone, together, strict=True):
         assert one.scores == pytest.approx(other.scores, rel=1e-3, abs=1e-3)
 
 
 def test_a_folder_of_another_configuration_is_not_taken_for_its_own(tmp_path: Path) -> None:
-    sweep(cells(tmp_path, seeds=1), samples=3)
+    sweep(cells(tmp_path, seeds=1))
     other = Config.model_validate(QUICK | {"seed": 5, "train": {"epochs": 2}})
-    outcomes = sweep(plan(other, OVER, 1, tmp_path), samples=3)
+    outcomes = sweep(plan(other, OVER, 1, tmp_path))
     assert all("another configuration" in str(outcome.problem) for outcome in outcomes)
 
 

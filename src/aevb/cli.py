@@ -141,11 +141,11 @@ def sweep(
     chosen = _absolute(_configuration(settings, config, data))
     folder = out or Path("runs") / f"{load(**chosen.data.model_dump()).name}-sweep"
     try:
-        cells = sweeps.plan(chosen, _axes(over), seeds, folder)
+        cells = sweeps.plan(chosen, _axes(over), seeds, folder, samples)
     except ValidationError as error:
         raise BadInput(f"--over: {_problem(error)}") from error
     with page.counted(len(cells)) as advance:
-        outcomes = sweeps.sweep(cells, samples=samples, jobs=jobs, on_run=advance)
+        outcomes = sweeps.sweep(cells, jobs=jobs, on_run=advance)
     rows = sweeps.summary(outcomes)
     runs.write(folder / "sweep.json", lambda path: path.write_text(page.sweep_json(rows)))
     runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))

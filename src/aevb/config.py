@@ -57,6 +57,9 @@ class DataConfig(Section):
         None,
         description="Share or number of examples held out to the end; default: a fifth, or the set's own test part.",
     )
+    validate_on: Literal["random", "last"] = Field(
+        "random", description="Examples that validate: drawn at random, or the last ones (of the set's training part)."
+    )
     split_seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Seed of the splits and of the test part's binarisation."
     )
@@ -77,6 +80,11 @@ class ModelConfig(Section):
         None, description="Channels of the conv encoder, each layer halving the image. Default: 32 64 32."
     )
     activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Between the layers.")
+    initial: Literal["data", "pytorch", "lecun", "small"] = Field(
+        "data",
+        description="Weights to begin with: PyTorch's, with the decoder's output at the mean of the data; PyTorch's;"
+        " uniform of variance 1/fan-in, and biases of variance 1; normal of deviation 0.01, biases too.",
+    )
     latent: Annotated[Widths, Field(min_length=1), Parameter(consume_multiple=False)] = Field(
         (2,),
         description="Dimensions of z; of several stochastic layers, from the data up, as in 100,50.",
@@ -153,6 +161,13 @@ class TrainConfig(Section):
     batch_size: Positive = Field(100, description="Examples in a step.")
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
+    bias_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
+    epsilon: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Least denominator of the adaptive optimizers, for mean gradients. Default: PyTorch's."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Share of weights and biases, times the learning rate, that each step takes off (decoupled)."
+    )
     decay: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1,
         description="Share of the steps, at the end, over which the learning rate falls to zero; 0: it is constant.",
@@ -255,7 +270,10 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
     posterior = posteriors.FAMILIES[model.posterior](features, top, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]
     prior = prior_family(top, event, **options(prior_family))
-    return VAE(encoder, posterior, prior, decoder, likelihood, rungs)
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, rungs)
+    if model.initial in ("lecun", "small"):
+        networks.draw_weights(vae, model.initial)
+    return vae
 
 
 def _rung(model: ModelConfig, features: int, latent: int, above: int) -> "Rung":

@@ -47,7 +47,7 @@ def train(
     objective = build_objective(config.objective, resolved.posterior)
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape)
-        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)))
+        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
     run = create(folder, config, resolved, dataset, model.to(device))
     saved = time.monotonic()
 

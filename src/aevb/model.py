@@ -125,14 +125,16 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.rungs: Sequence[Rung] = nn.ModuleList(rungs)  # type: ignore[assignment]
 
-    def start(self, x: Tensor) -> None:
-        """Begin at the data, given examples ``(B, *event)``: p(x|z) close to their mean, by the last layer of the
-        decoder (Burda, Grosse & Salakhutdinov 2016), and the encoder in their units.
+    def start(self, x: Tensor, *, output: bool = True) -> None:
+        """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
+        p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).
         """
         for layer in self.encoder.modules():
             if isinstance(layer, Standardize):
                 layer.start(x)
-        start_at(self.decoder, self.likelihood.start(x))
+        mean = self.likelihood.start(x)
+        if output:
+            start_at(self.decoder, mean)
         self.prior.start(x)
 
     def ascend(self, x: Tensor) -> list[Tensor]:

@@ -7,6 +7,7 @@ the same can take their place.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -138,6 +139,23 @@ def start_at(decoder: nn.Module, output: Tensor) -> None:
         if last.bias is not None and last.bias.shape == bias.shape:
             last.bias.data.copy_(bias)
             last.weight.data.mul_(0.1)
+
+
+@torch.no_grad()
+def draw_weights(network: nn.Module, scheme: Literal["lecun", "small"]) -> None:
+    """Draw the weights and biases of all linear and convolutional layers.
+
+    Args:
+        network: any.
+        scheme: "lecun" is U(±√(3 / fan-in)) for weights and U(±√3) for biases, as MatConvNet users write it; "small" is
+            N(0, 0.01²) for both, as in Kingma & Welling 2013.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
+            biases = [layer.bias] if layer.bias is not None else []
+            for tensor in (layer.weight, *biases):
+                bound = (3 * len(layer.weight) / layer.weight.numel() if tensor is layer.weight else 3) ** 0.5
+                tensor.normal_(0, 0.01) if scheme == "small" else tensor.uniform_(-bound, bound)
 
 
 def _dense(widths: Sequence[int], activation: str) -> Iterator[nn.Module]:

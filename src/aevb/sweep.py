@@ -8,6 +8,7 @@ them to a cluster: `with joblib.parallel_config("dask"): sweep(...)`.
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from math import nan
 from pathlib import Path
@@ -18,12 +19,26 @@ import torch
 from joblib import Parallel, delayed
 
 from aevb.config import Config
+from aevb.data import Dataset
 from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
+from aevb.evaluation import Score
 from aevb.experiment import train
 from aevb.runs import Run, load
 
 SEED = "seed"
+
+
+class Measure(NamedTuple):
+    """Something that is measured of a run.
+
+    Attributes:
+        name: of a score that it gives: a run that has one is not measured again.
+        of: run and data to scores.
+    """
+
+    name: str
+    of: Callable[[Run, Dataset], list[Score]]
 
 
 class Cell(NamedTuple):
@@ -33,11 +48,15 @@ class Cell(NamedTuple):
         values: of the fields that vary, by their dotted names; with the seed.
         config: of the run.
         folder: where it is, or will be.
+        samples: K of log p(x).
+        measures: what is measured beside the bound and log p(x).
     """
 
     values: dict[str, Any]
     config: Config
     folder: Path
+    samples: int = 1000
+    measures: tuple[Measure, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -54,7 +73,9 @@ class Outcome(NamedTuple):
     problem: str | None
 
 
-def plan(config: Config, over: Mapping[str, Sequence[Any]], seeds: int, folder: Path) -> list[Cell]:
+def plan(
+    config: Config, over: Mapping[str, Sequence[Any]], seeds: int, folder: Path, samples: int = 1000
+) -> list[Cell]:
     """The runs of a sweep: every combination of values, and each with the seeds from the configuration's on.
 
     Args:
@@ -62,6 +83,7 @@ def plan(config: Config, over: Mapping[str, Sequence[Any]], seeds: int, folder: 
         over: dotted names of fields, such as ``model.latent``, to their values.
         seeds: how many.
         folder: of the sweep.
+        samples: K of log p(x).
 
     Raises:
         BadInput: a field is unknown, or a value does not suit it.
@@ -72,14 +94,13 @@ def plan(config: Config, over: Mapping[str, Sequence[Any]], seeds: int, folder: 
         name = "_".join(f"{field}={_text(value)}" for field, value in values.items()).replace("/", "_")
         for seed in range(config.seed, config.seed + seeds):
             made = _with(config, {**values, SEED: seed})
-            cells.append(Cell({**values, SEED: seed}, made, folder / (name or "as-given") / f"seed={seed}"))
+            cells.append(Cell({**values, SEED: seed}, made, folder / (name or "as-given") / f"seed={seed}", samples))
     return cells
 
 
 def sweep(
     cells: Sequence[Cell],
     *,
-    samples: int = 1000,
     jobs: int = 1,
     on_run: Callable[[Outcome], object] | None = None,
 ) -> list[Outcome]:
@@ -87,26 +108,23 @@ def sweep(
 
     Args:
         cells: of `plan`.
-        samples: K of log p(x).
         jobs: processes at once; each takes its share of the processor's threads.
         on_run: called as each run ends, in order.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)
     outcomes = []
-    for outcome in Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_run)(cell, samples, threads) for cell in cells
-    ):
+    for outcome in Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(cell, threads) for cell in cells):
         outcomes.append(outcome)
         if on_run:
             on_run(outcome)
     return outcomes
 
 
-def _run(cell: Cell, samples: int, threads: int) -> Outcome:
+def _run(cell: Cell, threads: int) -> Outcome:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        run = _finished(cell) or _make(cell, samples)
+        run = _made(cell)
     except (BadInput, NonFinite) as error:
         return Outcome(cell.values, {}, str(error))
     finally:
@@ -114,8 +132,29 @@ def _run(cell: Cell, samples: int, threads: int) -> Outcome:
     return Outcome(cell.values, {(score.split, score.name): score.value for score in run.scores}, None)
 
 
-def _finished(cell: Cell) -> Run | None:
-    """The run, if it is there, was made with this configuration and has been measured.
+def _made(cell: Cell) -> Run:
+    """The run, trained and measured; what is there already is not done again.
+
+    Raises:
+        BadInput: another configuration made it.
+    """
+    run, dataset = _trained(cell), cache(lambda: load_data(**cell.config.data.model_dump()))
+    run = run or train(cell.config, cell.folder, dataset())
+    if run.outcome and run.outcome.ended == "interrupted":
+        raise KeyboardInterrupt
+    has = {(score.split, score.name) for score in run.scores}
+    if ("valid", "distortion") not in has:
+        run.evaluate(dataset(), "valid", samples=cell.config.objective.samples or 1)
+    if ("test", "distortion") not in has:
+        run.evaluate(dataset(), "test", samples=cell.samples)
+    for measure in cell.measures:
+        if measure.name not in {name for _, name in has}:
+            run.save_scores(measure.of(run, dataset()))
+    return run
+
+
+def _trained(cell: Cell) -> Run | None:
+    """The run, if it is there, was made with this configuration and has ended; what was cut off is cleared away.
 
     Raises:
         BadInput: another configuration made it.
@@ -123,21 +162,17 @@ def _finished(cell: Cell) -> Run | None:
     if not (cell.folder / "config.json").is_file():
         return None
     run = load(cell.folder)
-    if run.config != cell.config:
+    if _without_place(run.config) != _without_place(cell.config):
         raise BadInput(f"{cell.folder} was made with another configuration: choose another --out, or remove it")
-    return run if any(score.split == "test" for score in run.scores) else None
+    if run.outcome and run.outcome.ended in ("finished", "early"):
+        return run
+    shutil.rmtree(cell.folder)
+    return None
 
 
-def _make(cell: Cell, samples: int) -> Run:
-    """Train and measure; what an interrupted run has left is cleared away."""
-    shutil.rmtree(cell.folder, ignore_errors=True)
-    dataset = load_data(**cell.config.data.model_dump())
-    run = train(cell.config, cell.folder, dataset)
-    if run.outcome and run.outcome.ended == "interrupted":
-        raise KeyboardInterrupt
-    run.evaluate(dataset, "valid", samples=cell.config.objective.samples or 1)
-    run.evaluate(dataset, "test", samples=samples)
-    return run
+def _without_place(config: Config) -> Config:
+    """The same configuration, wherever its data lie."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"data_dir": None})})
 
 
 def _with(config: Config, values: Mapping[str, Any]) -> Config:

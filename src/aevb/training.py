@@ -29,7 +29,7 @@ from aevb.randomness import Purpose, seeded
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
-    "rmsprop": torch.optim.RMSprop,
+    "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),  # as Tieleman & Hinton 2012; PyTorch's default is 0.99
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
@@ -177,7 +177,7 @@ class _Loop:
 
     def __init__(self, model: VAE, objective: Objective, examples: Examples, config: TrainConfig, seed: int) -> None:
         self.model, self.objective, self.examples, self.config, self.seed = model, objective, examples, config, seed
-        self.optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
+        self.optimizer = _optimizer(model, config)
         self.epochs, self.steps = config.plan(len(examples))
 
     def epoch(self, number: int, stop: Callable[[], bool]) -> Means:
@@ -208,14 +208,23 @@ class _Loop:
                     break
 
     def _step(self, x: Tensor, done: float) -> Tensor:
-        self.optimizer.param_groups[0]["lr"] = self.config.rate(done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(done) * group["share"]
         self.optimizer.zero_grad()
         terms = self.objective(self.model.trace(x, self.objective.samples), done)
         terms.loss.mean().backward()
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        if self.config.weight_decay:
+            self._decay()
         self.optimizer.step()
         return _row(terms)
+
+    @torch.no_grad()
+    def _decay(self) -> None:
+        """Shrink all parameters, apart from the gradient (Loshchilov & Hutter 2019)."""
+        for group in self.optimizer.param_groups:
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * self.config.weight_decay)
 
     def _restore(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
         self.model.load_state_dict(state[0])
@@ -240,6 +249,18 @@ class _Loop:
         for hook in hooks:
             hook.remove()
         return (found or ["a number"])[0], made
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer, whose groups have each their share of the learning rate."""
+    if config.epsilon and config.optimizer == "sgd":
+        raise BadInput("--train.epsilon has no meaning for sgd: leave it out")
+    named = list(model.named_parameters())
+    biases = [parameter for name, parameter in named if name.endswith("bias")]
+    others = [parameter for name, parameter in named if not name.endswith("bias")]
+    groups = [{"params": others, "share": 1.0}, {"params": biases, "share": config.bias_lr}]
+    options = {"eps": config.epsilon} if config.epsilon else {}
+    return OPTIMIZERS[config.optimizer]([group for group in groups if group["params"]], lr=config.lr, **options)
 
 
 def _row(terms: Terms) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from aevb.data import named, synthetic
 from aevb.data.arrays import read_arrays
-from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, make_dataset
+from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, make_dataset
 from aevb.data.images import read_images
 from aevb.data.named import read_named
 from aevb.data.synthetic import Truth, Variant, read_synthetic, truth
@@ -29,6 +29,7 @@ def load(
     binarize: Binarize = "none",
     validation: float | None = None,
     test: float | None = None,
+    validate_on: ValidateOn = "random",
     split_seed: int = 0,
     size: int | None = None,
     variant: Variant | None = None,
@@ -45,6 +46,8 @@ def load(
             60,000 training examples of mnist and fashion-mnist. Where a set has its own test part, a share is one of
             its training part.
         test: likewise, default 0.2; not for sets that have their own test part, which is kept.
+        validate_on: "random" draws the validation examples; "last" takes the last ones, of the set's own training part
+            where it has one.
         split_seed: seed of the splits, of the binary values drawn once and of the points of synthetic sets.
         size: images of a folder are resized to `size` x `size`.
         variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
@@ -59,7 +62,10 @@ def load(
     """
     if binarize not in get_args(Binarize):
         raise BadInput(f"binarize={binarize!r} is unknown: expected one of {_nearest(binarize, get_args(Binarize))}")
-    return make_dataset(_pool(source, size, variant, split_seed, data_dir), binarize, validation, test, split_seed)
+    if validate_on not in get_args(ValidateOn):
+        raise BadInput(f"validate_on={validate_on!r} is unknown: expected random or last")
+    pool = _pool(source, size, variant, split_seed, data_dir)
+    return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
 def _pool(source: str, size: int | None, variant: Variant | None, split_seed: int, data_dir: str | Path | None) -> Pool:

@@ -24,6 +24,7 @@ from aevb.errors import BadInput
 
 Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]
 Kind = Literal["binary", "unit", "counts", "real"]
+ValidateOn = Literal["random", "last"]
 
 _FEWEST = 10  # examples below which no split means anything
 _TEST_SHARE = 0.2
@@ -133,7 +134,12 @@ class Pool:
 
 
 def make_dataset(
-    pool: Pool, binarize: Binarize, validation: float | None, test: float | None, split_seed: int
+    pool: Pool,
+    binarize: Binarize,
+    validation: float | None,
+    test: float | None,
+    split_seed: int,
+    validate_on: ValidateOn = "random",
 ) -> Dataset:
     """Split and binarise the examples of a source; the arguments are those of `aevb.data.load`.
 
@@ -145,7 +151,7 @@ def make_dataset(
     if kind in ("counts", "real") and binarize != "none":
         raise BadInput(_not_in_unit_interval(pool, binarize))
     examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
-    splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed)]
+    splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed, validate_on)]
     if kind == "unit":
         splits = _binarized(splits, binarize, split_seed)
     return Dataset(
@@ -205,7 +211,9 @@ def _as_bits(examples: Examples) -> Examples:
 # Splits.
 
 
-def _split(pool: Pool, validation: float | None, test: float | None, seed: int) -> list[NDArray[np.int64]]:
+def _split(
+    pool: Pool, validation: float | None, test: float | None, seed: int, validate_on: ValidateOn
+) -> list[NDArray[np.int64]]:
     """Indices of the training, validation and test examples, each ascending: the order of the source is kept."""
     total = len(pool.examples)
     if pool.test_from is None:
@@ -223,10 +231,11 @@ def _split(pool: Pool, validation: float | None, test: float | None, seed: int) 
             "to train on: give smaller ones"
         )
     # At random even where the source is in random order: files are often sorted by class.
-    order = _generator(seed, _FOR_SPLITS).permutation(free)
-    test_index, valid_index, train_index = np.split(order, [held_out, held_out + validating])
-    own_test = np.arange(free, total)
-    return [np.sort(train_index), np.sort(valid_index), np.sort(np.concatenate([test_index, own_test]))]
+    last = np.arange(free - validating * (validate_on == "last"), free)
+    order = _generator(seed, _FOR_SPLITS).permutation(free - len(last))
+    test_index, valid_index, train_index = np.split(order, [held_out, held_out + validating - len(last)])
+    parts = [train_index, np.concatenate([valid_index, last]), np.concatenate([test_index, np.arange(free, total)])]
+    return [np.sort(part) for part in parts]
 
 
 def _count(name: str, amount: float, total: int) -> int:
