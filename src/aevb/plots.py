@@ -8,8 +8,9 @@ mostly low, as those of digits are, are ink on white paper instead, 1 minus that
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -119,34 +120,182 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     return figure
 
 
-def manifold(model: VAE, *, side: int = 20, extent: float = 3.0) -> Figure:
-    """The decoded plane: the mean of p(x|z) on a grid of z over [-extent, extent]²."""
-    ticks = torch.linspace(-extent, extent, side)
+def manifold(model: VAE, *, side: int = 20, extent: float | None = 3.0) -> Figure:
+    """The decoded plane: the mean of p(x|z) on a grid of z.
+
+    Args:
+        model: of two latent dimensions and images.
+        side: points of the grid in each direction.
+        extent: the grid is even over [-extent, extent]²; where None, it is that of the quantiles of the prior, the
+            inverse CDF of an even grid over the unit square (Kingma & Welling 2013), so that each image stands for as
+            much of the prior.
+    """
+    figure = Figure(figsize=(7, 7))
+    axis = figure.subplots()
+    _manifold(axis, model, side, extent)
+    axis.set(title="mean of p(x|z) over the latent plane")
+    return figure
+
+
+def manifolds(models: Mapping[str, VAE], *, side: int = 16, extent: float = 3.0) -> Figure:
+    """The decoded planes of several models, evenly over [-extent, extent]²."""
+    figure, axes = _panels(len(models), columns=2, width=5, height=5)
+    for axis, (title, model) in zip(axes, models.items(), strict=True):
+        _manifold(axis, model, side, extent)
+        axis.set(title=title)
+    return figure
+
+
+def _manifold(axis: Axes, model: VAE, side: int, extent: float | None) -> None:
+    if extent is None:
+        ticks, edges, of = torch.special.ndtri((torch.arange(side) + 0.5) / side), (0.0, 1.0), "quantile of "
+    else:
+        half = extent * side / (side - 1)
+        ticks, edges, of = torch.linspace(-extent, extent, side), (-half, half), ""
     z = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), dim=-1).flip(0).reshape(-1, 2)
     with torch.no_grad():
         images = model.decode(z.to(_device(model))).mean.cpu()
-    figure = Figure(figsize=(7, 7))
-    axis = figure.subplots()
-    half = extent * side / (side - 1)
-    axis.imshow(_sheet(images, side), cmap="gray", vmin=0, vmax=1, extent=(-half, half, -half, half))
-    axis.set(title="mean of p(x|z) over the latent plane", xlabel="$z_1$", ylabel="$z_2$")
+    axis.imshow(_sheet(images, side), cmap="gray", vmin=0, vmax=1, extent=(*edges, *edges))
+    axis.set(xlabel=f"{of}$z_1$", ylabel=f"{of}$z_2$")
+
+
+def morphing(model: VAE, images: Tensor, *, steps: int = 10) -> Figure:
+    """Walks from each image to the next, on the line between their codes and on the line between their pixels.
+
+    Args:
+        model: of images.
+        images: ``(N, C, H, W)``; each row of a panel starts where the last one ended, N - 1 rows.
+        steps: images in a row, with both ends.
+    """
+    start, end = images[:-1].to(_device(model)), images[1:].to(_device(model))
+    fade = torch.lerp(start, end, torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1, 1, 1))
+    walks = {"between codes": model.interpolate(start, end, steps), "between pixels": fade}
+    return panels({title: walk.transpose(0, 1).flatten(0, 1).cpu() for title, walk in walks.items()}, steps)
+
+
+def panels(images: Mapping[str, Tensor], columns: int, across: int = 2) -> Figure:
+    """Sheets of images ``(N, C, H, W)``, or of pairs ``(2, N, C, H, W)``, side by side under their titles.
+
+    Args:
+        images: by title.
+        columns: of a sheet.
+        across: sheets in a row.
+    """
+    sheets = {title: _sheet(content, columns) for title, content in images.items()}
+    height, width = next(iter(sheets.values())).shape[:2]
+    side = 10 / min(across, len(sheets))
+    figure, axes = _panels(len(sheets), columns=across, width=side, height=side * height / width + 0.3)
+    for axis, (title, sheet) in zip(axes, sheets.items(), strict=True):
+        axis.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        axis.set(title=title)
+        axis.set_axis_off()
     return figure
+
+
+def learning_curves(
+    runs: Mapping[str, Sequence[Run]],
+    reported: Mapping[tuple[str, str, str], tuple[Sequence[float], Sequence[float]]] = MappingProxyType({}),
+) -> Figure:
+    """Bound, distortion and rate against the epoch, a colour for each name, means over seeds ± a deviation.
+
+    Args:
+        runs: by name, one for each seed.
+        reported: curves to draw faint behind, (epochs, values) by (name, term, "train" or "valid").
+    """
+    figure, axes = _panels(3, columns=3, width=3.4, height=3.2)
+    colours = dict(zip(runs, cycle(COLOURS), strict=False))
+    for axis, term in zip(axes, ("bound", "distortion", "rate"), strict=True):
+        for name, group in runs.items():
+            _curve(axis, group, term, "train", color=colours[name], linestyle="--")
+            _curve(axis, group, term, "valid", color=colours[name], label=name)
+        axis.set(title=term, xlabel="epoch", ylabel="nats per example")
+        if limits := _robust_limits(axis):
+            axis.set(ylim=limits, xlim=axis.get_xlim())
+        for (name, of, split), curve in reported.items():
+            if of == term:
+                line = "--" if split == "train" else "-"
+                axis.plot(*curve, line, color=colours[name], alpha=0.35, linewidth=4, zorder=0, scalex=False)
+    axes[0].legend()
+    return figure
+
+
+def losses(runs: Mapping[str, Sequence[Run]], constant: float, reported: Mapping[str, float]) -> Figure:
+    """Losses less a constant against the epoch, training dashed and validation solid, and reported levels dotted."""
+    figure, axes = _panels(len(runs), columns=2, width=5, height=3)
+    for axis, (name, group), colour in zip(axes, runs.items(), cycle(COLOURS), strict=False):
+        _curve(axis, group, "loss", "train", constant, color=colour, linestyle="--", label="training")
+        _curve(axis, group, "loss", "valid", constant, color=colour, label="validation")
+        axis.axhline(reported[name], color="black", linestyle=":", linewidth=1, label="reported")
+        axis.set(title=name, xlabel="epoch", ylabel="nats per example")
+    axes[0].legend()
+    return figure
+
+
+def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: str, ticks: Sequence[str]) -> Figure:
+    """Means over seeds ± a deviation against a field's values, a panel for each quantity and a colour for each name.
+
+    Args:
+        curves: the numbers of the seeds for each tick, by quantity and name; none where there are none.
+        field: that varies.
+        ticks: its values.
+    """
+    figure, axes = _panels(len(curves), columns=2, width=5, height=3.5)
+    for axis, (title, lines) in zip(axes, curves.items(), strict=True):
+        for (name, numbers), colour in zip(lines.items(), cycle(COLOURS), strict=False):
+            places = [place for place, values in enumerate(numbers) if values]
+            _mean_and_band(axis, places, [numbers[place] for place in places], marker="o", color=colour, label=name)
+        axis.set(title=title, xlabel=field, xticks=range(len(ticks)), xticklabels=ticks)
+    axes[0].legend()
+    return figure
+
+
+def _curve(axis: Axes, runs: Sequence[Run], term: str, split: str, constant: float = 0.0, **look: Any) -> None:
+    """The mean over runs of a term of their epochs, less a constant, with its band."""
+    length = min(len(run.epochs) for run in runs)
+    values = [[getattr(getattr(epoch, split), term) - constant for epoch in run.epochs[:length]] for run in runs]
+    _mean_and_band(axis, range(1, length + 1), list(zip(*values, strict=True)), **look)
+
+
+def _mean_and_band(axis: Axes, places: Sequence[int], values: Sequence[Sequence[float]], **look: Any) -> None:
+    """A line through the means of the values at each place, with a band of ± a deviation where there are several."""
+    mean = np.array([np.mean(numbers) for numbers in values])
+    deviation = np.array([np.std(numbers, ddof=1) if len(numbers) > 1 else 0.0 for numbers in values])
+    axis.plot(places, mean, **look)
+    axis.fill_between(places, mean - deviation, mean + deviation, color=look["color"], alpha=0.2, linewidth=0)
 
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
     """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
+    figure = Figure(figsize=(7, 6))
+    axis = figure.subplots()
+    _latent(axis, model, examples, classes)
+    if axis.get_legend_handles_labels()[0]:
+        _class_legend(axis)
+    axis.set(title="means of q(z|x), test examples")
+    return figure
+
+
+def latents(models: Mapping[str, VAE], examples: Mapping[str, Examples], classes: Sequence[str] | None) -> Figure:
+    """The latent planes of several models, each of its own examples, with classes of the same number."""
+    figure, axes = _panels(len(models), columns=2, width=5, height=4.5)
+    for axis, (title, model) in zip(axes, models.items(), strict=True):
+        _latent(axis, model, examples[title], classes)
+        axis.set(title=title)
+    if axes[-1].get_legend_handles_labels()[0]:
+        _class_legend(axes[min(1, len(axes) - 1)])
+    return figure
+
+
+def _latent(axis: Axes, model: VAE, examples: Examples, classes: Sequence[str] | None) -> None:
     parts = [x.to(_device(model)) for x in examples.batches(1000)]
     with torch.no_grad():
         means = torch.cat([model.encode(x).mean.cpu() for x in parts])
-    figure = Figure(figsize=(7, 6))
-    axis = figure.subplots()
     look: Any = {"s": min(12.0, 6e4 / len(means)), "alpha": 0.6, "linewidths": 0}
     if examples.labels is None or classes is None or len(classes) > CLASSES:
         axis.scatter(means[:, 0], means[:, 1], color=COLOURS[0], **look)
     else:
         _classes(axis, means, examples.labels.cpu(), classes, look)
-    axis.set(title="means of q(z|x), test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
-    return figure
+    axis.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
 
 
 @rc_context(STYLE)
@@ -257,6 +406,9 @@ def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], lo
         axis.scatter(
             chosen[:, 0], chosen[:, 1], color=COLOURS[colour], marker="o^"[second], label=names[number], **look
         )
+
+
+def _class_legend(axis: Axes) -> None:
     legend = axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
     for handle in legend.legend_handles:
         if handle is not None:

@@ -169,6 +169,11 @@ def number(study: str, name: str) -> Quantity:
     return Quantity(lambda results, seed: float(results.study(study, seed)[name]))
 
 
+def least(*quantities: Quantity) -> Quantity:
+    """The least of several."""
+    return Quantity(lambda results, seed: min(quantity.of(results, seed) for quantity in quantities))
+
+
 def _number(value: "Quantity | float", results: Results, seed: int) -> float:
     return value.of(results, seed) if isinstance(value, Quantity) else value
 
