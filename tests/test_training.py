@@ -16,7 +16,7 @@ from aevb.errors import BadInput, NonFinite
 from aevb.model import VAE, Trace
 from aevb.objectives import ELBO, Terms
 from aevb.randomness import Purpose, seeded
-from aevb.training import OPTIMIZERS, Epoch, fit, measure
+from aevb.training import OPTIMIZERS, Epoch, History, State, fit, measure
 
 
 def small(dataset: Dataset, **options: Any) -> VAE:
@@ -301,3 +301,25 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
     assert len(steps) == 4
     assert [epoch.number for epoch in epochs] == [1, 2]
     assert all(epoch.train.bound == pytest.approx(-epoch.train.loss) for epoch in epochs)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "decay": 1.0}])
+def test_training_goes_on_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
+    """Twice from each: no state is changed by what was trained from it."""
+    config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)
+    states: list[State] = []
+
+    def end(start: State | None = None) -> tuple[History, dict[str, Tensor]]:
+        model = small(stripes, network="conv", hidden=None, channels=(4,))
+        parts = stripes.train, stripes.valid
+        history = fit(model, ELBO(), *parts, config, seed=1, start=start, on_state=None if start else states.append)
+        return history, state(model)
+
+    whole, weights = end()
+    assert [reached.number for reached in states] == [epoch.number for epoch in whole.epochs]
+    for start in states * 2:
+        history, again = end(start)
+        assert (history.kept, history.ended) == (whole.kept, whole.ended)
+        assert [epoch.train for epoch in history.epochs] == [epoch.train for epoch in whole.epochs[start.number :]]
+        assert same(weights, again)

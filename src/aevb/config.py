@@ -195,6 +195,10 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of initial weights, order of batches and noise.")
 
+    def without_place(self) -> "Config":
+        """The same configuration, wherever its data lie."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"data_dir": None})})
+
 
 def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     """Fill in what a configuration leaves to the data, and refuse what does not fit them.

@@ -1,10 +1,11 @@
 """The run folder: everything that a run leaves behind, written and read here alone.
 
-    config.json         the configuration as given, the model as resolved, and what the data were
-    model.safetensors   the weights, and after which epoch
-    metrics.jsonl       one epoch a line, as they end
-    scores.json         held-out numbers, each with what it is, and how training ended
-    figures/            pictures
+    config.json             the configuration as given, the model as resolved, and what the data were
+    model.safetensors       the weights, and after which epoch
+    metrics.jsonl           one epoch a line, as they end
+    checkpoint.safetensors  what training goes on from; only where it has not ended by itself
+    scores.json             held-out numbers, each with what it is, and how training ended
+    figures/                pictures
 
 A file is written under a temporary name, flushed and renamed, so that it is there whole or not at all, and a folder
 appears with its configuration and initial weights in one step. Nothing is ever unpickled.
@@ -15,7 +16,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from aevb.config import Config, ModelConfig, build
 from aevb.data import load as load_data
@@ -34,9 +36,10 @@ from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
 from aevb.model import VAE
-from aevb.training import Epoch, Means
+from aevb.training import Best, Epoch, Means, State
 
 FORMAT = 1
+_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "checkpoint.safetensors", "scores.json")
 Ending = Literal["finished", "early", "interrupted", "non-finite", "failed"]
 
 
@@ -87,6 +90,7 @@ class Run:
         scores: held-out numbers.
         weights: the epoch after which the weights were written.
         outcome: how training ended; None while it has not.
+        state: what training goes on from; None before its first epoch and after its end.
     """
 
     folder: Path
@@ -98,6 +102,12 @@ class Run:
     scores: list[Score] = field(default_factory=list)
     weights: int = 0
     outcome: Outcome | None = None
+    state: State | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended by itself, and not been cut off."""
+        return self.outcome is not None and self.outcome.ended in ("finished", "early")
 
     def load_data(self, data_dir: str | None = None) -> Dataset:
         """The data the run was trained on, with the same splits.
@@ -107,21 +117,32 @@ class Run:
         """
         settings = self.config.data.model_dump()
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
+        self.require(dataset)
+        return dataset
+
+    def require(self, dataset: Dataset) -> None:
+        """Refuse data that are not those of the run.
+
+        Raises:
+            BadInput: they are others.
+        """
         if dataset.fingerprint != self.data.fingerprint:
             raise BadInput(
                 f"{self.config.data.source} is not what {self.folder} was trained on any more:"
                 " bring the data back, or train again"
             )
-        return dataset
 
     def append(self, epoch: Epoch) -> None:
         """Add one line to metrics.jsonl."""
         self.epochs.append(epoch)
         with _explained(self.folder), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_without_infinities(asdict(epoch)), allow_nan=False) + "\n")
+            file.write(_line(epoch))
 
     def close(self, ended: Ending, kept: int) -> None:
-        """Record how training ended and the weights that were kept; failing before the first epoch leaves nothing."""
+        """Record how training ended, the weights that were kept, and what it can go on from where it was cut off.
+
+        Failing before the first epoch leaves nothing.
+        """
         if not self.epochs and ended in ("non-finite", "failed"):
             shutil.rmtree(self.folder, ignore_errors=True)
             return
@@ -129,11 +150,42 @@ class Run:
         self.outcome = Outcome(ended=ended, kept=kept, epochs=len(self.epochs), seconds=seconds)
         self.save_model(kept)
         self.save_scores([])
+        self.save_state()
+        self.state = None
 
     def save_model(self, epoch: int) -> None:
         """Write the weights as they are after an epoch."""
         self.weights = epoch
         _write(self.folder / "model.safetensors", _weights(self.model, epoch))
+
+    def save_state(self) -> None:
+        """Write what training goes on from; remove it where training has ended by itself."""
+        checkpoint = self.folder / "checkpoint.safetensors"
+        with _explained(checkpoint):
+            if self.finished:
+                checkpoint.unlink(missing_ok=True)
+            elif self.state:
+                _flush(self.folder / "metrics.jsonl")  # which must not be behind the checkpoint
+                _write(checkpoint, _packed_state(self.state))
+
+    def rewind(self) -> None:
+        """Go back to the last checkpoint, or to before the first epoch, and drop what was written after it.
+
+        Raises:
+            BadInput: a file is damaged, or belongs to another model.
+        """
+        self.state = _load_state(self.model, self.folder / "checkpoint.safetensors")
+        made, metrics = self.state.number if self.state else 0, self.folder / "metrics.jsonl"
+        with _damaged(metrics):
+            if made > len(self.epochs):
+                raise ValueError(f"it has {len(self.epochs)} epochs, and checkpoint.safetensors is of epoch {made}")
+        self.epochs, self.scores, self.outcome = self.epochs[:made], [], None
+        with _explained(self.folder):
+            (self.folder / "scores.json").unlink(missing_ok=True)
+            for name in _FILES:
+                for half_written in self.folder.glob(_temporary(Path(name), "*")):
+                    half_written.unlink()
+        _write(metrics, "".join(map(_line, self.epochs)).encode())
 
     def save_scores(self, scores: list[Score]) -> None:
         """Write scores, in place of earlier ones of the same name, split, estimator, draws and examples."""
@@ -181,7 +233,7 @@ def create(folder: Path, config: Config, resolved: ModelConfig, dataset: Dataset
             raise BadInput(f"{folder} is there already: choose another --out, or remove it")
         place = folder.resolve()
         place.parent.mkdir(parents=True, exist_ok=True)
-        _require_space(place, 2 * len(weights))
+        _require_space(place, 9 * len(weights))
         temporary = Path(tempfile.mkdtemp(prefix=".aevb-", dir=place.parent))
         try:
             _write(temporary / "model.safetensors", weights)
@@ -205,7 +257,10 @@ def _put(temporary: Path, place: Path) -> None:
 
 
 def _require_space(folder: Path, weights: int) -> None:
-    """Old and new weights lie side by side for a moment; pictures and scores take a few megabytes."""
+    """A checkpoint is up to four times as large as the weights, and old and new ones lie side by side for a moment.
+
+    Pictures and scores take a few megabytes.
+    """
     need = weights + 2**24
     if shutil.disk_usage(folder.parent).free < need:
         raise BadInput(f"no space left for {folder}: a run of this size takes about {need / 2**20:.0f} MB")
@@ -234,13 +289,65 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
     return run
 
 
+def find(folder: Path, config: Config) -> Run | None:
+    """The run that a folder has already; None where it has none.
+
+    Raises:
+        BadInput: another configuration made it, or it is damaged.
+    """
+    if not (folder / "config.json").is_file():
+        return None
+    run = load(folder)
+    if run.config.without_place() != config.without_place():
+        raise BadInput(f"{folder} was made with another configuration: choose another --out, or remove it")
+    return run
+
+
+def reopen(folder: Path, config: Config, dataset: Dataset, model: VAE) -> Run | None:
+    """The run that a folder has already, at its last checkpoint; None where it has none, or a finished one.
+
+    Args:
+        folder: where it may be.
+        config: as given.
+        dataset: what the model is trained on.
+        model: freshly built; `fit` puts it into the state of the run.
+
+    Raises:
+        BadInput: another configuration or other data made it, or it is damaged.
+    """
+    run = find(folder, config)
+    if run is None or run.finished:
+        return None
+    run.require(dataset)
+    run.model = model
+    run.rewind()
+    return run
+
+
 def _key(score: Score) -> tuple[object, ...]:
     return score.name, score.split, score.estimator, score.samples, score.examples
 
 
 def _weights(model: VAE, epoch: int) -> bytes:
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return save_tensors(state, metadata={"epoch": str(epoch)})
+    return _packed(model.state_dict(), epoch=epoch)
+
+
+def _packed_state(state: State) -> bytes:
+    best = {} if state.best.number == state.number else state.best.weights  # written once where they are the same
+    optimizer = {f"{place}.{name}": tensor for place, of in state.optimizer.items() for name, tensor in of.items()}
+    parts = {"model": state.weights, "best": best, "optimizer": optimizer}
+    tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    return _packed(tensors, epoch=state.number, best=state.best.number, merit=state.best.merit)
+
+
+def _packed(tensors: Mapping[str, Tensor], **facts: float) -> bytes:
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save_tensors(content, metadata={name: str(value) for name, value in facts.items()})
+
+
+def _unpacked(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(path, "pt") as file:
+        return load_tensors(path.read_bytes()), file.metadata()
 
 
 def _json(content: object) -> bytes:
@@ -253,16 +360,24 @@ def write(path: Path, draw: Callable[[Path], object]) -> None:
     Raises:
         BadInput: it cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(_temporary(path, os.getpid()))
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             draw(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            _flush(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path, process: object) -> str:
+    return f".{path.stem}-{process}{path.suffix}"
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -325,9 +440,30 @@ def configuration(content: dict[str, Any], path: Path) -> dict[str, Any]:
 def _load_weights(model: VAE, path: Path) -> int:
     """Put the weights into the model; the epoch after which they were written."""
     with _damaged(path):
-        model.load_state_dict(load_tensors(path.read_bytes()))
-        with safe_open(path, "pt") as file:
-            return int(file.metadata()["epoch"])
+        tensors, facts = _unpacked(path)
+        model.load_state_dict(tensors)
+        return int(facts["epoch"])
+
+
+def _load_state(model: VAE, path: Path) -> State | None:
+    """A checkpoint, which must suit the model; None where there is none."""
+    if not path.is_file():
+        return None
+    with _damaged(path):
+        tensors, facts = _unpacked(path)
+        number, best = int(facts["epoch"]), int(facts["best"])
+        weights, optimizer = _part("model", tensors), dict[int, dict[str, Tensor]]()
+        for name, tensor in _part("optimizer", tensors).items():
+            place, _, name = name.partition(".")
+            optimizer.setdefault(int(place), {})[name] = tensor
+        kept = weights if best == number else _part("best", tensors)
+        for suitable in (kept, weights) if best else (weights,):
+            model.load_state_dict(suitable)
+        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept))
+
+
+def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
 
 
 def _read_epochs(path: Path) -> list[Epoch]:
@@ -337,6 +473,10 @@ def _read_epochs(path: Path) -> list[Epoch]:
     with _damaged(path):
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         return [_epoch(**json.loads(line)) for line in lines]
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(_without_infinities(asdict(epoch)), allow_nan=False) + "\n"
 
 
 _INFINITE = {"bound": -math.inf, "rate": math.inf}

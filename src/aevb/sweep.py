@@ -1,12 +1,12 @@
 """Many runs of one configuration: some fields over lists of values, each with several seeds.
 
 Runs are folders like any other, in a folder named by their settings, so that a sweep that was interrupted goes on where
-it stopped: what is finished is not repeated. They are made in parallel processes by joblib, whose other back ends take
-them to a cluster: `with joblib.parallel_config("dask"): sweep(...)`.
+it stopped: what is finished is not repeated, and a run that was cut off goes on from its last checkpoint. They are made
+in parallel processes by joblib, whose other back ends take them to a cluster:
+`with joblib.parallel_config("dask"): sweep(...)`.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -24,7 +24,7 @@ from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
 from aevb.experiment import train
-from aevb.runs import Run, load
+from aevb.runs import Run, find
 
 SEED = "seed"
 
@@ -104,7 +104,7 @@ def sweep(
     jobs: int = 1,
     on_run: Callable[[Outcome], object] | None = None,
 ) -> list[Outcome]:
-    """Make the runs that are not finished, and collect what all have reached.
+    """Make or continue the runs that are not finished, and collect what all have reached.
 
     Args:
         cells: of `plan`.
@@ -133,13 +133,14 @@ def _run(cell: Cell, threads: int) -> Outcome:
 
 
 def _made(cell: Cell) -> Run:
-    """The run, trained and measured; what is there already is not done again.
+    """The run, trained and measured; what is there already is not done again, and what was cut off goes on.
 
     Raises:
-        BadInput: another configuration made it.
+        BadInput: another configuration made it, or its data have changed since it was cut off.
     """
-    run, dataset = _trained(cell), cache(lambda: load_data(**cell.config.data.model_dump()))
-    run = run or train(cell.config, cell.folder, dataset())
+    run, dataset = find(cell.folder, cell.config), cache(lambda: load_data(**cell.config.data.model_dump()))
+    if run is None or not run.finished:
+        run = train(cell.config, cell.folder, dataset(), resume=True)
     if run.outcome and run.outcome.ended == "interrupted":
         raise KeyboardInterrupt
     has = {(score.split, score.name) for score in run.scores}
@@ -151,28 +152,6 @@ def _made(cell: Cell) -> Run:
         if measure.name not in {name for _, name in has}:
             run.save_scores(measure.of(run, dataset()))
     return run
-
-
-def _trained(cell: Cell) -> Run | None:
-    """The run, if it is there, was made with this configuration and has ended; what was cut off is cleared away.
-
-    Raises:
-        BadInput: another configuration made it.
-    """
-    if not (cell.folder / "config.json").is_file():
-        return None
-    run = load(cell.folder)
-    if _without_place(run.config) != _without_place(cell.config):
-        raise BadInput(f"{cell.folder} was made with another configuration: choose another --out, or remove it")
-    if run.outcome and run.outcome.ended in ("finished", "early"):
-        return run
-    shutil.rmtree(cell.folder)
-    return None
-
-
-def _without_place(config: Config) -> Config:
-    """The same configuration, wherever its data lie."""
-    return config.model_copy(update={"data": config.data.model_copy(update={"data_dir": None})})
 
 
 def _with(config: Config, values: Mapping[str, Any]) -> Config:

@@ -1,9 +1,11 @@
 """The one training loop: it knows examples and the terms of a trace, not what the model is made of.
 
 A run is a function of (configuration, data, seed). Every epoch draws its permutation and its noise from the stream of
-(seed, epoch), so that it is the same whatever happened before. The data stay on the device as one tensor and a batch is
-one gather; an epoch is as many full batches as there are, and which examples are left over differs each time. Nothing
-is read back from the device before the end of an epoch. The learning rate is constant, then falls linearly to zero.
+(seed, epoch), so that it is the same whatever happened before: a run that was cut off goes on from the `State` of its
+last whole epoch, and on the same CPU ends as it would have without, bit for bit. The data stay on the device as one
+tensor and a batch is one gather; an epoch is as many full batches as there are, and which examples are left over
+differs each time. Nothing is read back from the device before the end of an epoch. The learning rate is constant, then
+falls linearly to zero.
 """
 
 import math
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
+
+Ended = Literal["finished", "early", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,10 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs of a run, and how it ended.
+    """The epochs that one call of `fit` made, and how it ended.
 
     Attributes:
-        epochs: in order.
+        epochs: in order; without those before the state that it went on from.
         kept: the epoch whose weights the model was left with.
         ended: "finished", "early" (the patience ran out) or "interrupted" (Ctrl-C; where the last weights are kept, or
             no epoch was whole, they also have the steps made since).
@@ -80,7 +84,41 @@ class History:
 
     epochs: list[Epoch] = field(default_factory=list)
     kept: int = 0
-    ended: Literal["finished", "early", "interrupted"] = "finished"
+    ended: Ended = "finished"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the best merit on validation so far.
+
+    Attributes:
+        number: of the epoch that gave them; 0 where none has yet.
+        merit: in nats.
+        weights: of the model, with its buffers, by name.
+    """
+
+    number: int = 0
+    merit: float = -math.inf
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """What training goes on from after a whole epoch, beside the configuration, the data and the seed.
+
+    Its tensors are its own: training does not change them.
+
+    Attributes:
+        number: of the epoch; 0 before the first.
+        weights: of the model, with its buffers, by name.
+        optimizer: the tensors of each parameter, by name; parameters by their place in the optimizer.
+        best: which may be these very weights.
+    """
+
+    number: int
+    weights: dict[str, Tensor]
+    optimizer: dict[int, dict[str, Tensor]]
+    best: Best
 
 
 def fit(
@@ -91,8 +129,10 @@ def fit(
     config: TrainConfig | None = None,
     *,
     seed: int = 0,
+    start: State | None = None,
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    on_state: Callable[[State], object] | None = None,
 ) -> History:
     """Train `model` in place, on the device of its parameters.
 
@@ -105,7 +145,9 @@ def fit(
         valid: examples that choose the weights and the moment to stop, where the configuration asks for it.
         config: how to train; the defaults where None.
         seed: of the order of batches and of the noise.
+        start: what to go on from, with the same configuration, data and seed; the model as it is where None.
         on_step, on_epoch: called after each.
+        on_state: called after each epoch, after `on_epoch`; what it is given may be kept.
 
     Raises:
         BadInput: patience without a validation part, or batch normalisation of single examples.
@@ -115,7 +157,8 @@ def fit(
     _require(model, config, train, valid)
     device = next(model.parameters()).device
     train, valid = train.to(device), valid and valid.to(device)
-    loop, history, best = _Loop(model.train(), objective, train, config, seed), History(), _Best()
+    loop, epochs = _Loop(model.train(), objective, train, config, seed), list[Epoch]()
+    state = loop.begin(start)
     with _interruption() as interrupted:
 
         def stop() -> bool:
@@ -123,28 +166,27 @@ def fit(
                 on_step()
             return interrupted()
 
-        for number in range(1, loop.epochs + 1):
+        while not (ended := loop.ended(state)):
             started = time.perf_counter()
-            means = loop.epoch(number, stop)
+            means = loop.epoch(state, stop)
             if interrupted():
-                history.ended = "interrupted"
+                ended = "interrupted"
                 break
             seconds = time.perf_counter() - started
             held_out = measure(model, objective, valid, seed=seed) if valid else None
             if held_out and not math.isfinite(held_out.merit):
-                raise NonFinite("the loss on the validation part", number, loop.steps)
-            history.epochs.append(Epoch(number, seconds, means, held_out))
-            history.kept = number
+                raise NonFinite("the loss on the validation part", state.number + 1, loop.steps)
+            state = loop.state(state.number + 1, held_out, state.best)
+            epochs.append(Epoch(state.number, seconds, means, held_out))
             if on_epoch:
-                on_epoch(history.epochs[-1])
-            if held_out and best.stale_for(held_out, number, model) == config.patience:
-                history.ended = "early"
-                break
-    if config.keep == "best" and best.weights:
-        model.load_state_dict(best.weights)
-        history.kept = best.number
+                on_epoch(epochs[-1])
+            if on_state:
+                on_state(state)
+    best = config.keep == "best" and state.best.number > 0
+    if best:
+        model.load_state_dict(state.best.weights)
     model.eval()
-    return history
+    return History(epochs, state.best.number if best else state.number, ended)
 
 
 @torch.no_grad()
@@ -180,13 +222,32 @@ class _Loop:
         self.optimizer = _optimizer(model, config)
         self.epochs, self.steps = config.plan(len(examples))
 
-    def epoch(self, number: int, stop: Callable[[], bool]) -> Means:
+    def begin(self, start: State | None) -> State:
+        """Go to a state, or stay before the first epoch; the state it is in then."""
+        if start:
+            self._restore(start)
+        return start or self.state(0, None, Best())
+
+    def state(self, number: int, held_out: Means | None, best: Best) -> State:
+        """A copy of the state after an epoch, whose weights are the best ones where they are better than those."""
+        weights = deepcopy(self.model.state_dict())
+        if held_out and held_out.merit > best.merit:
+            best = Best(number, held_out.merit, weights)
+        return State(number, weights, deepcopy(self.optimizer.state_dict()["state"]), best)
+
+    def ended(self, state: State) -> Ended | None:
+        """How training has ended in this state; None where it has not."""
+        if self.config.patience and state.number - state.best.number >= self.config.patience:
+            return "early"
+        return "finished" if state.number >= self.epochs else None
+
+    def epoch(self, before: State, stop: Callable[[], bool]) -> Means:
         """One pass, ended early where `stop` says so after a step; undone where it meets a number that is not finite.
 
         Raises:
             NonFinite: with the model as it was before.
         """
-        before = deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+        number = before.number + 1
         rows = torch.stack(list(self._pass(number, stop))).cpu().double()
         if not (_finite(_losses(rows)) and all(map(_finite, self.model.parameters()))):
             self._restore(before)
@@ -226,9 +287,11 @@ class _Loop:
         for group in self.optimizer.param_groups:
             torch._foreach_mul_(group["params"], 1 - group["lr"] * self.config.weight_decay)
 
-    def _restore(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        self.model.load_state_dict(state[0])
-        self.optimizer.load_state_dict(state[1])
+    def _restore(self, state: State) -> None:
+        self.model.load_state_dict(state.weights)
+        groups = self.optimizer.state_dict()["param_groups"]
+        # PyTorch takes over the tensors themselves, and its steps would change them.
+        self.optimizer.load_state_dict(deepcopy({"state": state.optimizer, "param_groups": groups}))
 
     def _first_non_finite(self, number: int) -> tuple[str, int]:
         """Make the epoch again, which is the same again, and watch: the first tensor's name and its step."""
@@ -274,20 +337,6 @@ def _losses(rows: Tensor) -> Tensor:
 
 def _finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
-
-
-class _Best:
-    """The weights with the best merit on validation so far."""
-
-    def __init__(self) -> None:
-        self.merit, self.number = -math.inf, 0
-        self.weights: dict[str, Tensor] = {}
-
-    def stale_for(self, means: Means, number: int, model: VAE) -> int:
-        """Take the weights if they are the best yet; how many epochs ago the best ones were."""
-        if means.merit > self.merit:
-            self.merit, self.number, self.weights = means.merit, number, deepcopy(model.state_dict())
-        return number - self.number
 
 
 @contextmanager
