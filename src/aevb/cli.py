@@ -6,7 +6,9 @@ Exit status: 0 done; 1 a bug, with its traceback; 2 bad input, in one line; 130 
 import json as json_format
 import os
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
 from itertools import count as count_from
@@ -24,6 +26,8 @@ from aevb.errors import BadInput, NonFinite
 if TYPE_CHECKING:
     import torch
 
+    from aevb.report import Report
+    from aevb.reproduction import Plan
     from aevb.runs import Run
 
 app = App(
@@ -151,6 +155,59 @@ def sweep(
     runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
     print(page.sweep_json(rows), end="") if json else page.show_sweep(rows, folder)
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
+
+
+@app.command
+def reproduce(
+    names: list[str],
+    /,
+    *,
+    scale: Literal["smoke", "default", "full"] = "default",
+    seeds: Count | None = None,
+    jobs: Count | None = None,
+    out: Path = Path("runs"),
+    data_dir: str | None = None,
+    json: bool = False,
+) -> int:
+    """Repeat the experiments of published reports, and put what came out beside what they say.
+
+    What is finished is not repeated: the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    names
+        hu, yong, zhao, guo, laird, or all.
+    scale
+        How long it takes: smoke (seconds), default (minutes on two cores), full (as in the report).
+    seeds
+        Runs of each experiment. Default: as many as the report needs; one at smoke.
+    jobs
+        Processes at once. Default: as many as there are cores.
+    out
+        The folder in which each report gets its own, NAME-SCALE, with runs, figures and report.html.
+    data_dir
+        Folder of the named data sets.
+    json
+        Print JSON instead of tables.
+    """
+    chosen = _reports(names)
+    from aevb import reproduction
+
+    plans = [reproduction.plan(name, scale, seeds, out, _data_folder(data_dir)) for name in chosen]
+    cells = [cell for plan in plans for cell in plan.cells]
+    reproduction.check_data(cells)
+    share = partial(reproduction.share_done, cells)
+    try:
+        reports = [_reproduced(plan, jobs, share, json) for plan in plans]
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    if json:
+        page.show_reports_json(reports)
+    failures = [f"{report.recipe.name}: {failure}" for report in reports for failure in report.failures]
+    for failure in failures:
+        print(f"aevb: {failure}", file=sys.stderr)
+    return 2 if failures else 0
 
 
 @app.command
@@ -419,6 +476,35 @@ def _configuration(options: Config, file: Path | None, data: str | None) -> Conf
         raise BadInput(f"{file}: {_problem(error)}") from error
 
 
+def _reports(names: list[str]) -> list[str]:
+    """The reports that are meant, each once."""
+    from aevb.recipes import NAMES
+
+    known = (*NAMES, "all")
+    for name in names:
+        if name not in known:
+            match = get_close_matches(name, known, n=1)
+            nearest = f": did you mean {match[0]}?" if match else ""
+            raise BadInput(f"no report is named {name!r}{nearest or ': expected ' + ', '.join(known)}")
+    return list(NAMES if "all" in names else dict.fromkeys(names))
+
+
+def _reproduced(plan: "Plan", jobs: int | None, share: Callable[[], float], json: bool) -> "Report":
+    """Carry out a recipe, with a bar over everything that is planned, write its pages and show what became of it."""
+    from joblib import cpu_count
+
+    from aevb import report
+    from aevb.reproduction import reproduce
+
+    with page.reproducing(plan.recipe.name, len(plan.cells), share) as on_run:
+        failures = reproduce(plan.recipe, plan.results, jobs=jobs or cpu_count(), on_run=on_run)
+    with page.status(f"writing {plan.results.folder / 'report.html'}"):
+        made = report.write(plan.recipe, plan.results, plan.scale, failures)
+    if not json:
+        page.show_report(made)
+    return made
+
+
 def _axes(over: list[str]) -> dict[str, list[str]]:
     """Words to the fields among them and the values that follow each."""
     axes: dict[str, list[str]] = {}
@@ -440,10 +526,16 @@ def _absolute(chosen: Config) -> Config:
     """With places as they will be found from any working folder."""
     from aevb.data import NAMES
 
-    source, folder = chosen.data.source, chosen.data.data_dir or os.environ.get("AEVB_DATA")
+    source, folder = chosen.data.source, _data_folder(chosen.data.data_dir)
     places = {} if source in NAMES else {"source": str(Path(source).resolve())}
-    places |= {"data_dir": str(Path(folder).resolve())} if folder else {}
+    places |= {"data_dir": folder} if folder else {}
     return chosen.model_copy(update={"data": chosen.data.model_copy(update=places)})
+
+
+def _data_folder(given: str | None) -> str | None:
+    """Where the named data sets lie, as it will be found from any working folder."""
+    folder = given or os.environ.get("AEVB_DATA")
+    return str(Path(folder).resolve()) if folder else None
 
 
 def _read(file: Path) -> dict[str, Any]:

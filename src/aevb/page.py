@@ -5,11 +5,12 @@ Rich is imported when it is first needed, so that `aevb --help` is quick.
 
 import json as json_format
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import floor, isfinite, log10
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from aevb.config import Config
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from aevb.data import Dataset
     from aevb.doctor import Finding
     from aevb.evaluation import Score
+    from aevb.report import Report
     from aevb.runs import Outcome, Run
+    from aevb.sweep import Outcome as SweepOutcome
     from aevb.sweep import Row
     from aevb.training import Epoch
 
@@ -64,6 +67,11 @@ _ROWS = {
     "sample_confidence": "classifier's confidence",
     "class_imbalance": "class imbalance",
 }
+
+SPEED_PERIOD = 600.0
+"""Seconds from which the time left is told: runs differ in length."""
+STEPS = 1_000_000
+"""Of the bar over a reproduction."""
 
 
 def _table() -> "Table":
@@ -163,6 +171,79 @@ def counted(total: int) -> Iterator[Any]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("runs", total=total)
         yield lambda _: progress.advance(task)
+
+
+@contextmanager
+def reproducing(name: str, runs: int, share: Callable[[], float]) -> Iterator[Any]:
+    """A bar that moves within the runs, with the time left; where no terminal is looking, a line as each run ends.
+
+    Args:
+        name: of the report.
+        runs: how many it has.
+        share: which share of everything has been done.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), "left", TimeRemainingColumn())
+    console, ended = _console(), 0
+
+    def done() -> int:
+        return round(STEPS * share())
+
+    looking: Any = {"console": console, "disable": not console.is_terminal, "transient": True}
+    with Progress(*columns, speed_estimate_period=SPEED_PERIOD, **looking) as progress:
+        task = progress.add_task(f"{name}, {runs} runs", total=STEPS, completed=done())
+
+        def on_run(outcome: "SweepOutcome") -> None:
+            nonlocal ended
+            ended += 1
+            progress.update(task, description=f"{name}, {ended} of {runs} runs")
+            if not console.is_terminal:
+                run = ", ".join(f"{field} {value}" for field, value in outcome.values.items())
+                problem = f": {outcome.problem}" if outcome.problem else ""
+                print(f"{name}, {ended} of {runs} runs: {run}{problem}", file=sys.stderr)
+
+        with _every(1.0, lambda: progress.update(task, completed=done())):
+            yield on_run
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again, in a thread beside what runs."""
+    over = Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            do()
+
+    thread = Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def show_report(report: "Report") -> None:
+    """What became of the claims of a report, and where its page is."""
+    table, found = _table(), report.claim_table
+    for column in found.columns:
+        table.add_column(column, justify="right" if column in ("", "ours") else "left")
+    for row in found.rows:
+        table.add_row(*row)
+    console = _paper(None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print()
+    console.print(f"{report.recipe.name}: {report.summary}; mean ± deviation over the seeds.", soft_wrap=True)
+    console.print(f"page: {report.folder / 'report.html'}", soft_wrap=True)
+
+
+def show_reports_json(reports: list["Report"]) -> None:
+    """The claims of reports and their numbers, by name, for a program."""
+    from aevb.report import content
+
+    print(json_format.dumps({report.recipe.name: content(report) for report in reports}, indent=2))
 
 
 def sweep_json(rows: list["Row"]) -> str:

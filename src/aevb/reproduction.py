@@ -6,12 +6,48 @@ Everything is a file below one folder, so that what was interrupted goes on wher
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from joblib import Parallel, delayed
 
-from aevb.recipes.recipe import Recipe, Results, Study
+from aevb import recipes
+from aevb.data import load as load_data
+from aevb.errors import BadInput, NonFinite
+from aevb.recipes.recipe import Recipe, Results, Scale, Study
 from aevb.runs import write
 from aevb.sweep import SEED, Cell, Outcome, sweep
+
+
+class Plan(NamedTuple):
+    """A recipe that is to be carried out.
+
+    Attributes:
+        recipe: at the scale.
+        scale: of the experiments.
+        results: where they will be.
+        cells: the runs.
+    """
+
+    recipe: Recipe
+    scale: Scale
+    results: Results
+    cells: list[Cell]
+
+
+def plan(name: str, scale: Scale, seeds: int | None, out: Path, data_dir: str | None) -> Plan:
+    """Plan a recipe, in out/NAME-SCALE.
+
+    Args:
+        name: of the report.
+        scale: of the experiments.
+        seeds: how many; None: one at the scale smoke, else as many as the recipe wants.
+        out: where each report has its folder.
+        data_dir: of the named data sets.
+    """
+    recipe = recipes.recipe(name, scale)
+    count = seeds or (1 if scale == "smoke" else recipe.seeds)
+    results = Results(out / f"{name}-{scale}", range(count), data_dir)
+    return Plan(recipe, scale, results, list(cells(recipe, results)))
 
 
 def reproduce(
@@ -30,16 +66,16 @@ def reproduce(
         on_run: called as each trial ends, in order.
 
     Returns:
-        What failed, a line each.
+        What failed, a line each; `results` knows which runs these are, and does without them.
     """
     outcomes = sweep(list(cells(recipe, results)), jobs=jobs, on_run=on_run)
-    wanted = [(study, results.place(name, seed)) for name, study in recipe.studies.items() for seed in results.seeds]
-    Parallel(n_jobs=jobs)(delayed(_study)(study, place) for study, place in wanted)
-    return [
-        f"{outcome.values['trial']}, seed {outcome.values[SEED]}: {outcome.problem}"
-        for outcome in outcomes
-        if outcome.problem
-    ]
+    wanted = {results.place(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
+    made = Parallel(n_jobs=jobs)(delayed(_study)(study, place) for place, study in wanted.items())
+    problems = {results.place(outcome.values["trial"], outcome.values[SEED]): outcome.problem for outcome in outcomes}
+    problems |= dict(zip(wanted, made, strict=True))
+    failed = {place: problem for place, problem in problems.items() if problem}
+    results.failed.update(failed)
+    return [f"{place.parent.name}, {place.name.replace('=', ' ')}: {problem}" for place, problem in failed.items()]
 
 
 def cells(recipe: Recipe, results: Results) -> Iterator[Cell]:
@@ -53,19 +89,36 @@ def cells(recipe: Recipe, results: Results) -> Iterator[Cell]:
                 yield Cell({"trial": name, SEED: seed}, config, folder, trial.samples, trial.measures)
 
 
+def check_data(planned: Sequence[Cell]) -> None:
+    """Load the data of all runs, each set once, so that what is not there is known before anything is trained.
+
+    Raises:
+        BadInput: some are missing or damaged.
+    """
+    for data in dict.fromkeys(cell.config.data for cell in planned):
+        load_data(**data.model_dump())
+
+
 def share_done(planned: Sequence[Cell]) -> float:
     """Which share of the epochs has been trained, by the files; each run counts alike."""
     return sum(map(_share, planned)) / max(1, len(planned))
 
 
 def _share(cell: Cell) -> float:
+    if (cell.folder / "scores.json").is_file():  # training has ended, perhaps early
+        return 1.0
     file = cell.folder / "metrics.jsonl"
     made = file.read_bytes().count(b"\n") if file.is_file() else 0
     return min(1.0, made / (cell.config.train.epochs or max(made, 1)))
 
 
-def _study(study: Study, place: Path) -> None:
+def _study(study: Study, place: Path) -> str | None:
+    """Make a study, if it is not there; why it failed, in one line."""
     file = place.with_suffix(".json")
     if not file.is_file():
-        found = dict(study(int(place.name.removeprefix(f"{SEED}="))))
+        try:
+            found = dict(study(int(place.name.removeprefix(f"{SEED}="))))
+        except (BadInput, NonFinite) as error:
+            return str(error)
         write(file, lambda path: path.write_text(json.dumps(found), encoding="utf-8"))
+    return None

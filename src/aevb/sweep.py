@@ -129,7 +129,12 @@ def _run(cell: Cell, threads: int) -> Outcome:
         return Outcome(cell.values, {}, str(error))
     finally:
         torch.set_num_threads(before)
-    return Outcome(cell.values, {(score.split, score.name): score.value for score in run.scores}, None)
+    return reached(run, cell.values)
+
+
+def reached(run: Run, values: dict[str, Any]) -> Outcome:
+    """What became of a run that succeeded."""
+    return Outcome(values, {(score.split, score.name): score.value for score in run.scores}, None)
 
 
 def _made(cell: Cell) -> Run:

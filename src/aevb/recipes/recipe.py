@@ -62,11 +62,13 @@ class Results:
         folder: of the recipe's runs; a trial's are in folder/NAME/seed=S, a study's numbers in folder/NAME/seed=S.json.
         seeds: in order.
         data_dir: of the named data sets.
+        failed: places of runs that do not count, whatever is there: training broke down, or made them otherwise.
     """
 
     folder: Path
     seeds: Sequence[int]
     data_dir: str | None = None
+    failed: set[Path] = field(default_factory=set)
     _runs: dict[Path, Run] = field(default_factory=dict, repr=False)
     _data: dict[str, Dataset] = field(default_factory=dict, repr=False)
 
@@ -76,9 +78,8 @@ class Results:
 
     def run(self, trial: str, seed: int | None = None) -> Run:
         """The run of a trial, by default that of the first seed."""
-        seed = self.seeds[0] if seed is None else seed
-        place = self.place(trial, seed)
-        if not place.is_dir():
+        place = self.place(trial, self.seeds[0] if seed is None else seed)
+        if not self._has(place):
             raise Missing(f"{trial} was not trained with seed {seed}")
         if place not in self._runs:
             self._runs[place] = load(place)
@@ -86,12 +87,14 @@ class Results:
 
     def runs(self, trial: str) -> list[Run]:
         """All runs of a trial."""
-        return [self.run(trial, seed) for seed in self.seeds if self.place(trial, seed).is_dir()]
+        return [self.run(trial, seed) for seed in self.seeds if self._has(self.place(trial, seed))]
+
+    def _has(self, place: Path) -> bool:
+        return place.is_dir() and place not in self.failed
 
     def study(self, name: str, seed: int | None = None) -> dict[str, Any]:
         """The numbers of a study, by default for the first seed."""
-        seed = self.seeds[0] if seed is None else seed
-        file = self.place(name, seed).with_suffix(".json")
+        file = self.place(name, self.seeds[0] if seed is None else seed).with_suffix(".json")
         if not file.is_file():
             raise Missing(f"{name} was not made with seed {seed}")
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -114,10 +117,11 @@ class Quantity:
 
     def values(self, results: Results) -> list[float]:
         """One for each seed that has all it needs."""
-        found = (self._value(results, seed) for seed in results.seeds)
+        found = (self.value(results, seed) for seed in results.seeds)
         return [value for value in found if value is not None]
 
-    def _value(self, results: Results, seed: int) -> float | None:
+    def value(self, results: Results, seed: int) -> float | None:
+        """That of a seed; None where it lacks something."""
         try:
             return self.of(results, seed)
         except Missing:
