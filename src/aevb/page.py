@@ -28,46 +28,6 @@ if TYPE_CHECKING:
     from aevb.sweep import Row
     from aevb.training import Epoch
 
-_ROWS = {
-    "bound": "bound (ELBO)",
-    "rate": "rate (KL)",
-    "distortion": "distortion",
-    "loss_without_constant": "loss without constant",
-    "log_px": "log p(x)",
-    "log_px_quadrature": "log p(x), quadrature",
-    "log_px_annealed": "log p(x), annealing",
-    "log_px_lower": "log p(x) from below, annealing",
-    "log_px_between": "log p(x), importance sampling",
-    "log_px_upper": "log p(x) from above, annealing",
-    "approximation_gap": "approximation gap",
-    "amortization_gap": "amortisation gap",
-    "bits_per_dimension": "bits per dimension",
-    "effective_samples": "effective samples",
-    "mutual_information": "information I(x; z)",
-    "marginal_kl": "KL(q(z) || p(z))",
-    "active_units": "active units",
-    "squared_error": "squared error",
-    "path_ratio": "path length / straight line",
-    "largest_step": "largest / mean step",
-    "lipschitz": "Lipschitz constant",
-    "neighbours_accuracy": "5-nearest-neighbour accuracy",
-    "probe_accuracy": "linear probe accuracy",
-    "silhouette": "silhouette",
-    "class_distance": "class distance / spread",
-    "prior_holes": "prior holes",
-    "frechet_distance": "Fréchet distance",
-    "sample_precision": "precision",
-    "sample_recall": "recall",
-    "sample_density": "density",
-    "sample_coverage": "coverage",
-    "two_sample_accuracy": "two-sample accuracy",
-    "mmd": "MMD²",
-    "sliced_wasserstein": "sliced Wasserstein distance",
-    "copied": "copies of training examples",
-    "sample_confidence": "classifier's confidence",
-    "class_imbalance": "class imbalance",
-}
-
 SPEED_PERIOD = 600.0
 """Seconds from which the time left is told: runs differ in length."""
 STEPS = 1_000_000
@@ -125,6 +85,8 @@ def status(text: str) -> Iterator[None]:
 
 def show(run: "Run", json: bool) -> None:
     """The page of numbers: what was trained, on what, and what it reached."""
+    from aevb.evaluation.scores import TITLES
+
     if json:
         outcome = run.outcome.model_dump() if run.outcome else None
         content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
@@ -135,7 +97,7 @@ def show(run: "Run", json: bool) -> None:
     table.add_column("nats per example")
     for split in splits:
         table.add_column(split, justify="right")
-    for name, title in _ROWS.items():
+    for name, title in TITLES.items():
         cells = [_cell(run, name, split) for split in splits]
         if any(cells):
             table.add_row(title, *cells)
@@ -200,8 +162,8 @@ def reproducing(name: str, runs: int, share: Callable[[], float]) -> Iterator[An
             progress.update(task, description=f"{name}, {ended} of {runs} runs")
             if not console.is_terminal:
                 run = ", ".join(f"{field} {value}" for field, value in outcome.values.items())
-                problem = f": {outcome.problem}" if outcome.problem else ""
-                print(f"{name}, {ended} of {runs} runs: {run}{problem}", file=sys.stderr)
+                how = "failed" if outcome.problem else "done"
+                print(f"{name}, {ended} of {runs} runs: {run}, {how}", file=sys.stderr)
 
         with _every(1.0, lambda: progress.update(task, completed=done())):
             yield on_run
@@ -285,14 +247,16 @@ def _mean_and_deviation(mean: float, deviation: float) -> str:
 
 def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     """What each baseline reached."""
+    from aevb.evaluation.scores import TITLES
+
     if json:
         print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
         return
     table = _table()
     table.add_column("test examples")
-    names = [name for name in _ROWS if any(score.name == name for found in scores.values() for score in found)]
+    names = [name for name in TITLES if any(score.name == name for found in scores.values() for score in found)]
     for name in names:
-        table.add_column(_ROWS[name], justify="right")
+        table.add_column(TITLES[name], justify="right")
     for model, found in scores.items():
         cells = {score.name: _with_error(score) for score in found}
         table.add_row(model, *(cells.get(name, "") for name in names))
@@ -353,6 +317,8 @@ def _with_error(score: "Score") -> str:
 
 
 def _legend(run: "Run") -> list[str]:
+    from aevb.evaluation.scores import TITLES
+
     draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]
@@ -362,7 +328,7 @@ def _legend(run: "Run") -> list[str]:
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
-    notes = {_part(run, score) + ": " + score.note: _ROWS[score.name] for score in reversed(run.scores) if score.note}
+    notes = {_part(run, score) + ": " + score.note: TITLES[score.name] for score in reversed(run.scores) if score.note}
     lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
     lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines

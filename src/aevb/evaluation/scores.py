@@ -12,6 +12,48 @@ from aevb.errors import BadInput
 Split = Literal["train", "valid", "test"]
 
 
+TITLES = {
+    "bound": "bound (ELBO)",
+    "rate": "rate (KL)",
+    "distortion": "distortion",
+    "loss_without_constant": "loss without constant",
+    "log_px": "log p(x)",
+    "log_px_quadrature": "log p(x), quadrature",
+    "log_px_annealed": "log p(x), annealing",
+    "log_px_lower": "log p(x) from below, annealing",
+    "log_px_between": "log p(x), importance sampling",
+    "log_px_upper": "log p(x) from above, annealing",
+    "approximation_gap": "approximation gap",
+    "amortization_gap": "amortisation gap",
+    "bits_per_dimension": "bits per dimension",
+    "effective_samples": "effective samples",
+    "mutual_information": "information I(x; z)",
+    "marginal_kl": "KL(q(z) || p(z))",
+    "active_units": "active units",
+    "squared_error": "squared error",
+    "path_ratio": "path length / straight line",
+    "largest_step": "largest / mean step",
+    "lipschitz": "Lipschitz constant",
+    "neighbours_accuracy": "5-nearest-neighbour accuracy",
+    "probe_accuracy": "linear probe accuracy",
+    "silhouette": "silhouette",
+    "class_distance": "class distance / spread",
+    "prior_holes": "prior holes",
+    "frechet_distance": "Fréchet distance",
+    "sample_precision": "precision",
+    "sample_recall": "recall",
+    "sample_density": "density",
+    "sample_coverage": "coverage",
+    "two_sample_accuracy": "two-sample accuracy",
+    "mmd": "MMD²",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "copied": "copies of training examples",
+    "sample_confidence": "classifier's confidence",
+    "class_imbalance": "class imbalance",
+}
+"""What scores are called, in the order in which they are listed."""
+
+
 @dataclass(frozen=True)
 class Score:
     """One number and what it is.

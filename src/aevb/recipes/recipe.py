@@ -78,7 +78,8 @@ class Results:
 
     def run(self, trial: str, seed: int | None = None) -> Run:
         """The run of a trial, by default that of the first seed."""
-        place = self.place(trial, self.seeds[0] if seed is None else seed)
+        seed = self.seeds[0] if seed is None else seed
+        place = self.place(trial, seed)
         if not self._has(place):
             raise Missing(f"{trial} was not trained with seed {seed}")
         if place not in self._runs:
@@ -94,7 +95,8 @@ class Results:
 
     def study(self, name: str, seed: int | None = None) -> dict[str, Any]:
         """The numbers of a study, by default for the first seed."""
-        file = self.place(name, self.seeds[0] if seed is None else seed).with_suffix(".json")
+        seed = self.seeds[0] if seed is None else seed
+        file = self.place(name, seed).with_suffix(".json")
         if not file.is_file():
             raise Missing(f"{name} was not made with seed {seed}")
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -11,19 +11,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from aevb.evaluation.scores import TITLES
 from aevb.recipes.recipe import Recipe, Results, Scale, Trial, Verdict, judge
 from aevb.report import wording
 from aevb.report.figures import Drawn, draw
 from aevb.runs import Run
 from aevb.sweep import SEED, Row, reached, summary
 
-MEASURED = {
-    "bound": "bound (ELBO)",
-    "log_px": "log p(x)",
-    "rate": "rate (KL)",
-    "distortion": "distortion",
-    "squared_error": "squared error",
-}
+MEASURED = ("bound", "log_px", "rate", "distortion", "squared_error")
 """The columns of the table of trials, where any trial has such a score of its test part."""
 
 
@@ -96,8 +91,9 @@ class Trained(NamedTuple):
 
     @property
     def config(self) -> str:
-        """The whole configuration, as JSON that --config reads."""
-        return json.dumps(self._settings(), indent=2)
+        """The whole configuration, as JSON that --config reads, a section a line."""
+        sections = (f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in self._settings().items())
+        return "{\n" + ",\n".join(sections) + "\n}"
 
     def _settings(self, **options: Any) -> dict[str, Any]:
         content: dict[str, Any] = self.trial.config.model_dump(
@@ -107,8 +103,16 @@ class Trained(NamedTuple):
 
     @property
     def others(self) -> dict[str, str]:
-        """The scores that have no column of their own, by their names in words."""
-        return {name.replace("_", " "): text for name, text in self.scores.items() if name not in MEASURED}
+        """The scores that have no column of their own, by title."""
+        return {_title(name): text for name, text in self.scores.items() if name not in MEASURED}
+
+    @property
+    def doubts(self) -> dict[str, str]:
+        """What scores say against themselves, to the titles of these scores."""
+        notes = dict.fromkeys(self.doubtful.values())
+        return {
+            note: ", ".join(_title(name) for name in self.doubtful if self.doubtful[name] == note) for note in notes
+        }
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ class Report:
     @cached_property
     def measured(self) -> Table:
         """What each trial reached."""
-        shown = {name: title for name, title in MEASURED.items() if any(name in trial.scores for trial in self.trials)}
+        shown = [name for name in MEASURED if any(name in trial.scores for trial in self.trials)]
         draws = ["draws K"] if "log_px" in shown else []
         rows = [
             [
@@ -204,13 +208,14 @@ class Report:
             ]
             for trial in self.trials
         ]
-        return Table(["trial", "data", "seeds", *shown.values(), *draws, "training a run"], rows)
+        return Table(["trial", "data", "seeds", *map(_title, shown), *draws, "training"], rows)
 
     @property
     def legend(self) -> list[str]:
         """How to read what was measured."""
         lines = [
-            "Of the test part, in nats per example (the squared error is no nats); mean ± deviation over the seeds."
+            "Of the test part, in nats per example (squared error: not in nats); mean ± deviation over the seeds.",
+            "Training: the mean time of a run.",
         ]
         if any("log_px" in trial.scores for trial in self.trials):
             lines.append("log p(x) by importance sampling with K draws, a lower bound in expectation.")
@@ -242,7 +247,7 @@ def _trained(name: str, trial: Trial, runs: Sequence[Run]) -> Trained:
         name=name,
         trial=trial,
         seeds=len(runs),
-        scores=dict(_test_scores(rows[0])) if rows else {},
+        scores=dict(_test_scores(rows[0], runs[0])) if rows else {},
         doubtful={
             score.name: score.note for run in runs for score in run.scores if score.split == "test" and score.note
         },
@@ -250,15 +255,19 @@ def _trained(name: str, trial: Trial, runs: Sequence[Run]) -> Trained:
     )
 
 
-def _test_scores(row: Row) -> Iterator[tuple[str, str]]:
-    """In a settled order: the summary's has none."""
-    for split, name in sorted(row.mean):
-        if split == "test":
-            yield name, wording.with_spread(row.mean[split, name], row.deviation[split, name])
+def _test_scores(row: Row, run: Run) -> Iterator[tuple[str, str]]:
+    """In the order in which a run has them: the summary has none."""
+    for name in dict.fromkeys(score.name for score in run.scores):
+        if ("test", name) in row.mean:
+            yield name, wording.with_spread(row.mean["test", name], row.deviation["test", name])
 
 
 def _seconds(runs: Sequence[Run]) -> list[float]:
     return [run.outcome.seconds for run in runs if run.outcome]
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " "))
 
 
 def _text(value: Any) -> str:

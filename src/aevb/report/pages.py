@@ -89,12 +89,12 @@ def _environment(*, autoescape: bool = False, finalize: Callable[[Any], Any] | N
 
 def _typeset(text: str) -> str:
     """With the minus signs of a printed page."""
-    return re.sub(r"(?<![\w)])-(?=[\d.])", "−", text)
+    return re.sub(r"(?<![\w)])-(?=[\d.])|(?<=\de)-(?=\d)", "−", text)
 
 
 def _inert(value: Any) -> str:
     """Markdown that reads as the text does, on one line."""
-    return str(value) if isinstance(value, Markup) else _ACTIVE.sub(r"\\\g<0>", " ".join(str(value).split()))
+    return str(value) if isinstance(value, Markup) else _ACTIVE.sub(r"\\\g<0>", re.sub(r"\s+", " ", str(value)))
 
 
 def _table(table: Table) -> Markup:

@@ -26,8 +26,8 @@ def with_spread(mean: float, spread: float = float("nan")) -> str:
 
 
 def _decimals(value: float, digits: int) -> int:
-    """So many that a number shows this many digits; at least two, at most five."""
-    return min(5, max(2, digits - 1 - floor(log10(abs(value))))) if value else 2
+    """So many that a number shows this many digits; at least two, at most four."""
+    return min(4, max(2, digits - 1 - floor(log10(abs(value))))) if value else 2
 
 
 def duration(seconds: float) -> str:
