@@ -10,7 +10,7 @@ import torch
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import AxLine
-from matplotlib.patches import StepPatch
+from matplotlib.patches import Rectangle, StepPatch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -235,3 +235,43 @@ def test_the_line_of_perfect_reconstructions_does_not_depend_on_the_first_exampl
         assert line.get_xy1() == (x[:, 0].median().item(),) * 2
         assert (axis.dataLim.ymin, axis.dataLim.ymax) == pytest.approx((lowest.item(), highest.item()))
     assert highest < 900
+
+
+def test_clouds_share_their_plane() -> None:
+    near, far = torch.rand(10, 2), 5 + torch.rand(12, 2)
+    figure = plots.clouds([plots.Cloud("data", near), plots.Cloud("again", far, torch.rand(12))])
+    for axis, points in zip(figure.axes, (near, far), strict=True):
+        np.testing.assert_allclose(np.asarray(axis.collections[0].get_offsets()), points)
+        assert axis.get_xlim() == figure.axes[0].get_xlim()
+        assert axis.get_xlim()[1] > 5
+
+
+def test_a_strip_has_a_point_for_each_seed() -> None:
+    values = {"one": {"a": [1.0, 2.0], "b": [0.1]}, "two": {"a": [0.5], "b": []}}
+    figure = plots.strips(values, {"one": {"level": 3.0}, "two": {"level": 4.0}}, "nats", linear=0.01)
+    points = [cloud for cloud in figure.axes[0].collections if isinstance(cloud, PathCollection)]
+    assert [np.asarray(cloud.get_offsets())[:, 1].tolist() for cloud in points] == [[1.0, 2.0], [0.1], [0.5], []]
+    places = [np.asarray(cloud.get_offsets())[0, 0] for cloud in points[1:3]]
+    np.testing.assert_allclose(places, [0, 1], atol=0.5)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "level"]
+
+
+def test_stacks_end_at_their_sums() -> None:
+    figure = plots.stacks({"one": {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 0.5, "y": 0.25}}}, "nats")
+    tops = [bar.get_y() + bar.get_height() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
+    assert tops == [1.0, 0.5, 3.0, 0.75]
+
+
+def test_progress_shows_curves_and_levels() -> None:
+    figure = plots.progress({"one": {"a": [[0.0, 1.0, 2.0], [0.0, 3.0]]}}, {"one": {"truth": 7.0}}, "nats")
+    assert [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines] == [[0, 1, 2], [0, 3], [7, 7]]
+    assert figure.axes[0].get_ylim()[1] > 7
+
+
+def test_ellipses_lie_at_one_and_two_deviations() -> None:
+    ellipse = plots.Ellipse(np.array([1.0, -1.0]), np.array([[2.0, 0.5], [0.5, 1.0]]))
+    figure = plots.contours(np.ones((3, 3)).cumsum(0), (-4, 4, -4, 4), {"fit": [ellipse]})
+    for line, deviations in zip(figure.axes[0].lines, (1, 2), strict=True):
+        offsets = np.stack(line.get_data()).T - ellipse.mean
+        squares = np.einsum("ni,ij,nj->n", offsets, np.linalg.inv(ellipse.covariance), offsets)
+        np.testing.assert_allclose(squares, deviations**2)

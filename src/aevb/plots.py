@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ STYLE: Any = {
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
 }
+LINES: tuple[Literal["--", ":", "-."], ...] = ("--", ":", "-.")
+"""Styles of the levels that numbers are compared with."""
 PANELS = 12
 """Columns of a table that a figure shows at most."""
 CLASSES = 2 * len(COLOURS)
@@ -111,7 +113,7 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
         return _pictures(drawn, 10, "mean of p(x|z) for z drawn from the prior")
     x = examples.batch(slice(0, len(drawn)))
     if x.shape[1] == 2:
-        return _clouds(x, drawn)
+        return clouds([Cloud("test examples", x), Cloud("samples", drawn)])
     figure, axes = _panels(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
         _histograms(axis, x[:, column], drawn[:, column])
@@ -433,12 +435,145 @@ def _edges(values: NDArray[np.float64], bins: int = 30) -> NDArray[np.float64]:
     return np.linspace(low - margin, high + margin, bins + 1)
 
 
-def _clouds(x: Tensor, drawn: Tensor) -> Figure:
-    figure, axes = _panels(2, columns=2, width=3.4, height=3.4, share=True)
-    for axis, points, title, colour in zip(axes, (x, drawn), ("test examples", "samples"), COLOURS[:3:2], strict=True):
-        axis.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0, color=colour)
+class Cloud(NamedTuple):
+    """Points of the plane.
+
+    Attributes:
+        title: what they are.
+        points: ``(N, 2)``.
+        hues: ``(N,)`` in [0, 1], places on a circle of colours; None: all have one colour.
+    """
+
+    title: str
+    points: Tensor
+    hues: Tensor | None = None
+
+
+@rc_context(STYLE)
+def clouds(panels: Sequence[Cloud], columns: int = 4) -> Figure:
+    """Points side by side, over the same stretch of the plane."""
+    figure, axes = _panels(len(panels), columns, width=3, height=3, share=True)
+    figure.set_layout_engine("compressed")
+    for axis, (title, points, hues), colour in zip(axes, panels, COLOURS[:1] + COLOURS[2:3] * len(axes), strict=False):
+        look: Any = {"color": colour} if hues is None else {"c": hues, "cmap": "hsv", "vmin": 0, "vmax": 1}
+        axis.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0, **look)
         axis.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axis.label_outer()
     return figure
+
+
+Levels = Mapping[str, Mapping[str, float]]
+"""Of each group, levels by name: lines that numbers are compared with."""
+
+
+@rc_context(STYLE)
+def progress(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], levels: Levels, ylabel: str) -> Figure:
+    """Curves against the epoch: a panel for each group, a colour for each setting, a line for each seed.
+
+    What a first half has beyond second halves and levels is left out.
+    """
+    figure, axes = _panels(len(curves), width=3, height=2.6)
+    for axis, (group, settings) in zip(axes, curves.items(), strict=True):
+        for (name, lines), colour in zip(settings.items(), cycle(COLOURS), strict=False):
+            for seed, line in enumerate(lines):
+                axis.plot(range(1, len(line) + 1), line, color=colour, linewidth=1, label="_" * (seed > 0) + name)
+        for (name, level), style in zip(levels[group].items(), LINES, strict=False):
+            axis.axhline(level, color="black", linewidth=0.8, linestyle=style, label=name)
+        late = (value for lines in settings.values() for line in lines for value in line[len(line) // 2 :])
+        shown = [*late, *levels[group].values()]
+        low, high = min(shown), max(shown)
+        margin = 0.05 * (high - low) or 1.0
+        axis.set_ylim(low - margin, high + margin)
+        axis.set(title=group, xlabel="epoch", ylabel=ylabel)
+    _legend(figure, axes[0])
+    return figure
+
+
+@rc_context(STYLE)
+def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, ylabel: str, linear: float) -> Figure:
+    """A point for each seed: groups side by side, in each a colour for each setting; levels are short lines.
+
+    Args:
+        values: of the seeds, by group and setting.
+        levels: of each group.
+        ylabel: of the axis, which is logarithmic above `linear` and linear about zero.
+        linear: where that changes.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for place, (group, settings) in enumerate(values.items()):
+        again = "_" * (place > 0)  # names each thing once
+        for number, ((name, found), colour) in enumerate(zip(settings.items(), cycle(COLOURS), strict=False)):
+            middle = place + 0.8 * ((number + 0.5) / len(settings) - 0.5)
+            axis.scatter(_beside(middle, len(found)), found, s=16, color=colour, linewidths=0, label=again + name)
+        for (name, level), style in zip(levels[group].items(), LINES, strict=False):
+            axis.hlines(level, place - 0.45, place + 0.45, "black", style, linewidth=1, label=again + name)
+    axis.set_yscale("symlog", linthresh=linear)
+    axis.set(ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
+    _legend(figure, axis)
+    return figure
+
+
+@rc_context(STYLE)
+def stacks(parts: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) -> Figure:
+    """Sums and what they are made of: a panel for each group, a bar for each setting, a colour for each part."""
+    figure, axes = _panels(len(parts), width=3, height=2.6)
+    for axis, (group, settings) in zip(axes, parts.items(), strict=True):
+        heights = np.array([list(bar.values()) for bar in settings.values()])  # (settings, parts)
+        tops = np.cumsum(heights, 1)
+        for name, height, foot, colour in zip(
+            next(iter(settings.values())), heights.T, (tops - heights).T, COLOURS, strict=False
+        ):
+            axis.bar(list(settings), height, bottom=foot, color=colour, label=name, width=0.7)
+        axis.set(title=group, ylabel=ylabel, ylim=(None, 1.05 * tops.max()))
+        for label in axis.get_xticklabels():
+            label.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")
+    _legend(figure, axes[0])
+    return figure
+
+
+class Ellipse(NamedTuple):
+    """A normal in the plane, by its mean ``(2,)`` and covariance ``(2, 2)``."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+@rc_context(STYLE)
+def contours(
+    density: NDArray[np.float64], extent: tuple[float, float, float, float], normals: Mapping[str, Sequence[Ellipse]]
+) -> Figure:
+    """A density in the plane and normals over it, as their ellipses of one and two deviations; a panel for each title.
+
+    Args:
+        density: on a grid, ``(rows, columns)``, from the lower left.
+        extent: of the grid: left, right, bottom, top.
+        normals: by title.
+    """
+    figure, axes = _panels(len(normals), width=4.6, height=4, share=True)
+    figure.set_layout_engine("compressed")
+    turn = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(turn), np.sin(turn)])
+    for axis, (title, ellipses) in zip(axes, normals.items(), strict=True):
+        axis.contourf(density, levels=10, cmap="Greys", extent=extent)
+        for ellipse, colour in zip(ellipses, cycle(COLOURS), strict=False):
+            outline = np.linalg.cholesky(ellipse.covariance) @ circle
+            for deviations, width in ((1, 1.8), (2, 0.9)):
+                axis.plot(*(ellipse.mean[:, None] + deviations * outline), color=colour, linewidth=width)
+        axis.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axis.label_outer()
+    return figure
+
+
+def _beside(middle: float, count: int, width: float = 0.1) -> NDArray[np.float64]:
+    """So many places side by side."""
+    return middle + width * ((np.arange(count) + 0.5) / max(count, 1) - 0.5)
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    """One legend for all panels, below them."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 8))
 
 
 def _panels(

@@ -15,10 +15,10 @@ from aevb.data.arrays import read_arrays
 from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, make_dataset
 from aevb.data.images import read_images
 from aevb.data.named import read_named
-from aevb.data.synthetic import Truth, Variant, read_synthetic, truth
+from aevb.data.synthetic import Normals, Truth, Variant, read_synthetic, truth
 from aevb.errors import BadInput
 
-__all__ = ["NAMES", "Binarize", "Dataset", "Examples", "Kind", "Truth", "Variant", "load", "truth"]
+__all__ = ["NAMES", "Binarize", "Dataset", "Examples", "Kind", "Normals", "Truth", "Variant", "load", "truth"]
 
 NAMES = (*named.NAMES, *synthetic.NAMES)
 

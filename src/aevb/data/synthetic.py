@@ -53,22 +53,16 @@ FORKED = ("figure-8", "mixture")  # the sets with variants
 
 _STRETCH = np.diag([3, 1 / 3])  # D
 _NOISE = 0.2  # v
-_ROWS = 1000  # points whose density is computed at a time
+_TERMS = 10**6  # of the sums over k, computed at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """Where a set's points come from: a density in the plane, Σ_k w_k N(x; m_k, C_k), and a way to draw from it."""
+class Normals:
+    """A density in the plane that is a sum of normals, p(x) = Σ_k w_k N(x; m_k, C_k)."""
 
     weights: Array  # (K,)
     means: Array  # (K, 2)
     covariances: Array  # (K, 2, 2)
-    draw: Draw
-    classes: tuple[str, ...] | None = None  # names of the labels 0, 1, ...; None where there are no labels
-
-    def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Labels | None]:
-        """Draw points, ``(count, 2)``, and their labels, ``(count,)``, if the set has any."""
-        return self.draw(count, rng)
 
     def log_prob(self, x: ArrayLike) -> Array:
         """log p(x) in nats, ``(N,)``, of points ``(N, 2)``, in memory that does not grow with N but for the result.
@@ -80,8 +74,9 @@ class Truth:
         if points.ndim != 2 or points.shape[1] != 2:
             raise BadInput(f"the points have the shape {points.shape}: expected (N, 2), one row for each")
         logs = np.empty(len(points))
-        for start in range(0, len(points), _ROWS):
-            rows = slice(start, start + _ROWS)
+        count = max(1, _TERMS // len(self.weights))
+        for start in range(0, len(points), count):
+            rows = slice(start, start + count)
             logs[rows] = _log_sum_exp(_monomials(points[rows]) @ self._coefficients)
         return logs
 
@@ -91,6 +86,11 @@ class Truth:
         offsets = self.means - mean
         spread = self.covariances + offsets[:, :, None] * offsets[:, None, :]
         return mean, np.tensordot(self.weights, spread, 1)
+
+    def gaussian(self) -> "Normals":
+        """The normal with these moments: none is nearer, in the sense of KL(p || N)."""
+        mean, covariance = self.moments()
+        return Normals(np.ones(1), mean[None], covariance[None])
 
     def best_gaussian(self) -> float:
         """E log N(x; μ, Σ) = -½ log det(2πe Σ) in nats, with μ and Σ the moments: no normal does better."""
@@ -105,6 +105,18 @@ class Truth:
         heights = np.log(self.weights) - log_volumes - 0.5 * (slopes * self.means).sum(1)
         curvatures = (-0.5 * precisions[:, 0, 0], -precisions[:, 0, 1], -0.5 * precisions[:, 1, 1])
         return np.stack([heights, *slopes.T, *curvatures])
+
+
+@dataclass(frozen=True, eq=False)
+class Truth(Normals):
+    """Where a set's points come from: a density, and a way to draw from it."""
+
+    draw: Draw
+    classes: tuple[str, ...] | None = None  # names of the labels 0, 1, ...; None where there are no labels
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Labels | None]:
+        """Draw points, ``(count, 2)``, and their labels, ``(count,)``, if the set has any."""
+        return self.draw(count, rng)
 
 
 def truth(name: str, variant: Variant | None = None) -> Truth:
