@@ -12,8 +12,8 @@ import aevb
 
 FLOORS = [
     *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "ladder", "priors", "likelihoods"),
-    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "baselines", "runs", "doctor"),
-    *("experiment", "sweep", "plots", "recipes", "reproduction", "report", "page", "cli", "__main__"),
+    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "monte_carlo_em", "baselines"),
+    *("runs", "doctor", "experiment", "sweep", "plots", "recipes", "reproduction", "report", "page", "cli", "__main__"),
 ]
 STRANGERS = [
     ("networks", "distributions"),

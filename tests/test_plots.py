@@ -275,3 +275,40 @@ def test_ellipses_lie_at_one_and_two_deviations() -> None:
         offsets = np.stack(line.get_data()).T - ellipse.mean
         squares = np.einsum("ni,ij,nj->n", offsets, np.linalg.inv(ellipse.covariance), offsets)
         np.testing.assert_allclose(squares, deviations**2)
+
+
+def shown(figure: Figure) -> list[NDArray[np.float64]]:
+    """The images of a figure, as they are drawn."""
+    return [np.asarray(image.get_array()) for axis in figure.axes for image in axis.get_images()]
+
+
+def test_rows_of_images_stand_beside_their_names() -> None:
+    rows = {"black": torch.ones(3, 1, 4, 4), "white": torch.zeros(3, 1, 4, 4)}
+    figure = plots.image_rows(rows | {"also white": rows["white"]}, "three")
+    (axis,), (sheet,) = figure.axes, shown(figure)
+    assert sheet.shape == (15, 15)
+    names = {
+        label.get_text(): round(place) for label, place in zip(axis.get_yticklabels(), axis.get_yticks(), strict=True)
+    }
+    assert {name: sheet[place, 1] for name, place in names.items()} == {"black": 0, "white": 1, "also white": 1}
+
+
+def test_sheets_have_one_range() -> None:
+    sheets = {"dark": torch.full((4, 1, 4, 4), 0.25), "none": torch.zeros(4, 1, 4, 4)}
+    figure = plots.image_sheets(sheets, columns=2)
+    assert [axis.get_title() for axis in figure.axes] == ["dark", "none"]
+    assert [image[1, 1] for image in shown(figure)] == [0.75, 1]
+    assert all(image.shape == (10, 10) for image in shown(figure))
+
+
+def test_clouds_share_a_legend() -> None:
+    labels, classes = torch.tensor([0, 2, 2, 0]), ["a", "b", "c"]
+    clouds = {"first": torch.randn(4, 2), "second": torch.randn(4, 2)}
+    figure = plots.clouds_of_codes(clouds, [labels, labels], classes)
+    figure.canvas.draw()
+    assert [axis.get_title() for axis in figure.axes] == ["first", "second"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "c"]
+    for axis, cloud in zip(figure.axes, clouds.values(), strict=True):
+        drawn = np.concatenate([np.asarray(points.get_offsets()) for points in axis.collections])
+        np.testing.assert_allclose(np.sort(drawn, 0), np.sort(cloud.numpy(), 0), rtol=1e-6)

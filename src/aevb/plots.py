@@ -18,6 +18,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -172,26 +173,9 @@ def morphing(model: VAE, images: Tensor, *, steps: int = 10) -> Figure:
     start, end = images[:-1].to(_device(model)), images[1:].to(_device(model))
     fade = torch.lerp(start, end, torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1, 1, 1))
     walks = {"between codes": model.interpolate(start, end, steps), "between pixels": fade}
-    return panels({title: walk.transpose(0, 1).flatten(0, 1).cpu() for title, walk in walks.items()}, steps)
-
-
-def panels(images: Mapping[str, Tensor], columns: int, across: int = 2) -> Figure:
-    """Sheets of images ``(N, C, H, W)``, or of pairs ``(2, N, C, H, W)``, side by side under their titles.
-
-    Args:
-        images: by title.
-        columns: of a sheet.
-        across: sheets in a row.
-    """
-    sheets = {title: _sheet(content, columns) for title, content in images.items()}
-    height, width = next(iter(sheets.values())).shape[:2]
-    side = 10 / min(across, len(sheets))
-    figure, axes = _panels(len(sheets), columns=across, width=side, height=side * height / width + 0.3)
-    for axis, (title, sheet) in zip(axes, sheets.items(), strict=True):
-        axis.imshow(sheet, cmap="gray", vmin=0, vmax=1)
-        axis.set(title=title)
-        axis.set_axis_off()
-    return figure
+    return image_sheets(
+        {title: walk.transpose(0, 1).flatten(0, 1).cpu() for title, walk in walks.items()}, columns=steps
+    )
 
 
 def learning_curves(
@@ -268,36 +252,22 @@ def _mean_and_band(axis: Axes, places: Sequence[int], values: Sequence[Sequence[
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
     """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
+    means = codes(model, examples)
     figure = Figure(figsize=(7, 6))
     axis = figure.subplots()
-    _latent(axis, model, examples, classes)
-    if axis.get_legend_handles_labels()[0]:
-        _class_legend(axis)
-    axis.set(title="means of q(z|x), test examples")
-    return figure
-
-
-def latents(models: Mapping[str, VAE], examples: Mapping[str, Examples], classes: Sequence[str] | None) -> Figure:
-    """The latent planes of several models, each of its own examples, with classes of the same number."""
-    figure, axes = _panels(len(models), columns=2, width=5, height=4.5)
-    for axis, (title, model) in zip(axes, models.items(), strict=True):
-        _latent(axis, model, examples[title], classes)
-        axis.set(title=title)
-    if axes[-1].get_legend_handles_labels()[0]:
-        _class_legend(axes[min(1, len(axes) - 1)])
-    return figure
-
-
-def _latent(axis: Axes, model: VAE, examples: Examples, classes: Sequence[str] | None) -> None:
-    parts = [x.to(_device(model)) for x in examples.batches(1000)]
-    with torch.no_grad():
-        means = torch.cat([model.encode(x).mean.cpu() for x in parts])
     look: Any = {"s": min(12.0, 6e4 / len(means)), "alpha": 0.6, "linewidths": 0}
     if examples.labels is None or classes is None or len(classes) > CLASSES:
         axis.scatter(means[:, 0], means[:, 1], color=COLOURS[0], **look)
     else:
         _classes(axis, means, examples.labels.cpu(), classes, look)
-    axis.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    axis.set(title="means of q(z|x), test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    return figure
+
+
+@torch.no_grad()
+def codes(model: VAE, examples: Examples) -> Tensor:
+    """The means of the top layer's q(z|x), ``(N, Z)``."""
+    return torch.cat([model.encode(x.to(_device(model))).mean.cpu() for x in examples.batches(1000)])
 
 
 @rc_context(STYLE)
@@ -332,6 +302,54 @@ def _band(axis: Axes, line: Sequence[tuple[int, Row]], name: tuple[str, str], la
     place, mean, deviation = (np.array(values) for values in zip(*found, strict=True))
     axis.plot(place, mean, "o-", color=colour, label=label)
     axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+
+
+@rc_context(STYLE)
+def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
+    """Equally many images ``(N, C, H, W)`` of each name, in a row behind it."""
+    stacked = torch.stack(list(rows.values()))
+    sheet = _sheet(stacked.flatten(0, 1), stacked.shape[1])
+    figure = Figure(figsize=(7, 7 * sheet.shape[0] / sheet.shape[1] + 0.3), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+    middles = (np.arange(len(rows)) + 0.5) * sheet.shape[0] / len(rows)
+    axis.set(title=title, xticks=[], yticks=middles, yticklabels=list(rows))
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+@rc_context(STYLE)
+def image_sheets(sheets: Mapping[str, Tensor], *, columns: int, across: int = 2) -> Figure:
+    """Images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)``, of each title below it, in rows of so many columns.
+
+    Args:
+        sheets: of one shape, printed with one range.
+        columns: of a sheet.
+        across: sheets in a row.
+    """
+    shades = _shades(torch.stack(list(sheets.values())))
+    printed = [tiles(_interleave(part, columns) if part.dim() == 5 else part, columns) for part in shades]
+    width = 10 / min(across, len(sheets))
+    figure, axes = _panels(len(sheets), across, width, width * printed[0].shape[0] / printed[0].shape[1] + 0.3)
+    for axis, title, sheet in zip(axes, sheets, printed, strict=True):
+        axis.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title)
+        axis.set_axis_off()
+    return figure
+
+
+@rc_context(STYLE)
+def clouds_of_codes(clouds: Mapping[str, Tensor], labels: Sequence[Tensor], classes: Sequence[str]) -> Figure:
+    """Codes in the plane ``(N, 2)`` of each title, side by side, coloured by the class ``(N,)`` of their examples."""
+    figure, axes = _panels(len(clouds), columns=2, width=4.6, height=4.2)
+    for axis, (title, codes), numbers in zip(axes, clouds.items(), labels, strict=True):
+        look: Any = {"s": min(12.0, 3e4 / len(numbers)), "alpha": 0.6, "linewidths": 0}
+        _clouds_of_classes(axis, codes, numbers, classes, look)
+        axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$")
+    handles = axes[0].get_legend_handles_labels()
+    _opaque(figure.legend(*handles, loc="outside right center", markerscale=3))
+    return figure
 
 
 def tiles(shades: Tensor, columns: int) -> NDArray[np.float32]:
@@ -401,7 +419,12 @@ def _pictures(images: Tensor, columns: int, title: str) -> Figure:
 
 
 def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], look: dict[str, Any]) -> None:
-    """One cloud for each class that occurs; a class has its colour and marker whichever others occur."""
+    """One cloud for each class that occurs, and a legend; a class has its colour and marker whichever others occur."""
+    _clouds_of_classes(axis, means, labels, names, look)
+    _opaque(axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3))
+
+
+def _clouds_of_classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], look: dict[str, Any]) -> None:
     for number in labels.unique().tolist():
         second, colour = divmod(number, len(COLOURS))
         chosen = means[labels == number]
@@ -410,8 +433,7 @@ def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], lo
         )
 
 
-def _class_legend(axis: Axes) -> None:
-    legend = axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
+def _opaque(legend: Legend) -> None:
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)

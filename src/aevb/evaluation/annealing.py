@@ -26,6 +26,7 @@ from torch import Tensor
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.draws import Part, effective, noise_at, parts
+from aevb.evaluation.hamiltonian import Place, move, place
 from aevb.model import VAE
 from aevb.randomness import Purpose, normal, seeded, uniform
 from aevb.shapes import log_mean_exp
@@ -63,14 +64,6 @@ class Sandwich(NamedTuple):
     x: Tensor
 
 
-class _Place(NamedTuple):
-    """Where chains are: ε ``(S, B, Z)``, log w and its gradient there."""
-
-    noise: Tensor
-    log_weight: Tensor
-    slope: Tensor
-
-
 class _Chains:
     """Chains of some examples, all at once.
 
@@ -94,68 +87,42 @@ class _Chains:
         """The step sizes of a run from other noise than the part's: for each temperature and example, ``(T, B)``."""
         count, _, width = self.part.noise.shape
         start = normal(self.part.streams, count, width).to(self.part.noise)
-        place, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
+        here, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
         for beta in self.schedule[1:]:
-            place, accepted = self.move(place, beta, size)
+            here, accepted = self.move(here, beta, size)
             size = size * torch.where(accepted > ACCEPTED, 1.05, 1 / 1.05)
             sizes.append(size)
         return torch.stack(sizes)
 
     def forward(self, start: Tensor, sizes: Tensor) -> Tensor:
         """log w_AIS of chains from q(z|x), ``(S, B)``."""
-        place, total = self.at(start), 0.0
+        here, total = self.at(start), 0.0
         for before, beta, size in zip(self.schedule, self.schedule[1:], sizes, strict=False):
-            total = total + (beta - before) * place.log_weight.cpu().double()
-            place, _ = self.move(place, beta, size)
+            total = total + (beta - before) * here.log_weight.cpu().double()
+            here, _ = self.move(here, beta, size)
         return torch.as_tensor(total)
 
     def backward(self, start: Tensor, sizes: Tensor) -> Tensor:
         """The same of chains that run from the true posterior to q(z|x), ``(S, B)``."""
-        place, total = self.at(start), 0.0
+        here, total = self.at(start), 0.0
         for before, beta, size in reversed(list(zip(self.schedule, self.schedule[1:], sizes, strict=False))):
-            place, _ = self.move(place, beta, size)
-            total = total + (beta - before) * place.log_weight.cpu().double()
+            here, _ = self.move(here, beta, size)
+            total = total + (beta - before) * here.log_weight.cpu().double()
         return torch.as_tensor(total)
 
-    def at(self, noise: Tensor) -> _Place:
+    def at(self, noise: Tensor) -> Place:
         """log w and its gradient at ``(S, B, Z)``."""
-        with torch.enable_grad():
-            noise = noise.detach().requires_grad_()
-            log_weight = self.part.at(self.model, noise).log_weight
-            slope = torch.autograd.grad(log_weight.sum(), noise)[0]
-        return _Place(noise.detach(), log_weight.detach(), slope)
+        return place(self._log_weight, noise)
 
-    def move(self, place: _Place, beta: float, size: Tensor) -> tuple[_Place, Tensor]:
+    def move(self, start: Place, beta: float, size: Tensor) -> tuple[Place, Tensor]:
         """One step of Hamiltonian Monte Carlo, and the share that was accepted, ``(B,)``."""
-        count, _, width = place.noise.shape
-        speed = normal(self.part.streams, count, width).to(place.noise)
-        new, new_speed = self._leapfrog(place, speed, beta, size[:, None])
-        gain = _energy(place, speed, beta) - _energy(new, new_speed, beta)
-        chance = uniform(self.part.streams, count).to(gain)
-        accepted = chance.log() < gain  # false where the gain is not a number
-        at = accepted.unsqueeze(-1)
-        kept = _Place(
-            torch.where(at, new.noise, place.noise),
-            torch.where(accepted, new.log_weight, place.log_weight),
-            torch.where(at, new.slope, place.slope),
-        )
-        return kept, accepted.to(gain).mean(0)
+        count, _, width = start.noise.shape
+        speed = normal(self.part.streams, count, width).to(start.noise)
+        chance = uniform(self.part.streams, count).to(start.noise)
+        return move(self._log_weight, start, beta=beta, size=size, leapfrogs=LEAPFROGS, speed=speed, chance=chance)
 
-    def _leapfrog(self, place: _Place, speed: Tensor, beta: float, size: Tensor) -> tuple[_Place, Tensor]:
-        speed = speed + 0.5 * size * _force(place, beta)
-        for step in range(LEAPFROGS):
-            place = self.at(place.noise + size * speed)
-            speed = speed + (1.0 if step < LEAPFROGS - 1 else 0.5) * size * _force(place, beta)
-        return place, speed
-
-
-def _force(place: _Place, beta: float) -> Tensor:
-    return beta * place.slope - place.noise
-
-
-def _energy(place: _Place, speed: Tensor, beta: float) -> Tensor:
-    kinetic = 0.5 * speed.square().sum(-1)
-    return kinetic + 0.5 * place.noise.square().sum(-1) - beta * place.log_weight
+    def _log_weight(self, noise: Tensor) -> Tensor:
+        return self.part.at(self.model, noise).log_weight
 
 
 def annealed(

@@ -188,7 +188,7 @@ def _samples(results: Results) -> Figure:
     for title, trial in (("z = 2", "adam-z2"), ("z = 20", "adam")):
         with seeded(0, Purpose.SAMPLES):
             drawn[title] = results.run(trial).model.sample(100)
-    return plots.panels(drawn, columns=10)
+    return plots.image_sheets(drawn, columns=10)
 
 
 def _morphing(results: Results) -> Figure:

@@ -379,7 +379,7 @@ def _samples(results: Results, trials: Mapping[str, str], across: int = 2) -> Fi
     for title, trial in trials.items():
         with seeded(0, Purpose.SAMPLES):
             drawn[title] = results.run(trial).model.sample(100)
-    return plots.panels(drawn, columns=10, across=across)
+    return plots.image_sheets(drawn, columns=10, across=across)
 
 
 def _dimensions(network: str, results: Results) -> Figure:
@@ -392,13 +392,14 @@ def _reconstructions(results: Results) -> Figure:
         trial = _name(network, source, 2)
         x = results.dataset(trial).test.batch(slice(0, 30))
         pairs[_title(network, source)] = torch.stack([x, results.run(trial).model.reconstruct(x)])
-    return plots.panels(pairs, columns=10)
+    return plots.image_sheets(pairs, columns=10)
 
 
 def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
-    models = {title: results.run(trial).model for title, trial in trials.items()}
-    examples = {title: results.dataset(trial).test for title, trial in trials.items()}
-    return plots.latents(models, examples, tuple("0123456789"))
+    tests = {title: results.dataset(trial).test for title, trial in trials.items()}
+    clouds = {title: plots.codes(results.run(trials[title]).model, test) for title, test in tests.items()}
+    labels = [test.labels for test in tests.values() if test.labels is not None]
+    return plots.clouds_of_codes(clouds, labels, tuple("0123456789"))
 
 
 def _spaces(results: Results) -> Figure:
