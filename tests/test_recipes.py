@@ -30,6 +30,8 @@ from aevb.recipes.recipe import (
 )
 from aevb.reproduction import cells, reproduce, share_done
 
+LEFT_OUT = {"hu": "after epoch", "guo": "set "}
+"""What the smallest scale has no number for: late epochs, and most of the sets."""
 QUICK = Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 2}})
 
 
@@ -140,6 +142,6 @@ def test_every_recipe_runs_at_its_smallest_scale(name: str, tmp_path: Path) -> N
     made, results = recipe(name, "smoke"), Results(tmp_path, range(1))
     assert reproduce(made, results) == []
     empty = [verdict.claim.label for verdict in judge(made, results, "smoke") if not verdict.values]
-    assert all("after epoch" in label for label in empty)
+    assert all(LEFT_OUT.get(name, "nothing") in label for label in empty)
     for picture in made.pictures:
         assert isinstance(picture.draw(results), Figure)

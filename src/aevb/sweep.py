@@ -6,7 +6,6 @@ in parallel processes by joblib, whose other back ends take them to a cluster:
 `with joblib.parallel_config("dask"): sweep(...)`.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -108,10 +107,10 @@ def sweep(
 
     Args:
         cells: of `plan`.
-        jobs: processes at once; each takes its share of the processor's threads.
+        jobs: processes at once; each takes its share of this one's threads.
         on_run: called as each run ends, in order.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, torch.get_num_threads() // jobs)
     outcomes = []
     for outcome in Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(cell, threads) for cell in cells):
         outcomes.append(outcome)
