@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from aevb import experiment, plots
 from aevb.config import Config, ModelConfig, build, resolve
 from aevb.data import Dataset, Examples
+from aevb.plots.points import bin_edges, histograms
+from aevb.plots.run import PANELS
 from tests.conftest import Exact
 
 Exactly = Callable[..., Exact]
@@ -127,7 +129,7 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
     assert list(figures) == ["training", "reconstructions", "samples"]
-    assert len(figures["reconstructions"].axes) == min(columns, plots.PANELS)
+    assert len(figures["reconstructions"].axes) == min(columns, PANELS)
 
 
 def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) -> None:
@@ -180,13 +182,13 @@ def test_histograms_of_any_column_hold_all_data_and_samples(exact: Exactly, tmp_
 def test_histograms_tell_narrow_columns_apart() -> None:
     """10^4 ± 10^-3 in float32 are three values: each has its bin."""
     column = torch.tensor([1e4 - 1e-3, 1e4, 1e4 + 1e-3])
-    edges = plots._edges(column.double().numpy())
+    edges = bin_edges(column.double().numpy())
     assert (np.histogram(column.double().numpy(), edges)[0] > 0).sum() == 3
 
 
 def test_histograms_leave_out_what_is_not_finite() -> None:
     axis = Figure().subplots()
-    plots._histograms(axis, torch.tensor([0.0, 1.0, torch.nan]), torch.full((3,), torch.inf))
+    histograms(axis, torch.tensor([0.0, 1.0, torch.nan]), torch.full((3,), torch.inf))
     (data, edges, _), (drawn, _, _) = (patch.get_data() for patch in axis.patches if isinstance(patch, StepPatch))
     assert (edges[0], edges[-1]) == (0, 1)
     np.testing.assert_allclose(data[[0, 15, -1]], [15, 0, 15])

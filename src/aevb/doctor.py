@@ -156,7 +156,7 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
 
 @torch.no_grad()
 def _misfit(model: VAE, examples: Examples, seed: int) -> float:
-    device, squares, variances = next(model.parameters()).device, 0.0, 0.0
+    device, squares, variances = model.device, 0.0, 0.0
     with seeded(seed, Purpose.EVALUATION, device=device):
         for x in (x.to(device) for x in examples.batches(100)):
             p = model.decode(model.descend(model.ascend(x), lambda q: q.rsample())[-1].z)

@@ -125,6 +125,11 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.rungs: Sequence[Rung] = nn.ModuleList(rungs)  # type: ignore[assignment]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
     def start(self, x: Tensor, *, output: bool = True) -> None:
         """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
         p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).

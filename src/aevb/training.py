@@ -155,7 +155,7 @@ def fit(
     """
     config = config or TrainConfig()
     _require(model, config, train, valid)
-    device = next(model.parameters()).device
+    device = model.device
     train, valid = train.to(device), valid and valid.to(device)
     loop, epochs = _Loop(model.train(), objective, train, config, seed), list[Epoch]()
     state = loop.begin(start)

@@ -145,7 +145,7 @@ def annealed(
         memory: about how many bytes the tensors may take that are alive at once.
     """
     found = []
-    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+    with seeded(seed, Purpose.EVALUATION, device=model.device):
         for chain in _all_chains(model, examples, temperatures, chains, seed, memory):
             log_w = chain.forward(chain.part.noise, chain.tune())
             found.append(Annealed(log_mean_exp(log_w), effective(log_w)))
@@ -171,7 +171,7 @@ def sandwich(
         seed: of the examples and the chains.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.SAMPLES, device=next(model.parameters()).device):
+    with seeded(seed, Purpose.SAMPLES, device=model.device):
         z = model.eval().ancestors(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0

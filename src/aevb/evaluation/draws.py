@@ -105,7 +105,7 @@ def parts(
         together: how many draws of z are meant to pass at once; all where None.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     first = examples.batch(slice(1)).to(device)
     widths, largest = sizes(model, first), first.element_size() * widest(model, first)
     rows = max(1, min(memory // 8, CACHE) // largest)

@@ -53,7 +53,7 @@ def gaps(model: VAE, examples: Examples, *, samples: int = 1000, seed: int = 0, 
         seed: of the draws.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+    with seeded(seed, Purpose.EVALUATION, device=model.device):
         every = parts(model, examples, samples, seed=seed, memory=memory, together=DRAWS)
         found = [_split(model, part) for part in every]
     return Gaps(*(torch.cat(values) for values in zip(*found, strict=True)))

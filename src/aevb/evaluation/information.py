@@ -47,7 +47,7 @@ def information(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
         memory: about how many bytes the tensors may take that are alive at once.
     """
     z, own, places = [], [], []
-    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+    with seeded(seed, Purpose.EVALUATION, device=model.device):
         for part in parts(model, examples, 1, seed=seed, memory=memory):
             layers = part.layers(model, part.noise)
             z.append(torch.cat([layer.z[0] for layer in layers], dim=-1))

@@ -153,7 +153,7 @@ def continuity(model: VAE, x: Tensor, seed: int = 0) -> Continuity:
         raise BadInput(f"a walk through latent space needs two examples: {len(x)} given")
     model.eval()
     with seeded(seed, Purpose.EVALUATION, _CONTINUITY):
-        x = x[torch.randperm(len(x))[: 2 * PAIRS]].to(next(model.parameters()).device)
+        x = x[torch.randperm(len(x))[: 2 * PAIRS]].to(model.device)
     pairs = len(x) // 2
     # One at a time: the memory does not depend on N, and a walk is a batch already.
     walks = [_walk(model, x[i : i + 1], x[pairs + i : pairs + i + 1]) for i in range(pairs)]
@@ -225,7 +225,7 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
     if len(examples) < 2:
         raise BadInput(f"the aggregate posterior needs two examples: {len(examples)} given")
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     with seeded(seed, Purpose.EVALUATION, _HOLES, device=device):
         if isinstance(model.encode(examples.batch(slice(1)).to(device)), Point):
             raise BadInput("an autoencoder has no aggregate posterior density: its posteriors are points")

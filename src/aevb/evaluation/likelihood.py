@@ -75,7 +75,7 @@ def per_example(model: VAE, examples: Examples, samples: int, *, seed: int = 0, 
         seed: of the draws.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.EVALUATION, device=next(model.parameters()).device):
+    with seeded(seed, Purpose.EVALUATION, device=model.device):
         measured = [_measure(model, part) for part in parts(model, examples, samples, seed=seed, memory=memory)]
     return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
 
@@ -171,7 +171,7 @@ def evaluate(
 @torch.no_grad()
 def _first_trace(model: VAE, examples: Examples) -> Trace:
     with seeded(0, Purpose.EVALUATION):
-        return model.trace(examples.batch(slice(1)).to(next(model.parameters()).device))
+        return model.trace(examples.batch(slice(1)).to(model.device))
 
 
 def _information(

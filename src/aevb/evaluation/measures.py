@@ -77,7 +77,7 @@ class Task(NamedTuple):
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(self.model.parameters()).device
+        return self.model.device
 
     @property
     def has_density(self) -> bool:
@@ -233,7 +233,7 @@ def _rows(examples: Examples, seed: int) -> Tensor:
 @torch.no_grad()
 def _codes(model: VAE, examples: Examples, seed: int) -> Tensor:
     """Means of the top layer."""
-    device = next(model.parameters()).device
+    device = model.device
     with seeded(seed, Purpose.EVALUATION):
         return torch.cat([model.encode(x.to(device)).mean.cpu() for x in examples.batches(1000)])
 

@@ -67,7 +67,7 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
             not stand still.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     few = max(16, min(128, 2**15 // size(examples.shape)))
     if model.rungs or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")

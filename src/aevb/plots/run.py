@@ -1,0 +1,70 @@
+"""The figures of a run."""
+
+from collections.abc import Iterator
+
+import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from aevb.data.dataset import Dataset, Examples
+from aevb.model import VAE
+from aevb.plots.curves import training
+from aevb.plots.images import manifold, picture
+from aevb.plots.points import Cloud, clouds, histograms, latent
+from aevb.plots.style import STYLE, subplots
+from aevb.randomness import Purpose, seeded
+from aevb.runs import Run
+
+PANELS = 12
+"""Columns of a table that a figure shows at most."""
+
+
+def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
+    """The figures of a run, by name: training, reconstructions, samples, and for two latent dimensions more.
+
+    Args:
+        run: trained.
+        dataset: the one it was trained on; pictures show its test part.
+    """
+    with rc_context(STYLE):
+        if run.epochs:
+            yield "training", training(run.epochs)
+        yield "reconstructions", reconstructions(run.model, dataset.test)
+        yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
+        if run.config.model.latent == (2,):
+            if len(dataset.shape) == 3:
+                yield "manifold", manifold(run.model)
+            yield "latent", latent(run.model, dataset.test, dataset.classes)
+
+
+def reconstructions(model: VAE, examples: Examples) -> Figure:
+    """Examples beside the mean of p(x|z) at the mean of q(z|x)."""
+    x = examples.batch(slice(0, 20 if len(examples.shape) == 3 else 1000))
+    again = model.reconstruct(x.to(model.device)).cpu()
+    if x.dim() == 4:
+        return picture(torch.stack([x, again]), 10, "test examples above their reconstructions")
+    figure, axes = subplots(min(x.shape[1], PANELS))
+    for column, axis in enumerate(axes):
+        axis.scatter(x[:, column], again[:, column], s=4, alpha=0.5, linewidths=0)
+        # Any point of the line would do, but the axes are made to show it: one amid the data widens them least.
+        axis.axline((float(x[:, column].median()),) * 2, slope=1, color="black", linewidth=0.5)
+        axis.set(title=f"column {column + 1}", xlabel="test example", ylabel="reconstruction")
+    return figure
+
+
+def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
+    """Draws from the prior, decoded: images as the mean of p(x|z), rows with their noise beside the data."""
+    image = len(examples.shape) == 3
+    with seeded(seed, Purpose.SAMPLES, device=model.device):
+        drawn = model.sample(100 if image else min(len(examples), 2000), draw=not image).cpu()
+    if image:
+        return picture(drawn, 10, "mean of p(x|z) for z drawn from the prior")
+    x = examples.batch(slice(0, len(drawn)))
+    if x.shape[1] == 2:
+        return clouds([Cloud("test examples", x), Cloud("samples", drawn)])
+    figure, axes = subplots(min(x.shape[1], PANELS))
+    for column, axis in enumerate(axes):
+        histograms(axis, x[:, column], drawn[:, column])
+        axis.set(title=f"column {column + 1}", ylabel="density")
+    axes[0].legend()
+    return figure
