@@ -92,7 +92,7 @@ def test_what_is_not_there_is_missing(nothing: Results) -> None:
 def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Results) -> None:
     asked: list[int] = []
 
-    def study(seed: int) -> dict[str, float]:
+    def study(seed: int, _: str | None) -> dict[str, float]:
         asked.append(seed)
         return {"square": seed**2}
 

@@ -36,7 +36,7 @@ HOSTILE = "<script>alert('x')</script> | a *b* `c` & <img src=http://example.org
 Command = Callable[[str], tuple[int, str, str]]
 
 
-def study(seed: int) -> dict[str, float]:
+def study(seed: int, _: str | None) -> dict[str, float]:
     return {"difference": 1.0 + seed}
 
 

@@ -70,7 +70,7 @@ def reproduce(
     """
     outcomes = sweep(list(cells(recipe, results)), jobs=jobs, on_run=on_run)
     wanted = {results.place(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
-    made = Parallel(n_jobs=jobs)(delayed(_study)(study, place) for place, study in wanted.items())
+    made = Parallel(n_jobs=jobs)(delayed(_study)(study, place, results.data_dir) for place, study in wanted.items())
     problems = {results.place(outcome.values["trial"], outcome.values[SEED]): outcome.problem for outcome in outcomes}
     problems |= dict(zip(wanted, made, strict=True))
     failed = {place: problem for place, problem in problems.items() if problem}
@@ -112,12 +112,12 @@ def _share(cell: Cell) -> float:
     return min(1.0, made / (cell.config.train.epochs or max(made, 1)))
 
 
-def _study(study: Study, place: Path) -> str | None:
+def _study(study: Study, place: Path, data_dir: str | None) -> str | None:
     """Make a study, if it is not there; why it failed, in one line."""
     file = place.with_suffix(".json")
     if not file.is_file():
         try:
-            found = dict(study(int(place.name.removeprefix(f"{SEED}="))))
+            found = dict(study(int(place.name.removeprefix(f"{SEED}=")), data_dir))
         except (BadInput, NonFinite) as error:
             return str(error)
         write(file, lambda path: path.write_text(json.dumps(found), encoding="utf-8"))

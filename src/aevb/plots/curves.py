@@ -101,7 +101,7 @@ def _curve(axis: Axes, runs: Sequence[Run], term: str, split: str, constant: flo
 
 def _seeds_band(axis: Axes, places: Sequence[int], values: Sequence[Sequence[float]], **look: Any) -> None:
     """A band from the numbers of the seeds at each place."""
-    deviation = [np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan for numbers in values]
+    deviation = [float(np.std(numbers, ddof=1)) if len(numbers) > 1 else math.nan for numbers in values]
     _band(axis, places, [float(np.mean(numbers)) for numbers in values], deviation, **look)
 
 

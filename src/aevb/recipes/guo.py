@@ -260,7 +260,7 @@ def reverse_fit(p: Normals, start: Array) -> Normals:
     return normal(found.x)
 
 
-def directions(seed: int) -> dict[str, Any]:
+def directions(seed: int, _data_dir: str | None = None) -> dict[str, Any]:
     """A normal fitted to the triangle of set 5 both ways, the reverse one from a point that the seed chooses."""
     p = truth("mixture", "mended")
     start, _ = p.sample(1, np.random.default_rng(seed))

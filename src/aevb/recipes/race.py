@@ -93,9 +93,9 @@ class Curve:
         return dict(zip(("seconds", "passes", "log_px"), map(list, zip(*self.rows, strict=True)), strict=True))
 
 
-def run(race: Race, seed: int) -> dict[str, Any]:
+def run(race: Race, seed: int, data_dir: str | None = None) -> dict[str, Any]:
     """Both methods from the same weights, on the same examples."""
-    dataset = load(race.source, binarize="treat-as-probabilities")
+    dataset = load(race.source, binarize="treat-as-probabilities", data_dir=data_dir)
     train = dataset.train if race.examples is None else dataset.train.some(race.examples)
     test = dataset.test.some(race.test)
     models = [_decoder_to_train(dataset, train, seed) for _ in range(2)]

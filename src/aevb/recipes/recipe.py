@@ -29,8 +29,8 @@ from aevb.sweep import SEED, Measure
 from aevb.training import Means
 
 Scale = Literal["smoke", "default", "full"]
-Study = Callable[[int], Mapping[str, Any]]
-"""A seed to numbers, or lists of numbers, by name."""
+Study = Callable[[int, str | None], Mapping[str, Any]]
+"""A seed, and the folder of the named data sets, to numbers, or lists of numbers, by name."""
 
 
 @dataclass(frozen=True)

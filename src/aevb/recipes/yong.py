@@ -345,7 +345,7 @@ def _linear_log_px(run: Run, dataset: Dataset) -> list[Score]:
     return scores
 
 
-def _mixtures(points: int, seed: int) -> dict[str, Any]:
+def _mixtures(points: int, seed: int, _data_dir: str | None = None) -> dict[str, Any]:
     """Test log p(x) of mixtures fitted by EM, and of the truth."""
     dataset = load("figure-8")
     dataset = replace(dataset, train=dataset.train.some(points))
