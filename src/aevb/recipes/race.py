@@ -159,8 +159,7 @@ def draw(beside_original: bool, results: Results) -> Figure:
         passes.set(xlabel="passes of an image")
         if beside_original:
             _draw_original(passes, ORIGINAL[name])
-    clocks[0].legend()
-    counts[0].legend()
+    figure.legend(*counts[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

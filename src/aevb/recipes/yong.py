@@ -500,11 +500,11 @@ def _of_mixture(place: int) -> Quantity:
 
 
 def _race_claims(length: Length) -> list[Claim]:
-    few, slow = f"{length.small.examples:,} images", "“Monte Carlo EM would in general be too slow”"
+    few = f"{length.small.examples:,} images"
     return [
         Claim(
             "How many times sooner AEVB reaches the final test log p(x) of Monte Carlo EM, all images",
-            slow,
+            "“Sampling-based solutions, e.g. Monte Carlo EM, would in general be too slow”",
             number("race-large", "speedup"),
             Above(4),
             note="0 where it does not reach it at all.",
@@ -516,11 +516,17 @@ def _race_claims(length: Length) -> list[Claim]:
             Above(0),
         ),
         Claim(
-            f"Final test log p(x) of AEVB, less that of Monte Carlo EM, {few}, nats",
-            "K & W, Fig. 3: -1.6",
-            number("race-small", "gain"),
-            Near(0, 5),
+            f"How many times sooner AEVB reaches the final test log p(x) of Monte Carlo EM, {few}",
+            "K & W, Fig. 3: neither is far ahead",
+            number("race-small", "speedup"),
+            Below(4),
             note="Where the data are few, a pass over all of them is cheap.",
+        ),
+        Claim(
+            f"Final test log p(x) of AEVB, less that of Monte Carlo EM, {few}, nats",
+            "K & W, Fig. 3: -1.6 after 60 million images",
+            number("race-small", "gain"),
+            Near(0, 10),
         ),
         Claim(
             f"Share of Hamiltonian moves that were accepted, {few}",
