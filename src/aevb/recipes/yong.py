@@ -526,7 +526,7 @@ def _race_claims(length: Length) -> list[Claim]:
             f"Final test log p(x) of AEVB, less that of Monte Carlo EM, {few}, nats",
             "K & W, Fig. 3: -1.6 after 60 million images",
             number("race-small", "gain"),
-            Near(0, 10),
+            Near(0, 5),
         ),
         Claim(
             f"Share of Hamiltonian moves that were accepted, {few}",
