@@ -136,9 +136,18 @@ def test_recipes_are_consistent(name: str, scale: Scale) -> None:
     assert made.differences
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the classifiers that the recipes share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_runs_at_its_smallest_scale(name: str, tmp_path: Path) -> None:
+def test_every_recipe_runs_at_its_smallest_scale(
+    name: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All trials, studies and pictures, and a number for every claim that does not look past the end of training."""
+    monkeypatch.setattr("pooch.os_cache", lambda name: cache / name)
     made, results = recipe(name, "smoke"), Results(tmp_path, range(1))
     assert reproduce(made, results) == []
     empty = [verdict.claim.label for verdict in judge(made, results, "smoke") if not verdict.values]

@@ -17,7 +17,6 @@ from aevb.data import load
 from aevb.recipes import race, recipe, yong
 from aevb.recipes.race import Race
 from aevb.recipes.recipe import Missing, Results, Scale, judge
-from aevb.reproduction import reproduce
 from aevb.runs import Run
 from tests.conftest import some
 
@@ -128,15 +127,3 @@ def test_the_original_curves() -> None:
             samples, nats = curves[panel, curve]
             assert samples == sorted(samples)
             assert -172 < nats[0] < nats[-1] < -137
-
-
-@pytest.mark.slow
-def test_all_of_it_at_the_smallest_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / name)
-    made, results = recipe("yong", "smoke"), Results(tmp_path, range(1))
-    assert not reproduce(made, results)
-    verdicts = judge(made, results, "smoke")
-    assert {verdict.outcome for verdict in verdicts} == {"holds", "not judged"}
-    assert all(len(verdict.values) == 1 for verdict in verdicts)
-    for picture in made.pictures:
-        picture.draw(results).canvas.draw()
