@@ -202,12 +202,11 @@ def stacks(parts: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) 
     """Sums and what they are made of: a panel for each group, a bar for each setting, a colour for each part."""
     figure, axes = subplots(len(parts), width=3, height=2.6)
     for axis, (group, settings) in zip(axes, parts.items(), strict=True):
+        names = next(iter(settings.values()))
         heights = np.array([list(bar.values()) for bar in settings.values()])  # (settings, parts)
         tops = np.cumsum(heights, 1)
-        for name, height, foot, colour in zip(
-            next(iter(settings.values())), heights.T, (tops - heights).T, COLOURS, strict=False
-        ):
-            axis.bar(list(settings), height, bottom=foot, color=colour, label=name, width=0.7)
+        for name, height, top, colour in zip(names, heights.T, tops.T, COLOURS, strict=False):
+            axis.bar(list(settings), height, bottom=top - height, color=colour, label=name, width=0.7)
         axis.set(title=group, ylabel=ylabel, ylim=(None, 1.05 * tops.max()))
         for label in axis.get_xticklabels():
             label.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")

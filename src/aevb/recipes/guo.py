@@ -304,6 +304,8 @@ def _exceeds(quantity: Quantity, limit: float) -> Quantity:
 
 NEAR = 0.02
 """Nats that count as none."""
+FAR = 0.2
+"""Nats from which a run has failed."""
 CURVED = ("figure-8-printed", "figure-8", "blobs")
 MIXTURES = ("mixture-printed", "mixture")
 REPORTED = ("diagonal", "full")
@@ -354,10 +356,11 @@ def claims() -> Iterator[Claim]:
             Above(0.5),
             note=f"The truth is {_available(SETS[place]):.4f} above that normal.",
         )
+    for place, setting in product(MIXTURES, (*REPORTED, "elbo")):
         yield Claim(
-            f"set {SETS[place].title}, {setting}: share of runs more than 0.2 nats from the truth",
+            f"set {SETS[place].title}, {setting}: share of runs more than {FAR} nats from the truth",
             "not guaranteed",
-            _exceeds(_kl(place, setting), 0.2),
+            _exceeds(_kl(place, setting), FAR),
             Above(0),
         )
     yield from _why()
