@@ -1,8 +1,10 @@
 """Peiyun Hu, "Understanding Variational Auto-Encoder": four optimisers on thresholded MNIST.
 
-    aevb reproduce hu --scale full      about 80 minutes on two cores
+    aevb reproduce hu --scale full      about an hour on two quiet cores
+    aevb reproduce hu                   30 epochs of 150, about 12 minutes
 
-To expect after 150 epochs, validation bound over three seeds: see docs/results/hu.md.
+To expect after 150 epochs, the validation bound over three seeds: Adam -82.7, RMSProp -86.6 ± 0.8, Adagrad -89.6, SGD
+-89.9; ours -81.8. All are in docs/results/hu.
 """
 
 import csv
