@@ -75,9 +75,7 @@ def conv_encoder(event: tuple[int, ...], channels: Sequence[int], activation: st
     layers: list[nn.Module] = []
     for ins, outs in pairwise([image_channels, *channels]):
         layers += [nn.Conv2d(ins, outs, 3, stride=2, padding=1), nn.BatchNorm2d(outs), ACTIVATIONS[activation]()]
-    # channels_last: a quarter faster on the CPU.
-    network = nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network, channels[-1] * size(sizes[-1])
+    return nn.Sequential(*layers, nn.Flatten()), channels[-1] * size(sizes[-1])
 
 
 def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], activation: str) -> nn.Module:
@@ -98,8 +96,7 @@ def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], 
             nn.BatchNorm2d(outs),
             ACTIVATIONS[activation](),
         ]
-    layers.append(nn.Conv2d(channels[0], output[0], 3, padding=1))
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return nn.Sequential(*layers, nn.Conv2d(channels[0], output[0], 3, padding=1))
 
 
 def coupling(latent: int, context: int = 0, layers: int = 3, hidden: Sequence[int] = (64, 64)) -> nn.Module:
