@@ -742,7 +742,7 @@ DIFFERENCES = (
     "Kingma & Welling compare with three dimensions of z and estimate log p(x) from Hamiltonian samples. Here z has"
     " two, so that log p(x) is exact by quadrature, which depends on the decoder alone, for both methods alike.",
     "Both methods take Adagrad, each with the learning rate that served it best on validation images, start from the"
-    " same weights and have no weight decay. Monte Carlo EM has one chain for each image, 10 leapfrogs and 5 steps of the decoder an"
-    " iteration, and one step size that follows the accepted share. One iteration over 50,000 images takes seconds:"
-    " many are made at full scale only.",
+    " same weights and have no weight decay. Monte Carlo EM has one chain for each image, 10 leapfrogs and 5 steps of"
+    " the decoder an iteration, and one step size that follows the accepted share. One iteration over 50,000 images"
+    " takes seconds: many are made at full scale only.",
 )
