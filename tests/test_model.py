@@ -63,6 +63,23 @@ def test_conv_is_the_network_of_the_report() -> None:
     assert count == encoder_count + decoder_count + (9 * 32 + 1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_conv_keeps_the_channels_of_a_pixel_side_by_side(channels: int) -> None:
+    """The layout is what makes them fast; weights and their gradients keep the usual one, which is what is stored."""
+    event, seen = (channels, 12, 12), list[bool]()
+    encoder, features = conv_encoder(event, (4, 6), "elu")
+    decoder = conv_decoder(features, (4, 6), event, "elu")
+    model = nn.Sequential(encoder, decoder)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_hook(
+                lambda _layer, _inputs, y: seen.append(y.is_contiguous(memory_format=torch.channels_last))
+            )
+    model(torch.rand(5, *event)).sum().backward()
+    assert seen == [True] * 4
+    assert all(p.is_contiguous() and p.grad is not None and p.grad.is_contiguous() for p in model.parameters())
+
+
 def test_conv_refuses_rows() -> None:
     with pytest.raises(BadInput, match=r"needs images .* --model.network mlp"):
         conv_encoder((5,), (4,), "elu")

@@ -157,7 +157,7 @@ def test_training_goes_on_from_a_model_in_evaluation_mode(stripes: Dataset) -> N
     model = small(stripes, network="conv", hidden=None).eval()
     before = state(model)
     fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20))
-    assert not torch.equal(before["encoder.1.running_mean"], model.state_dict()["encoder.1.running_mean"])
+    assert not torch.equal(before["encoder.2.running_mean"], model.state_dict()["encoder.2.running_mean"])
 
 
 def test_default_length_is_a_number_of_steps() -> None:

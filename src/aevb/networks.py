@@ -46,6 +46,17 @@ class Standardize(nn.Module):
         return self.shift + self.spread * y
 
 
+class ChannelsLast(nn.Module):
+    """The same images, laid out in memory with the channels of a pixel side by side, as fast convolutions want them.
+
+    What follows keeps the layout. It comes after the first convolution, because a grey image has but one channel, which
+    says nothing of an order; and it is the images and not the weights, so that these are stored as ever.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=torch.channels_last)
+
+
 def mlp_encoder(event: tuple[int, ...], hidden: Sequence[int], activation: str) -> tuple[nn.Module, int]:
     """Fully connected layers of the widths `hidden`, each followed by the activation.
 
@@ -75,6 +86,7 @@ def conv_encoder(event: tuple[int, ...], channels: Sequence[int], activation: st
     layers: list[nn.Module] = []
     for ins, outs in pairwise([image_channels, *channels]):
         layers += [nn.Conv2d(ins, outs, 3, stride=2, padding=1), nn.BatchNorm2d(outs), ACTIVATIONS[activation]()]
+    layers.insert(1, ChannelsLast())
     return nn.Sequential(*layers, nn.Flatten()), channels[-1] * size(sizes[-1])
 
 
@@ -87,7 +99,7 @@ def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], 
     """
     sizes = _halvings(output, len(channels))[::-1]
     start = (channels[-1], *sizes[0])
-    layers: list[nn.Module] = [nn.Linear(latent, size(start)), nn.Unflatten(1, start)]
+    layers: list[nn.Module] = [nn.Linear(latent, size(start)), nn.Unflatten(1, start), ChannelsLast()]
     widths = [*reversed(channels), channels[0]]
     for (ins, outs), (small, large) in zip(pairwise(widths), pairwise(sizes), strict=True):
         odd = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
