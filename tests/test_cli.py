@@ -492,7 +492,18 @@ def test_an_unknown_kind_of_file(refused: Callable[..., str], run: Path, out: st
 
 
 def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aevb", "train", "--train.epochs", "100000", "--out", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "aevb",
+        "train",
+        "--train.epochs",
+        "100000",
+        "--train.compile",
+        "off",
+        "--out",
+        "run",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60

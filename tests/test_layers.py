@@ -11,8 +11,31 @@ import pytest
 import aevb
 
 FLOORS = [
-    *("errors", "randomness", "shapes", "distributions", "networks", "posteriors", "ladder", "priors", "likelihoods"),
-    *("model", "linear", "objectives", "data", "config", "training", "evaluation", "monte_carlo_em", "baselines"),
+    *(
+        "errors",
+        "process",
+        "randomness",
+        "shapes",
+        "distributions",
+        "networks",
+        "posteriors",
+        "ladder",
+        "priors",
+        "likelihoods",
+    ),
+    *(
+        "model",
+        "linear",
+        "objectives",
+        "graph",
+        "data",
+        "steps",
+        "config",
+        "training",
+        "evaluation",
+        "monte_carlo_em",
+        "baselines",
+    ),
     *("runs", "doctor", "experiment", "sweep", "plots", "recipes", "reproduction", "report", "page", "cli", "__main__"),
 ]
 STRANGERS = [

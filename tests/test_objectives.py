@@ -22,16 +22,19 @@ def gradients(model: VAE, objective: Objective, x: Tensor, done: float = 1.0) ->
 
 
 def test_importance_weighted_bounds_grow_with_the_draws_and_stay_below_log_px(exact: Callable[..., Exact]) -> None:
-    """In expectation; 4,000 repetitions for each of 3 examples, gaps of many standard errors."""
+    """In expectation; 4,000 repetitions for each of 3 examples. Two of the numbers agree, within five standard errors
+    of their difference (a false alarm in 10⁶); the gaps between the others are many."""
     linear = exact(error=0.7)
     x = linear.sample(3).repeat(4000, 1)
     log_px = linear.log_px(x[:3]).mean().item()
     with torch.no_grad():
-        bounds = [IWAE(k)(linear.model.trace(x, k)).bound.mean().item() for k in (1, 2, 5, 20, 50)]
-        elbo = ELBO(1)(linear.model.trace(x, 1)).bound.mean().item()
+        one, *more = (IWAE(k)(linear.model.trace(x, k)).bound for k in (1, 2, 5, 20, 50))
+        elbo = ELBO(1)(linear.model.trace(x, 1)).bound
+    bounds = [bound.mean().item() for bound in (one, *more)]
     assert bounds == sorted(bounds)
     assert bounds[-1] < log_px + 0.01
-    assert bounds[0] == pytest.approx(elbo, abs=0.05)
+    spread = (one - elbo).std().item() / len(x) ** 0.5
+    assert bounds[0] == pytest.approx(elbo.mean().item(), abs=5 * spread)
     assert bounds[0] < log_px - 0.3
 
 

@@ -43,7 +43,10 @@ def test_what_is_finished_is_not_repeated(tmp_path: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     (found[1].folder / "scores.json").unlink()  # as if interrupted while it was measured
     again = sweep(found)
-    assert again == first
+    assert [outcome.values for outcome in again] == [outcome.values for outcome in first]
+    for one, other in zip(first, again, strict=True):
+        # What was trained as one with others is now trained alone: the sums are rounded differently.
+        assert one.scores == pytest.approx(other.scores, rel=1e-3, abs=1e-3)
     changed = [path for path, time in files.items() if path.stat().st_mtime_ns != time]
     assert [path.parent for path in changed] == [found[1].folder]
 

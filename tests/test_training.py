@@ -79,7 +79,7 @@ class Spy:
     def __post_init__(self) -> None:
         self.seen: list[Tensor] = []
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         if torch.is_grad_enabled():
             self.seen.append(trace.x)
         return ELBO()(trace)
@@ -191,7 +191,7 @@ class Sharp:
 
     samples: int = 1
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         value = trace.x.flatten(1).square().sum(1)
         return Terms(value, -value, value / 2, value / 2)
 
@@ -245,7 +245,7 @@ class Mine:
         self.count = 0
         self.trigger: Tensor | None = None
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         self.count += 1
         if self.count == 6:
             self.trigger = trace.x.clone()

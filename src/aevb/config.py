@@ -175,6 +175,9 @@ class TrainConfig(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     patience: Positive | None = Field(None, description="Stop after so many epochs without a better validation bound.")
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="Compile the step, which takes half a minute: auto does from 50,000 steps on."
+    )
 
     def plan(self, examples: int) -> tuple[int, int]:
         """The epochs to make over so many examples, and the steps in each: as many as there are full batches."""

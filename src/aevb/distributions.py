@@ -199,9 +199,11 @@ def scale_tril(raw: Tensor, features: int) -> Tensor:
 
     Kingma & Welling, An Introduction to Variational Autoencoders, 2019, algorithm 2.
     """
-    row, column = torch.tril_indices(features, features, offset=-1, device=raw.device)
-    below = raw.new_zeros((*raw.shape[:-1], features, features))
-    below[..., row, column] = raw[..., features:]
+    entries = F.pad(raw[..., features:], (0, 1))
+    row = torch.arange(features, device=raw.device).unsqueeze(-1)
+    column = row.T
+    place = torch.where(row > column, row * (row - 1) // 2 + column, entries.shape[-1] - 1)
+    below = entries.index_select(-1, place.flatten()).view(*raw.shape[:-1], features, features)
     return below + torch.diag_embed(raw[..., :features].exp())
 
 

@@ -17,3 +17,7 @@ class NonFinite(ArithmeticError):
             f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
             " --train.clip-norm 100, and look for extreme values in the data"
         )
+
+
+class Notice(UserWarning):
+    """Something is done in another way than was asked for, with the same numbers; its message is one line."""

@@ -1,7 +1,7 @@
 """A whole experiment: a configuration and data to a model, trained and recorded in a run folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -9,9 +9,11 @@ import torch
 from aevb.config import Config, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import NonFinite
+from aevb.graph import Untraceable
+from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, create, reopen
-from aevb.training import Epoch, State, fit
+from aevb.training import Epoch, Member, State, fit_together, worth_stacking
 
 START_EXAMPLES = 10_000
 """Training examples, at most, that a model starts from."""
@@ -47,14 +49,69 @@ def train(
             finished, or was made with another configuration or other data.
         NonFinite: a loss became infinite or NaN.
     """
+    places = [(config, folder)]
+    return train_together(places, dataset, device=device, resume=resume, on_step=on_step, on_epoch=on_epoch)[0]
+
+
+def train_together(
+    places: Sequence[tuple[Config, Path]],
+    dataset: Dataset,
+    *,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    on_step: Callable[[], object] | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+) -> list[Run]:
+    """The same for configurations that differ in their seeds alone, as one stacked model.
+
+    Args:
+        places: configurations and folders.
+        dataset, device, resume, on_step, on_epoch: as in `train`.
+
+    Raises:
+        BadInput, NonFinite: as in `train`, and the runs are left as cut off.
+        Untraceable: their steps cannot be stacked, or the runs have gone unequally far.
+    """
+    config = places[0][0]
+    objective = build_objective(config.objective, resolve(config.model, dataset).posterior)
+    runs = [_opened(chosen, folder, dataset, device, resume=resume) for chosen, folder in places]
+    members = [_member(run, on_epoch) for run in runs]
+    try:
+        if len({run.state.number if run.state else 0 for run in runs}) > 1:
+            raise Untraceable("they have gone unequally far")
+        histories = fit_together(members, objective, dataset.train, dataset.valid, config.train, on_step=on_step)
+    except BaseException as error:
+        for run in runs:
+            run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
+        raise
+    for run, history in zip(runs, histories, strict=True):
+        run.close(history.ended, history.kept)
+    return runs
+
+
+def stackable(config: Config, dataset: Dataset) -> bool:
+    """Whether several models of a configuration are faster as one, as far as can be said beforehand."""
+    objective = build_objective(config.objective, resolve(config.model, dataset).posterior)
+    return worth_stacking(_built(config, dataset), objective, dataset.train, config.train)
+
+
+def _built(config: Config, dataset: Dataset) -> VAE:
+    """The model before its first step."""
     resolved = resolve(config.model, dataset)
-    objective = build_objective(config.objective, resolved.posterior)
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape)
         model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
-    model = model.to(device)
+    return model
+
+
+def _opened(config: Config, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool) -> Run:
+    model = _built(config, dataset).to(device)
     run = reopen(folder, config, dataset, model) if resume else None
-    run = run or create(folder, config, resolved, dataset, model)
+    return run or create(folder, config, resolve(config.model, dataset), dataset, model)
+
+
+def _member(run: Run, on_epoch: Callable[[Epoch], object] | None) -> Member:
+    """The run's model, which is recorded as it is trained."""
     saved = time.monotonic()
 
     def after(epoch: Epoch) -> None:
@@ -70,13 +127,4 @@ def train(
             run.save_state()
             saved = time.monotonic()
 
-    try:
-        history = fit(
-            model, objective, dataset.train, dataset.valid, config.train, seed=config.seed,
-            start=run.state, on_step=on_step, on_epoch=after, on_state=keep,
-        )  # fmt: skip
-    except BaseException as error:
-        run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
-        raise
-    run.close(history.ended, history.kept)
-    return run
+    return Member(run.model, run.config.seed, run.state, after, keep)

@@ -13,7 +13,8 @@ The first two agree in expectation, and β (Higgins et al. 2017), warm-up (Sønd
 minimised, what is reported is the objective's lower bound of log p(x) with weight 1.
 
 An objective is any callable of a trace and of the share of training that is done, which says how many `samples` it
-wants and returns `Terms`.
+wants and returns `Terms`. The share is a number, or a tensor ``()`` where a step is written down once for all shares
+(`aevb.graph`).
 """
 
 import math
@@ -52,7 +53,7 @@ class Objective(Protocol):
     def samples(self) -> int:
         """Draws of z wanted for each example."""
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         """The terms of each example of the trace, when a share `done` of the training is behind."""
 
 
@@ -70,10 +71,12 @@ class Weight:
     warmup: float = 0.0
     cycles: int = 1
 
-    def __call__(self, done: float) -> float:
-        """The weight when a share `done` of the training is behind."""
-        within = math.fmod(done * self.cycles, 1.0) if done < 1 else 1.0
-        return self.beta * (min(1.0, within / self.warmup) if self.warmup else 1.0)
+    def __call__(self, done: float | Tensor) -> float | Tensor:
+        """The weight when a share `done` of the training is behind; a number, or a tensor ``()`` below 1."""
+        if not self.warmup or (isinstance(done, float) and done >= 1):
+            return self.beta
+        risen = done * self.cycles % 1.0 / self.warmup
+        return self.beta * (risen.clamp(max=1.0) if isinstance(risen, Tensor) else min(1.0, risen))
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,12 @@ class ELBO:
     weight: Weight = Weight()
     free_bits: float = 0.0
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
-        weight = self.weight(done)
-        if not weight:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
+        if not self.weight.beta:
             # The rate of an autoencoder is infinite, and still weighs nothing.
             return _elbo(trace, trace.rate, torch.zeros_like(trace.rate))
         paid = [_paid(layer, self.free_bits) for layer in trace.layers] if self.free_bits else [trace.rate]
-        return _elbo(trace, trace.rate, weight * torch.stack(paid).sum(0))
+        return _elbo(trace, trace.rate, self.weight(done) * torch.stack(paid).sum(0))
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class MonteCarloELBO:
     samples: int = 1
     weight: Weight = Weight()
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         rate = _sampled_rate(trace)
         return _elbo(trace, rate, self.weight(done) * rate)
 
@@ -123,7 +125,7 @@ class IWAE:
 
     samples: int = 50
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         bound = log_mean_exp(trace.log_weight)
         return Terms(-bound, bound, _sampled_rate(trace), -trace.log_likelihood.mean(0))
 
@@ -139,7 +141,7 @@ class DReG:
 
     samples: int = 50
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         terms = IWAE(self.samples)(trace)
         return terms._replace(loss=_doubly_reparameterised(trace)) if torch.is_grad_enabled() else terms
 
@@ -158,7 +160,7 @@ class BetaTC:
     samples: int = 1
     weight: Weight = Weight()
 
-    def __call__(self, trace: Trace, done: float = 1.0) -> Terms:
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         correlation = torch.stack([_total_correlation(layer) for layer in trace.layers]).sum(0)
         return _elbo(trace, trace.rate, trace.rate + (self.weight(done) - 1) * correlation)
 

@@ -38,10 +38,18 @@ def seeded(seed: int, purpose: Purpose, *further: int, device: torch.device | st
         device: whose generator is meant, beside the CPU's.
     """
     device = torch.device(device)
-    state = np.random.SeedSequence(seed, spawn_key=(purpose, *further)).generate_state(1, np.uint64)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(state[0]))
+        torch.manual_seed(_start(seed, purpose, *further))
         yield
+
+
+def generator(seed: int, purpose: Purpose, *further: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own with the stream that the global one has within `seeded`."""
+    return torch.Generator(device).manual_seed(_start(seed, purpose, *further))
+
+
+def _start(seed: int, purpose: Purpose, *further: int) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=(purpose, *further)).generate_state(1, np.uint64)[0])
 
 
 class Streams:

@@ -3,9 +3,10 @@
 Runs are folders like any other, in a folder named by their settings, so that a sweep that was interrupted goes on where
 it stopped: what is finished is not repeated, and a run that was cut off goes on from its last checkpoint. They are made
 in parallel processes by joblib, whose other back ends take them to a cluster:
-`with joblib.parallel_config("dask"): sweep(...)`.
+`with joblib.parallel_config("dask"): sweep(...)`. Small models that differ in their seeds alone are trained as one.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -22,7 +23,8 @@ from aevb.data import Dataset
 from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
-from aevb.experiment import train
+from aevb.experiment import stackable, train, train_together
+from aevb.graph import Untraceable
 from aevb.runs import Run, find
 
 SEED = "seed"
@@ -101,34 +103,70 @@ def sweep(
     cells: Sequence[Cell],
     *,
     jobs: int = 1,
+    device: torch.device | str = "cpu",
     on_run: Callable[[Outcome], object] | None = None,
 ) -> list[Outcome]:
     """Make or continue the runs that are not finished, and collect what all have reached.
 
+    Runs that differ in their seeds alone are trained as one stacked model where that is faster.
+
     Args:
         cells: of `plan`.
         jobs: processes at once; each takes its share of this one's threads.
+        device: where to train.
         on_run: called as each run ends, in order.
     """
     threads = max(1, torch.get_num_threads() // jobs)
     outcomes = []
-    for outcome in Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(cell, threads) for cell in cells):
-        outcomes.append(outcome)
-        if on_run:
-            on_run(outcome)
+    teams = _teams(cells, math.ceil(len(cells) / jobs))
+    for found in Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(team, threads, device) for team in teams):
+        for outcome in found:
+            outcomes.append(outcome)
+            if on_run:
+                on_run(outcome)
     return outcomes
 
 
-def _run(cell: Cell, threads: int) -> Outcome:
+def _teams(cells: Sequence[Cell], largest: int) -> list[list[Cell]]:
+    """Runs that differ in their seeds alone, at most so many in a team."""
+    alike: dict[str, list[Cell]] = {}
+    for cell in cells:
+        alike.setdefault(cell.config.model_copy(update={SEED: 0}).model_dump_json(), []).append(cell)
+    return [team[start : start + largest] for team in alike.values() for start in range(0, len(team), largest)]
+
+
+def _run(team: Sequence[Cell], threads: int, device: torch.device | str) -> list[Outcome]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        run = _made(cell)
-    except (BadInput, NonFinite) as error:
-        return Outcome(cell.values, {}, str(error))
+        _train_together(team, device)
+        return [_outcome(cell, device) for cell in team]
     finally:
         torch.set_num_threads(before)
-    return reached(run, cell.values)
+
+
+def _train_together(team: Sequence[Cell], device: torch.device | str) -> None:
+    """Train what is not finished as one model, where that is faster; what this leaves can be done one by one."""
+    try:
+        places = [(cell.config, cell.folder) for cell in team if not _finished(cell)]
+        if len(places) > 1:
+            dataset = load_data(**places[0][0].data.model_dump())
+            if stackable(places[0][0], dataset):
+                _raise_if_interrupted(*train_together(places, dataset, device=device, resume=True))
+    except (BadInput, NonFinite, Untraceable):
+        pass  # each alone says what is wrong with it
+
+
+def _finished(cell: Cell) -> bool:
+    run = find(cell.folder, cell.config)
+    return run is not None and run.finished
+
+
+def _outcome(cell: Cell, device: torch.device | str) -> Outcome:
+    try:
+        return reached(_made(cell, device), cell.values)
+    except (BadInput, NonFinite) as error:
+        return Outcome(cell.values, {}, str(error))
 
 
 def reached(run: Run, values: dict[str, Any]) -> Outcome:
@@ -136,7 +174,7 @@ def reached(run: Run, values: dict[str, Any]) -> Outcome:
     return Outcome(values, {(score.split, score.name): score.value for score in run.scores}, None)
 
 
-def _made(cell: Cell) -> Run:
+def _made(cell: Cell, device: torch.device | str) -> Run:
     """The run, trained and measured; what is there already is not done again, and what was cut off goes on.
 
     Raises:
@@ -144,9 +182,8 @@ def _made(cell: Cell) -> Run:
     """
     run, dataset = find(cell.folder, cell.config), cache(lambda: load_data(**cell.config.data.model_dump()))
     if run is None or not run.finished:
-        run = train(cell.config, cell.folder, dataset(), resume=True)
-    if run.outcome and run.outcome.ended == "interrupted":
-        raise KeyboardInterrupt
+        run = train(cell.config, cell.folder, dataset(), device=device, resume=True)
+    _raise_if_interrupted(run)
     has = {(score.split, score.name) for score in run.scores}
     if ("valid", "distortion") not in has:
         run.evaluate(dataset(), "valid", samples=cell.config.objective.samples or 1)
@@ -156,6 +193,11 @@ def _made(cell: Cell) -> Run:
         if measure.name not in {name for _, name in has}:
             run.save_scores(measure.of(run, dataset()))
     return run
+
+
+def _raise_if_interrupted(*runs: Run) -> None:
+    if any(run.outcome and run.outcome.ended == "interrupted" for run in runs):
+        raise KeyboardInterrupt
 
 
 def _with(config: Config, values: Mapping[str, Any]) -> Config:

@@ -6,28 +6,34 @@ last whole epoch, and on the same CPU ends as it would have without, bit for bit
 tensor and a batch is one gather; an epoch is as many full batches as there are, and which examples are left over
 differs each time. Nothing is read back from the device before the end of an epoch. The learning rate is constant, then
 falls linearly to zero.
+
+Where the gradients of a step come from, of one model or of several that are trained as one, is told in `aevb.steps`;
+the optimizers work on each number alone and so know nothing of it.
 """
 
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.config import TrainConfig
 from aevb.data.dataset import Examples
-from aevb.errors import BadInput, NonFinite
+from aevb.errors import BadInput, NonFinite, Notice
+from aevb.graph import Untraceable
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
 from aevb.randomness import Purpose, seeded
+from aevb.steps import Single, Steps, Written, means, release
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -35,6 +41,14 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
+STEP = "step"
+"""What optimizers call their count of steps."""
+COMPILED_FROM = 50_000
+"""Steps from which on compilation repays itself, whatever the model (`benchmarks`)."""
+PARALLEL_FROM = 30_000_000
+"""Operations of a pass forward from which on threads share them (`benchmarks`)."""
+STACKED_BELOW = 100_000_000
+"""Operations of a pass forward up to which several models are faster as one (`benchmarks`)."""
 
 Ended = Literal["finished", "early", "interrupted"]
 
@@ -121,6 +135,25 @@ class State:
     best: Best
 
 
+@dataclass(frozen=True)
+class Member:
+    """One of the models that are trained together.
+
+    Attributes:
+        model: trained in place.
+        seed: of the order of batches and of the noise.
+        start: what to go on from, with the same configuration, data and seed; the model as it is where None.
+        on_epoch: called after each epoch.
+        on_state: called after each epoch, after `on_epoch`; what it is given may be kept.
+    """
+
+    model: VAE
+    seed: int = 0
+    start: State | None = None
+    on_epoch: Callable[[Epoch], object] | None = None
+    on_state: Callable[[State], object] | None = None
+
+
 def fit(
     model: VAE,
     objective: Objective,
@@ -144,48 +177,93 @@ def fit(
         train: examples to learn from.
         valid: examples that choose the weights and the moment to stop, where the configuration asks for it.
         config: how to train; the defaults where None.
-        seed: of the order of batches and of the noise.
-        start: what to go on from, with the same configuration, data and seed; the model as it is where None.
-        on_step, on_epoch: called after each.
-        on_state: called after each epoch, after `on_epoch`; what it is given may be kept.
+        seed, start, on_epoch, on_state: as in `Member`.
+        on_step: called after each step.
 
     Raises:
         BadInput: patience without a validation part, or batch normalisation of single examples.
         NonFinite: a loss or a weight became infinite or NaN.
     """
+    member = Member(model, seed, start, on_epoch, on_state)
+    return fit_together([member], objective, train, valid, config, on_step=on_step)[0]
+
+
+def fit_together(
+    members: Sequence[Member],
+    objective: Objective,
+    train: Examples,
+    valid: Examples | None = None,
+    config: TrainConfig | None = None,
+    *,
+    on_step: Callable[[], object] | None = None,
+) -> list[History]:
+    """Train models that differ in their weights and seeds alone, as one stacked model, each as `fit` would train it.
+
+    The numbers are those of `fit` but for the rounding of their sums.
+
+    Args:
+        members: on one device; all at the start, or all after the same epoch.
+        objective, train, valid, config, on_step: as in `fit`.
+
+    Raises:
+        BadInput: as in `fit`, or patience, with which the models would end apart.
+        Untraceable: the models' step cannot be stacked.
+        NonFinite: a loss or a weight of one of several became infinite or NaN; all are as after the epoch before.
+    """
     config = config or TrainConfig()
-    _require(model, config, train, valid)
-    device = model.device
+    for member in members:
+        _require(member.model, config, train, valid, len(members))
+    device = members[0].model.device
     train, valid = train.to(device), valid and valid.to(device)
-    loop, epochs = _Loop(model.train(), objective, train, config, seed), list[Epoch]()
-    state = loop.begin(start)
-    with _interruption() as interrupted:
+    with _threads(members, objective, train, config), _interruption() as interrupted:
+        loop = _Loop(
+            [member.model.train() for member in members], [member.seed for member in members], objective, train, config
+        )
+        try:
+            return _fitted(loop, members, valid, interrupted, on_step)
+        finally:
+            loop.release()
 
-        def stop() -> bool:
-            if on_step:
-                on_step()
-            return interrupted()
 
-        while not (ended := loop.ended(state)):
-            started = time.perf_counter()
-            means = loop.epoch(state, stop)
-            if interrupted():
-                ended = "interrupted"
-                break
-            seconds = time.perf_counter() - started
-            held_out = measure(model, objective, valid, seed=seed) if valid else None
-            if held_out and not math.isfinite(held_out.merit):
-                raise NonFinite("the loss on the validation part", state.number + 1, loop.steps)
-            state = loop.state(state.number + 1, held_out, state.best)
-            epochs.append(Epoch(state.number, seconds, means, held_out))
-            if on_epoch:
-                on_epoch(epochs[-1])
-            if on_state:
-                on_state(state)
+def _fitted(
+    loop: "_Loop",
+    members: Sequence[Member],
+    valid: Examples | None,
+    interrupted: Callable[[], bool],
+    on_step: Callable[[], object] | None,
+) -> list[History]:
+    epochs: list[list[Epoch]] = [[] for _ in members]
+    states = loop.begin([member.start for member in members])
+
+    def stop() -> bool:
+        if on_step:
+            on_step()
+        return interrupted()
+
+    while not (ended := loop.ended(states)):
+        started = time.perf_counter()
+        trained = loop.epoch(states, stop)
+        if interrupted():
+            ended = "interrupted"
+            break
+        seconds = (time.perf_counter() - started) / len(members)
+        held_out = loop.held_out(states, valid)
+        states = loop.states(states[0].number + 1, held_out, [state.best for state in states])
+        for member, made, state, own, valid_own in zip(members, epochs, states, trained, held_out, strict=True):
+            made.append(Epoch(state.number, seconds, own, valid_own))
+            if member.on_epoch:
+                member.on_epoch(made[-1])
+            if member.on_state:
+                member.on_state(state)
+    return [_left(loop.config, *one, ended) for one in zip(members, states, epochs, strict=True)]
+
+
+def _left(config: TrainConfig, member: Member, state: State, epochs: list[Epoch], ended: Ended) -> History:
+    """A model with the weights that are kept."""
     best = config.keep == "best" and state.best.number > 0
     if best:
-        model.load_state_dict(state.best.weights)
-    model.eval()
+        member.model.load_state_dict(state.best.weights)
+    member.model.eval()
     return History(epochs, state.best.number if best else state.number, ended)
 
 
@@ -202,12 +280,14 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
     model.eval()
     with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
         batches = examples.batches(max(1, decodings // objective.samples))
-        sums = [_row(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
+        sums = [means(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
     model.train(training)
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
 
-def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples | None) -> None:
+def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples | None, together: int) -> None:
+    if config.patience and together > 1:
+        raise BadInput("models with patience end apart: train them one after another")
     if config.patience and valid is None:
         raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
     if min(config.batch_size, len(train)) == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
@@ -215,71 +295,118 @@ def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples |
 
 
 class _Loop:
-    """The training of one model: a step, an epoch of steps, and the undoing of an epoch that went wrong."""
+    """The training of models: a step, an epoch of steps, and the undoing of an epoch that went wrong."""
 
-    def __init__(self, model: VAE, objective: Objective, examples: Examples, config: TrainConfig, seed: int) -> None:
-        self.model, self.objective, self.examples, self.config, self.seed = model, objective, examples, config, seed
-        self.optimizer = _optimizer(model, config)
+    def __init__(
+        self, models: Sequence[VAE], seeds: Sequence[int], objective: Objective, examples: Examples, config: TrainConfig
+    ) -> None:
+        self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
         self.epochs, self.steps = config.plan(len(examples))
+        self.size = min(config.batch_size, len(examples))
+        self.maker = self._maker()
+        self.optimizer = _optimizer(self.maker.weights, config)
 
-    def begin(self, start: State | None) -> State:
-        """Go to a state, or stay before the first epoch; the state it is in then."""
-        if start:
-            self._restore(start)
-        return start or self.state(0, None, Best())
+    def _maker(self) -> Steps:
+        """What makes the gradients; written down and compiled where that is asked for or will repay itself."""
+        compiled = self.config.compile == "on" or (
+            self.config.compile == "auto" and self.epochs * self.steps >= COMPILED_FROM
+        )
+        single = len(self.models) == 1
+        if single and not compiled:
+            return self._single()
+        try:
+            return Written(self.models, self.objective, self.examples, self.seeds, self.size, compiled=compiled)
+        except Untraceable as reason:
+            if not single:
+                raise
+            if self.config.compile == "on":
+                warnings.warn(f"training goes on without compilation: {reason}", Notice, stacklevel=2)
+            return self._single()
 
-    def state(self, number: int, held_out: Means | None, best: Best) -> State:
-        """A copy of the state after an epoch, whose weights are the best ones where they are better than those."""
-        weights = deepcopy(self.model.state_dict())
-        if held_out and held_out.merit > best.merit:
-            best = Best(number, held_out.merit, weights)
-        return State(number, weights, deepcopy(self.optimizer.state_dict()["state"]), best)
+    def _single(self) -> Single:
+        return Single(self.models[0], self.objective, self.examples, self.seeds[0])
 
-    def ended(self, state: State) -> Ended | None:
-        """How training has ended in this state; None where it has not."""
-        if self.config.patience and state.number - state.best.number >= self.config.patience:
+    def begin(self, starts: Sequence[State | None]) -> list[State]:
+        """Go to states, or stay before the first epoch; the states it is in then."""
+        states = [start for start in starts if start]
+        if not states:
+            return self.states(0, [None] * len(starts), [Best()] * len(starts))
+        self._restore(states)
+        return states
+
+    def states(self, number: int, held_out: Sequence[Means | None], best: Sequence[Best]) -> list[State]:
+        """Copies of the states after an epoch, whose weights are the best ones where they are better than those."""
+        states = []
+        for model, moments, measured, before in zip(self.models, self._moments(), held_out, best, strict=True):
+            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            better = measured is not None and measured.merit > before.merit
+            now = Best(number, measured.merit, weights) if measured and better else before
+            states.append(State(number, weights, moments, now))
+        return states
+
+    def held_out(self, states: Sequence[State], valid: Examples | None) -> list[Means | None]:
+        """The terms on validation examples.
+
+        Raises:
+            NonFinite: with the models as they are.
+        """
+        if not valid:
+            return [None] * len(self.models)
+        found: list[Means | None] = []
+        for model, seed, state in zip(self.models, self.seeds, states, strict=True):
+            found.append(measured := measure(model, self.objective, valid, seed=seed))
+            if not math.isfinite(measured.merit):
+                raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
+        return found
+
+    def ended(self, states: Sequence[State]) -> Ended | None:
+        """How training has ended in these states; None where it has not."""
+        if self.config.patience and all(s.number - s.best.number >= self.config.patience for s in states):
             return "early"
-        return "finished" if state.number >= self.epochs else None
+        return "finished" if states[0].number >= self.epochs else None
 
-    def epoch(self, before: State, stop: Callable[[], bool]) -> Means:
+    def release(self) -> None:
+        """Leave each model tensors of its own."""
+        if len(self.models) > 1:
+            release(self.models)
+
+    def epoch(self, before: Sequence[State], stop: Callable[[], bool]) -> list[Means]:
         """One pass, ended early where `stop` says so after a step; undone where it meets a number that is not finite.
 
         Raises:
-            NonFinite: with the model as it was before.
+            NonFinite: with the models as they were before.
         """
-        number = before.number + 1
-        rows = torch.stack(list(self._pass(number, stop))).cpu().double()
-        if not (_finite(_losses(rows)) and all(map(_finite, self.model.parameters()))):
+        number = before[0].number + 1
+        rows = torch.stack(list(self._pass(self.maker, number, stop))).cpu().double()
+        if not (_finite(_losses(rows)) and all(map(_finite, self.maker.weights.values()))):
             self._restore(before)
-            tensor, step = self._first_non_finite(number)
+            tensor, step = self._first_non_finite(number) if len(before) == 1 else ("a loss", self.steps)
             self._restore(before)
-            self.model.eval()
+            for model in self.models:
+                model.eval()
             raise NonFinite(tensor, number, step)
-        return Means(*rows.mean(0).tolist())
+        return [Means(*row) for row in rows.mean(0).tolist()]
 
-    def _pass(self, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
-        """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(4,)``."""
-        size, device = min(self.config.batch_size, len(self.examples)), self.examples.values.device
-        with seeded(self.seed, Purpose.EPOCH, number, device=device):
-            order = torch.randperm(len(self.examples), device=device)
+    def _pass(self, maker: Steps, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
+        """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(M, 4)``."""
+        with maker.epoch(number) as gradients:
             for step in range(self.steps):
                 done = (number - 1 + step / self.steps) / self.epochs
-                yield self._step(self.examples.batch(order[step * size : (step + 1) * size]), done)
+                yield self._step(partial(gradients, slice(step * self.size, (step + 1) * self.size)), done)
                 if stop():
                     break
 
-    def _step(self, x: Tensor, done: float) -> Tensor:
+    def _step(self, gradients: Callable[[float], Tensor], done: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate(done) * group["share"]
         self.optimizer.zero_grad()
-        terms = self.objective(self.model.trace(x, self.objective.samples), done)
-        terms.loss.mean().backward()
+        rows = gradients(done)
         if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+            self.maker.clip(self.config.clip_norm)
         if self.config.weight_decay:
             self._decay()
         self.optimizer.step()
-        return _row(terms)
+        return rows
 
     @torch.no_grad()
     def _decay(self) -> None:
@@ -287,25 +414,45 @@ class _Loop:
         for group in self.optimizer.param_groups:
             torch._foreach_mul_(group["params"], 1 - group["lr"] * self.config.weight_decay)
 
-    def _restore(self, state: State) -> None:
-        self.model.load_state_dict(state.weights)
+    def _moments(self) -> list[dict[int, dict[str, Tensor]]]:
+        """What the optimizer keeps of each weight, as a copy for each model; they have the count of steps in common."""
+        found: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.models]
+        for place, kept in self.optimizer.state_dict()["state"].items():
+            for name, tensor in kept.items():
+                parts = [tensor.clone() for _ in found] if name == STEP else self.maker.split(tensor)
+                for moments, part in zip(found, parts, strict=True):
+                    moments.setdefault(place, {})[name] = part
+        return found
+
+    def _restore(self, states: Sequence[State]) -> None:
+        for model, state in zip(self.models, states, strict=True):
+            model.load_state_dict(state.weights)
+        first = states[0].optimizer
+        kept = {
+            place: {
+                name: tensor.clone()
+                if name == STEP
+                else self.maker.joined([state.optimizer[place][name] for state in states])
+                for name, tensor in moments.items()
+            }
+            for place, moments in first.items()
+        }
         groups = self.optimizer.state_dict()["param_groups"]
-        # PyTorch takes over the tensors themselves, and its steps would change them.
-        self.optimizer.load_state_dict(deepcopy({"state": state.optimizer, "param_groups": groups}))
+        self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
 
     def _first_non_finite(self, number: int) -> tuple[str, int]:
         """Make the epoch again, which is the same again, and watch: the first tensor's name and its step."""
         found: list[str] = []
-        made = 0
+        made, model = 0, self.models[0]
 
         def watch(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor) and not _finite(output):
                 found.append(f"the output of {name}")
 
-        hooks = [module.register_forward_hook(partial(watch, name)) for name, module in self.model.named_modules()]
-        for row in self._pass(number, lambda: bool(found)):
+        hooks = [module.register_forward_hook(partial(watch, name)) for name, module in model.named_modules()]
+        for row in self._pass(self._single(), number, lambda: bool(found)):
             made += 1
-            named = list(self.model.named_parameters())
+            named = list(model.named_parameters())
             gradients = [(f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None]
             tensors = [("the loss", _losses(row)), *gradients, *((f"the weight {name}", p) for name, p in named)]
             found.extend(name for name, tensor in tensors if not _finite(tensor))
@@ -314,21 +461,45 @@ class _Loop:
         return (found or ["a number"])[0], made
 
 
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer, whose groups have each their share of the learning rate."""
     if config.epsilon and config.optimizer == "sgd":
         raise BadInput("--train.epsilon has no meaning for sgd: leave it out")
-    named = list(model.named_parameters())
-    biases = [parameter for name, parameter in named if name.endswith("bias")]
-    others = [parameter for name, parameter in named if not name.endswith("bias")]
-    groups = [{"params": others, "share": 1.0}, {"params": biases, "share": config.bias_lr}]
+    shares: dict[float, list[Tensor]] = {}
+    for name, weight in weights.items():
+        shares.setdefault(config.bias_lr if name.endswith("bias") else 1.0, []).append(weight)
+    groups = [{"params": group, "share": share} for share, group in shares.items()]
     options = {"eps": config.epsilon} if config.epsilon else {}
-    return OPTIMIZERS[config.optimizer]([group for group in groups if group["params"]], lr=config.lr, **options)
+    return OPTIMIZERS[config.optimizer](groups, lr=config.lr, **options)
 
 
-def _row(terms: Terms) -> Tensor:
-    """The means over a batch, ``(4,)``, left on the device."""
-    return torch.stack(terms).detach().mean(1)
+@contextmanager
+def _threads(
+    members: Sequence[Member], objective: Objective, examples: Examples, config: TrainConfig
+) -> Iterator[None]:
+    """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
+    before = torch.get_num_threads()
+    if _operations(members[0].model, objective, examples, config) * len(members) < PARALLEL_FROM:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def worth_stacking(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> bool:
+    """Whether several such models are trained faster as one, as far as can be said beforehand."""
+    return config.patience is None and _operations(model, objective, examples, config) < STACKED_BELOW
+
+
+@torch.no_grad()
+def _operations(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> int:
+    """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
+    training = model.training
+    with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
+        model.eval().trace(examples.some(config.batch_size).batch(slice(None)), objective.samples)
+    model.train(training)
+    return int(counter.get_total_flops())
 
 
 def _losses(rows: Tensor) -> Tensor:

@@ -66,16 +66,16 @@ class Examples:
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, values=self.values.to(device), labels=labels)
 
-    def batch(self, index: Tensor | slice) -> Tensor:
+    def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Tensor:
         """The examples at `index`, (B, *event) float32, ready for a model.
 
         A slice of float32 values is a view of the data, not to be written into. Resampled examples are drawn from
-        PyTorch's global generator.
+        the generator; from PyTorch's global one where None.
         """
         batch = self.values[index].to(torch.float32)
         if self.scale != 1.0:
             batch = batch * self.scale
-        return torch.bernoulli(batch) if self.resampled else batch
+        return torch.bernoulli(batch, generator=generator) if self.resampled else batch
 
     def some(self, count: int) -> "Examples":
         """At most `count` of the examples, evenly spaced, since files may be sorted."""

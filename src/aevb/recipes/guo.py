@@ -16,7 +16,8 @@ Five settings are trained on every set, all with hidden layers of 128 and 128 un
 
     diagonal    as reported, q(z|x) and p(x|z) normals of diagonal covariance
     full        as reported, both of full covariance
-    elbo        full, with livelier initial weights, larger batches, a larger learning rate that decays, clipped steps
+    elbo        full, with livelier initial weights and σ = softplus, which no step makes overflow; larger batches, a
+                larger learning rate that decays, clipped steps
     warm-up     the same with a KL whose weight rises from 0 to 1 in the first half of training
     weighted    the same as elbo with an importance-weighted bound of 16 draws (doubly reparameterised, Tucker et al.)
 
@@ -101,7 +102,7 @@ DIAGONAL = {"posterior": "diagonal", "likelihood": "gaussian-diagonal"}
 FULL = {"posterior": "full", "likelihood": "gaussian-full"}
 ONE_DRAW: dict[str, Any] = {"kind": "elbo-mc"}
 OURS: dict[str, Any] = {
-    "model": {**FULL, "initial": "lecun"},
+    "model": {**FULL, "initial": "lecun", "posterior_scale": "softplus"},
     "train": {"batch_size": 128, "lr": 3e-3, "decay": 0.5, "clip_norm": 10},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -440,7 +441,8 @@ def _why() -> Iterator[Claim]:
             None,
             score(f"{place}-warm-up", "bound") - score(f"{place}-elbo", "bound"),
             Above(NEAR),
-            note="The collapse is where the ELBO is stuck, not its best value.",
+            note="The collapse is where the ELBO is stuck, not its best value."
+            + " Where this fails, the livelier start alone was enough to leave it." * (place == "blobs"),
         )
         yield Claim(
             f"set {title}: nats nearer to the truth by the bound of 16 draws than by the ELBO, all else alike",

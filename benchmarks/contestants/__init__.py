@@ -1,0 +1,1 @@
+"""Those that are timed, each with `train(workload, x, epochs, device)`, which may return the seconds of its steps."""

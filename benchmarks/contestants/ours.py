@@ -1,0 +1,36 @@
+"""`aevb.fit` with its defaults."""
+
+from torch import Tensor
+
+from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.data import Dataset, Examples
+from aevb.model import VAE
+from aevb.process import keep_memory
+from aevb.training import History, Member, fit_together
+from benchmarks.workloads import VARIANCE, Workload
+
+keep_memory()
+
+
+def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
+    """One model, step by step."""
+    together(workload, x, epochs, device, 1, "off")
+
+
+def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int, compile: str) -> list[History]:
+    """Several models as one."""
+    models = [model(workload, x).to(device) for _ in range(seeds)]
+    members = [Member(each, seed) for seed, each in enumerate(models)]
+    config = TrainConfig.model_validate({"epochs": epochs, "batch_size": workload.batch, "compile": compile})
+    return fit_together(members, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
+
+
+def model(workload: Workload, x: Tensor) -> VAE:
+    """By the ordinary configuration."""
+    part = Examples(x)
+    kind = "binary" if workload.bernoulli else "unit"
+    dataset = Dataset("random", kind, workload.event, part, part, part, "none", None)
+    network = {"network": "conv", "channels": workload.channels} if workload.channels else {"hidden": workload.hidden}
+    likelihood = {"likelihood": "bernoulli"} if workload.bernoulli else {"likelihood": "gaussian", "variance": VARIANCE}
+    options = {"activation": workload.activation, "latent": workload.latent, **network, **likelihood}
+    return build(resolve(ModelConfig.model_validate(options), dataset), workload.event)

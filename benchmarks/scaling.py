@@ -1,0 +1,89 @@
+"""How time and memory grow: with examples, latent dimensions, image size and draws."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+POINT = """
+import json, resource, sys, time
+import torch
+from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.data import Dataset, Examples
+from aevb.process import keep_memory
+from aevb.training import fit
+keep_memory()
+examples, latent, width, samples = map(int, sys.argv[1:])
+x = torch.randint(0, 256, (examples, 1, width, width), dtype=torch.uint8)
+part = Examples(x, scale=1 / 255)
+dataset = Dataset("random", "unit", (1, width, width), part, part, part, "none", None)
+config = ModelConfig(hidden=(200,), latent=latent, likelihood="continuous-bernoulli")
+model = build(resolve(config, dataset), dataset.shape)
+objective = build_objective(ObjectiveConfig(samples=samples), "diagonal")
+fit(model, objective, part.some(1000), config=TrainConfig(epochs=1))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+history = fit(model, objective, part, config=TrainConfig(epochs=1))
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+weights = sum(p.numel() for p in model.parameters())
+print(json.dumps([history.epochs[0].seconds / examples, before / 1024, grown / 1024, weights]))
+"""
+
+
+class Point(NamedTuple):
+    """A training and what it took.
+
+    Attributes:
+        examples, latent, width, samples: of it.
+        microseconds: for an example.
+        resident: MiB before it, with the data.
+        grown: MiB more at its highest.
+        weights: numbers in the model.
+    """
+
+    examples: int
+    latent: int
+    width: int
+    samples: int
+    microseconds: float = 0.0
+    resident: float = 0.0
+    grown: float = 0.0
+    weights: int = 0
+
+
+USUAL = Point(50_000, 20, 16, 1)
+POINTS = (
+    *(USUAL._replace(examples=count) for count in (10_000, 100_000, 1_000_000)),
+    *(USUAL._replace(latent=count) for count in (2, 20, 200)),
+    *(USUAL._replace(width=count) for count in (8, 16, 32)),
+    *(USUAL._replace(samples=count) for count in (1, 5, 25)),
+)
+
+
+def measured(count: int) -> list[Point]:
+    """The quickest of so many rounds at each point: what is asked is how it grows, not how others disturb it."""
+    found = [[_made(point) for point in POINTS] for _ in range(count)]
+    return [min(made, key=lambda point: point.microseconds) for made in zip(*found, strict=True)]
+
+
+def predicted(point: Point) -> float:
+    """MiB of data: a byte for each pixel of a grey image."""
+    return point.examples * point.width**2 / 2**20
+
+
+def table(found: list[Point]) -> str:
+    """Markdown."""
+    head = ["examples", "Z", "pixels", "draws", "µs for an example", "data, MiB", "resident before, MiB", "more, MiB"]
+    rows = [
+        f"| {p.examples:,} | {p.latent} | {p.width} x {p.width} | {p.samples} | {p.microseconds:.1f} |"
+        f" {predicted(p):.0f} | {p.resident:.0f} | {p.grown:.0f} |"
+        for p in found
+    ]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
+
+
+def _made(point: Point) -> Point:
+    command = [sys.executable, "-c", POINT, *map(str, point[:4])]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
+    seconds, resident, grown, weights = json.loads(done.stdout)
+    return point._replace(microseconds=1e6 * seconds, resident=resident, grown=grown, weights=weights)

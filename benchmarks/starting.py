@@ -1,0 +1,57 @@
+"""How long a command takes before, and beside, the training."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+
+SET_UP = """
+import time, torch
+start = time.perf_counter()
+from pathlib import Path
+from aevb import experiment
+from aevb.config import Config
+from aevb.data import load
+class First(Exception): pass
+def stop(): raise First(time.perf_counter() - start)
+config = Config()
+try: experiment.train(config, Path("run"), load(**config.data.model_dump()), on_step=stop)
+except First as first: print(first.args[0])
+"""
+"""From the end of `import torch` to the end of the first step."""
+
+
+def measured(count: int) -> dict[str, list[float]]:
+    """Seconds, by what was done."""
+    found: dict[str, list[float]] = {"`aevb --help`": [], "set-up and first step after `import torch`": [], SHORT: []}
+    for _ in range(count):
+        found["`aevb --help`"].append(_whole(["-m", "aevb", "--help"]))
+        found["set-up and first step after `import torch`"].append(_told())
+        found[SHORT].append(_whole(["-m", "aevb", "train", "digits", "--train.epochs", "5", "--out", "run"]))
+    return found
+
+
+SHORT = "`aevb train digits --train.epochs 5`, whole command"
+
+
+def table(found: dict[str, list[float]]) -> str:
+    """Markdown."""
+    rows = [
+        f"| {what} | {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}) |"
+        for what, seconds in found.items()
+    ]
+    return "\n".join(["| | median (range) |", "|---|---|", *rows])
+
+
+def _whole(arguments: list[str]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
+        return time.perf_counter() - start
+
+
+def _told() -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", SET_UP]
+        return float(subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout)

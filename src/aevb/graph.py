@@ -1,0 +1,179 @@
+"""One step's gradients as a graph of tensor operations.
+
+What a step asks of a model and an objective is a function of weights, a batch, standard draws, and the share of
+training that is done:
+
+    θ, x, ε, t  →  means of the terms over the batch,  ∂/∂θ (mean loss)
+
+Python makes some hundred small calls to find it, which cost more than the arithmetic of a small model. Here they are
+made once, over tensors without values, and written down with the draws as inputs. The graph can then be compiled
+(TorchInductor), or mapped over several models whose weights, batches and draws lie one behind the other along a first
+axis (`torch.vmap`), and gives the same numbers from the same draws.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from aevb.model import VAE
+from aevb.objectives import Objective
+
+DRAWS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
+"""The draws that depend on nothing, and can be made before the graph runs."""
+
+
+class Untraceable(Exception):
+    """A step cannot be written down: its message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers that a step wants."""
+
+    operation: Callable[..., Tensor]
+    shape: tuple[int, ...]
+    options: dict[str, Any]
+
+    def __call__(self, generator: torch.Generator | None = None) -> Tensor:
+        """Made by a generator, or by PyTorch's global one."""
+        drawn = torch.empty(self.shape, **self.options)
+        return drawn.normal_(generator=generator) if self.operation is DRAWS[0] else drawn.uniform_(generator=generator)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A step's gradients.
+
+    Attributes:
+        run: weights, buffers, batch, draws, share done, as so many tensors, to the means of the terms ``(4,)`` and a
+            gradient for each weight; of several models each of these has a first axis more, apart from the share.
+        draws: what one model wants, in the order in which Python would make them.
+        count: how many models; None: one, without a first axis.
+    """
+
+    run: Callable[..., Sequence[Tensor]]
+    draws: tuple[Draw, ...]
+    count: int | None = None
+
+    def stacked(self, inputs: Sequence[Tensor], count: int) -> "Graph":
+        """The same for several models.
+
+        Args:
+            inputs: of `run` for one model.
+            count: how many.
+
+        Raises:
+            Untraceable: an operation cannot be mapped.
+        """
+        *own, share = inputs
+        together = [torch.stack([tensor] * count) for tensor in own]
+        mapped = torch.vmap(self.run, in_dims=(*(0 for _ in own), None))
+        return replace(self, run=_written(mapped, [*together, share]), count=count)
+
+    def compiled(self) -> "Graph":
+        """The same, compiled when it is first run."""
+        return replace(self, run=torch.compile(self.run, fullgraph=True, dynamic=False))
+
+
+def trace(model: VAE, objective: Objective, x: Tensor) -> Graph:
+    """Write a step down.
+
+    Args:
+        model: in training mode.
+        objective: what is minimised.
+        x: a batch ``(B, *event)``: every batch has its shape.
+
+    Raises:
+        Untraceable: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
+            for the value of a tensor.
+    """
+    names = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
+    count = sum(1 for _ in model.parameters())
+    step = _Step(model, objective)
+
+    def gradients(*inputs: Tensor) -> list[Tensor]:
+        *state, batch, done = inputs
+        weights = [weight.detach().requires_grad_() for weight in state[:count]]
+        named = {f"model.{name}": tensor for name, tensor in zip(names, (*weights, *state[count:]), strict=True)}
+        row = functional_call(step, named, (batch, done))
+        return [row.detach(), *torch.autograd.grad(row[0], weights, materialize_grads=True)]
+
+    written = _written(gradients, [*state_of(model), x, share_done(0.5, x.device)])
+    draws = _lifted(written)
+    _require_pure(written)
+    return Graph(written, draws)
+
+
+def state_of(model: nn.Module) -> list[Tensor]:
+    """Weights, then buffers: the first inputs of a graph."""
+    return [tensor.detach() for tensor in (*model.parameters(), *model.buffers())]
+
+
+def share_done(done: float, device: torch.device) -> Tensor:
+    """The last input of a graph."""
+    return torch.tensor(done, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+
+
+class _Step(nn.Module):
+    """What a step asks, as a module, whose weights can be given from outside."""
+
+    def __init__(self, model: VAE, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, x: Tensor, done: Tensor) -> Tensor:
+        """The means of the terms, ``(4,)``."""
+        return torch.stack(self.objective(self.model.trace(x, self.objective.samples), done)).mean(1)
+
+
+def _written(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """A function of tensors as a graph of what it does with them.
+
+    Raises:
+        Untraceable: it asks for the value of a tensor, or has an operation that cannot be mapped or differentiated.
+    """
+    try:
+        written = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    except Exception as error:  # whatever a user's module does that cannot be done without values
+        raise Untraceable(str(error).strip().splitlines()[0] if str(error).strip() else repr(error)) from error
+    written.graph.eliminate_dead_code()
+    written.recompile()
+    return written
+
+
+def _lifted(written: fx.GraphModule) -> tuple[Draw, ...]:
+    """Turn the draws into inputs, before the last one."""
+    graph, draws = written.graph, list[Draw]()
+    *_, share = (node for node in graph.nodes if node.op == "placeholder")
+    for node in list(graph.nodes):
+        if node.target in DRAWS:
+            options = {name: node.kwargs[name] for name in ("dtype", "device") if name in node.kwargs}
+            draws.append(Draw(node.target, tuple(node.args[0]), options))
+            with graph.inserting_before(share):
+                drawn = graph.placeholder(f"draw_{len(draws)}")
+            drawn.meta = node.meta
+            node.replace_all_uses_with(drawn)
+            graph.erase_node(node)
+    graph.set_codegen(fx.graph.CodeGen())
+    written.recompile()
+    return tuple(draws)
+
+
+def _require_pure(written: fx.GraphModule) -> None:
+    """Refuse a graph that draws, or that changes its inputs."""
+    inputs = {node for node in written.graph.nodes if node.op in ("placeholder", "get_attr")}
+    for node in written.graph.nodes:
+        if not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            raise Untraceable(f"it draws random numbers by {node.target}, which depend on other values")
+        if inputs.intersection(node.all_input_nodes):
+            if node.target._schema.is_mutable or "batch_norm" in str(node.target):
+                raise Untraceable(f"it changes its buffers, by {node.target}")
+            if node.target.is_view:
+                inputs.add(node)

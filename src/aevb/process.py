@@ -1,0 +1,22 @@
+"""What the commands do to their own process before they compute. `import aevb` never does it; others may."""
+
+import ctypes
+import os
+import platform
+
+KEPT = 2**30
+"""Bytes of freed memory that a process keeps, and from which on a tensor gets pages of its own."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+def keep_memory() -> None:
+    """Let this process, and those it starts, keep memory that they free.
+
+    The temporaries of a training step otherwise go back to the system and are faulted in again at the next one, which
+    takes up to a third of the time (`benchmarks`). Does nothing where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for parameter, name in ((_TRIM_THRESHOLD, "TRIM"), (_MMAP_THRESHOLD, "MMAP")):
+            if os.environ.setdefault(f"MALLOC_{name}_THRESHOLD_", str(KEPT)) == str(KEPT):
+                library.mallopt(parameter, KEPT)

@@ -1,0 +1,201 @@
+"""What a step of training needs of its models: batches, draws, and the gradients of the mean loss.
+
+`Single` asks autograd, for one model. `Written` runs a graph (`aevb.graph`), compiled, or of several models at once:
+their weights then lie one behind the other in the tensors that an optimizer sees, and those of the models are views of
+them. Either takes the same numbers from the stream of (seed, epoch): the order of the examples, then for each step the
+values that are drawn anew, then the noise.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from aevb.data.dataset import Examples
+from aevb.graph import Graph, Untraceable, share_done, state_of, trace
+from aevb.model import VAE
+from aevb.objectives import Objective, Terms
+from aevb.randomness import Purpose, generator, seeded
+
+Gradients = Callable[[slice, float], Tensor]
+"""The rows of an epoch's order that are a batch, and the share of training that is done, to the means of the terms of
+each model, ``(M, 4)``; leaves the gradients in the weights."""
+
+
+class Steps(Protocol):
+    """The steps of M models.
+
+    Attributes:
+        models: as they are trained, in place.
+        weights: what an optimizer changes, by the names of the models' parameters.
+    """
+
+    models: Sequence[VAE]
+    weights: dict[str, Tensor]
+
+    def epoch(self, number: int) -> AbstractContextManager[Gradients]:
+        """The gradients of an epoch's steps, in order."""
+
+    def clip(self, limit: float) -> None:
+        """Shrink the gradient of each model to a norm of `limit`, where it is larger."""
+
+    def split(self, tensor: Tensor) -> list[Tensor]:
+        """Something shaped like a weight, as a copy for each model."""
+
+    def joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The inverse of `split`."""
+
+
+class Single:
+    """One model, by autograd."""
+
+    def __init__(self, model: VAE, objective: Objective, examples: Examples, seed: int) -> None:
+        self.models: Sequence[VAE] = [model]
+        self.weights: dict[str, Tensor] = dict(model.named_parameters())
+        self.objective, self.examples, self.seed = objective, examples, seed
+
+    @contextmanager
+    def epoch(self, number: int) -> Iterator[Gradients]:
+        device = self.examples.values.device
+        with seeded(self.seed, Purpose.EPOCH, number, device=device):
+            order = torch.randperm(len(self.examples), device=device)
+
+            def gradients(rows: slice, done: float) -> Tensor:
+                trace = self.models[0].trace(self.examples.batch(order[rows]), self.objective.samples)
+                terms = self.objective(trace, done)
+                terms.loss.mean().backward()
+                return means(terms).unsqueeze(0)
+
+            yield gradients
+
+    def clip(self, limit: float) -> None:
+        nn.utils.clip_grad_norm_(self.weights.values(), limit)
+
+    def split(self, tensor: Tensor) -> list[Tensor]:
+        return [tensor.clone()]
+
+    def joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        return tensors[0].clone()
+
+
+class Written:
+    """Models of one kind, by a graph.
+
+    Args:
+        models: in training mode; several get views for weights and buffers, until `release`.
+        objective: what is minimised.
+        examples: to learn from.
+        seeds: one for each model.
+        size: of a batch.
+        compiled: whether the graph is.
+
+    Raises:
+        Untraceable: a step cannot be written down, stacked or compiled.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[VAE],
+        objective: Objective,
+        examples: Examples,
+        seeds: Sequence[int],
+        size: int,
+        *,
+        compiled: bool,
+    ) -> None:
+        self.models, self.examples, self.seeds = models, examples, seeds
+        self.many = len(models) > 1
+        device = examples.values.device
+        x = examples.batch(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
+        self.graph = _graph(models[0], objective, x, len(models), compiled=compiled)
+        self.state = _stacked(models) if self.many else state_of(models[0])
+        names = [name for name, _ in models[0].named_parameters()]
+        self.weights: dict[str, Tensor] = (
+            dict(zip(names, self.state, strict=False)) if self.many else dict(models[0].named_parameters())
+        )
+
+    @contextmanager
+    def epoch(self, number: int) -> Iterator[Gradients]:
+        device = self.examples.values.device
+        streams = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
+        order = self._joined(
+            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in streams]
+        )
+
+        def gradients(rows: slice, done: float) -> Tensor:
+            x = self._batch(order[..., rows], streams)
+            drawn = [self._joined([draw(stream) for stream in streams]) for draw in self.graph.draws]
+            row, *found = self.graph.run(*self.state, x, *drawn, share_done(done, device))
+            for weight, gradient in zip(self.weights.values(), found, strict=True):
+                weight.grad = gradient
+            return row.view(-1, row.shape[-1])
+
+        with torch.no_grad():
+            yield gradients
+
+    def clip(self, limit: float) -> None:
+        found = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        if not self.many:
+            nn.utils.clip_grad_norm_(self.weights.values(), limit)
+            return
+        norms = torch.stack([gradient.reshape(len(gradient), -1).norm(dim=1) for gradient in found]).norm(dim=0)
+        shares = (limit / (norms + 1e-6)).clamp(max=1.0)  # as PyTorch has it
+        for gradient in found:
+            gradient.mul_(shares.view(-1, *[1] * (gradient.dim() - 1)))
+
+    def split(self, tensor: Tensor) -> list[Tensor]:
+        return [part.clone() for part in tensor] if self.many else [tensor.clone()]
+
+    def joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        return self._joined(tensors) if self.many else tensors[0].clone()
+
+    def _batch(self, index: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
+        """A batch for each model; one gather for all of them, unless its values are drawn anew."""
+        if self.many and self.examples.resampled:
+            return torch.stack([self.examples.batch(*one) for one in zip(index, streams, strict=True)])
+        return self.examples.batch(index, streams[0])
+
+    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(tensors)) if self.many else tensors[0]
+
+
+def release(models: Sequence[nn.Module]) -> None:
+    """Give models tensors of their own again."""
+    for model in models:
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
+
+
+def means(terms: Terms) -> Tensor:
+    """The means over a batch, ``(4,)``, left on the device."""
+    return torch.stack(terms).detach().mean(1)
+
+
+def _graph(model: VAE, objective: Objective, x: Tensor, count: int, *, compiled: bool) -> Graph:
+    graph = trace(model, objective, x)
+    inputs = [*state_of(model), x, *(draw() for draw in graph.draws), share_done(0.5, x.device)]
+    if count > 1:
+        graph = graph.stacked(inputs, count)
+        *own, share = inputs
+        inputs = [*(torch.stack([tensor] * count) for tensor in own), share]
+    if compiled:
+        graph = graph.compiled()
+        try:
+            with torch.no_grad():
+                graph.run(*inputs)
+        except Exception as error:  # no compiler, or one that fails
+            raise Untraceable(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
+    return graph
+
+
+def _stacked(models: Sequence[nn.Module]) -> list[Tensor]:
+    """The weights, then the buffers, one behind the other, with those of the models as views."""
+    together = []
+    for tensors in zip(*([*model.parameters(), *model.buffers()] for model in models), strict=True):
+        stack = torch.stack([tensor.detach() for tensor in tensors])
+        for tensor, part in zip(tensors, stack, strict=True):
+            tensor.data = part
+        together.append(stack)
+    return together
