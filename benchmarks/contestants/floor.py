@@ -31,11 +31,15 @@ def _layers(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module]
         inputs.append(given[0].contiguous(memory_format=torch.channels_last) if given[0].dim() == 4 else given[0])
 
     networks = nn.Sequential(workload.encoder(), nn.Unflatten(1, (2, workload.latent))).to(device), workload.decoder()
-    for network in networks:
-        for layer in network.to(device).modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                layer.register_forward_hook(note)
+    hooks = [
+        layer.register_forward_hook(note)
+        for network in networks
+        for layer in network.to(device).modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+    ]
     networks[1](networks[0](x)[:, 0])
+    for hook in hooks:
+        hook.remove()
     return layers, inputs
 
 

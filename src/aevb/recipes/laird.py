@@ -7,7 +7,7 @@ The report's number is, with the code that made it,
     -E log p(x|z) + Σ (μ² + σ² - log σ² - 1)  =  distortion + 2 rate
 
 since its KL lacked the factor ½: no bound. It is reproduced, β = 2, beside the true
-one. To expect: docs/results/laird.md.
+one. To expect: docs/results/laird.
 """
 
 from typing import Any
