@@ -14,6 +14,8 @@ def step():
     for _ in range(5):
         torch.ones(10_000_000).add(1)
 step()
+for _ in range(3):
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
