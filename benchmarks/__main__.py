@@ -67,7 +67,7 @@ def _training(rounds: int, device: str) -> tuple[object, str]:
 
 def _drawn(found: dict[str, Rates]) -> plt.Figure:
     """A dot for each round, as multiples of pythae's trainer."""
-    figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3), layout="constrained")
+    figure, axes = plt.subplots(1, len(found), figsize=(5 * len(found), 3.2), layout="constrained")
     for axis, (name, rates) in zip(axes, found.items(), strict=True):
         theirs = rates[training.PYTHAE.title]
         for place, values in enumerate(rates.values()):
