@@ -36,13 +36,15 @@ def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]
         cells(tmp_path, over=over)
 
 
-def test_what_is_finished_is_not_repeated(tmp_path: Path) -> None:
-    found, seen = cells(tmp_path), list[Outcome]()
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_is_finished_is_not_repeated(tmp_path: Path, seeds: int) -> None:
+    found, seen = cells(tmp_path, seeds), list[Outcome]()
     first = sweep(found, on_run=seen.append)
     assert [outcome.values for outcome in seen] == [cell.values for cell in found]
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     (found[1].folder / "scores.json").unlink()  # as if interrupted while it was measured
     again = sweep(found)
+    assert seeds > 1 or again == first
     assert [outcome.values for outcome in again] == [outcome.values for outcome in first]
     for one, other in zip(first, again, strict=True):
         # What was trained as one with others is now trained alone: the sums are rounded differently.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from aevb.config import Config, build, build_objective, resolve
+from aevb.config import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import NonFinite
 from aevb.graph import Untraceable
@@ -73,8 +73,9 @@ def train_together(
         Untraceable: their steps cannot be stacked, or the runs have gone unequally far.
     """
     config = places[0][0]
-    objective = build_objective(config.objective, resolve(config.model, dataset).posterior)
-    runs = [_opened(chosen, folder, dataset, device, resume=resume) for chosen, folder in places]
+    resolved = resolve(config.model, dataset)
+    objective = build_objective(config.objective, resolved.posterior)
+    runs = [_opened(chosen, resolved, folder, dataset, device, resume=resume) for chosen, folder in places]
     members = [_member(run, on_epoch) for run in runs]
     try:
         if len({run.state.number if run.state else 0 for run in runs}) > 1:
@@ -91,23 +92,25 @@ def train_together(
 
 def stackable(config: Config, dataset: Dataset) -> bool:
     """Whether several models of a configuration are faster as one, as far as can be said beforehand."""
-    objective = build_objective(config.objective, resolve(config.model, dataset).posterior)
-    return worth_stacking(_built(config, dataset), objective, dataset.train, config.train)
-
-
-def _built(config: Config, dataset: Dataset) -> VAE:
-    """The model before its first step."""
     resolved = resolve(config.model, dataset)
+    objective = build_objective(config.objective, resolved.posterior)
+    return worth_stacking(_built(config, resolved, dataset), objective, dataset.train, config.train)
+
+
+def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
+    """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape)
         model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
     return model
 
 
-def _opened(config: Config, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool) -> Run:
-    model = _built(config, dataset).to(device)
+def _opened(
+    config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
+) -> Run:
+    model = _built(config, resolved, dataset).to(device)
     run = reopen(folder, config, dataset, model) if resume else None
-    return run or create(folder, config, resolve(config.model, dataset), dataset, model)
+    return run or create(folder, config, resolved, dataset, model)
 
 
 def _member(run: Run, on_epoch: Callable[[Epoch], object] | None) -> Member:

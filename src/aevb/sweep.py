@@ -139,20 +139,20 @@ def _run(team: Sequence[Cell], threads: int, device: torch.device | str) -> list
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        _train_together(team, device)
-        return [_outcome(cell, device) for cell in team]
+        dataset = cache(lambda: load_data(**team[0].config.data.model_dump()))
+        if len(team) > 1:
+            _train_together(team, dataset, device)
+        return [_outcome(cell, dataset, device) for cell in team]
     finally:
         torch.set_num_threads(before)
 
 
-def _train_together(team: Sequence[Cell], device: torch.device | str) -> None:
+def _train_together(team: Sequence[Cell], dataset: Callable[[], Dataset], device: torch.device | str) -> None:
     """Train what is not finished as one model, where that is faster; what this leaves can be done one by one."""
     try:
         places = [(cell.config, cell.folder) for cell in team if not _finished(cell)]
-        if len(places) > 1:
-            dataset = load_data(**places[0][0].data.model_dump())
-            if stackable(places[0][0], dataset):
-                _raise_if_interrupted(*train_together(places, dataset, device=device, resume=True))
+        if len(places) > 1 and stackable(places[0][0], dataset()):
+            _raise_if_interrupted(*train_together(places, dataset(), device=device, resume=True))
     except (BadInput, NonFinite, Untraceable):
         pass  # each alone says what is wrong with it
 
@@ -162,9 +162,9 @@ def _finished(cell: Cell) -> bool:
     return run is not None and run.finished
 
 
-def _outcome(cell: Cell, device: torch.device | str) -> Outcome:
+def _outcome(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> Outcome:
     try:
-        return reached(_made(cell, device), cell.values)
+        return reached(_made(cell, dataset, device), cell.values)
     except (BadInput, NonFinite) as error:
         return Outcome(cell.values, {}, str(error))
 
@@ -174,13 +174,13 @@ def reached(run: Run, values: dict[str, Any]) -> Outcome:
     return Outcome(values, {(score.split, score.name): score.value for score in run.scores}, None)
 
 
-def _made(cell: Cell, device: torch.device | str) -> Run:
+def _made(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> Run:
     """The run, trained and measured; what is there already is not done again, and what was cut off goes on.
 
     Raises:
         BadInput: another configuration made it, or its data have changed since it was cut off.
     """
-    run, dataset = find(cell.folder, cell.config), cache(lambda: load_data(**cell.config.data.model_dump()))
+    run = find(cell.folder, cell.config)
     if run is None or not run.finished:
         run = train(cell.config, cell.folder, dataset(), device=device, resume=True)
     _raise_if_interrupted(run)
