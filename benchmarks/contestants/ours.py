@@ -14,7 +14,7 @@ keep_memory()
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
     """One model, step by step."""
-    together(workload, x, epochs, device, 1, "off")
+    together(workload, x, epochs, device, 1, "auto")
 
 
 def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int, compile: str) -> list[History]:

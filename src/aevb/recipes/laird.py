@@ -96,6 +96,7 @@ def _claims() -> list[Claim]:
     return [
         Claim("z = 2: distortion + 2 KL, test", 156, _loss("as-reported"), Near(156, 2.0)),
         Claim("z = 2: distortion + 2 KL, last epoch of training", 155, training, Near(155, 2.0)),
+        Claim("z = 2, the same by Adam: distortion + 2 KL, test", 156, _loss("adam"), Near(156, 2.0)),
         Claim("z = 2, the same model: its true bound, test", None, score("as-reported", "bound"), Above(-156.0)),
         Claim("z = 2, trained by the true bound: bound, test", None, score("true-bound", "bound"), Above(-156.0)),
         Claim("z = 3, Adagrad: negative bound, test", 136, -score("z3", "bound"), Near(136, 2.0), "full",
