@@ -264,6 +264,20 @@ def test_compiled_steps_give_the_same_numbers(stripes: Dataset, count: int) -> N
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("count", [1, 3])
+def test_captured_steps_give_the_same_numbers(stripes: Dataset, count: int) -> None:
+    found = []
+    for together in (True, False):
+        models = [model_of(stripes, seed).cuda() for seed in range(count)]
+        members = [Member(model, seed) for seed, model in enumerate(models)]
+        teams = [members] if together else [[member] for member in members]
+        config = TrainConfig(epochs=5, batch_size=20, compile="auto" if together else "off")
+        histories = [h for team in teams for h in fit_together(team, ELBO(), stripes.train, stripes.valid, config)]
+        found.append([epoch.train.loss for history in histories for epoch in history.epochs])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_a_small_step_has_one_thread_and_gives_the_others_back(
     stripes: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

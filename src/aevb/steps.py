@@ -1,6 +1,6 @@
 """What a step of training needs of its models: batches, draws, and the gradients of the mean loss.
 
-`Single` asks autograd, for one model. `Written` runs a graph (`aevb.graph`), compiled, or of several models at once:
+`Single` asks autograd, for one model. `Written` runs a graph (`aevb.graph`), compiled, captured, or of several models:
 their weights then lie one behind the other in the tensors that an optimizer sees, and those of the models are views of
 them. Either takes the same numbers from the stream of (seed, epoch): the order of the examples, then for each step the
 values that are drawn anew, then the noise.
@@ -115,6 +115,9 @@ class Written:
         self.weights: dict[str, Tensor] = (
             dict(zip(names, self.state, strict=False)) if self.many else dict(models[0].named_parameters())
         )
+        if device.type == "cuda":
+            others = [self._joined([tensor] * len(models)) for tensor in (x, *(draw() for draw in self.graph.draws))]
+            self.graph = self.graph.captured(self.state, [*others, share_done(0.5, device)])
 
     @contextmanager
     def epoch(self, number: int) -> Iterator[Gradients]:

@@ -307,12 +307,14 @@ class _Loop:
         self.optimizer = _optimizer(self.maker.weights, config)
 
     def _maker(self) -> Steps:
-        """What makes the gradients; written down and compiled where that is asked for or will repay itself."""
+        """What makes the gradients: written down for several models, to be compiled where that is asked for or will
+        repay itself, and on a GPU, where launching the kernels one by one takes most of the time."""
         compiled = self.config.compile == "on" or (
             self.config.compile == "auto" and self.epochs * self.steps >= COMPILED_FROM
         )
         single = len(self.models) == 1
-        if single and not compiled:
+        captured = self.examples.values.device.type == "cuda" and self.config.compile != "off"
+        if single and not (compiled or captured):
             return self._single()
         try:
             return Written(self.models, self.objective, self.examples, self.seeds, self.size, compiled=compiled)

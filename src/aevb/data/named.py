@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,11 +84,15 @@ def read_named(name: str, data_dir: str | Path | None = None) -> Pool:
 
 
 def _digits() -> Pool:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    values = torch.from_numpy(digits.images.astype(np.uint8))[:, None]
-    return Pool("digits", Examples(values, torch.from_numpy(digits.target.astype(np.int64)), 1 / 16), _DIGITS)
+    # The file itself: importing scikit-learn would take longer than all else before the first step.
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise BadInput("the digits are part of scikit-learn, which is not installed: pip install scikit-learn")
+    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    return Pool(
+        "digits", Examples(table[:, :-1].reshape(-1, 1, 8, 8).contiguous(), table[:, -1].long(), 1 / 16), _DIGITS
+    )
 
 
 # Sets in the files of MNIST.
