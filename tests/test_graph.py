@@ -242,10 +242,54 @@ def test_auto_compiles_long_trainings_alone(stripes: Dataset, monkeypatch: pytes
         raise Untraceable("enough")
 
     monkeypatch.setattr(training, "Written", spy)
+    monkeypatch.setattr(training, "WRITTEN_FROM", 16)
     monkeypatch.setattr(training, "COMPILED_FROM", 20)
-    for epochs in (4, 5):  # of 4 steps
+    for epochs in (3, 4, 5):  # of 4 steps
         fit(model_of(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=epochs, batch_size=20))
-    assert asked == [True]
+    assert asked == [False, True]
+
+
+def test_pieces_of_others_run_at_every_step(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their code may do something else each time, which a graph would not."""
+    monkeypatch.setattr(training, "WRITTEN_FROM", 1)
+    calls = list[int]()
+
+    class Counting(nn.Identity):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(len(x))
+            return x
+
+    hooked, counting = model_of(stripes), model_of(stripes)
+    hooked.encoder.register_forward_hook(lambda *_: calls.append(1))
+    counting.encoder = nn.Sequential(counting.encoder, Counting())
+    for model in (hooked, counting):
+        calls.clear()
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20))  # 4 steps
+        assert len(calls) >= 4
+
+
+@pytest.mark.parametrize("least", [1, 10**6])
+@pytest.mark.parametrize("count", [1, 2])
+def test_frozen_weights_stay(least: int, count: int, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "WRITTEN_FROM", least)
+    models = [model_of(stripes, seed) for seed in range(count)]
+    for model in models:
+        model.decoder.requires_grad_(False)
+    before = [[weight.clone() for weight in model.parameters()] for model in models]
+    config = TrainConfig(epochs=2, batch_size=20, weight_decay=0.1)
+    fit_together([Member(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=config)
+    for model, old in zip(models, before, strict=True):
+        changed = [not torch.equal(*pair) for pair in zip(model.parameters(), old, strict=True)]
+        assert changed == [weight.requires_grad for weight in model.parameters()]
+
+
+def test_steps_that_are_written_down_give_the_same_numbers(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for least in (1, 10**6):
+        monkeypatch.setattr(training, "WRITTEN_FROM", least)
+        history = fit(model_of(stripes), ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=5, batch_size=20))
+        found.append([epoch.train.loss for epoch in history.epochs])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ FLOORS = [
         "model",
         "linear",
         "objectives",
+        "simplification",
         "graph",
         "data",
         "steps",

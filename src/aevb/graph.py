@@ -22,6 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from aevb.model import VAE
 from aevb.objectives import Objective
+from aevb.simplification import simplify
 
 DRAWS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
 """The draws that depend on nothing, and can be made before the graph runs."""
@@ -51,7 +52,7 @@ class Graph:
 
     Attributes:
         run: weights, buffers, batch, draws, share done, as so many tensors, to the means of the terms ``(4,)`` and a
-            gradient for each weight; of several models each of these has a first axis more, apart from the share.
+            gradient for each weight that wants one; of several models each has a first axis more, apart from the share.
         draws: what one model wants, in the order in which Python would make them.
         count: how many models; None: one, without a first axis.
     """
@@ -73,7 +74,9 @@ class Graph:
         *own, share = inputs
         together = [torch.stack([tensor] * count) for tensor in own]
         mapped = torch.vmap(self.run, in_dims=(*(0 for _ in own), None))
-        return replace(self, run=_written(mapped, [*together, share]), count=count)
+        written = _written(mapped, [*together, share])
+        simplify(written)
+        return replace(self, run=written, count=count)
 
     def compiled(self) -> "Graph":
         """The same, compiled when it is first run."""
@@ -119,20 +122,33 @@ def trace(model: VAE, objective: Objective, x: Tensor) -> Graph:
             for the value of a tensor.
     """
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
-    count = sum(1 for _ in model.parameters())
+    learns = [weight.requires_grad for weight in model.parameters()]
+    count = len(learns)
     step = _Step(model, objective)
 
     def gradients(*inputs: Tensor) -> list[Tensor]:
         *state, batch, done = inputs
-        weights = [weight.detach().requires_grad_() for weight in state[:count]]
+        weights = [weight.detach().requires_grad_(one) for weight, one in zip(state[:count], learns, strict=True)]
         named = {f"model.{name}": tensor for name, tensor in zip(names, (*weights, *state[count:]), strict=True)}
         row = functional_call(step, named, (batch, done))
-        return [row.detach(), *torch.autograd.grad(row[0], weights, materialize_grads=True)]
+        learnt = [weight for weight in weights if weight.requires_grad]
+        return [row.detach(), *torch.autograd.grad(row[0], learnt, materialize_grads=True)]
 
     written = _written(gradients, [*state_of(model), x, share_done(0.5, x.device)])
     draws = _lifted(written)
     _require_pure(written)
+    simplify(written)
     return Graph(written, draws)
+
+
+def constant_in_time(model: nn.Module, objective: Objective) -> bool:
+    """Whether a step does the same each time, as far as can be seen: no hooks, and pieces of this library and PyTorch's
+    alone. Python code of others may count or look at the clock, and a graph would keep what it did once."""
+    pieces = [objective, *model.modules()]
+    known = all(type(piece).__module__.startswith(("aevb.", "torch.nn.")) for piece in pieces)
+    return known and not any(
+        hooks for piece in model.modules() for name, hooks in vars(piece).items() if name.endswith("_hooks")
+    )
 
 
 def state_of(model: nn.Module) -> list[Tensor]:
@@ -143,7 +159,12 @@ def state_of(model: nn.Module) -> list[Tensor]:
 def share_done(done: float, device: torch.device) -> Tensor:
     """The last input of a graph."""
     # Filled there: a copy from the host would wait for the device.
-    return torch.full((), done, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    return torch.full((), done, dtype=widest(device), device=device)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floats of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class _Step(nn.Module):

@@ -29,7 +29,7 @@ class Steps(Protocol):
 
     Attributes:
         models: as they are trained, in place.
-        weights: what an optimizer changes, by the names of the models' parameters.
+        weights: what an optimizer changes, by the names of the models' parameters: those that want a gradient.
     """
 
     models: Sequence[VAE]
@@ -53,7 +53,7 @@ class Single:
 
     def __init__(self, model: VAE, objective: Objective, examples: Examples, seed: int) -> None:
         self.models: Sequence[VAE] = [model]
-        self.weights: dict[str, Tensor] = dict(model.named_parameters())
+        self.weights = learnt_of(model)
         self.objective, self.examples, self.seed = objective, examples, seed
 
     @contextmanager
@@ -111,10 +111,11 @@ class Written:
         x = examples.batch(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
         self.graph = _graph(models[0], objective, x, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
-        names = [name for name, _ in models[0].named_parameters()]
-        self.weights: dict[str, Tensor] = (
-            dict(zip(names, self.state, strict=False)) if self.many else dict(models[0].named_parameters())
-        )
+        learnt = learnt_of(models[0])
+        if self.many:
+            stacks = zip(models[0].named_parameters(), self.state, strict=False)
+            learnt = {name: stack for (name, _), stack in stacks if name in learnt}
+        self.weights: dict[str, Tensor] = learnt
         if device.type == "cuda":
             others = [self._joined([tensor] * len(models)) for tensor in (x, *(draw() for draw in self.graph.draws))]
             self.graph = self.graph.captured(self.state, [*others, share_done(0.5, device)])
@@ -162,6 +163,11 @@ class Written:
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]
+
+
+def learnt_of(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that want a gradient, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def release(models: Sequence[nn.Module]) -> None:

@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aevb.config import TrainConfig
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput, NonFinite, Notice
-from aevb.graph import Untraceable
+from aevb.graph import Untraceable, constant_in_time, widest
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
 from aevb.randomness import Purpose, seeded
@@ -43,6 +43,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 STEP = "step"
 """What optimizers call their count of steps."""
+WRITTEN_FROM = 500
+"""Steps from which on it repays itself to write them down (`benchmarks`)."""
 COMPILED_FROM = 50_000
 """Steps from which on compilation repays itself, whatever the model (`benchmarks`)."""
 PARALLEL_FROM = 30_000_000
@@ -307,21 +309,20 @@ class _Loop:
         self.optimizer = _optimizer(self.maker.weights, config)
 
     def _maker(self) -> Steps:
-        """What makes the gradients: written down for several models, to be compiled where that is asked for or will
-        repay itself, and on a GPU, where launching the kernels one by one takes most of the time."""
-        compiled = self.config.compile == "on" or (
-            self.config.compile == "auto" and self.epochs * self.steps >= COMPILED_FROM
-        )
+        """What makes the gradients: a graph for several models, where one will repay itself, and where compilation is
+        asked for."""
+        planned, asked = self.epochs * self.steps, self.config.compile
+        compiled = asked == "on" or (asked == "auto" and planned >= COMPILED_FROM)
         single = len(self.models) == 1
-        captured = self.examples.values.device.type == "cuda" and self.config.compile != "off"
-        if single and not (compiled or captured):
+        worthwhile = planned >= WRITTEN_FROM and constant_in_time(self.models[0], self.objective)
+        if single and not (worthwhile or asked == "on"):
             return self._single()
         try:
             return Written(self.models, self.objective, self.examples, self.seeds, self.size, compiled=compiled)
         except Untraceable as reason:
             if not single:
                 raise
-            if self.config.compile == "on":
+            if asked == "on":
                 warnings.warn(f"training goes on without compilation: {reason}", Notice, stacklevel=2)
             return self._single()
 
@@ -379,15 +380,21 @@ class _Loop:
             NonFinite: with the models as they were before.
         """
         number = before[0].number + 1
-        rows = torch.stack(list(self._pass(self.maker, number, stop))).cpu().double()
-        if not (_finite(_losses(rows)) and all(map(_finite, self.maker.weights.values()))):
+        # A sum: it is finite where every term is, and small tensors that outlive a step would scatter the heap.
+        device, made = self.models[0].device, 0
+        total = torch.zeros(len(before), len(Terms._fields), dtype=widest(device), device=device)
+        for row in self._pass(self.maker, number, stop):
+            total += row
+            made += 1
+        sums = total.cpu().double()
+        if not (_finite(_losses(sums)) and all(map(_finite, self.maker.weights.values()))):
             self._restore(before)
             tensor, step = self._first_non_finite(number) if len(before) == 1 else ("a loss", self.steps)
             self._restore(before)
             for model in self.models:
                 model.eval()
             raise NonFinite(tensor, number, step)
-        return [Means(*row) for row in rows.mean(0).tolist()]
+        return [Means(*row) for row in (sums / made).tolist()]
 
     def _pass(self, maker: Steps, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
         """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(M, 4)``."""
@@ -481,7 +488,7 @@ def _threads(
 ) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
     before = torch.get_num_threads()
-    if _operations(members[0].model, objective, examples, config) * len(members) < PARALLEL_FROM:
+    if operations(members[0].model, objective, examples, config.batch_size) * len(members) < PARALLEL_FROM:
         torch.set_num_threads(1)
     try:
         yield
@@ -491,15 +498,15 @@ def _threads(
 
 def worth_stacking(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> bool:
     """Whether several such models are trained faster as one, as far as can be said beforehand."""
-    return config.patience is None and _operations(model, objective, examples, config) < STACKED_BELOW
+    return config.patience is None and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
 @torch.no_grad()
-def _operations(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> int:
+def operations(model: VAE, objective: Objective, examples: Examples, size: int) -> int:
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
     with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
-        model.eval().trace(examples.some(config.batch_size).batch(slice(None)), objective.samples)
+        model.eval().trace(examples.some(size).batch(slice(None)), objective.samples)
     model.train(training)
     return int(counter.get_total_flops())
 
