@@ -19,7 +19,7 @@ from aevb.training import operations
 from benchmarks.contestants.ours import model as made
 from benchmarks.workloads import Workload
 
-WIDTHS = (32, 128, 512, 2048)
+WIDTHS = (32, 64, 128, 256, 512)
 OBJECTIVE = build_objective(ObjectiveConfig(), "diagonal")
 TOGETHER = 8
 
@@ -73,7 +73,7 @@ def _repaid(seconds: float, milliseconds: float) -> str:
 def _of_width(width: int, count: int) -> Width:
     workload = Workload("", (width,), (width, width), (), "tanh", 8, False, 100, 10_000, 1)
     examples = Examples(workload.data())
-    steps = max(20, min(500, 100_000 // width))
+    steps = max(20, min(300, 20_000 // width))
 
     def maker(kind: str) -> Steps:
         models = [made(workload, examples.values).train() for _ in range(TOGETHER if kind == "stacked" else 1)]

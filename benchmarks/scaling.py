@@ -19,14 +19,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 POINT = """
-import json, resource, sys, time
+import json, sys
+from statistics import median
+from pathlib import Path
 import torch
 from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
 from aevb.process import keep_memory
 from aevb.training import fit
 keep_memory()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def largest():  # resident KiB; getrusage would have those of the process that started this one
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+before = largest()
 examples, latent, width, samples = map(int, sys.argv[1:])
 x = torch.randint(0, 256, (examples, 1, width, width), dtype=torch.uint8)
 part = Examples(x, scale=1 / 255)
@@ -35,10 +40,10 @@ config = ModelConfig(hidden=(200,), latent=latent, likelihood="continuous-bernou
 model = build(resolve(config, dataset), dataset.shape)
 objective = build_objective(ObjectiveConfig(samples=samples), "diagonal")
 fit(model, objective, part.some(1000), config=TrainConfig(epochs=1))
-history = fit(model, objective, part, config=TrainConfig(epochs=1))
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+history = fit(model, objective, part, config=TrainConfig(epochs=max(1, 100_000 // examples)))
+grown = largest() - before
 weights = sum(p.numel() for p in model.parameters())
-print(json.dumps([history.epochs[0].seconds / examples, grown / 1024, weights]))
+print(json.dumps([median(epoch.seconds for epoch in history.epochs) / examples, grown / 1024, weights]))
 """
 
 
