@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aevb.columns import Column, ColumnKind
 from aevb.config import ModelConfig, build, resolve
 from aevb.data import Dataset, Examples, Kind
 from aevb.model import VAE
@@ -38,6 +39,8 @@ def data_dir() -> Path:
 
 def some(kind: Kind, shape: tuple[int, ...], count: int = 30, seed: int = 0) -> Dataset:
     """A little data of a kind, the same examples in each split."""
+    if kind == "columns":
+        return _some_rows(count, seed)
     rng = np.random.default_rng(seed)
     values = {
         "binary": lambda: rng.integers(0, 2, size=(count, *shape)),
@@ -47,6 +50,22 @@ def some(kind: Kind, shape: tuple[int, ...], count: int = 30, seed: int = 0) -> 
     }[kind]()
     part = Examples(torch.from_numpy(values.astype(np.float32)))
     return Dataset("cells", kind, shape, part, part, part, "none", None)
+
+
+def _some_rows(count: int, seed: int) -> Dataset:
+    """Rows of a table with three columns, a sixth of whose values are missing."""
+    rng = np.random.default_rng(seed)
+    values = np.stack([rng.normal(size=count), rng.poisson(2.0, count), rng.integers(0, 3, count)], 1).astype(
+        np.float32
+    )
+    values[rng.random(values.shape) < 1 / 6] = np.nan
+    kinds: tuple[ColumnKind, ...] = ("real", "count", "categorical")
+    columns = tuple(
+        Column(name=kind, kind=kind, place=place, values=("a", "b", "c") if kind == "categorical" else ())
+        for place, kind in enumerate(kinds)
+    )
+    part = Examples(torch.from_numpy(values))
+    return Dataset("cells", "columns", (3,), part, part, part, "none", None, columns)
 
 
 class Exact(NamedTuple):
@@ -118,5 +137,5 @@ def stripes() -> Dataset:
     def part(start: int, end: int) -> Examples:
         return Examples(values[start:end], torch.from_numpy(labels[start:end]), 1 / 255)
 
-    parts = {"train": part(0, 80), "valid": part(80, 100), "test": part(100, 120)}
-    return Dataset("stripes", "unit", (1, 4, 4), **parts, binarize="none", classes=("falling", "rising"))
+    classes = ("falling", "rising")
+    return Dataset("stripes", "unit", (1, 4, 4), part(0, 80), part(80, 100), part(100, 120), "none", classes)

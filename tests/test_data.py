@@ -179,9 +179,9 @@ def test_a_name_wins_over_a_path_of_the_same_name(tmp_path: Path, monkeypatch: p
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text("1,2\n")
-    with refused("table.csv", ".npy", "folder of images"):
-        load(str(tmp_path / "table.csv"))
+    (tmp_path / "table.txt").write_text("1,2\n")
+    with refused("table.txt", ".npy", "folder of images"):
+        load(str(tmp_path / "table.txt"))
 
 
 def test_size_is_for_folders_of_images_only(tmp_path: Path) -> None:

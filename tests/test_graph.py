@@ -39,7 +39,7 @@ def model_of(dataset: Dataset, seed: int = 0, **options: Any) -> VAE:
     if options.get("prior") in ("mixture", "vamp"):
         options["components"] = 3
     with seeded(seed, Purpose.WEIGHTS):
-        model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
+        model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape, dataset.columns)
         model.start(dataset.train.batch(slice(None)))
     return model.train()
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from aevb.doctor import Finding as Finding
     from aevb.doctor import diagnose as diagnose
     from aevb.errors import BadInput as BadInput
+    from aevb.estimators import VAEImputer as VAEImputer
+    from aevb.estimators import VAEOutlierDetector as VAEOutlierDetector
+    from aevb.estimators import VariationalAutoencoder as VariationalAutoencoder
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
     from aevb.evaluation.measures import Effort as Effort
@@ -41,6 +44,7 @@ _PUBLIC = {
     "data": ["Dataset", "Examples"],
     "doctor": ["Finding", "diagnose"],
     "errors": ["BadInput"],
+    "estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
     "evaluation": ["Score", "evaluate"],
     "evaluation.measures": ["Effort", "measure"],
     "linear": ["linear_optimum", "linear_vae"],

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, mean_score
@@ -59,7 +60,8 @@ def mixture(
 
 def has_density(dataset: Dataset) -> bool:
     """Whether a density of such data has a meaning."""
-    return dataset.kind in ("unit", "real")
+    numbers = bool(dataset.columns) and all(column.kind in ("real", "positive") for column in modelled(dataset.columns))
+    return dataset.kind in ("unit", "real") or numbers
 
 
 def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "test") -> list[Score]:
@@ -92,4 +94,6 @@ def _rows(examples: Examples) -> NDArray[np.float64]:
     """Examples as float64 ``(N, D)``; a binarisation that is drawn anew is drawn once."""
     with seeded(0, Purpose.EVALUATION):
         x: Tensor = examples.batch(slice(None))
+    if x.isnan().any():
+        raise BadInput("values are missing, which these models cannot do without")
     return x.flatten(1).double().numpy()

@@ -7,7 +7,7 @@ import json as json_format
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
@@ -63,7 +63,7 @@ def train(
     ----------
     data
         digits (default), mnist, fashion-mnist, gaussian, gaussian-rotated, figure-8, blobs, mixture, a .npy or .npz
-        file, or a folder of images.
+        file, a table (.csv, .tsv, .parquet), or a folder of images.
     config
         A JSON file with any of the grouped options below, such as another run's config.json; options win over it.
     out
@@ -84,6 +84,8 @@ def train(
 
     place = _device(device)
     dataset = load(**chosen.data.model_dump())
+    if dataset.columns:
+        page.show_columns(dataset)
     folder = out or _free_folder(dataset.name)
     if seeds > 1:
         return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
@@ -364,7 +366,7 @@ def sample(
     device: str = "auto",
     json: bool = False,
 ) -> None:
-    """Decode draws from the prior.
+    """Decode draws from the prior; of a table, draw whole rows.
 
     Parameters
     ----------
@@ -375,7 +377,8 @@ def sample(
     draw
         Draw x from p(x|z), with its noise, instead of taking its mean.
     out
-        A .png picture (images only) or a .npy array to write. Default: samples.png or samples.npy in the run folder.
+        A .png picture (images only), a .npy array, or of a table .csv, .tsv or .parquet. Default: samples.png,
+        samples.npy or samples.csv in the run folder.
     seed
         Seed of the draws.
     device
@@ -388,8 +391,168 @@ def sample(
 
     loaded, place = runs.load(run, _device(device)), _device(device)
     with seeded(seed, Purpose.SAMPLES, device=place):
-        x = loaded.model.sample(count, draw=draw).cpu()
+        x = loaded.model.sample(count, draw=draw or bool(loaded.data.columns)).cpu()
     _write_examples(loaded, out, "samples", x, columns=round(count**0.5) or 1, json=json)
+
+
+@app.command
+def encode(
+    run: Path,
+    data: str,
+    /,
+    *,
+    out: Path | None = None,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Write the codes of examples: the means of q(z|x).
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data
+        Examples like those that the model learned from: a name or a file, as for train.
+    out
+        A .npy array, or .csv, .tsv or .parquet. Default: codes.npy in the run folder.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import plots, runs
+    from aevb.data.tables import write_table
+
+    loaded = runs.load(run, _device(device))
+    codes = plots.codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
+    path = out or loaded.folder / "codes.npy"
+    if path.suffix == ".npy":
+        _write_array(path, codes.astype("float32"))
+    else:
+        named = {f"z{place + 1}": column.tolist() for place, column in enumerate(codes.T)}
+        runs.write(_table_file(path), lambda file: write_table(file, named))
+    _tell(path, codes.shape, json)
+
+
+@app.command
+def score(
+    run: Path,
+    data: str,
+    /,
+    *,
+    false_alarms: Annotated[float, Parameter(validator=Number(gt=0, lt=1))] = 0.05,
+    samples: Count = 1000,
+    out: Path | None = None,
+    seed: Seed = 0,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Say how unusual examples are: log p(x) of each, and whether it is an anomaly.
+
+    The test part of the run's data, which the model has not seen, says how low log p(x) is for usual examples: at most
+    a share --false-alarms of such are called anomalies.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data
+        Examples like those that the model learned from: a name or a file, as for train.
+    false_alarms
+        The rate of false alarms.
+    samples
+        K, draws of z for each example.
+    out
+        A .csv, .tsv or .parquet file: row, log_px, p_value, anomaly. Default: scores-DATA.csv in the run folder.
+    seed
+        Seed of the draws.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+    from aevb.data.tables import write_table
+    from aevb.evaluation.anomalies import p_values, threshold
+    from aevb.evaluation.likelihood import per_example
+
+    loaded = runs.load(run, _device(device))
+    path = _table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
+    judged, held_out = loaded.read_data(data, data_dir), loaded.load_data(data_dir).test.settled()
+    with page.status(f"measuring {len(judged)} examples and {len(held_out)} held-out ones"):
+        usual = per_example(loaded.model, held_out, samples, seed=seed).log_px
+        limit = threshold(usual, false_alarms)
+        found = per_example(loaded.model, judged, samples, seed=seed).log_px
+    p = p_values(found, usual)
+    named = {"row": range(len(found)), "log_px": found.tolist(), "p_value": p.tolist()}
+    named["anomaly"] = (found < limit).tolist()
+    runs.write(path, lambda file: write_table(file, named))
+    content = {"file": str(path), "examples": len(found), "anomalies": int((found < limit).sum())}
+    content |= {"threshold": limit, "false_alarms": false_alarms, "held_out": len(usual)}
+    page.show_anomalies(content, json)
+
+
+@app.command
+def impute(
+    run: Path,
+    data: str,
+    /,
+    *,
+    draws: Count = 100,
+    samples: Count = 1000,
+    out: Path | None = None,
+    seed: Seed = 0,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Fill in what is missing in a table, and say how sure that is.
+
+    Draws from p(missing | observed). The first file has the table, each gap filled with the median of the draws, or
+    with the most frequent value; the second has a line for each gap: its row and column, what it was filled with,
+    mean, deviation and the 5 % and 95 % quantiles of the draws (of a category its share), and the draws themselves.
+
+    Parameters
+    ----------
+    run
+        A run folder of a table.
+    data
+        A table with the same columns.
+    draws
+        Of each row.
+    samples
+        K, candidates for z that they are chosen from.
+    out
+        A .csv, .tsv or .parquet file; the second is called NAME-draws. Default: imputed.csv in the run folder.
+    seed
+        Seed of the draws.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+    from aevb.data.tables import write_table
+    from aevb.evaluation import imputation
+
+    loaded = runs.load(run, _device(device))
+    if not loaded.data.columns:
+        raise BadInput(f"{run} learned from {loaded.data.kind} values of which none were missing: expected a table")
+    path = _table_file(out or loaded.folder / "imputed.csv")
+    beside = path.with_stem(f"{path.stem}-draws")
+    examples = loaded.read_data(data)
+    with page.status(f"drawing what is missing in {len(examples)} rows"):
+        found = imputation.impute(loaded.model, examples, draws, samples=samples, seed=seed).draws
+    rows, gaps = imputation.summary(loaded.data.columns, examples.values, found)
+    runs.write(path, lambda file: write_table(file, rows))
+    runs.write(beside, lambda file: write_table(file, gaps))
+    content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
+    page.show_imputed(content, json)
 
 
 @app.command
@@ -651,19 +814,41 @@ def _free_folder(name: str) -> Path:
 
 
 def _write_examples(run: "Run", out: Path | None, name: str, x: Any, columns: int, json: bool) -> None:
-    """Write examples as a picture or an array."""
-    import numpy as np
-
+    """Write examples as a picture, an array or a table."""
     from aevb import plots, runs
+    from aevb.data.tables import table, write_table
 
     image = len(run.data.shape) == 3
-    path = out or run.folder / f"{name}.{'png' if image else 'npy'}"
-    if path.suffix == ".npy":
-        runs.write(path, lambda file: np.save(file, x.numpy()))
+    path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
+    if run.data.columns:
+        runs.write(_table_file(path), lambda file: write_table(file, table(run.data.columns, x.numpy())))
+    elif path.suffix == ".npy":
+        _write_array(path, x.numpy())
     elif path.suffix == ".png" and image:
         runs.write(path, lambda file: plots.save_picture(x, columns, file))
     else:
         raise BadInput(
             f"--out {path} is not a file that {name} of {run.data.name} can be: expected {'.png or ' * image}.npy"
         )
-    print(json_format.dumps({"file": str(path), "shape": list(x.shape)}) if json else f"wrote {path}")
+    _tell(path, x.shape, json)
+
+
+def _write_array(path: Path, array: Any) -> None:
+    import numpy as np
+
+    from aevb import runs
+
+    runs.write(path, lambda file: np.save(file, array))
+
+
+def _table_file(path: Path) -> Path:
+    """A file that a table can be written to."""
+    from aevb.data.tables import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"--out {path} is no table: expected {', '.join(SUFFIXES)}")
+    return path
+
+
+def _tell(path: Path, shape: Iterable[int], json: bool) -> None:
+    print(json_format.dumps({"file": str(path), "shape": list(shape)}) if json else f"wrote {path}")

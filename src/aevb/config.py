@@ -14,6 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from aevb.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aevb.columns import Column
     from aevb.data import Dataset
     from aevb.ladder import Rung
     from aevb.likelihoods import Likelihood
@@ -39,7 +42,12 @@ class DataConfig(Section):
     source: str = Field(
         "digits",
         description="digits, mnist, fashion-mnist; gaussian, gaussian-rotated, figure-8, blobs, mixture (points of the"
-        " plane); a .npy or .npz file; a folder of images.",
+        " plane); a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images.",
+    )
+    kinds: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
+        default_factory=dict,
+        description="What columns of a table are, where that is not to be inferred, as in --data.kinds.age count: real,"
+        " positive, count, binary, categorical; label, which the model does not see; none, which is left out.",
     )
     variant: Literal["printed", "mended"] | None = Field(
         None, description="Of figure-8 and mixture: as printed in their report, or mended (default)."
@@ -111,13 +119,13 @@ class ModelConfig(Section):
     likelihood: (
         Literal[
             "bernoulli", "continuous-bernoulli", "gaussian", "gaussian-diagonal", "gaussian-full", "laplace",
-            "categorical", "poisson", "negative-binomial",
+            "categorical", "poisson", "negative-binomial", "columns",
         ]
         | None
     ) = Field(
         None,
-        description="Family of p(x|z). Default: bernoulli for zeros and ones, negative-binomial for counts,"
-        " else gaussian.",
+        description="Family of p(x|z). Default: bernoulli for zeros and ones, negative-binomial for counts, columns for"
+        " a table, else gaussian.",
     )  # fmt: skip
     mean: Literal["sigmoid", "identity"] | None = Field(
         None, description="Link of a gaussian or laplace mean. Default: sigmoid for values in [0, 1], else identity."
@@ -215,7 +223,7 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     """
     from aevb import likelihoods, priors
 
-    defaults = {"binary": "bernoulli", "counts": "negative-binomial"}
+    defaults = {"binary": "bernoulli", "counts": "negative-binomial", "columns": "columns"}
     likelihood = model.likelihood or defaults.get(dataset.kind, "gaussian")
     family = likelihoods.FAMILIES[likelihood]
     if dataset.kind not in family.supports:
@@ -229,6 +237,9 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
             f"{dataset.name} has grey values, which the bernoulli likelihood takes as probabilities, not {likelihood}:"
             " use --data.binarize threshold or resampled"
         )
+    if dataset.kind == "columns" and (model.prior == "vamp" or model.network == "conv"):
+        piece = "prior vamp" if model.prior == "vamp" else "network conv"
+        raise BadInput(f"--model.{piece} has no meaning for the rows of a table: leave it out")
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
     options |= {"between"} if len(model.latent) > 1 else set()
     values = {
@@ -245,8 +256,13 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     return model.model_copy(update={"likelihood": likelihood, **update})
 
 
-def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
+def build(model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]" = ()) -> "VAE":
     """The model of a resolved configuration, for events of one shape, with fresh weights from the global generator.
+
+    Args:
+        model: resolved.
+        event: the shape of an example.
+        columns: of the table whose rows they are.
 
     Raises:
         BadInput: the network does not fit the shape, or a flow lacks its library.
@@ -257,7 +273,7 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
     from aevb.model import VAE
 
     def options(family: "type[Likelihood] | type[Prior]") -> dict[str, Any]:
-        return {name: getattr(model, name) for name in family.options}
+        return {name: columns if name == "columns" else getattr(model, name) for name in family.options}
 
     likelihood_family = likelihoods.FAMILIES[model.likelihood or "gaussian"]
     likelihood = likelihood_family(event, **options(likelihood_family))
@@ -265,9 +281,10 @@ def build(model: ModelConfig, event: tuple[int, ...]) -> "VAE":
         "mlp": (networks.mlp_encoder, networks.mlp_decoder, model.hidden or ()),
         "conv": (networks.conv_encoder, networks.conv_decoder, model.channels or ()),
     }[model.network]
-    encoder, features = encoder_of(event, widths, model.activation)
+    seen = networks.Embedding(columns) if columns else networks.Standardize(event)
+    encoder, features = encoder_of(seen.output, widths, model.activation)
     if not likelihood.bounded:
-        encoder = nn.Sequential(networks.Standardize(event), encoder)
+        encoder = nn.Sequential(seen, encoder)
     lowest, top = model.latent[0], model.latent[-1]
     decoder = decoder_of(lowest, widths, likelihood.output, model.activation)
     rungs = []
@@ -341,7 +358,13 @@ def _fill(model: ModelConfig, option: str, default: object, applies: bool) -> ob
 def _advice(dataset: "Dataset", likelihood: str) -> str:
     from aevb.likelihoods import FAMILIES
 
-    found = {"binary": "zeros and ones", "unit": "grey values", "counts": "counts", "real": "real values"}
+    found = {
+        "binary": "zeros and ones",
+        "unit": "grey values",
+        "counts": "counts",
+        "real": "real values",
+        "columns": "the columns of a table",
+    }
     wanted = " or ".join(found[kind] for kind in FAMILIES[likelihood].supports)
     fitting = ", ".join(name for name, family in FAMILIES.items() if dataset.kind in family.supports)
     binarize = "add --data.binarize threshold, resampled or treat-as-probabilities, or "

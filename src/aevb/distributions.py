@@ -12,6 +12,8 @@
     Categorical         Σ_j log softmax(l_j)_{x_j}
     Poisson             Σ_j [x_j r_j - e^{r_j} - log x_j!],  r = log of the rate
     NegativeBinomial    Σ_j log [Γ(x + r) / (Γ(r) x!) (r / (r + m))^r (m / (r + m))^x],  mean m, variance m + m²/r
+    LogNormal           log N(log x; μ, diag σ²) - Σ_j log x_j
+    Joined              Σ log p_j(x_j) over the columns j of a row that are not missing
 
 They are `torch.distributions.Distribution` objects, but every one sums over its event, and none validates its
 arguments: at the size of these models generic wrappers cost more than the mathematics. Random numbers come from
@@ -29,6 +31,7 @@ Divergences in closed form (Kingma & Welling 2013, appendix B), also known to `t
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -611,6 +614,81 @@ class NegativeBinomial(Light):
         counted = torch.lgamma(value + total) - torch.lgamma(total) - torch.lgamma(value + 1)
         odds = total * F.softplus(logit) + value * F.softplus(-logit)
         return sum_event(counted - odds, self.event_dims)
+
+
+class LogNormal(Light):
+    """Numbers above 0 whose logarithms are normal.
+
+    Args:
+        loc: μ, the mean of log x, ``(..., *event)``.
+        log_scale: log σ, of any shape that broadcasts to that of `loc`.
+        event_dims: how many of the last axes are the event.
+    """
+
+    element = constraints.positive
+
+    def __init__(self, loc: Tensor, log_scale: Tensor, event_dims: int = 1) -> None:
+        self.log = Normal(loc, log_scale, event_dims)
+        super().__init__(loc.shape, event_dims)
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.log.mean + 0.5 * self.log.variance).exp()
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean.square() * self.log.variance.expm1()
+
+    def sample(self, sample_shape: _size = ()) -> Tensor:
+        """Draws of numbers above 0."""
+        return self.log.sample(sample_shape).exp()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log N(log value; μ, diag σ²) - Σ log value in nats, ``(...)``."""
+        logarithm = value.log()
+        return self.log.log_prob(logarithm) - sum_event(logarithm, self.event_dims)
+
+
+class Joined(Light):
+    """A row of independent columns of several families, some of whose values may be missing.
+
+    Args:
+        parts: distributions of one number each, over ``(..., D_i)`` and without an event; the row has them side by
+            side, ``(..., D)``.
+    """
+
+    def __init__(self, parts: Sequence[Light]) -> None:
+        self.parts = parts
+        self.widths = [part.batch_shape[-1] for part in parts]
+        super().__init__(torch.Size([*parts[0].batch_shape[:-1], sum(self.widths)]), 1)
+
+    @property
+    def mean(self) -> Tensor:
+        """Of each number its mean, of each code the most likely one, ``(..., D)``."""
+        return torch.cat([_typical(part) for part in self.parts], -1)
+
+    def sample(self, sample_shape: _size = ()) -> Tensor:
+        """Draws of whole rows, ``(*sample_shape, ..., D)``."""
+        return torch.cat([part.sample(sample_shape) for part in self.parts], -1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Σ log p_j(x_j) in nats, ``(...)``: a value that is missing, NaN, is summed or integrated out, for nothing."""
+        terms = [
+            part.log_prob(x) for part, x in zip(self.parts, self._filled(value).split(self.widths, -1), strict=True)
+        ]
+        return torch.where(value.isnan(), 0.0, torch.cat(terms, -1)).sum(-1)
+
+    def _filled(self, value: Tensor) -> Tensor:
+        """With 1, which all families know, for what is missing: its gradient must be finite, too."""
+        return torch.where(value.isnan(), 1.0, value)
+
+
+def _typical(part: Light) -> Tensor:
+    if isinstance(part, Bernoulli):
+        return (part.logits > 0).to(part.logits.dtype)
+    if isinstance(part, Categorical):
+        return part.log_probabilities.argmax(-1).to(part.log_probabilities.dtype)
+    return part.mean
 
 
 _SMALL = 0.1

@@ -100,7 +100,7 @@ def stackable(config: Config, dataset: Dataset) -> bool:
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
-        model = build(resolved, dataset.shape)
+        model = build(resolved, dataset.shape, dataset.columns)
         model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
     return model
 

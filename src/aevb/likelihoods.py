@@ -9,6 +9,7 @@
     categorical             softmax over K values for each element
     poisson                 rate e^{o_j}
     negative-binomial       mean e^{o_j}, variance m + m²/r_j,  r_j one learned number for each element
+    columns                 a row of a table: each column by the family of its kind (`aevb.columns`)
 
 An identity link is one up to units: μ = shift + spread o, with the mean and deviation of the training examples, so that
 the network works on numbers around 1 whatever the units of the data, while p(x|z) and its variance stay in those units.
@@ -19,18 +20,21 @@ new one is a class here with a name in `FAMILIES`, and that name in `aevb.config
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 
 from aevb import distributions
+from aevb.columns import Column, of_kind, widths
 from aevb.distributions import LOG_2PI
 from aevb.networks import Standardize
 from aevb.shapes import size
 
-Kind = Literal["binary", "unit", "counts", "real"]
+Kind = Literal["binary", "unit", "counts", "real", "columns"]
 Link = Literal["identity", "sigmoid"]
 
 
@@ -44,7 +48,7 @@ class Likelihood(nn.Module, ABC):
     supports: ClassVar[tuple[Kind, ...]]
     """The kinds of data it can explain."""
     options: ClassVar[tuple[str, ...]] = ()
-    """The fields of `aevb.config.ModelConfig` that are arguments of its constructor."""
+    """The fields of `aevb.config.ModelConfig`, or what a data set has, that are arguments of its constructor."""
 
     def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
@@ -284,11 +288,75 @@ class NegativeBinomial(Likelihood):
         self.log_total = nn.Parameter(torch.zeros(event))
 
     def start(self, x: Tensor) -> Tensor:
+        self.log_total.data.copy_(_log_total(x))
         return _log_mean(x)
 
     def forward(self, output: Tensor) -> distributions.NegativeBinomial:
         return distributions.NegativeBinomial(output, self.log_total, len(self.event))
 
+
+class Columns(Likelihood):
+    """The row of a table, whose columns are of several kinds; what is missing, NaN, says nothing.
+
+    Numbers have one learned deviation for each column, σ_j in units of the data, not below e⁻⁷ of their spread: where a
+    column repeats its values exactly, its density would else grow without end.
+
+    Args:
+        event: ``(D,)``.
+        columns: of the table.
+    """
+
+    supports = ("columns",)
+    options = ("columns",)
+    absent: Tensor
+
+    def __init__(self, event: tuple[int, ...], columns: Sequence[Column]) -> None:
+        super().__init__(event)
+        self.split = widths(columns)
+        self.sizes = [len(column.values) for column in of_kind(columns, "categorical")]
+        numbers = self.split[0] + self.split[1]
+        self.units = Standardize((numbers,))
+        self.log_scale = nn.Parameter(torch.zeros(numbers))
+        self.log_total = nn.Parameter(torch.zeros(self.split[2]))
+        levels = torch.arange(max(self.sizes, default=0))
+        self.register_buffer("absent", torch.stack([levels >= size for size in self.sizes] or [levels > 0]))
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """A number of each column, but K of a categorical one."""
+        return (sum(self.split[:4]) + sum(self.sizes),)
+
+    def start(self, x: Tensor) -> Tensor:
+        real, positive, count, binary, categorical = x.split(self.split, 1)
+        self.units.start(torch.cat([real, positive.log()], 1))
+        codes = zip(categorical.unbind(1), self.sizes, strict=True)
+        logits = [Categorical((1,), size).start(code[~code.isnan()].unsqueeze(1)) for code, size in codes]
+        self.log_total.data.copy_(_log_total(count))
+        known = [_log_mean(_mean(count).unsqueeze(0)), _logit(_mean(binary))]
+        return torch.cat([torch.zeros_like(self.log_scale), *known, *logits])
+
+    def forward(self, output: Tensor) -> distributions.Joined:
+        wide = [self.split[0], *self.split[1:4], sum(self.sizes)]
+        real, positive, count, binary, categorical = output.split(wide, -1)
+        loc = self.units.inverse(torch.cat([real, positive], -1)).split(self.split[:2], -1)
+        log_scale = (self.log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:2])
+        parts = [
+            distributions.Normal(loc[0], log_scale[0], 0),
+            distributions.LogNormal(loc[1], log_scale[1], 0),
+            distributions.NegativeBinomial(count, self.log_total, 0),
+            distributions.Bernoulli(binary, 0),
+            distributions.Categorical(self._table(categorical), 0),
+        ]
+        return distributions.Joined([part for part, size in zip(parts, self.split, strict=True) if size])
+
+    def _table(self, logits: Tensor) -> Tensor:
+        """``(..., ΣK)`` to ``(..., columns, largest K)``, with no chance for the values that a column has not."""
+        largest = self.absent.shape[-1]
+        rows = [F.pad(row, (0, largest - row.shape[-1])) for row in logits.split(self.sizes, -1)] if self.sizes else []
+        return torch.stack(rows, -2).masked_fill(self.absent, _NEVER) if rows else logits.unsqueeze(-2)
+
+
+_LEAST, _NEVER = -7.0, -1e9
 
 FAMILIES: dict[str, type[Likelihood]] = {
     "bernoulli": Bernoulli,
@@ -300,6 +368,7 @@ FAMILIES: dict[str, type[Likelihood]] = {
     "categorical": Categorical,
     "poisson": Poisson,
     "negative-binomial": NegativeBinomial,
+    "columns": Columns,
 }
 
 
@@ -311,6 +380,18 @@ def _logit(mean: Tensor) -> Tensor:
 def _log_mean(x: Tensor) -> Tensor:
     """The logarithm of the mean, kept from infinity where all counts are zero."""
     return x.mean(0).clamp_min(1e-3).log()
+
+
+def _log_total(x: Tensor) -> Tensor:
+    """log r of the negative binomial with the mean and variance of counts ``(B, *event)``: r = m² / (v - m)."""
+    mean = _mean(x).clamp_min(1e-3)
+    excess = (x - mean).square().nanmean(0).nan_to_num(1.0) - mean
+    return (mean.square() / excess.clamp_min(1e-3 * mean)).clamp(1e-2, 1e4).log()
+
+
+def _mean(x: Tensor) -> Tensor:
+    """The mean of the values that are there, ``(B, D)`` to ``(D,)``; 0.5 where none is."""
+    return x.nanmean(0).nan_to_num(0.5)
 
 
 def _log_scale(x: Tensor) -> float:

@@ -130,6 +130,11 @@ class VAE(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return next(self.parameters()).dtype
+
     def start(self, x: Tensor, *, output: bool = True) -> None:
         """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
         p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).

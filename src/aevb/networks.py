@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from aevb.columns import Column, of_kind
+from aevb.columns import widths as widths_of
 from aevb.errors import BadInput
 from aevb.shapes import size
 
@@ -26,16 +28,20 @@ class Standardize(nn.Module):
 
     shift: Tensor
     spread: Tensor
+    output: tuple[int, ...]
+    """The shape of what it gives for an example."""
 
     def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
+        self.output = event
         self.register_buffer("shift", torch.zeros(event))
         self.register_buffer("spread", torch.ones(event))
 
     def start(self, x: Tensor) -> None:
-        """Take the mean and the deviation of examples ``(B, *event)``; where all agree, the deviation is 1."""
-        self.shift.copy_(x.mean(0))
-        deviation = x.std(0, unbiased=False)
+        """Take the mean and the deviation of examples ``(B, *event)``, missing values (NaN) left out; where all agree,
+        the deviation is 1."""
+        self.shift.copy_(x.nanmean(0).nan_to_num())
+        deviation = (x - self.shift).square().nanmean(0).sqrt()
         self.spread.copy_(torch.where(deviation > 0, deviation, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,6 +50,41 @@ class Standardize(nn.Module):
     def inverse(self, y: Tensor) -> Tensor:
         """shift + spread y."""
         return self.shift + self.spread * y
+
+
+class Embedding(Standardize):
+    """What a network sees of the rows of a table: numbers in units of their own, positive ones and counts by their
+    logarithm; an indicator of each value of the others; and which values are there. What is missing is 0 otherwise.
+
+    Args:
+        columns: of the table.
+    """
+
+    codes: Tensor
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.split = widths_of(columns)
+        super().__init__((sum(self.split[:3]),))
+        levels = [len(column.values) for column in of_kind(columns, "binary", "categorical")]
+        self.repeats = levels
+        self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in levels] or [torch.zeros(0)]))
+        self.output = (sum(self.split[:3]) + sum(levels) + sum(self.split),)
+
+    def start(self, x: Tensor) -> None:
+        """Take the units from examples ``(B, D)``."""
+        super().start(self._numbers(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, D)`` to ``(B, *output)``."""
+        numbers = super().forward(self._numbers(x))
+        coded = x[:, sum(self.split[:3]) :]
+        repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
+        levels = (torch.cat(repeated, 1) == self.codes).to(x.dtype) if repeated else x[:, :0]
+        return torch.cat([torch.where(numbers.isnan(), 0.0, numbers), levels, (~x.isnan()).to(x.dtype)], 1)
+
+    def _numbers(self, x: Tensor) -> Tensor:
+        real, positive, count, *_ = x.split(self.split, 1)
+        return torch.cat([real, positive.log(), count.log1p()], 1)
 
 
 class ChannelsLast(nn.Module):

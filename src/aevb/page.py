@@ -5,6 +5,7 @@ Rich is imported when it is first needed, so that `aevb --help` is quick.
 
 import json as json_format
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -245,6 +246,27 @@ def _mean_and_deviation(mean: float, deviation: float) -> str:
     return f"{mean:.2f} ± {deviation:.2f}" if isfinite(deviation) else f"{mean:.2f}"
 
 
+def show_anomalies(content: dict[str, Any], json: bool) -> None:
+    """How many examples were called anomalies, and by what."""
+    if json:
+        print(json_format.dumps(content, indent=2))
+        return
+    rate = 100 * content["false_alarms"]
+    print(
+        f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
+        f" {content['threshold']:.4g} nats, where at most {rate:g} % of usual examples are, by {content['held_out']}"
+        f" held-out ones\nwrote {content['file']}"
+    )
+
+
+def show_imputed(content: dict[str, Any], json: bool) -> None:
+    """What was filled in."""
+    if json:
+        print(json_format.dumps(content, indent=2))
+        return
+    print(f"filled {content['gaps']} gaps in {content['rows']} rows\nwrote {content['file']}\nwrote {content['draws']}")
+
+
 def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     """What each baseline reached."""
     from aevb.evaluation.scores import TITLES
@@ -266,17 +288,40 @@ def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
 def _description(run: "Run") -> list[str]:
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
-    shape = " x ".join(map(str, data.shape))
     widths = " ".join(map(str, model.hidden or model.channels or ()))
     latent = " and ".join(map(str, model.latent))
     pieces = {
-        "data": f"{data.name}: {sizes}; {shape}, {data.kind} values, binarisation: {run.config.data.binarize}",
+        "data": f"{data.name}: {sizes}; {_values(run)}",
         "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
         "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
         "run": f"{run.folder}, pictures in figures/",
     }
     return [f"{name:<9} {text}" for name, text in pieces.items()]
+
+
+def _values(run: "Run") -> str:
+    """What an example is."""
+    data = run.data
+    if not data.columns:
+        shape = " x ".join(map(str, data.shape))
+        return f"{shape}, {data.kind} values, binarisation: {run.config.data.binarize}"
+    kinds = Counter(column.kind for column in data.columns)
+    return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def show_columns(dataset: "Dataset") -> None:
+    """What the columns of a table were taken for, and what was done to it."""
+    table = _table()
+    for title in ("column", "taken for", "values"):
+        table.add_column(title)
+    for column in sorted(dataset.columns, key=lambda column: column.place):
+        values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
+        table.add_row(column.name, column.kind, values)
+    console = _console()
+    console.print(table)
+    for note in dataset.notes:
+        console.print(note, soft_wrap=True)
 
 
 def _variance(run: "Run") -> str:
@@ -330,5 +375,6 @@ def _legend(run: "Run") -> list[str]:
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
     notes = {_part(run, score) + ": " + score.note: TITLES[score.name] for score in reversed(run.scores) if score.note}
     lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
-    lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
+    if any(score.name == "squared_error" for score in run.scores):
+        lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines

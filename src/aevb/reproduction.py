@@ -95,7 +95,7 @@ def check_data(planned: Sequence[Cell]) -> None:
     Raises:
         BadInput: some are missing or damaged.
     """
-    for data in dict.fromkeys(cell.config.data for cell in planned):
+    for data in {cell.config.data.model_dump_json(): cell.config.data for cell in planned}.values():
         load_data(**data.model_dump())
 
 

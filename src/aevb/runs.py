@@ -30,7 +30,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from aevb.columns import Column
 from aevb.config import Config, ModelConfig, build
+from aevb.data import Examples, Kind, Like, read
 from aevb.data import load as load_data
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
@@ -49,19 +51,22 @@ class DataCard(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: Literal["binary", "unit", "counts", "real"]
+    kind: Kind
     shape: tuple[int, ...]
     train: int
     valid: int
     test: int
     classes: tuple[str, ...] | None
     fingerprint: str
+    columns: tuple[Column, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
         """The card of a data set."""
         sizes = {split: len(getattr(dataset, split)) for split in ("train", "valid", "test")}
-        facts = {name: getattr(dataset, name) for name in ("name", "kind", "shape", "classes", "fingerprint")}
+        facts = {
+            name: getattr(dataset, name) for name in ("name", "kind", "shape", "classes", "fingerprint", "columns")
+        }
         return cls(**facts, **sizes)
 
 
@@ -119,6 +124,17 @@ class Run:
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
         self.require(dataset)
         return dataset
+
+    def read_data(self, source: str, data_dir: str | None = None) -> Examples:
+        """Examples of another source, as the model takes them.
+
+        Raises:
+            BadInput: they cannot be read, or the model did not learn from such data.
+        """
+        data, settings = self.data, self.config.data
+        place = data_dir or settings.data_dir
+        like = Like(data.kind, data.shape, data.columns, settings.binarize, settings.size, settings.split_seed, place)
+        return read(source, like)
 
     def require(self, dataset: Dataset) -> None:
         """Refuse data that are not those of the run.
@@ -277,7 +293,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         if not (folder / "config.json").is_file():
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
-    model = build(resolved, card.shape)
+    model = build(resolved, card.shape, card.columns)
     weights = _load_weights(model, folder / "model.safetensors")
     run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")

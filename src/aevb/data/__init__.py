@@ -1,24 +1,38 @@
 """A name or a path becomes a data set: `load("mnist")`, `load("cells.npz")`, `load("folder/of/images")`.
 
 What each source may hold stands at the top of its module: `named` (published sets that are known by name),
-`synthetic` (points in the plane, drawn from a density that `truth` gives), `arrays` (.npy and .npz), `images`
-(folders). Each returns its examples as one pool; `dataset` says which kind of values they are, splits them and
-binarises them, alike for all sources.
+`synthetic` (points in the plane, drawn from a density that `truth` gives), `arrays` (.npy and .npz), `tables` (.csv,
+.tsv and .parquet), `images` (folders). Each returns its examples as one pool; `dataset` says which kind of values they
+are, splits them and binarises them, alike for all sources.
 """
 
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-from aevb.data import named, synthetic
+from aevb.columns import Column
+from aevb.data import named, synthetic, tables
 from aevb.data.arrays import read_arrays
-from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, make_dataset
+from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, made_alike, make_dataset
 from aevb.data.images import read_images
 from aevb.data.named import read_named
 from aevb.data.synthetic import Normals, Truth, Variant, read_synthetic, truth
 from aevb.errors import BadInput
 
-__all__ = ["NAMES", "Binarize", "Dataset", "Examples", "Kind", "Normals", "Truth", "Variant", "load", "truth"]
+__all__ = [
+    "NAMES",
+    "Binarize",
+    "Dataset",
+    "Examples",
+    "Kind",
+    "Like",
+    "Normals",
+    "Truth",
+    "Variant",
+    "load",
+    "read",
+    "truth",
+]
 
 NAMES = (*named.NAMES, *synthetic.NAMES)
 
@@ -33,12 +47,13 @@ def load(
     split_seed: int = 0,
     size: int | None = None,
     variant: Variant | None = None,
+    kinds: tables.Kinds | None = None,
     data_dir: str | Path | None = None,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test examples.
 
     Args:
-        source: a known name (see `NAMES`), or else the path of a .npy or .npz file or of a folder of images.
+        source: a known name (see `NAMES`), or else the path of a .npy or .npz file, a table or a folder of images.
         binarize: what becomes of values in [0, 1]. "none": they stay. "threshold": 1 where the value is >= 0.5, else 0.
             "resampled": every training batch is a fresh Bernoulli draw with the values as probabilities; validation and
             test are drawn once, from `split_seed`. "treat-as-probabilities": they stay, but the set is declared binary.
@@ -51,6 +66,7 @@ def load(
         split_seed: seed of the splits, of the binary values drawn once and of the points of synthetic sets.
         size: images of a folder are resized to `size` x `size`.
         variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
+        kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables`.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -64,18 +80,64 @@ def load(
         raise BadInput(f"binarize={binarize!r} is unknown: expected one of {_nearest(binarize, get_args(Binarize))}")
     if validate_on not in get_args(ValidateOn):
         raise BadInput(f"validate_on={validate_on!r} is unknown: expected random or last")
-    pool = _pool(source, size, variant, split_seed, data_dir)
+    pool = _pool(source, size, variant, kinds or {}, split_seed, data_dir)
     return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
-def _pool(source: str, size: int | None, variant: Variant | None, split_seed: int, data_dir: str | Path | None) -> Pool:
+def read(source: str, like: "Like") -> Examples:
+    """All examples of a source, for a model that learned from others.
+
+    Args:
+        source: as in `load`.
+        like: what it learned from, and the options of `load` with which it was read.
+
+    Raises:
+        BadInput: as in `load`, or the examples are of another kind or shape, or lack columns.
+    """
+    if like.columns:
+        path = Path(source)
+        if _what_is(source) != "file" or path.suffix.lower() not in tables.SUFFIXES:
+            raise BadInput(f"{source!r} is no table: expected one of {', '.join(tables.SUFFIXES)}")
+        return Examples(tables.coded(tables.read_raw(path), like.columns, path.name))
+    pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir)
+    return made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
+
+
+class Like(NamedTuple):
+    """What a model learned from.
+
+    Attributes:
+        kind, shape, columns: of its data set.
+        binarize, size, split_seed, data_dir: options of `load`.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+    binarize: Binarize
+    size: int | None
+    split_seed: int
+    data_dir: str | Path | None
+
+
+def _pool(
+    source: str,
+    size: int | None,
+    variant: Variant | None,
+    kinds: tables.Kinds,
+    split_seed: int,
+    data_dir: str | Path | None,
+) -> Pool:
     path, found = Path(source), _what_is(source)
     if size is not None and found != "folder":
         raise BadInput(f"size={size} resizes a folder of images, which {source!r} is not: leave it out")
+    is_table = found == "file" and path.suffix.lower() in tables.SUFFIXES
+    if kinds and not is_table:
+        raise BadInput(f"kinds are of the columns of a table, which {source!r} is not: leave them out")
     if found == "nothing":
         raise BadInput(
             f"no data set is named {source!r} and no such file exists: "
-            f"expected one of {_nearest(source, NAMES)}, a .npy or .npz file, or a folder of images"
+            f"expected one of {_nearest(source, NAMES)}, a .npy or .npz file, a table, or a folder of images"
         )
     synthetic.chosen(source, variant)
     if found == "synthetic":
@@ -84,8 +146,11 @@ def _pool(source: str, size: int | None, variant: Variant | None, split_seed: in
         return read_named(source, data_dir)
     if found == "folder":
         return read_images(path, size)
+    if is_table:
+        return tables.read_table(path, kinds)
     if path.suffix.lower() not in (".npy", ".npz"):
-        raise BadInput(f"{path} is of no known kind: expected a .npy or .npz file, or a folder of images")
+        known = ", ".join((".npy", ".npz", *tables.SUFFIXES))
+        raise BadInput(f"{path} is of no known kind: expected one of {known}, or a folder of images")
     return read_arrays(path)
 
 

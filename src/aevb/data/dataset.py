@@ -3,7 +3,8 @@
 Legend: N examples, B of them in a batch; *event is one example, an image (C, H, W) with C in {1, 3} or a vector (D,).
 
 A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "counts" if they are
-rows of whole numbers from 0 on, "real" otherwise.
+rows of whole numbers from 0 on, "columns" if they are the rows of a table (`aevb.columns`), "real" otherwise. Only in
+tables values may be missing, NaN.
 Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made.
 
 Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
@@ -20,10 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aevb.columns import Column
 from aevb.errors import BadInput
 
 Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]
-Kind = Literal["binary", "unit", "counts", "real"]
+Kind = Literal["binary", "unit", "counts", "real", "columns"]
 ValidateOn = Literal["random", "last"]
 
 _FEWEST = 10  # examples below which no split means anything
@@ -104,6 +106,8 @@ class Dataset:
     test: Examples
     binarize: Binarize
     classes: tuple[str, ...] | None  # names of the labels 0, 1, ...; None where there are no labels
+    columns: tuple[Column, ...] = ()  # of a table
+    notes: tuple[str, ...] = ()  # what was done to the data that their owner may not expect, a line each
 
     @property
     def largest(self) -> int:
@@ -115,6 +119,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?"""
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
+        for column in self.columns:
+            digest.update(column.model_dump_json().encode())
         for part in (self.train, self.valid, self.test):
             values = part.values.cpu().contiguous()
             digest.update(f"{values.dtype} {tuple(values.shape)} {part.scale}".encode())
@@ -131,6 +137,8 @@ class Pool:
     classes: tuple[str, ...] | None = None
     test_from: int | None = None  # from this example on they are the source's own test part, if it has one
     validation: float = 0.1  # default share
+    columns: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def make_dataset(
@@ -147,8 +155,8 @@ def make_dataset(
     """
     _require_examples(pool)
     require_seed(split_seed)
-    kind = _kind(pool.examples)
-    if kind in ("counts", "real") and binarize != "none":
+    kind = "columns" if pool.columns else _kind(pool.examples)
+    if kind in ("counts", "real", "columns") and binarize != "none":
         raise BadInput(_not_in_unit_interval(pool, binarize))
     examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
     splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed, validate_on)]
@@ -163,7 +171,32 @@ def make_dataset(
         test=splits[2],
         binarize="none" if kind == "binary" else binarize,
         classes=pool.classes,
+        columns=pool.columns,
+        notes=pool.notes,
     )
+
+
+def made_alike(pool: Pool, kind: Kind, shape: tuple[int, ...], binarize: Binarize, seed: int) -> Examples:
+    """All examples of a source, for a model that learned from others of a kind and shape.
+
+    Args:
+        pool: not a table.
+        kind, shape, binarize: of the data set that the model learned from.
+        seed: of binary values that are drawn.
+
+    Raises:
+        BadInput: they are of another shape, or have values that those could not have.
+    """
+    examples = pool.examples
+    if examples.shape != shape:
+        raise BadInput(f"{pool.name} holds examples of shape {examples.shape}, and the model learned from {shape}")
+    found, known = _kind(examples), {"binary": 0, "unit": 1, "counts": 1, "real": 2}
+    wanted: Kind = kind if binarize == "none" else "unit"
+    if known[found] > known[wanted] or (known[found] == 1 and found != wanted != "real"):
+        raise BadInput(f"{pool.name} holds {found} values, and the model learned from {wanted} ones")
+    if found == "binary":
+        return _as_bits(examples)
+    return _binarized([examples] * 3, binarize, seed)[2]
 
 
 def _require_examples(pool: Pool) -> None:
@@ -285,6 +318,8 @@ def _with_bits(examples: Examples, bits: Tensor) -> Examples:
 
 
 def _not_in_unit_interval(pool: Pool, binarize: Binarize) -> str:
+    if pool.columns:
+        return f"{pool.name} is a table, and binarize={binarize!r} is for grey values: leave it out"
     low, high = pool.examples.values.min().item(), pool.examples.values.max().item()
     return (
         f"{pool.name} has values from {low:g} to {high:g}, and binarize={binarize!r} needs them in [0, 1]: "

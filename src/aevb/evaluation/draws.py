@@ -105,14 +105,14 @@ def parts(
         together: how many draws of z are meant to pass at once; all where None.
     """
     model.eval()
-    device = model.device
-    first = examples.batch(slice(1)).to(device)
+    device, dtype = model.device, model.dtype
+    first = examples.batch(slice(1)).to(device, dtype)
     widths, largest = sizes(model, first), first.element_size() * widest(model, first)
     rows = max(1, min(memory // 8, CACHE) // largest)
     batch = memory // 8 // max(largest, first.element_size() * samples * sum(widths))
     streams, few = Streams(seed, Purpose.EVALUATION), max(1, rows // (together or samples))
     for x in examples.batches(max(1, min(1000, batch))):
-        own, there = streams.of(x), x.to(device)
+        own, there = streams.of(x), x.to(device, dtype)
         with torch.no_grad():
             features = model.ascend(there)
         whole = Part(there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)

@@ -9,6 +9,8 @@ The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower boun
 in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. The
 effective sample size, (Σ w)² / Σ w², says how many of the K draws count; where it is small the estimate is too low.
 
+Missing values of a table are integrated out: its numbers are those of the values that are there.
+
 A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is
 that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose
 posterior is a point, has a distortion and a squared error only.
@@ -164,7 +166,8 @@ def evaluate(
             scores.append(
                 score(f"rate_{number}", values, f"{divergence}, dimension {number}", samples if drawn else None)
             )
-    scores.append(score("squared_error", found.squared_error, "reconstruction", None))
+    if not dataset.columns:  # whose errors have no unit in common
+        scores.append(score("squared_error", found.squared_error, "reconstruction", None))
     return scores
 
 

@@ -102,6 +102,8 @@ def measure(
         raise BadInput(f"--measure {name} needs a posterior with a density: an autoencoder has none")
     if name in ("latent-space", "sample-quality") and split == "train":
         raise BadInput(f"--measure {name} compares with the training part: use --split valid or test")
+    if name in ("latent-space", "sample-quality") and dataset.columns:
+        raise BadInput(f"--measure {name} compares examples by distance, which the rows of a table have not")
     return MEASURES[name](task)
 
 

@@ -17,6 +17,8 @@ from aevb.data.dataset import Examples
 from aevb.model import VAE
 from aevb.plots.style import COLOURS, STYLE, subplots
 
+MOST_BARS, MOST_LETTERS = 8, 14
+"""Values of a column that are shown, and letters of their names."""
 CLASSES = 2 * len(COLOURS)
 """Classes that can be told apart at most: by colour, and the second ten by their marker."""
 
@@ -144,6 +146,23 @@ def histograms(axis: Axes, x: Tensor, drawn: Tensor) -> None:
         counts = np.histogram(values, edges)[0]
         density = counts / (max(len(values), 1) * np.diff(edges))  # none are no density, not 0 / 0
         axis.stairs(density, edges, color=colour, label=label, linewidth=1.5)
+
+
+def shares(axis: Axes, x: Tensor, drawn: Tensor, values: Sequence[object]) -> None:
+    """How often each value of one column comes in the data and in the samples, the most frequent ones first."""
+    counts = [torch.bincount(codes.long(), minlength=len(values)).double() for codes in (x, drawn)]
+    shown = counts[0].argsort(descending=True, stable=True)[:MOST_BARS]
+    for side, (count, label, colour) in enumerate(
+        zip(counts, ("test examples", "samples"), COLOURS[:3:2], strict=True)
+    ):
+        share = count[shown] / count.sum().clamp_min(1)
+        axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=colour, label=label)
+    names = [_short(str(values[code])) for code in shown.tolist()]
+    axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
 def bin_edges(values: NDArray[np.float64], bins: int = 30) -> NDArray[np.float64]:

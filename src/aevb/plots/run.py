@@ -5,13 +5,15 @@ from collections.abc import Iterator
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
 from aevb.model import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
-from aevb.plots.points import Cloud, clouds, histograms, latent
-from aevb.plots.style import STYLE, subplots
+from aevb.plots.points import Cloud, clouds, histograms, latent, shares
+from aevb.plots.style import STYLE, legend_below, subplots
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run
 
@@ -29,8 +31,11 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
     with rc_context(STYLE):
         if run.epochs:
             yield "training", training(run.epochs)
-        yield "reconstructions", reconstructions(run.model, dataset.test)
-        yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
+        if dataset.columns:
+            yield "samples", sampled_columns(run.model, dataset, seed=run.config.seed)
+        else:
+            yield "reconstructions", reconstructions(run.model, dataset.test)
+            yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
         if run.config.model.latent == (2,):
             if len(dataset.shape) == 3:
                 yield "manifold", manifold(run.model)
@@ -50,6 +55,33 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
         axis.axline((float(x[:, column].median()),) * 2, slope=1, color="black", linewidth=0.5)
         axis.set(title=f"column {column + 1}", xlabel="test example", ylabel="reconstruction")
     return figure
+
+
+def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
+    """Each column of a table, test examples beside draws from the model: numbers as densities, others as shares."""
+    with seeded(seed, Purpose.SAMPLES, device=model.device):
+        drawn = model.sample(min(len(dataset.test), 2000), draw=True).cpu()
+    x, order = dataset.test.batch(slice(None)), modelled(dataset.columns)
+    columns = sorted(order, key=lambda column: column.place)[:PANELS]
+    figure, axes = subplots(len(columns))
+    for column, axis in zip(columns, axes, strict=True):
+        place = order.index(column)
+        found = x[:, place][~x[:, place].isnan()]
+        if column.values:
+            shares(axis, found, drawn[:, place], column.values)
+        else:
+            histograms(axis, found, _near(drawn[:, place], found))
+        axis.set(title=column.name, ylabel="share" if column.values else "density")
+    legend_below(figure, axes[0])
+    return figure
+
+
+def _near(drawn: Tensor, x: Tensor) -> Tensor:
+    """The draws that are not far from the data: one of them would hide the rest."""
+    if not len(x):
+        return drawn
+    low, high = x.min(), x.max()
+    return drawn[(drawn >= low - 0.5 * (high - low)) & (drawn <= high + 0.5 * (high - low))]
 
 
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:

@@ -1,0 +1,472 @@
+"""Tables: .csv, .tsv and .parquet files, and the frames of pandas and polars.
+
+A column becomes what its values look like:
+
+    binary        true and false, 0 and 1, or two texts
+    categorical   texts, of which a few recur
+    count         whole numbers from near 0 on
+    positive      numbers above 0 that are better described by a log-normal than by a normal
+    real          other numbers
+
+`kinds` says otherwise. Some columns are no part of the model, and the notes say so: one with one value all along is
+constant; texts nearly all of which differ, and whole numbers that count the rows, are identifiers and left out. Dates
+are refused, with advice. Values may be missing anywhere: empty, NA, NaN, null, None or ?. A row stays one even if all
+of it is missing.
+
+The same columns are asked of other tables for the same model (`coded`): in any order, and more of them are no harm.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.columns import Column, Value, modelled
+from aevb.data.dataset import Examples, Pool
+from aevb.errors import BadInput
+
+Kinds = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
+Table = dict[str, list[Value | None]]
+"""Columns by name."""
+SUFFIXES = (".csv", ".tsv", ".parquet")
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+MOST_VALUES = 100
+"""Of a categorical column that is not declared to be one."""
+NEAR_ZERO = 0.1
+"""Counts begin below this share of the largest; other whole numbers, such as years, are real."""
+_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST_COUNT = 2**24
+_TRUTH = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A column as it was read.
+
+    Attributes:
+        name: of the column.
+        numbers: float64, NaN where missing; None of a column of texts.
+        texts: None where missing; empty of a column of numbers.
+        whole: whether the numbers are whole by their type.
+        logical: whether they are true and false.
+    """
+
+    name: str
+    numbers: NDArray[np.float64] | None
+    texts: Sequence[str | None] = ()
+    whole: bool = False
+    logical: bool = False
+
+    def __len__(self) -> int:
+        return len(self.texts) if self.numbers is None else len(self.numbers)
+
+    @property
+    def present(self) -> NDArray[Any]:
+        """The values that are not missing."""
+        if self.numbers is None:
+            return np.array([text for text in self.texts if text is not None], dtype=object)
+        return self.numbers[~np.isnan(self.numbers)]
+
+
+def read_table(path: Path, kinds: Kinds) -> Pool:
+    """Read a file.
+
+    Args:
+        path: of the file, by whose suffix it is known.
+        kinds: of columns, by name, where they are not to be inferred.
+
+    Raises:
+        BadInput: it cannot be read, or a column holds what no model can use.
+    """
+    return pool(path.resolve().name, read_raw(path), kinds)
+
+
+def read_raw(path: Path) -> list[Raw]:
+    """The columns of a file as they are.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    names = [column.name for column in columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"{path} has {names.count(name)} columns named {name!r}: rename all but one")
+    return columns
+
+
+def frame(table: Any, name: str = "the frame") -> list[Raw]:
+    """The columns of a pandas or polars frame.
+
+    Raises:
+        BadInput: a column holds what no model can use, or two have one name.
+    """
+    names = [str(column) for column in table.columns]
+    if len(set(names)) < len(names):
+        twice = next(column for column in names if names.count(column) > 1)
+        raise BadInput(f"{name} has {names.count(twice)} columns named {twice!r}: rename all but one")
+    return [
+        _of_values(text, np.asarray(table[column].to_numpy()))
+        for text, column in zip(names, table.columns, strict=True)
+    ]
+
+
+def pool(name: str, raws: Sequence[Raw], kinds: Kinds) -> Pool:
+    """Examples of the columns of a table, whose kinds are inferred where they are not given.
+
+    Raises:
+        BadInput: a column holds what no model can use, or does not exist.
+    """
+    known = [raw.name for raw in raws]
+    for given in kinds:
+        if given not in known:
+            raise BadInput(f"{name} has no column {given!r}: expected one of {', '.join(known)}")
+    notes, columns, labels, classes = list[str](), list[Column](), None, None
+    for place, raw in enumerate(raws):
+        kind = kinds.get(raw.name)
+        _require_finite(raw, name)
+        if kind == "label":
+            labels, classes = _labels(raw, name)
+            continue
+        column = None if kind == "none" else _inferred(raw, place, kind, name)
+        if column:
+            columns.append(column)
+        notes += _notes(raw, column, asked=kind is not None)
+    if not modelled(columns):
+        raise BadInput(f"{name} has no column that varies: expected at least one")
+    values = coded(raws, columns, name)
+    return Pool(name, Examples(values, labels), classes, columns=tuple(columns), notes=tuple(notes))
+
+
+def coded(raws: Sequence[Raw], columns: Sequence[Column], name: str) -> Tensor:
+    """The rows of a table as a model of `columns` takes them, ``(N, D)``.
+
+    Raises:
+        BadInput: a column is missing, or has values that its kind cannot have.
+    """
+    by_name = {raw.name: raw for raw in raws}
+    wanted = modelled(columns)
+    if absent := [column.name for column in wanted if column.name not in by_name]:
+        raise BadInput(
+            f"{name} lacks the column {', '.join(map(repr, absent))} of the table that the model learned from"
+        )
+    count = len(next(iter(by_name.values())))
+    values = torch.empty(count, len(wanted))
+    for place, column in enumerate(wanted):
+        _require_finite(by_name[column.name], name)
+        values[:, place] = torch.from_numpy(_codes(by_name[column.name], column, name))
+    return values
+
+
+def table(columns: Sequence[Column], rows: NDArray[np.float32]) -> Table:
+    """Rows ``(N, D)`` as the columns of a table, in their order in it, with their values and types."""
+    found: Table = {}
+    places = {column.name: place for place, column in enumerate(modelled(columns))}
+    for column in sorted(columns, key=lambda column: column.place):
+        if column.kind == "constant":
+            found[column.name] = [column.values[0] if column.values else None] * len(rows)
+        else:
+            found[column.name] = [value_of(column, number) for number in rows[:, places[column.name]]]
+    return found
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[Value | None]]) -> None:
+    """Write a table as .csv, .tsv or .parquet."""
+    if path.suffix.lower() == ".parquet":
+        arrow = _arrow()
+        arrow.parquet.write_table(arrow.table(dict(columns)), path)
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(map(_shown, column) for column in columns.values()), strict=True))
+
+
+def _shown(value: Value | None) -> object:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+# Reading.
+
+
+def _text(path: Path) -> list[Raw]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
+            header, *rows = _rows(csv.reader(file, delimiter=delimiter, strict=True), path)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise BadInput(f"{path} cannot be read ({reason}): expected a table with a line of names, in UTF-8") from error
+    if not all(header):
+        raise BadInput(f"{path} has a column without a name in its first line: name it")
+    if all(_number(name) is not None for name in header):
+        raise BadInput(f"{path} begins with a line of numbers: expected the names of its columns")
+    return [_of_texts(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True)]
+
+
+def _rows(reader: Any, path: Path) -> Iterator[list[str]]:
+    """The lines that are not empty, which must have as many fields as the first."""
+    width = None
+    for row in reader:
+        if not row:
+            continue
+        width = width or len(row)
+        if len(row) != width:
+            raise BadInput(f"{path} has {len(row)} fields in line {reader.line_num} and {width} in the first: mend it")
+        yield [field.strip() for field in row]
+
+
+def _of_texts(name: str, texts: Sequence[str]) -> Raw:
+    """A column of a text file: numbers where all that is not missing is."""
+    given = [None if text.lower() in MISSING else text for text in texts]
+    present = {text for text in given if text is not None}
+    if present and all(text.lower() in _TRUTH for text in present):
+        truth = [np.nan if text is None else float(_TRUTH[text.lower()]) for text in given]
+        return Raw(name, np.array(truth), logical=True)
+    numbers = {text: _number(text) for text in present}
+    if any(number is None for number in numbers.values()):
+        return Raw(name, None, given)
+    whole = all(re.fullmatch(r"[+-]?\d+", text) for text in present)
+    return Raw(name, np.array([np.nan if text is None else numbers[text] for text in given]), whole=whole)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _of_values(name: str, values: NDArray[Any]) -> Raw:
+    """A column of an array of any type."""
+    if values.dtype.kind in "iufb":
+        return Raw(name, values.astype(np.float64), whole=values.dtype.kind in "iu", logical=values.dtype.kind == "b")
+    if values.dtype.kind in "mM":
+        raise BadInput(_dated(name))
+    given = [None if _is_missing(value) else value for value in values.tolist()]
+    present = [value for value in given if value is not None]
+    if all(isinstance(value, str) for value in present):
+        return Raw(name, None, given)
+    try:
+        numbers = np.array([np.nan if value is None else float(value) for value in given])
+    except (TypeError, ValueError):
+        return Raw(name, None, [value if value is None else str(value) for value in given])
+    logical = bool(present) and all(isinstance(value, bool) for value in present)
+    return Raw(name, numbers, whole=all(isinstance(value, int) for value in present), logical=logical)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _parquet(path: Path) -> list[Raw]:
+    arrow = _arrow()
+    try:
+        file = arrow.parquet.ParquetFile(path)
+        return [_of_arrow(name, file.read([name]).column(0)) for name in file.schema_arrow.names]
+    except (OSError, arrow.ArrowException) as error:
+        raise BadInput(f"{path} cannot be read ({' '.join(str(error).split())[:120]}): write it again") from error
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise BadInput("Parquet needs pyarrow: pip install 'aevb[arrow]'") from error
+    return pyarrow
+
+
+def _of_arrow(name: str, column: Any) -> Raw:
+    """A column of an Arrow table."""
+    types = _arrow().types
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if types.is_temporal(kind):
+        raise BadInput(_dated(name))
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        numbers = column.cast("float64", safe=False).to_numpy()
+        return Raw(name, numbers, whole=types.is_integer(kind), logical=types.is_boolean(kind))
+    if types.is_string(kind) or types.is_large_string(kind):
+        return Raw(name, None, column.to_pylist())
+    raise BadInput(
+        f"column {name!r} holds {kind}: expected numbers, texts or truth values; leave it out with kind none"
+    )
+
+
+# What a column is.
+
+
+def _inferred(raw: Raw, place: int, kind: str | None, table: str) -> Column | None:
+    """The column that its values make, of a given kind if there is one; None of an identifier."""
+    present = raw.present
+    different = np.unique(present)
+    if len(different) < 2:
+        return Column(
+            name=raw.name, kind="constant", place=place, values=tuple(_plain(raw, different)), whole=raw.whole
+        )
+    kind = kind or (_kind_of_texts(raw, different, table) if raw.numbers is None else _kind_of_numbers(raw, different))
+    if kind is None:
+        return None
+    if kind not in ("binary", "categorical"):
+        if raw.numbers is None:
+            raise BadInput(f"{table}: column {raw.name!r} is to be {kind}, and holds texts such as {different[0]!r}")
+        return Column(name=raw.name, kind=kind, place=place, whole=raw.whole or kind == "count")
+    if kind == "binary" and len(different) > 2:
+        raise BadInput(
+            f"{table}: column {raw.name!r} is to be binary, and has {len(different)} values: use categorical"
+        )
+    return Column(name=raw.name, kind=kind, place=place, values=tuple(_plain(raw, different)))
+
+
+def _kind_of_texts(raw: Raw, different: NDArray[Any], table: str) -> str | None:
+    if len(different) == 2:
+        return "binary"
+    count = len(raw.present)
+    if all(_is_date(text) for text in different[:50]):
+        raise BadInput(f"{table}: {_dated(raw.name)}")
+    if len(different) <= MOST_VALUES and len(different) < count / 2:
+        return "categorical"
+    numbers = sum(_number(text) is not None for text in raw.present)
+    if 2 * numbers > count:
+        row = next(i for i, text in enumerate(raw.texts) if text is not None and _number(text) is None)
+        raise BadInput(
+            f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
+            f" {raw.texts[row]!r} in row {row} counted from 0: mend or empty these"
+        )
+    if len(different) > MOST_VALUES and len(different) < count / 2:
+        raise BadInput(
+            f"{table}: column {raw.name!r} has {len(different)} different texts, and at most {MOST_VALUES} are taken"
+            f" for categories: --data.kinds.{raw.name} categorical takes them all, none leaves them out"
+        )
+    return None
+
+
+def _kind_of_numbers(raw: Raw, different: NDArray[Any]) -> str | None:
+    if raw.logical or different.tolist() == [0.0, 1.0]:
+        return "binary"
+    low, high, whole = different[0], different[-1], bool((different == different.round()).all())
+    if whole and len(different) == len(raw) > 2 and high - low == len(raw) - 1:
+        return None
+    if whole and 0 <= low <= NEAR_ZERO * high and high <= _LARGEST_COUNT:
+        return "count"
+    return "positive" if low > 0 and _is_log_normal(raw.present) else "real"
+
+
+def _is_log_normal(values: NDArray[np.float64]) -> bool:
+    """Whether values above 0 are more probable under the log-normal that fits them than under the normal."""
+    logarithms = np.log(values)
+    return bool(np.log(values.std()) > np.log(logarithms.std()) + logarithms.mean())
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return bool(re.fullmatch(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", text))
+    return not text.isdigit()
+
+
+def _dated(name: str) -> str:
+    return (
+        f"column {name!r} holds dates: turn them into numbers, such as days since a date or the month, or leave them"
+        f" out with --data.kinds.{name} none"
+    )
+
+
+def _plain(raw: Raw, values: NDArray[Any]) -> list[Value]:
+    """Values with the type that they had."""
+    if raw.numbers is None:
+        return [str(value) for value in values]
+    if raw.logical:
+        return [bool(value) for value in values]
+    return [int(value) if raw.whole else float(value) for value in values]
+
+
+def _notes(raw: Raw, column: Column | None, *, asked: bool) -> list[str]:
+    if column is None and not asked:
+        return [f"{raw.name} is left out: an identifier, with {len(np.unique(raw.present))} different values"]
+    if column and column.kind == "constant":
+        what = f"always {column.values[0]!r}" if column.values else "empty"
+        return [f"{raw.name} is {what}, and no part of the model"]
+    return []
+
+
+# Codes.
+
+
+def _codes(raw: Raw, column: Column, table: str) -> NDArray[np.float32]:
+    """The column as numbers, NaN where missing."""
+    if column.kind in ("binary", "categorical"):
+        return _places(raw, column, table)
+    if raw.numbers is None:
+        if not len(raw.present):
+            return np.full(len(raw), np.nan, dtype=np.float32)
+        raise BadInput(f"{table}: column {column.name!r} holds texts such as {raw.present[0]!r}: expected numbers")
+    numbers = raw.numbers
+    wrong = {
+        "real": np.abs(numbers) > _LARGEST,
+        "positive": (numbers <= 0) | (numbers > _LARGEST),
+        "count": (numbers < 0) | (numbers != np.round(numbers)) | (numbers > _LARGEST_COUNT),
+    }[column.kind] & ~np.isnan(numbers)
+    if wrong.any():
+        expected = {"real": "finite numbers", "positive": "numbers above 0", "count": "whole numbers from 0 on"}
+        row = int(wrong.argmax())
+        raise BadInput(
+            f"{table}: column {column.name!r} holds {wrong.sum()} values that are no {expected[column.kind]}, the first"
+            f" {numbers[row]:g} in row {row} counted from 0: mend or empty these, or give another kind"
+        )
+    return numbers.astype(np.float32)
+
+
+def _places(raw: Raw, column: Column, table: str) -> NDArray[np.float32]:
+    given: Sequence[Any] = raw.texts if raw.numbers is None else [None if v != v else v for v in raw.numbers.tolist()]
+    texts = any(isinstance(value, str) for value in column.values)
+    codes: dict[Any, float] = {value: float(code) for code, value in enumerate(column.values)} | {None: np.nan}
+    found = [None if value is None else str(value) if texts and raw.numbers is None else value for value in given]
+    try:
+        return np.array([codes[value] for value in found], dtype=np.float32)
+    except KeyError as error:
+        row = found.index(error.args[0])
+        raise BadInput(
+            f"{table}: column {column.name!r} holds {error.args[0]!r} in row {row} counted from 0, which the model has"
+            f" not seen: expected one of {', '.join(map(str, column.values[:10]))}; empty it, and it counts as missing"
+        ) from error
+
+
+def value_of(column: Column, number: float) -> Value | None:
+    """A number of a row as the value that it stands for."""
+    if np.isnan(number):
+        return None
+    if column.kind in ("binary", "categorical"):
+        return column.values[int(number)]
+    return round(float(number)) if column.whole else float(str(np.float32(number)))
+
+
+def _labels(raw: Raw, table: str) -> tuple[Tensor, tuple[str, ...]]:
+    if len(raw.present) < len(raw):
+        raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them, or give it another kind")
+    names, codes = np.unique(raw.present, return_inverse=True)
+    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, _plain(raw, names)))
+
+
+def _require_finite(raw: Raw, table: str) -> None:
+    if raw.numbers is not None and np.isinf(raw.numbers).any():
+        row = int(np.isinf(raw.numbers).argmax())
+        raise BadInput(
+            f"{table}: column {raw.name!r} is infinite in {np.isinf(raw.numbers).sum()} rows, the first {row} counted"
+            " from 0: empty these, or give them numbers"
+        )

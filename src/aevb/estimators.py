@@ -1,0 +1,390 @@
+"""scikit-learn estimators, of the same models, training and evaluation as the commands'.
+
+    VariationalAutoencoder    transform: x to the mean of q(z|x);  score_samples: log p(x);  sample
+    VAEOutlierDetector        predict: -1 where log p(x) is lower than that of nearly all held-out rows
+    VAEImputer                transform: what is missing filled by what is typical of p(missing | observed)
+
+X is an array, or a pandas or polars frame. Its numbers are real, and its texts and truth values binary or categorical,
+unless `kinds` says otherwise. Values may be missing. Rows that come back have the columns of X in their order. Global
+random state is neither read nor changed. A fitted model computes in float64, so that no number depends on what else is
+in X.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OneToOneFeatureMixin,
+    OutlierMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from torch import Tensor
+from typing_extensions import Self
+
+from aevb.columns import Column
+from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.data import Dataset, Examples
+from aevb.data.tables import Raw, coded, frame, pool, table
+from aevb.errors import BadInput
+from aevb.evaluation.anomalies import threshold
+from aevb.evaluation.imputation import impute, typical
+from aevb.evaluation.likelihood import per_example
+from aevb.randomness import Purpose, seeded
+from aevb.training import State, fit
+
+FEWEST = 10
+"""Rows below which a held-out part judges nothing: then all are learned from, and the last weights kept."""
+START = 10_000
+"""Rows, at most, that a model starts from."""
+
+Random = int | np.random.RandomState | np.random.Generator | None
+
+
+class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A transformer to the latent space, and a density.
+
+    Parameters
+    ----------
+    n_components
+        Dimensions of z.
+    hidden
+        Widths of the encoder; the decoder mirrors them.
+    posterior, prior
+        Families, as in `aevb.ModelConfig`.
+    beta
+        Weight of the KL in the loss.
+    epochs
+        Passes over the rows; as many as make 10,000 steps where None.
+    batch_size, learning_rate
+        Of training.
+    validation
+        Share of the rows that are held out, and the weights kept that are best on them; none below ten rows.
+    draws
+        K, draws of z for each row in `score_samples`.
+    kinds
+        What columns are, by name (of an array x0, x1, ...): real, positive, count, binary, categorical, none; or
+        "inferred", as in `aevb.data.tables`.
+    random_state
+        Seed of everything; a fresh one at each fit where None.
+    device
+        cpu, cuda or mps.
+
+    Attributes
+    ----------
+    model_
+        The `aevb.VAE`.
+    columns_
+        What the columns of X were taken for.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        hidden: Sequence[int] = (500,),
+        posterior: str = "diagonal",
+        prior: str = "normal",
+        beta: float = 1.0,
+        epochs: int | None = None,
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        validation: float = 0.1,
+        draws: int = 100,
+        kinds: Mapping[str, str] | Literal["inferred"] | None = None,
+        random_state: Random = None,
+        device: str = "cpu",
+    ) -> None:
+        self.n_components = n_components
+        self.hidden = hidden
+        self.posterior = posterior
+        self.prior = prior
+        self.beta = beta
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.draws = draws
+        self.kinds = kinds
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Train a model of the rows of X ``(N, D)``."""
+        dataset = self._begun(X, self.validation)
+        config = self._training(epochs=self.epochs, keep="best")
+        valid = dataset.valid if len(dataset.valid) else None
+        fit(self.model_, self._objective, dataset.train, valid, config, seed=self.seed_)
+        self.model_.double()
+        return self
+
+    def partial_fit(self, X: Any, y: object = None) -> Self:
+        """One more pass, over these rows alone; the first call decides what the columns are."""
+        examples = self._examples(X) if hasattr(self, "model_") else self._begun(X, 0.0).train
+        before = self._state
+        config = self._training(epochs=before.number + 1 if before else 1, keep="last", decay=0.0)
+        self.model_.float()
+        fit(self.model_, self._objective, examples, None, config, seed=self.seed_, start=before, on_state=self._keep)
+        self.model_.double()
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """The mean of q(z|x) of each row, ``(N, Z)``."""
+        batches, place = self._examples(X).batches(1000), (self.model_.device, self.model_.dtype)
+        with torch.no_grad():
+            return torch.cat([self.model_.encode(x.to(*place)).mean.cpu() for x in batches]).numpy()
+
+    def inverse_transform(self, X: ArrayLike) -> Any:
+        """The mean of p(x|z) at points ``(N, Z)``, as rows."""
+        check_is_fitted(self)
+        z = torch.as_tensor(np.asarray(X), dtype=self.model_.dtype, device=self.model_.device)
+        with torch.no_grad():
+            return self._rows(torch.cat([self.model_.decode(part).mean.cpu() for part in z.split(1000)]))
+
+    def sample(self, n_samples: int = 1, random_state: Random = 0) -> Any:
+        """Draws from p(x), as rows."""
+        check_is_fitted(self)
+        with seeded(_seed(random_state), Purpose.SAMPLES, device=self.model_.device):
+            return self._rows(self.model_.sample(n_samples, draw=True).cpu().float())
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """log p(x) of each row in nats, by importance sampling, ``(N,)``: of what is there in it."""
+        return per_example(self.model_, self._examples(X), self.draws, seed=self.seed_).log_px.numpy()
+
+    def score(self, X: Any, y: object = None) -> float:
+        """The mean of log p(x)."""
+        return float(self.score_samples(X).mean())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components
+
+    @property
+    def _objective(self) -> Any:
+        return build_objective(ObjectiveConfig(beta=self.beta), self.posterior)
+
+    def _training(self, **options: Any) -> TrainConfig:
+        return TrainConfig(batch_size=self.batch_size, lr=self.learning_rate, **options)
+
+    def _begun(self, X: Any, validation: float) -> Dataset:
+        """The rows as a data set, with a model that has not been trained on them."""
+        self.seed_ = _seed(self.random_state)
+        self._state: State | None = None
+        raws = self._raws(X, reset=True)
+        numbers = {raw.name: "real" for raw in raws if raw.numbers is not None and not raw.logical}
+        kinds: Any = {} if self.kinds == "inferred" else numbers | dict(self.kinds or {})
+        made = pool("X", raws, kinds)
+        self.columns_, self._like = made.columns, X[:0] if _is_frame(X) else None
+        dataset = _split(made.examples, made.columns, validation, self.seed_)
+        options = {"latent": (self.n_components,), "hidden": tuple(self.hidden)}
+        config = ModelConfig.model_validate(options | {"posterior": self.posterior, "prior": self.prior})
+        with seeded(self.seed_, Purpose.WEIGHTS):
+            self.model_ = build(resolve(config, dataset), dataset.shape, dataset.columns)
+            self.model_.start(dataset.train.some(START).batch(slice(None)))
+        self.model_.to(self.device)
+        return dataset
+
+    def _keep(self, state: State) -> None:
+        self._state = state
+
+    def _raws(self, X: Any, *, reset: bool = False) -> list[Raw]:
+        """The columns of X as they are."""
+        found = _checked(self, X, reset=reset)
+        return frame(found, "X") if _is_frame(X) else [Raw(f"x{place}", column) for place, column in enumerate(found.T)]
+
+    def _examples(self, X: Any) -> Examples:
+        """X as the model takes it."""
+        check_is_fitted(self)
+        return Examples(coded(self._raws(X), self.columns_, "X"))
+
+    def _rows(self, values: Tensor) -> Any:
+        """Rows ``(N, D)`` of the model as an array or a frame like that of `fit`."""
+        columns = table(self.columns_, values.numpy())
+        if self._like is None:
+            return np.array(list(columns.values()), dtype=np.float64).T
+        return type(self._like)(columns)
+
+
+class VAEOutlierDetector(OutlierMixin, BaseEstimator):
+    """Rows that are less probable than nearly all of those that were held out.
+
+    Parameters
+    ----------
+    estimator
+        The model of log p(x); a `VariationalAutoencoder` with its defaults where None.
+    false_alarm_rate
+        Share of usual rows that are called outliers, at most.
+    held_out
+        Share of the rows that the model does not learn from, and that say how low log p(x) is for usual ones.
+
+    Attributes
+    ----------
+    estimator_
+        Fitted to the other rows.
+    offset_
+        log p(x) below which a row is an outlier, in nats.
+    """
+
+    def __init__(
+        self,
+        estimator: VariationalAutoencoder | None = None,
+        *,
+        false_alarm_rate: float = 0.05,
+        held_out: float = 0.2,
+    ) -> None:
+        self.estimator = estimator
+        self.false_alarm_rate = false_alarm_rate
+        self.held_out = held_out
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Train a model of most rows of X ``(N, D)``, and measure the others.
+
+        Raises:
+            BadInput: too few are held out to bear the rate out.
+        """
+        X = _checked(self, X, reset=True)
+        model = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        order = np.random.default_rng(_seed(model.random_state)).permutation(_num_samples(X))
+        held_out, learned = np.split(order, [round(self.held_out * len(order))])
+        self.estimator_ = model.fit(_safe_indexing(X, np.sort(learned)))
+        usual = self.estimator_.score_samples(_safe_indexing(X, np.sort(held_out)))
+        self.offset_ = threshold(torch.from_numpy(usual), self.false_alarm_rate)
+        return self
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """log p(x) of each row in nats, ``(N,)``."""
+        check_is_fitted(self)
+        return self.estimator_.score_samples(_checked(self, X))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """log p(x) less the offset, ``(N,)``: below 0 of an outlier."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """-1 of an outlier, else 1, ``(N,)``."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Missing values, by what is there in the row.
+
+    Parameters
+    ----------
+    estimator
+        The model of the rows; a `VariationalAutoencoder` with its defaults where None.
+    draws
+        Of each row, from p(missing | observed).
+    samples
+        K, candidates for z that they are chosen from.
+
+    Attributes
+    ----------
+    estimator_
+        Fitted.
+    """
+
+    def __init__(
+        self, estimator: VariationalAutoencoder | None = None, *, draws: int = 100, samples: int = 1000
+    ) -> None:
+        self.estimator = estimator
+        self.draws = draws
+        self.samples = samples
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Train a model of the rows of X ``(N, D)``, in which values may be missing.
+
+        Raises:
+            BadInput: a column is empty.
+        """
+        X = _checked(self, X, reset=True)
+        model = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        self.estimator_ = model.fit(X)
+        for column in self.estimator_.columns_:
+            if column.kind == "constant" and not column.values:
+                raise BadInput(f"column {column.name!r} is empty: drop it")
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """X, each gap filled with the median of its draws, or with the most frequent value."""
+        examples, draws = self._drawn(X, self.draws)
+        return self._filled(X, torch.where(examples.isnan(), typical(draws, self.estimator_.columns_), examples))
+
+    def sample(self, X: Any, n_samples: int = 20) -> list[Any]:
+        """X so many times, its gaps filled with draws: analyse each, and their differences are what is not known."""
+        _, draws = self._drawn(X, n_samples)
+        return [self._filled(X, rows) for rows in draws]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _drawn(self, X: Any, count: int) -> tuple[Tensor, Tensor]:
+        check_is_fitted(self)
+        model = self.estimator_
+        examples = model._examples(_checked(self, X))
+        return examples.values, impute(model.model_, examples, count, samples=self.samples, seed=model.seed_).draws
+
+    def _filled(self, X: Any, rows: Tensor) -> Any:
+        """X with the values of the model's columns where its own are missing."""
+        found = self.estimator_._rows(rows)
+        if not _is_frame(X):
+            x = np.asarray(X, dtype=np.float64)
+            return np.where(np.isnan(x), found, x)
+        if hasattr(X, "with_columns"):  # polars
+            return X.with_columns([X[name].fill_nan(None).fill_null(found[name]) if X[name].dtype.is_float() else
+                                   X[name].fill_null(found[name]) for name in found.columns])  # fmt: skip
+        return X.assign(**{name: X[name].fillna(found[name].set_axis(X.index)) for name in found.columns})
+
+
+def _checked(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> Any:
+    """A frame as it is, anything else as an array of float64."""
+    if _is_frame(X):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+        return X
+    fewest = 2 if reset else 1
+    return validate_data(
+        estimator, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=fewest, reset=reset
+    )
+
+
+def _is_frame(X: Any) -> bool:
+    """Whether X is of pandas or polars."""
+    return hasattr(X, "columns") and hasattr(X, "to_numpy")
+
+
+def _split(examples: Examples, columns: tuple[Column, ...], validation: float, seed: int) -> Dataset:
+    """Rows to learn from, and some held out where that is worth it."""
+    count = len(examples)
+    held_out = round(validation * count) if count >= FEWEST and validation else 0
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    valid, train = (Examples(examples.values[rows.sort().values]) for rows in order.tensor_split([held_out]))
+    return Dataset("X", "columns", examples.shape, train, valid, valid, "none", None, columns)
+
+
+def _seed(random_state: Random) -> int:
+    """A seed; a fresh one of None."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    return int(random_state)

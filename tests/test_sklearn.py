@@ -1,0 +1,149 @@
+"""The scikit-learn estimators: scikit-learn's own checks, and what its tools do with them."""
+
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+from aevb.errors import BadInput
+from tests.test_tables import people
+
+QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "draws": 5, "random_state": 0}
+
+
+def quick(**options: Any) -> VariationalAutoencoder:
+    return VariationalAutoencoder(**QUICK | options)
+
+
+@parametrize_with_checks(
+    [
+        quick(),
+        VAEOutlierDetector(quick(), false_alarm_rate=0.4, held_out=0.5),
+        VAEImputer(quick(), draws=5, samples=20),
+    ]
+)
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def wine(gaps: float = 0.0) -> NDArray[np.float64]:
+    x: NDArray[np.float64] = load_wine().data.copy()
+    x[np.random.default_rng(0).random(x.shape) < gaps] = np.nan
+    return x
+
+
+def test_in_pipelines_and_searches() -> None:
+    x, y = load_wine(return_X_y=True)
+    pipeline = make_pipeline(quick(epochs=200, n_components=4, learning_rate=1e-2), LogisticRegression())
+    assert pipeline.fit(x, y).score(x, y) > 0.8
+    search = GridSearchCV(quick(), {"n_components": [1, 2]}, n_jobs=2, cv=2).fit(x)
+    assert search.best_params_["n_components"] in (1, 2)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_clones_and_dumps_are_the_same(tmp_path: Any) -> None:
+    x = wine()
+    fitted = quick().fit(x)
+    joblib.dump(fitted, tmp_path / "fitted")
+    for other in (clone(fitted).fit(x), joblib.load(tmp_path / "fitted")):
+        assert np.array_equal(other.transform(x), fitted.transform(x))
+        assert np.array_equal(other.score_samples(x), fitted.score_samples(x))
+        assert np.array_equal(other.sample(5), fitted.sample(5))
+
+
+def test_global_random_state_is_left_alone() -> None:
+    def states() -> tuple[list[int], list[int]]:
+        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+
+    before = states()
+    for state in (None, 0, np.random.RandomState(0), np.random.default_rng(0)):
+        fitted = quick(random_state=state).fit(wine())
+        fitted.sample(3)
+        fitted.score(wine())
+    assert states() == before
+
+
+def test_partial_fit_goes_on() -> None:
+    x = wine()
+    model = quick(learning_rate=1e-2, batch_size=20)
+    scores = [model.partial_fit(x).score(x) for _ in range(30)]
+    assert scores[-1] > scores[0] + 1
+    assert model.partial_fit(x[:5]).transform(x).shape == (178, 2)
+
+
+def test_log_densities_of_columns_that_are_missing_are_those_of_the_rest() -> None:
+    x = wine(0.2)
+    model = quick(epochs=50, draws=20_000).fit(x)
+    none = np.full((1, x.shape[1]), np.nan)
+    assert abs(model.score_samples(none)[0]) < 0.05
+
+
+def test_an_imputer_beats_the_means() -> None:
+    """By root mean square in units of the columns, on entries that were removed at random."""
+    x, gaps = wine(), wine(0.3)
+    model = VAEImputer(quick(epochs=300, n_components=4, hidden=(64,)), draws=50, samples=100).fit(gaps)
+    filled, spread, lost = model.transform(gaps), x.std(0), np.isnan(gaps)
+    assert np.array_equal(filled[~lost], x[~lost])
+    means = np.broadcast_to(np.nanmean(gaps, 0), x.shape)
+    error, of_means = (np.sqrt((((found - x) / spread)[lost] ** 2).mean()) for found in (filled, means))
+    assert error < 0.9 * of_means
+    draws = np.array(model.sample(gaps, 20))
+    assert np.array_equal(draws[:, ~lost], np.broadcast_to(x[~lost], (20, (~lost).sum())))
+    assert (draws.std(0)[lost] > 0).all()
+
+
+def test_an_imputer_refuses_a_column_that_is_empty() -> None:
+    x = wine()
+    x[:, 3] = np.nan
+    with pytest.raises(BadInput, match="'x3' is empty"):
+        VAEImputer(quick()).fit(x)
+
+
+def test_alarms_are_as_rare_as_was_said() -> None:
+    """Over splits: a hundred of them have a rate of at most the stated one, within five deviations."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for seed in range(10):
+        x = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
+        detector = VAEOutlierDetector(quick(random_state=seed), false_alarm_rate=0.1).fit(x[:200])
+        rates.append((detector.predict(x[200:]) == -1).mean())
+        assert (detector.predict(x[200:] + 20) == -1).all()
+    # A rate has the deviation of a limit set by 40 rows and of a count of 100.
+    deviation = np.sqrt(0.1 * 0.9 / 42 + 0.1 * 0.9 / 100) / np.sqrt(10)
+    assert np.mean(rates) < 0.1 + 5 * deviation
+
+
+def test_too_few_for_so_low_a_rate() -> None:
+    with pytest.raises(BadInput, match=r"cannot bear out a false-alarm rate of 0.001: at least 999"):
+        VAEOutlierDetector(quick(), false_alarm_rate=0.001).fit(wine())
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_mixed_columns(library: str) -> None:
+    made = pytest.importorskip(library).DataFrame
+    rows = people(200)
+    x = made({name: [row[name] for row in rows] for name in rows[0] if name != "id"})
+    model = quick(epochs=20).fit(x)
+    assert model.transform(x).shape == (200, 2)
+    drawn = model.sample(50)
+    assert type(drawn) is type(x)
+    assert list(drawn.columns) == list(x.columns)
+    assert set(drawn["town"]) <= {"Bern", "Basel", "Chur"}
+    filled = VAEImputer(quick(epochs=20), draws=5, samples=10).fit(x).transform(x)
+    assert list(filled.columns) == list(x.columns)
+    assert np.isfinite(np.asarray(filled["height"].to_numpy(), dtype=float)).all()
+    assert set(filled["town"]) == {"Bern", "Basel", "Chur"}
+    assert list(model.set_output(transform=library).transform(x).columns) == [
+        "variationalautoencoder0",
+        "variationalautoencoder1",
+    ]
