@@ -79,7 +79,7 @@ def _drawn(found: dict[str, Rates]) -> plt.Figure:
         axis.invert_yaxis()
         axis.set_xscale("log")
         axis.set_xticks(ticks := [1, 2, 4, 8, 16, 32], [f"{tick} x" for tick in ticks])
-        axis.set_xlim(0.7, 1.3 * max(max(values) for values in rates.values()) / min(theirs))
+        axis.set_xlim(0.6, 1.3 * max(max(values) for values in rates.values()) / min(theirs))
         axis.minorticks_off()
         axis.grid(axis="x", alpha=0.3)
         axis.set_title(f"{name}: {WORKLOADS[name].title}", fontsize=10)

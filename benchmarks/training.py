@@ -22,6 +22,8 @@ CONTESTANTS = (
     EIGHT_COMPILED,
     FLOOR,
 )
+BY_PYTHON = Contestant("aevb, kernel by kernel", "ours_python")
+"""On a GPU, where the others capture a step as one launch."""
 CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (COMPILED, EIGHT, EIGHT_COMPILED))
 """Batch normalisation changes buffers: its steps are neither compiled nor stacked."""
 
@@ -30,9 +32,10 @@ def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
     """By workload."""
     # What is quick is timed for longer.
     longer = {c.title: 4 for c in (DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)}
+    more = (BY_PYTHON,) if device == "cuda" else ()
     return {
         name: rounds(
-            CONVOLUTIONAL if workload.channels else CONTESTANTS,
+            CONVOLUTIONAL if workload.channels else (*CONTESTANTS, *more),
             name,
             count,
             device,
