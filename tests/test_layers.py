@@ -41,6 +41,7 @@ FLOORS = [
     *(
         "runs",
         "estimators",
+        "export",
         "doctor",
         "experiment",
         "sweep",

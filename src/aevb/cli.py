@@ -556,6 +556,36 @@ def impute(
 
 
 @app.command
+def export(
+    run: Path,
+    /,
+    *,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Write encoder and decoder as ONNX files, and compare what they compute with PyTorch.
+
+    The encoder gives mean and deviation of q(z|x), the decoder the mean of p(x|z), for any number of examples at once.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    out
+        The folder for encoder.onnx and decoder.onnx. Default: onnx in the run folder.
+    json
+        Print JSON instead of lines.
+    """
+    from aevb import export as exports
+    from aevb import runs
+
+    loaded = runs.load(run)
+    with page.status("exporting"):
+        files = exports.export(loaded, out or loaded.folder / "onnx")
+    page.show_exported(files, json)
+
+
+@app.command
 def reconstruct(
     run: Path,
     /,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aevb.data import Dataset
     from aevb.doctor import Finding
     from aevb.evaluation import Score
+    from aevb.export import Exported
     from aevb.report import Report
     from aevb.runs import Outcome, Run
     from aevb.sweep import Outcome as SweepOutcome
@@ -265,6 +266,16 @@ def show_imputed(content: dict[str, Any], json: bool) -> None:
         print(json_format.dumps(content, indent=2))
         return
     print(f"filled {content['gaps']} gaps in {content['rows']} rows\nwrote {content['file']}\nwrote {content['draws']}")
+
+
+def show_exported(files: list["Exported"], json: bool) -> None:
+    """What was exported, and how exactly."""
+    if json:
+        content = [{"file": str(file.path), "difference": file.difference} for file in files]
+        print(json_format.dumps(content, indent=2))
+        return
+    for file in files:
+        print(f"wrote {file.path}: differs from PyTorch by at most {file.difference:.1e}")
 
 
 def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
