@@ -1,6 +1,7 @@
 """What the product promises of MNIST and Fashion-MNIST, by the commands a user types. Minutes; run with ``-m slow``."""
 
 import json
+import os
 import shlex
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,8 @@ ZHAO = shlex.split("""
 
 @pytest.fixture(autouse=True)
 def _all_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path) -> None:
-    torch.set_num_threads(2)
+    # Two workers with two threads each on two cores would wait for each other.
+    torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
     monkeypatch.setenv("AEVB_DATA", str(data_dir.resolve()))
     monkeypatch.chdir(tmp_path)
 
