@@ -48,7 +48,16 @@ START = 10_000
 Random = int | np.random.RandomState | np.random.Generator | None
 
 
-class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _Gaps:
+    """An estimator to which values may be missing."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class VariationalAutoencoder(_Gaps, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A transformer to the latent space, and a density.
 
     Parameters
@@ -162,11 +171,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """The mean of log p(x)."""
         return float(self.score_samples(X).mean())
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     @property
     def _n_features_out(self) -> int:
         return self.n_components
@@ -217,7 +221,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return type(self._like)(columns)
 
 
-class VAEOutlierDetector(OutlierMixin, BaseEstimator):
+class VAEOutlierDetector(_Gaps, OutlierMixin, BaseEstimator):
     """Rows that are less probable than nearly all of those that were held out.
 
     Parameters
@@ -255,7 +259,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             BadInput: too few are held out to bear the rate out.
         """
         X = _checked(self, X, reset=True)
-        model = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        model = _unfitted(self.estimator)
         order = np.random.default_rng(_seed(model.random_state)).permutation(_num_samples(X))
         held_out, learned = np.split(order, [round(self.held_out * len(order))])
         self.estimator_ = model.fit(_safe_indexing(X, np.sort(learned)))
@@ -276,13 +280,8 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         """-1 of an outlier, else 1, ``(N,)``."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
-
-class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class VAEImputer(_Gaps, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Missing values, by what is there in the row.
 
     Parameters
@@ -314,7 +313,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             BadInput: a column is empty.
         """
         X = _checked(self, X, reset=True)
-        model = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        model = _unfitted(self.estimator)
         self.estimator_ = model.fit(X)
         for column in self.estimator_.columns_:
             if column.kind == "constant" and not column.values:
@@ -330,11 +329,6 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """X so many times, its gaps filled with draws: analyse each, and their differences are what is not known."""
         _, draws = self._drawn(X, n_samples)
         return [self._filled(X, rows) for rows in draws]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def _drawn(self, X: Any, count: int) -> tuple[Tensor, Tensor]:
         check_is_fitted(self)
@@ -363,6 +357,11 @@ def _checked(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> Any:
     return validate_data(
         estimator, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=fewest, reset=reset
     )
+
+
+def _unfitted(estimator: VariationalAutoencoder | None) -> VariationalAutoencoder:
+    """A copy to fit; one with its defaults where none is given."""
+    return clone(estimator) if estimator else VariationalAutoencoder()
 
 
 def _is_frame(X: Any) -> bool:
