@@ -67,7 +67,8 @@ class Symptoms(NamedTuple):
         valid: numbers of some validation examples.
         samples: draws of z behind them.
         holes: share of prior draws where the aggregate posterior has almost no mass; 0 where there is no prior.
-        misfit: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x).
+        misfit: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 of a table, whose columns
+            have no unit in common.
         noise: variance of a Gaussian likelihood; None of another one.
         spread: mean variance of the elements of the data.
     """
@@ -148,7 +149,7 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
         valid=per_example(run.model, valid, samples, seed=seed),
         samples=samples,
         holes=0.0 if point else prior_holes(run.model, valid, seed).share.value,
-        misfit=_misfit(run.model, valid, seed),
+        misfit=1.0 if dataset.columns else _misfit(run.model, valid, seed),
         noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
         spread=spread,
     )
@@ -158,8 +159,9 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
 def _misfit(model: VAE, examples: Examples, seed: int) -> float:
     device, squares, variances = model.device, 0.0, 0.0
     with seeded(seed, Purpose.EVALUATION, device=device):
-        for x in (x.to(device) for x in examples.batches(100)):
-            p = model.decode(model.descend(model.ascend(x), lambda q: q.rsample())[-1].z)
+        for part in examples.parts(100):
+            x, bound = part.batch(slice(None)).to(device), model.given(part.given)
+            p = bound.decode(bound.descend(bound.ascend(x), lambda q: q.rsample())[-1].z)
             squares += (x - p.mean).square().sum().item()
             variances += p.variance.sum().item()
     return squares / variances

@@ -302,7 +302,7 @@ def _description(run: "Run") -> list[str]:
     widths = " ".join(map(str, model.hidden or model.channels or ()))
     latent = " and ".join(map(str, model.latent))
     pieces = {
-        "data": f"{data.name}: {sizes}; {_values(run)}",
+        "data": f"{data.name}: {sizes}; {_values(run)}{_given(run)}",
         "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
         "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
@@ -321,14 +321,20 @@ def _values(run: "Run") -> str:
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
+def _given(run: "Run") -> str:
+    """What every number is conditional on."""
+    names = ", ".join(column.name for column in run.data.given)
+    return f"; given {names}: p(x) is p(x|{names})" if names else ""
+
+
 def show_columns(dataset: "Dataset") -> None:
     """What the columns of a table were taken for, and what was done to it."""
     table = _table()
     for title in ("column", "taken for", "values"):
         table.add_column(title)
-    for column in sorted(dataset.columns, key=lambda column: column.place):
+    for column in sorted((*dataset.columns, *dataset.given), key=lambda column: column.place):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        table.add_row(column.name, column.kind, values)
+        table.add_row(column.name, column.kind + ", given" * (column in dataset.given), values)
     console = _console()
     console.print(table)
     for note in dataset.notes:
