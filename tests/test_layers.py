@@ -40,6 +40,7 @@ FLOORS = [
     ),
     *(
         "runs",
+        "summary",
         "estimators",
         "export",
         "doctor",

@@ -27,6 +27,7 @@ from aevb.errors import BadInput, NonFinite, Notice
 if TYPE_CHECKING:
     import torch
 
+    from aevb.data import Dataset
     from aevb.report import Report
     from aevb.reproduction import Plan
     from aevb.runs import Run
@@ -42,6 +43,8 @@ app = App(
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 Given = dict[str, str]
+JUDGED_BY = 100
+"""Draws of z for each example, when a model is judged for its page."""
 Measure = Literal["likelihood", "quadrature", "annealing", "sandwich", "gaps", "latent-space", "sample-quality"]
 
 
@@ -80,7 +83,7 @@ def train(
         Print JSON instead of tables.
     """
     chosen = _configuration(settings, config, data)
-    from aevb import experiment, plots
+    from aevb import experiment
     from aevb.data import load
 
     place = _device(device)
@@ -102,9 +105,9 @@ def train(
         with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
             run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
             run.evaluate(dataset, "test", samples=samples)
+        with page.status("drawing and judging"):
+            _report(run, dataset)
         page.show(run, json)
-        for name, figure in plots.figures(run, dataset):
-            run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
     except KeyboardInterrupt:
         print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
         return 130
@@ -352,6 +355,7 @@ def diagnose(
     dataset = loaded.load_data(data_dir)
     with page.status("measuring training and validation examples"):
         findings = doctor.diagnose(loaded, dataset, samples=samples, seed=seed)
+    doctor.remember(loaded, findings)
     page.show_findings(run, findings, len(doctor.EXPLAINS), json)
 
 
@@ -642,6 +646,37 @@ def reconstruct(
     _write_examples(loaded, out, "reconstructions", written, columns=10, condition=condition, json=json)
 
 
+@app.command
+def report(
+    run: Path,
+    /,
+    *,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Draw the figures of a run again, judge it, and write its page, report.html.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+
+    loaded = runs.load(run, _device(device))
+    dataset = loaded.load_data(data_dir)
+    with page.status("drawing and judging"):
+        path = _report(loaded, dataset)
+    print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit."""
     for stream in (sys.stdout, sys.stderr):
@@ -751,6 +786,20 @@ def _swept(
     runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
     print(page.sweep_json(rows), end="") if json else page.show_sweep(rows, folder)
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
+
+
+def _report(run: "Run", dataset: "Dataset") -> Path:
+    """Draw what there is to see of a run, judge it and write its page."""
+    from aevb import doctor, plots
+    from aevb import report as reports
+
+    for name, figure in plots.figures(run, dataset):
+        run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
+    findings = None
+    if run.epochs and len(dataset.valid) > 1:
+        findings = doctor.diagnose(run, dataset, samples=JUDGED_BY)
+        doctor.remember(run, findings)
+    return reports.write_run(run, findings)
 
 
 def _axes(over: list[str]) -> dict[str, list[str]]:

@@ -5,9 +5,10 @@ where its number passes the limit of its check, unless another finding explains 
 called well.
 """
 
+import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed,
 from aevb.likelihoods import Gaussian
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
-from aevb.runs import Run
+from aevb.runs import Run, write
 from aevb.training import Epoch
 
 EXAMPLES = 1000
@@ -107,6 +108,7 @@ class Symptoms(NamedTuple):
         return not self.point and (self.valid.rate.mean().item() < NOTHING or not self.active.any())
 
 
+FINDINGS = "findings.json"
 NOTHING = 0.1
 """Nats of rate below which a code is called empty."""
 HARDLY_ANY = 500
@@ -131,6 +133,21 @@ def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) 
     found = {check: finding for check in EXPLAINS if (finding := check(symptoms))}
     explained = {other for check in found for other in EXPLAINS[check]}
     return [finding for check, finding in found.items() if check not in explained]
+
+
+def remember(run: Run, findings: list[Finding]) -> None:
+    """Write findings into the folder of a run, for its page."""
+    text = json.dumps([asdict(finding) for finding in findings], indent=2, allow_nan=False)
+    write(run.folder / FINDINGS, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def remembered(run: Run) -> list[Finding] | None:
+    """The findings that were last written; None where there are none that can be read."""
+    try:
+        content = json.loads((run.folder / FINDINGS).read_text(encoding="utf-8"))
+        return [Finding(**finding) for finding in content]
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
