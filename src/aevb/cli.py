@@ -5,9 +5,11 @@ Exit status: 0 done; 1 a bug, with its traceback; 2 bad input, in one line; 130 
 
 import json as json_format
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
@@ -56,6 +58,7 @@ def train(
     settings: Annotated[Config, Parameter(name="*")] = Config(),  # noqa: B008  (immutable)
     config: Path | None = None,
     out: Path | None = None,
+    resume: Path | None = None,
     seeds: Count = 1,
     samples: Count = 1000,
     device: str = "auto",
@@ -72,6 +75,9 @@ def train(
         A JSON file with any of the grouped options below, such as another run's config.json; options win over it.
     out
         The run folder to make. Default: runs/NAME-N with the first N that is free.
+    resume
+        Go on with a run that was cut off, from its last checkpoint: on the same processor it ends as it would have
+        without, bit for bit. Its data and settings are those that it was begun with.
     seeds
         Models to train, with the seeds from --seed on: small ones all at once, for little more than the time of one.
         Each gets a run folder below the one to make, and the table their means and deviations.
@@ -82,7 +88,7 @@ def train(
     json
         Print JSON instead of tables.
     """
-    chosen = _configuration(settings, config, data)
+    chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
     from aevb import experiment
     from aevb.data import load
 
@@ -90,14 +96,16 @@ def train(
     dataset = load(**chosen.data.model_dump())
     if dataset.columns:
         page.show_columns(dataset)
-    folder = out or _free_folder(dataset.name)
+    folder = resume or out or _free_folder(dataset.name)
     if seeds > 1:
         return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
     with page.training_progress(chosen, dataset) as (on_step, on_epoch):
-        run = experiment.train(_absolute(chosen), folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
+        begun, watched = resume is not None, {"on_step": on_step, "on_epoch": on_epoch}
+        run = experiment.train(_absolute(chosen), folder, dataset, device=place, resume=begun, **watched)
     if run.outcome and run.outcome.ended == "interrupted":
         print(
-            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder}",
+            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder},"
+            f" or go on with: aevb train --resume {run.folder}",
             file=sys.stderr,
         )
         return 130
@@ -685,7 +693,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     process.keep_memory()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ended_as_by_ctrl_c():
             warnings.showwarning = _show
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -699,6 +707,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status or 0)
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Who asks a command to end means what Ctrl-C means: what was trained is kept."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -718,6 +736,21 @@ def _fail(message: str) -> NoReturn:
 
 
 # Settings.
+
+
+def _begun(run: Path, settings: Config, path: Path | None, data: str | None, seeds: int) -> Config:
+    """The configuration that a run to go on with was begun with, wherever its data lie now."""
+    from aevb import runs
+
+    given = settings.model_dump(exclude_unset=True)
+    moved = given.get("data", {}).pop("data_dir", None)
+    if data or path or seeds > 1 or any(given.values()):
+        raise BadInput(f"--resume {run} goes on as it was begun: leave out all but --data-dir, --samples and --device")
+    loaded = runs.load(run)
+    if loaded.finished:
+        raise BadInput(f"{run} is finished: there is nothing to go on with")
+    place = {"data_dir": moved} if moved else {}
+    return loaded.config.model_copy(update={"data": loaded.config.data.model_copy(update=place)})
 
 
 def _configuration(options: Config, file: Path | None, data: str | None) -> Config:

@@ -188,6 +188,10 @@ class TrainConfig(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     patience: Positive | None = Field(None, description="Stop after so many epochs without a better validation bound.")
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
+    checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
+        "10s",
+        description="What a run that is cut off loses at most: seconds, minutes, steps or epochs, as in 500steps.",
+    )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="Compile the step, which takes half a minute: auto does from 50,000 steps on."
     )

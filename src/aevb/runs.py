@@ -38,7 +38,7 @@ from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
 from aevb.model import VAE
-from aevb.training import Best, Epoch, Means, State
+from aevb.training import Best, Epoch, Means, State, Within
 
 FORMAT = 1
 _FILES = ("config.json", "model.safetensors", "metrics.jsonl", "checkpoint.safetensors", "scores.json")
@@ -184,7 +184,8 @@ class Run:
             if self.finished:
                 checkpoint.unlink(missing_ok=True)
             elif self.state:
-                _flush(self.folder / "metrics.jsonl")  # which must not be behind the checkpoint
+                if self.epochs:
+                    _flush(self.folder / "metrics.jsonl")  # which must not be behind the checkpoint
                 _write(checkpoint, _packed_state(self.state))
 
     def rewind(self) -> None:
@@ -352,11 +353,14 @@ def _weights(model: VAE, epoch: int) -> bytes:
 
 
 def _packed_state(state: State) -> bytes:
-    best = {} if state.best.number == state.number else state.best.weights  # written once where they are the same
+    # Written once where they are the same.
+    best = {} if state.best.number == state.number and not state.within else state.best.weights
     optimizer = {f"{place}.{name}": tensor for place, of in state.optimizer.items() for name, tensor in of.items()}
-    parts = {"model": state.weights, "best": best, "optimizer": optimizer}
+    within = {"totals": state.within.totals, "stream": state.within.stream} if state.within else {}
+    parts = {"model": state.weights, "best": best, "optimizer": optimizer, "within": within}
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-    return _packed(tensors, epoch=state.number, best=state.best.number, merit=state.best.merit)
+    step = state.within.step if state.within else 0
+    return _packed(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit)
 
 
 def _packed(tensors: Mapping[str, Tensor], **facts: float) -> bytes:
@@ -470,15 +474,16 @@ def _load_state(model: VAE, path: Path) -> State | None:
         return None
     with _damaged(path):
         tensors, facts = _unpacked(path)
-        number, best = int(facts["epoch"]), int(facts["best"])
+        number, step, best = int(facts["epoch"]), int(facts.get("step", 0)), int(facts["best"])
         weights, optimizer = _part("model", tensors), dict[int, dict[str, Tensor]]()
         for name, tensor in _part("optimizer", tensors).items():
             place, _, name = name.partition(".")
             optimizer.setdefault(int(place), {})[name] = tensor
-        kept = weights if best == number else _part("best", tensors)
+        within = Within(step, tensors["within.totals"], tensors["within.stream"]) if step else None
+        kept = weights if best == number and not within else _part("best", tensors)
         for suitable in (kept, weights) if best else (weights,):
             model.load_state_dict(suitable)
-        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept))
+        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept), within)
 
 
 def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

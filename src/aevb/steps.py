@@ -17,7 +17,7 @@ from aevb.data.dataset import Examples
 from aevb.graph import Graph, Untraceable, share_done, state_of, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
-from aevb.randomness import Purpose, generator, seeded
+from aevb.randomness import Purpose, drawing, generator, seeded, set_drawing
 
 Gradients = Callable[[slice, float], Tensor]
 """The rows of an epoch's order that are a batch, and the share of training that is done, to the means of the terms of
@@ -35,8 +35,11 @@ class Steps(Protocol):
     models: Sequence[VAE]
     weights: dict[str, Tensor]
 
-    def epoch(self, number: int) -> AbstractContextManager[Gradients]:
-        """The gradients of an epoch's steps, in order."""
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> AbstractContextManager[Gradients]:
+        """The gradients of an epoch's steps, in order; of those that follow where `streams` is what `streams` gave."""
+
+    def streams(self) -> list[Tensor]:
+        """Within an epoch: the state of what draws for each model."""
 
     def clip(self, limit: float) -> None:
         """Shrink the gradient of each model to a norm of `limit`, where it is larger."""
@@ -57,10 +60,12 @@ class Single:
         self.objective, self.examples, self.seed = objective, examples, seed
 
     @contextmanager
-    def epoch(self, number: int) -> Iterator[Gradients]:
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
         with seeded(self.seed, Purpose.EPOCH, number, device=device):
             order = torch.randperm(len(self.examples), device=device)
+            for state in streams:
+                set_drawing(state, device)
 
             def gradients(rows: slice, done: float) -> Tensor:
                 x, *given = self.examples.inputs(order[rows])
@@ -70,6 +75,9 @@ class Single:
                 return means(terms).unsqueeze(0)
 
             yield gradients
+
+    def streams(self) -> list[Tensor]:
+        return [drawing(self.examples.values.device)]
 
     def clip(self, limit: float) -> None:
         nn.utils.clip_grad_norm_(self.weights.values(), limit)
@@ -123,16 +131,19 @@ class Written:
             self.graph = self.graph.captured(self.state, [*others, share_done(0.5, device)])
 
     @contextmanager
-    def epoch(self, number: int) -> Iterator[Gradients]:
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
-        streams = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
+        drawn_from = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
         order = self._joined(
-            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in streams]
+            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in drawn_from]
         )
+        for stream, state in zip(drawn_from, streams, strict=False):
+            stream.set_state(state)
+        self._streams = drawn_from
 
         def gradients(rows: slice, done: float) -> Tensor:
-            batch = self._batch(order[..., rows], streams)
-            drawn = [self._joined([draw(stream) for stream in streams]) for draw in self.graph.draws]
+            batch = self._batch(order[..., rows], drawn_from)
+            drawn = [self._joined([draw(stream) for stream in drawn_from]) for draw in self.graph.draws]
             row, *found = self.graph.run(*self.state, *batch, *drawn, share_done(done, device))
             for weight, gradient in zip(self.weights.values(), found, strict=True):
                 weight.grad = gradient
@@ -140,6 +151,9 @@ class Written:
 
         with torch.no_grad():
             yield gradients
+
+    def streams(self) -> list[Tensor]:
+        return [stream.get_state() for stream in self._streams]
 
     def clip(self, limit: float) -> None:
         found = [weight.grad for weight in self.weights.values() if weight.grad is not None]
