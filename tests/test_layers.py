@@ -39,7 +39,9 @@ FLOORS = [
         "baselines",
     ),
     *(
+        "hub",
         "runs",
+        "sharing",
         "estimators",
         "export",
         "doctor",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from math import floor, isfinite, log10
+from math import isfinite
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -252,12 +252,15 @@ def show_anomalies(content: dict[str, Any], json: bool) -> None:
     if json:
         print(json_format.dumps(content, indent=2))
         return
-    rate = 100 * content["false_alarms"]
-    print(
-        f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
-        f" {content['threshold']:.4g} nats, where at most {rate:g} % of usual examples are, by {content['held_out']}"
-        f" held-out ones\nwrote {content['file']}"
-    )
+    if content["held_out"]:
+        print(
+            f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
+            f" {content['threshold']:.4g} nats, where at most {100 * content['false_alarms']:g} % of usual examples"
+            f" are, by {content['held_out']} held-out ones"
+        )
+    else:
+        print(f"log p(x) of {content['examples']} examples; none were held out that say which values are usual")
+    print(f"wrote {content['file']}")
 
 
 def show_imputed(content: dict[str, Any], json: bool) -> None:
@@ -365,11 +368,9 @@ def _cell(run: "Run", name: str, split: str) -> str:
 
 
 def _with_error(score: "Score") -> str:
-    """Value and standard error, to at least two digits of the error."""
-    if score.stderr is None:
-        return f"{score.value:.2f}"
-    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
-    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
+    from aevb.evaluation.scores import shown
+
+    return shown(score)
 
 
 def _legend(run: "Run") -> list[str]:

@@ -1,0 +1,148 @@
+"""Runs for others: a whole one in a folder with a model card, and on the hub.
+
+The card says what the model learned from, what it is made of, what its numbers are called and what they were, and how
+to use it. The data are not shared, nor pictures of them; the names of columns and their categories are.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from aevb import hub
+from aevb.columns import Column, modelled
+from aevb.evaluation.scores import TITLES, shown
+from aevb.runs import SHARED, Run, save
+
+COLUMNS = 50
+"""Columns that a card lists."""
+SOURCE = "https://pypi.org/project/aevb"
+
+
+def save_pretrained(run: Run, folder: str | Path) -> None:
+    """Write a run with its model card into a folder that does not exist, or is empty.
+
+    Raises:
+        BadInput: it is taken or cannot be written.
+    """
+    save(run, Path(folder), card(run, str(folder)))
+
+
+def push_to_hub(
+    run: Run,
+    repo_id: str,
+    *,
+    commit_message: str = "Push a run of aevb",
+    private: bool | None = None,
+    token: str | None = None,
+    branch: str | None = None,
+    create_pr: bool | None = None,
+) -> str:
+    """Put a run with its model card on the hub, in one commit.
+
+    Args:
+        run: finished or not; without its pictures, which may show data.
+        repo_id: OWNER/NAME, or NAME alone for one's own; it is made where there is none.
+        commit_message, private, token, branch, create_pr: as in `huggingface_hub.ModelHubMixin.push_to_hub`.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        BadInput: it may not be written, cannot be reached, or the extra `hub` is missing.
+    """
+    options = {"private": private, "token": token, "branch": branch, "create_pr": create_pr}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "run"
+        save(run, folder, card(run, hub.PREFIX + repo_id.removeprefix(hub.PREFIX)))
+        return hub.push(folder, SHARED, repo_id, commit_message=commit_message, **options)  # type: ignore[arg-type]
+
+
+def card(run: Run, place: str) -> str:
+    """The model card, in Markdown.
+
+    Args:
+        run: with its scores.
+        place: where it will be found, a folder or an address on the hub.
+    """
+    kind = "tabular" if run.data.columns else "image" if len(run.data.shape) == 3 else "array"
+    head = ["---", "library_name: aevb", "tags:", "- variational-autoencoder", f"- {kind}", "---", ""]
+    parts = [_title(place), *_data(run), *_model(run), *_numbers(run), *_use(run, place)]
+    return "\n".join([*head, *parts]) + "\n"
+
+
+def _title(place: str) -> str:
+    name = Path(place.removeprefix(hub.PREFIX).partition("@")[0]).name
+    return f"# {_plain(name)}\n\nA variational autoencoder, made with [aevb]({SOURCE}).\n"
+
+
+def _data(run: Run) -> Iterator[str]:
+    data, name = run.data, _plain(run.data.name)
+    yield "## What it learned from\n"
+    sizes = (
+        f"{data.train:,} examples to learn from, {data.valid:,} for the choice of the weights, {data.test:,} for tests"
+    )
+    yield f"{name}: {sizes}.\n"
+    if not data.columns:
+        shape, binarisation = " x ".join(map(str, data.shape)), run.config.data.binarize
+        yield f"Each is {shape} {data.kind} values; binarisation: {binarisation}.\n"
+        return
+    yield "| column | taken for | values |\n|---|---|---|"
+    columns = sorted(data.columns, key=lambda column: column.place)
+    yield from (f"| {_plain(column.name)} | {column.kind} | {_values(column)} |" for column in columns[:COLUMNS])
+    if len(columns) > COLUMNS:
+        yield f"| and {len(columns) - COLUMNS} more | | |"
+    yield ""
+
+
+def _values(column: Column) -> str:
+    return ", ".join(_plain(value) for value in column.values[:10]) + (", …" if len(column.values) > 10 else "")
+
+
+def _model(run: Run) -> Iterator[str]:
+    model, outcome = run.resolved, run.outcome
+    widths = " ".join(map(str, model.hidden or model.channels or ("linear",)))
+    yield "## What it is\n"
+    yield f"- encoder and decoder: {model.network} {widths}, {model.activation}"
+    yield f"- z: {' and '.join(map(str, model.latent))} dimensions, {model.posterior} posterior, {model.prior} prior"
+    yield f"- p(x|z): {model.likelihood}"
+    yield f"- training: {outcome.epochs if outcome else len(run.epochs)} epochs, weights of epoch {run.weights}\n"
+
+
+def _numbers(run: Run) -> Iterator[str]:
+    listed = [score for name in TITLES for score in run.scores if score.name == name]
+    yield "## Numbers\n"
+    if not listed:
+        yield "None were measured.\n"
+        return
+    yield "| | value | measured on | how |\n|---|---|---|---|"
+    for score in listed:
+        where = f"{score.examples} examples of " * bool(score.examples) + f"the {score.split} part"
+        how = score.estimator + f", {score.samples} draws" * bool(score.samples)
+        note = f" ({_plain(score.note)})" if score.note else ""
+        yield f"| {TITLES[score.name]} | {shown(score)} | {where} | {_plain(how)}{note} |"
+    yield (
+        "\nBounds and log p(x) are in nats per example, with all constants, and higher is better; ± is the standard"
+        " error of the mean over the examples.\n"
+    )
+
+
+def _use(run: Run, place: str) -> Iterator[str]:
+    yield "## Use\n"
+    if run.estimator:
+        name = run.estimator.name
+        method = {"VAEOutlierDetector": "predict", "VAEImputer": "transform"}.get(name, "score_samples")
+        lines = [f"from aevb import {name}", "", f'model = {name}.from_pretrained("{place.removeprefix(hub.PREFIX)}")']
+        lines += [f"model.{method}(x)  # rows with the columns above"]
+    else:
+        lines = ["import aevb", "", f'run = aevb.load("{place}")', "run.model.sample(10)  # or encode(x), decode(z)"]
+    yield "\n".join(["```sh", "pip install 'aevb[hub]'", "```", "", "```python", *lines, "```", ""])
+    folder, table = Path(place.partition("@")[0]).name, bool(modelled(run.data.columns))
+    fetched = [f"aevb pull {place.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(place) else []
+    shell = [*fetched, f"aevb sample {folder} --count 100", f"aevb encode {folder} DATA --out codes.csv"]
+    shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []
+    yield "\n".join(["In the shell:", "", "```sh", *shell, "```"])
+
+
+def _plain(text: object) -> str:
+    """A text that means nothing in Markdown's tables."""
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
