@@ -295,7 +295,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         best = next((epoch.valid for epoch in epochs if epoch.number == history.kept), None)
         named = {"bound": best.bound, "rate": best.rate, "distortion": best.distortion} if best else {}
         scores = [
-            Score(name, value, None, "valid", "as in training, 1 draw; the weights were chosen by it", 1, "none")
+            Score(name, value, None, "valid", "as in training; the weights were chosen by it", 1, "none")
             for name, value in named.items()
             if np.isfinite(value)
         ]
@@ -519,7 +519,8 @@ def _unfitted(estimator: VariationalAutoencoder | None) -> VariationalAutoencode
 
 def _estimator(estimator: Any, model: VariationalAutoencoder) -> Estimator:
     """What there is to record of an estimator, whose model may be itself."""
-    own = {} if estimator is model else estimator.get_params(deep=False) | {"estimator": None}
+    own = {} if estimator is model else estimator.get_params(deep=False)
+    own.pop("estimator", None)
     of_model = model.get_params(deep=False)
     if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
         of_model["random_state"] = model.seed_

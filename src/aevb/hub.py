@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from aevb.errors import BadInput
@@ -93,5 +94,5 @@ def _explained(action: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each version of the library has errors of its own
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise BadInput(f"{action}: {reason}") from error

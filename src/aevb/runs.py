@@ -173,7 +173,7 @@ class Run:
         """
         if self.config.data.source == IN_MEMORY:
             raise BadInput(
-                f"{self.folder} learned from data in memory, and this needs them: do it in Python, beside them"
+                f"{self.folder} learned from data in memory, which it does not hold and this needs: do it in Python"
             )
         settings = self.config.data.model_dump()
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))

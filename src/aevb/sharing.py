@@ -11,7 +11,7 @@ from pathlib import Path
 from aevb import hub
 from aevb.columns import Column, modelled
 from aevb.evaluation.scores import TITLES, shown
-from aevb.runs import SHARED, Run, save
+from aevb.runs import IN_MEMORY, SHARED, Run, save
 
 COLUMNS = 50
 """Columns that a card lists."""
@@ -76,7 +76,7 @@ def _title(place: str) -> str:
 
 
 def _data(run: Run) -> Iterator[str]:
-    data, name = run.data, _plain(run.data.name)
+    data, name = run.data, "A table in memory" if run.data.name == IN_MEMORY else _plain(run.data.name)
     yield "## What it learned from\n"
     sizes = (
         f"{data.train:,} examples to learn from, {data.valid:,} for the choice of the weights, {data.test:,} for tests"
@@ -116,8 +116,9 @@ def _numbers(run: Run) -> Iterator[str]:
         return
     yield "| | value | measured on | how |\n|---|---|---|---|"
     for score in listed:
-        where = f"{score.examples} examples of " * bool(score.examples) + f"the {score.split} part"
-        how = score.estimator + f", {score.samples} draws" * bool(score.samples)
+        part = "validation" if score.split == "valid" else score.split
+        where = f"{score.examples} examples of " * bool(score.examples) + f"the {part} part"
+        how = score.estimator + (f", {_count(score.samples, 'draw')}" if score.samples else "")
         note = f" ({_plain(score.note)})" if score.note else ""
         yield f"| {TITLES[score.name]} | {shown(score)} | {where} | {_plain(how)}{note} |"
     yield (
@@ -139,8 +140,13 @@ def _use(run: Run, place: str) -> Iterator[str]:
     folder, table = Path(place.partition("@")[0]).name, bool(modelled(run.data.columns))
     fetched = [f"aevb pull {place.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(place) else []
     shell = [*fetched, f"aevb sample {folder} --count 100", f"aevb encode {folder} DATA --out codes.csv"]
+    shell += [f"aevb score {folder} DATA --out scores.csv"]
     shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []
     yield "\n".join(["In the shell:", "", "```sh", *shell, "```"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _plain(text: object) -> str:
