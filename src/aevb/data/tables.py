@@ -46,10 +46,12 @@ NEAR_ZERO = 0.1
 _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_COUNT = 2**24
 _TRUTH = {"true": True, "false": False}
-_LISTED = ("category", "ordered category", "enum", "Categorical", "dictionary")
+_LISTED = ("category", "ordered category", "enum", "Categorical")
 """Types that list their values."""
 _TYPES = r"(u?int|float|U?Int|Float)\d+|bool|boolean|Boolean|str|string|String|object|\w+\[pyarrow\]"
 """Other types that are given back."""
+_DICTIONARY = r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>"
+"""What Arrow calls such a type."""
 _CODED = ("binary", "categorical", "constant")
 
 
@@ -193,8 +195,8 @@ def table(columns: Sequence[Column], rows: NDArray[np.float32]) -> Table:
 def write_table(path: Path, columns: Mapping[str, Sequence[Value | None]], like: Sequence[Column] = ()) -> None:
     """Write a table as .csv, .tsv or .parquet, there with the types of the columns that it is like."""
     if path.suffix.lower() == ".parquet":
-        arrow, types = _arrow(), {column.name: column.type for column in like}
-        arrays = {name: _arrow_array(values, types.get(name, "")) for name, values in columns.items()}
+        arrow, known = _arrow(), {column.name: column for column in like}
+        arrays = {name: _arrow_array(values, known.get(name)) for name, values in columns.items()}
         arrow.parquet.write_table(arrow.table(arrays), path)
         return
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -232,14 +234,23 @@ def _polars_series(polars: Any, column: Column, values: Sequence[Value | None]) 
     return polars.Series(values, dtype=getattr(polars, column.type, None) if known else None, strict=False)
 
 
-def _arrow_array(values: Sequence[Value | None], kind: str) -> Any:
-    arrow = _arrow()
-    if kind in _LISTED:
-        return arrow.array(values).dictionary_encode()
+def _arrow_array(values: Sequence[Value | None], column: Column | None) -> Any:
+    arrow, kind = _arrow(), column.type if column else ""
     try:
+        if column and column.values and (kind in _LISTED or kind.startswith("dictionary")):
+            return _dictionary_array(arrow, values, column)
         return arrow.array(values, type=arrow.type_for_alias(kind.lower()))
     except (ValueError, arrow.ArrowException):  # no type of Arrow's, or one that has no such values
         return arrow.array(values)
+
+
+def _dictionary_array(arrow: Any, values: Sequence[Value | None], column: Column) -> Any:
+    found = re.fullmatch(_DICTIONARY, column.type)
+    of_index, of_value = (arrow.type_for_alias(found[2]), arrow.type_for_alias(found[1])) if found else (None, None)
+    ordered = found[3] == "1" if found else column.type.startswith("ordered")
+    codes: dict[Any, int] = {value: code for code, value in enumerate(column.values)}
+    indices = arrow.array([None if value is None else codes[value] for value in values], type=of_index)
+    return arrow.DictionaryArray.from_arrays(indices, arrow.array(column.values, type=of_value), ordered=ordered)
 
 
 def _shown(value: Value | None) -> object:
@@ -335,7 +346,7 @@ def _of_series(name: str, series: Any) -> Raw:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _parquet(path: Path) -> list[Raw]:
@@ -358,21 +369,29 @@ def _arrow() -> Any:
 
 def _of_arrow(name: str, column: Any) -> Raw:
     """A column of an Arrow table."""
-    types, listed = _arrow().types, None
+    types, called, levels = _arrow().types, str(column.type), tuple[Value, ...]()
     if types.is_dictionary(column.type):
-        listed, column = "dictionary", column.cast(column.type.value_type)
+        levels = _levels_of_arrow(column)
+        column = column.cast(column.type.value_type)
     kind = column.type
-    called = listed or str(kind)
     if types.is_temporal(kind):
         raise BadInput(_dated(name))
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         numbers = column.cast("float64", safe=False).to_numpy()
-        return Raw(name, numbers, whole=types.is_integer(kind), logical=types.is_boolean(kind), type=called)
+        whole, logical = types.is_integer(kind), types.is_boolean(kind)
+        return Raw(name, numbers, whole=whole, logical=logical, type=called, levels=levels)
     if types.is_string(kind) or types.is_large_string(kind):
-        return Raw(name, None, column.to_pylist(), type=called)
+        return Raw(name, None, column.to_pylist(), type=called, levels=levels)
     raise BadInput(
         f"column {name!r} holds {kind}: expected numbers, texts or truth values; leave it out with kind none"
     )
+
+
+def _levels_of_arrow(column: Any) -> tuple[Value, ...]:
+    """The categories of a dictionary that is shorter than the column by half: others are for compression."""
+    chunks = column.unify_dictionaries().chunks
+    levels = tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
+    return levels if 1 < len(levels) <= MOST_VALUES and len(levels) < len(column) / 2 else ()
 
 
 # What a column is.
