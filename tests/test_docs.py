@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 PAGES = [path for path in sorted(DOCS.glob("*.md")) if "```text" in path.read_text(encoding="utf-8")]
-LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+LINK = re.compile(r"""(?:\]\(|src=")([^)"#]+)""")
 
 
 def played(page: str) -> Iterator[tuple[re.Match[str], str]]:

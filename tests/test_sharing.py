@@ -172,6 +172,23 @@ def test_a_damaged_or_hostile_estimator_is_refused(saved: Path, change: dict[str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("resolved", {"latent": [10**13]}),  # more than there is memory for
+        ("resolved", {"likelihood": "__import__('os')"}),
+        ("dataset", {"kind": "pickle"}),
+        ("dataset", {"columns": [{"name": "x", "kind": "real", "place": 0}]}),
+    ],
+)
+def test_a_hostile_configuration_is_refused(saved: Path, part: str, change: dict[str, Any]) -> None:
+    content = json.loads((saved / "config.json").read_text())
+    edit(saved / "config.json", **{part: content[part] | change})
+    with pytest.raises(BadInput, match=r"is damaged or was not written by aevb") as caught:
+        VariationalAutoencoder.from_pretrained(saved)
+    assert "\n" not in str(caught.value)
+
+
 def test_pickles_are_never_read(saved: Path, tmp_path: Path) -> None:
     """Neither where the weights should be nor where the configuration asks for them."""
 

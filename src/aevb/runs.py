@@ -403,7 +403,8 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         if not (folder / "config.json").is_file():
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
-    model = build(resolved, card.shape, card.columns)
+    with _damaged(folder / "config.json"):
+        model = build(resolved, card.shape, card.columns)
     weights = _load_weights(model, folder / "model.safetensors")
     run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")

@@ -118,7 +118,7 @@ def _numbers(run: Run) -> Iterator[str]:
     for score in listed:
         part = "validation" if score.split == "valid" else score.split
         where = f"{score.examples} examples of " * bool(score.examples) + f"the {part} part"
-        how = score.estimator + (f", {_count(score.samples, 'draw')}" if score.samples else "")
+        how = score.estimator + (f" ({_count(score.samples, 'draw')})" if score.samples else "")
         note = f" ({_plain(score.note)})" if score.note else ""
         yield f"| {TITLES[score.name]} | {shown(score)} | {where} | {_plain(how)}{note} |"
     yield (
