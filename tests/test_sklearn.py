@@ -224,7 +224,20 @@ def test_filled_frames_have_their_types(library: str) -> None:
     x = pytest.importorskip(library).DataFrame(columns_of(library))
     filled = VAEImputer(quick(), draws=5, samples=10).fit(x).transform(x)
     assert list(filled.dtypes) == list(x.dtypes)
+    assert list(filled.columns) == list(x.columns)
     for name in x.columns:
         pairs = list(zip(x[name].to_list(), filled[name].to_list(), strict=True))
         assert all(after is not None and after == after for _, after in pairs)
         assert all(before == after for before, after in pairs if type(before) is type(after) and before == before)
+
+
+def test_frames_whose_columns_are_numbered(tmp_path: Any) -> None:
+    x = pytest.importorskip("pandas").DataFrame(wine(0.1)).set_axis(range(178, 356))
+    imputer = VAEImputer(quick(), draws=5, samples=10).fit(x)
+    imputer.save_pretrained(tmp_path / "saved")
+    for one in (imputer, VAEImputer.from_pretrained(tmp_path / "saved")):
+        filled = one.transform(x)
+        assert filled.columns.equals(x.columns)
+        assert filled.index.equals(x.index)
+        assert not filled.isna().any(axis=None)
+        assert list(one.estimator_.sample(3).columns) == list(range(13))

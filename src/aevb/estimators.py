@@ -264,7 +264,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         numbers = {raw.name: "real" for raw in raws if not (raw.numbers is None or raw.logical or raw.levels)}
         kinds: Any = {} if self.kinds == "inferred" else numbers | dict(self.kinds or {})
         made = pool("X", raws, kinds)
-        self.columns_, self._frame = made.columns, _library(X)
+        self.columns_, self._frame, self._names = made.columns, _library(X), _names(X)
         dataset = _split(made.examples, made.columns, validation, self.seed_)
         config = self._configuration()
         resolved = resolve(config.model, dataset)
@@ -310,6 +310,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         assert run.estimator
         model = cls(**_parameters(run.estimator.model))
         model.seed_, model.columns_, model._frame = run.config.seed, run.data.columns, run.estimator.frame
+        model._names = run.estimator.names
         model.model_, model._state, model._run = run.model.double(), None, replace(run, estimator=None)
         _name_features(model, run.estimator)
         return model
@@ -330,7 +331,9 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
     def _rows(self, values: Tensor) -> Any:
         """Rows ``(N, D)`` of the model as an array or a frame like that of `fit`."""
         if self._frame != "array":
-            return framed(self.columns_, values.numpy(), self._frame)
+            found = framed(self.columns_, values.numpy(), self._frame)
+            found.columns = [self._names[place] for place in sorted(column.place for column in self.columns_)]
+            return found
         return np.array(list(table(self.columns_, values.numpy()).values()), dtype=np.float64).T
 
 
@@ -498,7 +501,10 @@ class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         if hasattr(X, "with_columns"):  # polars
             return X.with_columns([X[name].fill_nan(None).fill_null(found[name]) if X[name].dtype.is_float() else
                                    X[name].fill_null(found[name]) for name in found.columns])  # fmt: skip
-        return X.assign(**{name: X[name].fillna(found[name].set_axis(X.index)) for name in found.columns})
+        filled = X.copy()
+        for name in found.columns:
+            filled[name] = X[name].fillna(found[name].set_axis(X.index))
+        return filled
 
 
 def _checked(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> Any:
@@ -524,13 +530,12 @@ def _estimator(estimator: Any, model: VariationalAutoencoder) -> Estimator:
     of_model = model.get_params(deep=False)
     if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
         of_model["random_state"] = model.seed_
-    names = getattr(estimator, "feature_names_in_", None)
     return Estimator(
         name=type(estimator).__name__,
         parameters=_in_json(own),
         model=_in_json(of_model),
         frame=model._frame,
-        names=None if names is None else tuple(names),
+        names=model._names,
         features=estimator.n_features_in_,
     )
 
@@ -550,7 +555,7 @@ def _parameters(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name_features(estimator: Any, recorded: Estimator) -> None:
     estimator.n_features_in_ = recorded.features
-    if recorded.names is not None:
+    if recorded.names and all(isinstance(name, str) for name in recorded.names):
         estimator.feature_names_in_ = np.array(recorded.names, dtype=object)
 
 
@@ -558,6 +563,11 @@ def _library(X: Any) -> Literal["array", "pandas", "polars"]:
     if not _is_frame(X):
         return "array"
     return "polars" if hasattr(X, "with_columns") else "pandas"
+
+
+def _names(X: Any) -> tuple[int | str, ...]:
+    """Names of the columns of a frame; others than texts and whole numbers become texts."""
+    return tuple(name if isinstance(name, int) else str(name) for name in X.columns) if _is_frame(X) else ()
 
 
 def _card(dataset: Dataset) -> DataCard:

@@ -114,7 +114,7 @@ class Estimator(BaseModel):
         parameters: of itself, without the one that is a `VariationalAutoencoder`.
         model: parameters of the `VariationalAutoencoder`.
         frame: what it learned from.
-        names: of the columns that it was given; None where they have none.
+        names: of the columns of a frame.
         features: how many those were.
         usual: of the rows that were held out to say so.
     """
@@ -125,7 +125,7 @@ class Estimator(BaseModel):
     parameters: dict[str, JsonValue]
     model: dict[str, JsonValue]
     frame: Literal["array", "pandas", "polars"]
-    names: tuple[str, ...] | None
+    names: tuple[int | str, ...]
     features: int
     usual: Usual | None = None
 
