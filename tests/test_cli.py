@@ -220,7 +220,7 @@ def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[.
 def test_odd_names_of_folders(aevb: Callable[..., Result], out: str) -> None:
     result = aevb("train", *QUICK, "--samples", 2, "--out", out)
     assert result.status == 0, result.err
-    assert f"run       {Path(out)}, pictures in figures/" in result.out
+    assert f"run       {Path(out)}, page in report.html" in result.out
     assert (Path(out) / "figures" / "samples.png").is_file()
 
 

@@ -41,6 +41,7 @@ FLOORS = [
     *(
         "hub",
         "runs",
+        "summary",
         "sharing",
         "estimators",
         "export",

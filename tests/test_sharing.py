@@ -220,7 +220,7 @@ def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> 
     card = sharing.card(run, "hub:me/stripes")
     assert card.startswith("---\nlibrary_name: aevb\n")
     assert "# stripes\n" in card
-    assert "stripes: 80 examples to learn from, 20 for the choice of the weights, 20 for tests." in card
+    assert "- data: stripes: 80 train, 20 validation, 20 test; 1 x 4 x 4, unit values" in card
     scores = {score.name: score for score in run.scores}
     assert f"| log p(x) | {scores['log_px'].value:.2f}" in card
     assert "20 examples of the test part" in card

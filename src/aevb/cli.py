@@ -27,6 +27,7 @@ from aevb.errors import BadInput, NonFinite, Notice
 if TYPE_CHECKING:
     import torch
 
+    from aevb.data import Dataset
     from aevb.report import Report
     from aevb.reproduction import Plan
     from aevb.runs import Run
@@ -41,6 +42,9 @@ app = App(
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+Given = dict[str, str]
+JUDGED_BY = 100
+"""Draws of z for each example, when a model is judged for its page."""
 Measure = Literal["likelihood", "quadrature", "annealing", "sandwich", "gaps", "latent-space", "sample-quality"]
 
 
@@ -79,7 +83,7 @@ def train(
         Print JSON instead of tables.
     """
     chosen = _configuration(settings, config, data)
-    from aevb import experiment, plots
+    from aevb import experiment
     from aevb.data import load
 
     place = _device(device)
@@ -101,9 +105,9 @@ def train(
         with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
             run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
             run.evaluate(dataset, "test", samples=samples)
+        with page.status("drawing and judging"):
+            _report(run, dataset)
         page.show(run, json)
-        for name, figure in plots.figures(run, dataset):
-            run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
     except KeyboardInterrupt:
         print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
         return 130
@@ -351,6 +355,7 @@ def diagnose(
     dataset = loaded.load_data(data_dir)
     with page.status("measuring training and validation examples"):
         findings = doctor.diagnose(loaded, dataset, samples=samples, seed=seed)
+    doctor.remember(loaded, findings)
     page.show_findings(run, findings, len(doctor.EXPLAINS), json)
 
 
@@ -361,6 +366,7 @@ def sample(
     *,
     count: Count = 100,
     draw: bool = False,
+    given: Given = {},  # noqa: B006  (never changed)
     out: Path | None = None,
     seed: Seed = 0,
     device: str = "auto",
@@ -376,6 +382,8 @@ def sample(
         How many.
     draw
         Draw x from p(x|z), with its noise, instead of taking its mean.
+    given
+        Of a conditional model: what it is given, as in --given.label 7. Default: each class in turn, if that is all.
     out
         A .png picture (images only), a .npy array, or of a table .csv, .tsv or .parquet. Default: samples.png,
         samples.npy or samples.csv in the run folder.
@@ -390,9 +398,11 @@ def sample(
     from aevb.randomness import Purpose, seeded
 
     loaded, place = runs.load(run, _device(device)), _device(device)
+    condition, columns = _given(loaded, given, count), round(count**0.5) or 1
     with seeded(seed, Purpose.SAMPLES, device=place):
-        x = loaded.model.sample(count, draw=draw or bool(loaded.data.columns)).cpu()
-    _write_examples(loaded, out, "samples", x, columns=round(count**0.5) or 1, json=json)
+        x = loaded.model.given(condition).sample(count, draw=draw or bool(loaded.data.columns)).cpu()
+    columns = -(-count // len(condition.unique(dim=0))) if condition is not None and len(condition) > 1 else columns
+    _write_examples(loaded, out, "samples", x, columns=columns, condition=condition, json=json)
 
 
 @app.command
@@ -423,18 +433,19 @@ def encode(
     json
         Print JSON instead of a line.
     """
-    from aevb import plots, runs
+    from aevb import runs
     from aevb.data.tables import write_table
+    from aevb.evaluation.codes import codes
 
     loaded = runs.load(run, _device(device))
-    codes = plots.codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
+    means = codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
     path = out or loaded.folder / "codes.npy"
     if path.suffix == ".npy":
-        _write_array(path, codes.astype("float32"))
+        _write_array(path, means.astype("float32"))
     else:
-        named = {f"z{place + 1}": column.tolist() for place, column in enumerate(codes.T)}
+        named = {f"z{place + 1}": column.tolist() for place, column in enumerate(means.T)}
         runs.write(_table_file(path), lambda file: write_table(file, named))
-    _tell(path, codes.shape, json)
+    _tell(path, means.shape, json)
 
 
 @app.command
@@ -544,7 +555,7 @@ def impute(
         Print JSON instead of a line.
     """
     from aevb import runs
-    from aevb.data.tables import write_table
+    from aevb.data.tables import table, write_table
     from aevb.evaluation import imputation
 
     loaded = runs.load(run, _device(device))
@@ -555,8 +566,10 @@ def impute(
     examples = loaded.read_data(data)
     with page.status(f"drawing what is missing in {len(examples)} rows"):
         found = imputation.impute(loaded.model, examples, draws, samples=samples, seed=seed).draws
-    rows, gaps = imputation.summary(loaded.data.columns, examples.values, found)
-    runs.write(path, lambda file: write_table(file, rows, loaded.data.columns))
+    columns, given = loaded.data.columns, None if examples.given is None else examples.given.numpy()
+    filled = imputation.filled(columns, examples.values, found)
+    rows, gaps = table(columns, filled, loaded.data.given, given), imputation.gaps(columns, examples.values, found)
+    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.given)))
     runs.write(beside, lambda file: write_table(file, gaps))
     content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
     page.show_imputed(content, json)
@@ -598,6 +611,7 @@ def reconstruct(
     /,
     *,
     count: Count = 50,
+    given: Given = {},  # noqa: B006  (never changed)
     out: Path | None = None,
     data_dir: str | None = None,
     device: str = "auto",
@@ -611,9 +625,12 @@ def reconstruct(
         A run folder.
     count
         How many examples, from the first on.
+    given
+        Of a conditional model: what their codes are decoded under, as in --given.label 7. Default: what each is.
     out
-        A .png picture (images only; each example above its reconstruction) or a .npy array (2, count, ...), examples
-        and reconstructions. Default: reconstructions.png or reconstructions.npy in the run folder.
+        A .png picture (images only; each example above its reconstruction), a .npy array (2, count, ...), examples
+        and reconstructions, or of a table .csv, .tsv or .parquet with reconstructions: the mean of a number, the most
+        probable value of the others. Default: reconstructions.png, .npy or .csv in the run folder.
     data_dir
         Folder of the named data sets, if it has moved since training.
     device
@@ -626,9 +643,45 @@ def reconstruct(
     from aevb import runs
 
     loaded, place = runs.load(run, _device(device)), _device(device)
-    x = loaded.load_data(data_dir).test.batch(slice(0, count))
-    pairs = torch.stack([x, loaded.model.reconstruct(x.to(place)).cpu()])
-    _write_examples(loaded, out, "reconstructions", pairs, columns=10, json=json)
+    some = loaded.load_data(data_dir).test[:count]
+    x = some.batch(slice(None))
+    condition = _given(loaded, given, len(some)) if given else some.given
+    with torch.no_grad():
+        z = loaded.model.given(some.given).codes(x.to(place))[-1]
+        again = loaded.model.given(condition).decode(z).mean.cpu()
+    written = again if loaded.data.columns else torch.stack([x, again])
+    _write_examples(loaded, out, "reconstructions", written, columns=10, condition=condition, json=json)
+
+
+@app.command
+def report(
+    run: Path,
+    /,
+    *,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Draw the figures of a run again, judge it, and write its page, report.html.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+
+    loaded = runs.load(run, _device(device))
+    dataset = loaded.load_data(data_dir)
+    with page.status("drawing and judging"):
+        path = _report(loaded, dataset)
+    print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
 
 
 @app.command
@@ -804,6 +857,20 @@ def _swept(
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
 
 
+def _report(run: "Run", dataset: "Dataset") -> Path:
+    """Draw what there is to see of a run, judge it and write its page."""
+    from aevb import doctor, plots
+    from aevb import report as reports
+
+    for name, figure in plots.figures(run, dataset):
+        run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
+    findings = None
+    if run.epochs and len(dataset.valid) > 1:
+        findings = doctor.diagnose(run, dataset, samples=JUDGED_BY)
+        doctor.remember(run, findings)
+    return reports.write_run(run, findings)
+
+
 def _axes(over: list[str]) -> dict[str, list[str]]:
     """Words to the fields among them and the values that follow each."""
     axes: dict[str, list[str]] = {}
@@ -912,15 +979,41 @@ def _free_folder(name: str) -> Path:
     return next(folder for folder in folders if not folder.exists())
 
 
-def _write_examples(run: "Run", out: Path | None, name: str, x: Any, columns: int, json: bool) -> None:
+def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | None":
+    """What a model is to be given of so many samples: as stated, or each class in turn."""
+    from aevb.data import conditions
+
+    given = run.data.given
+    if not given:
+        if stated:
+            raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
+        return None
+    every = None if stated else conditions.every_value(given)
+    if every is None:
+        return conditions.stated(given, stated)
+    return every.repeat_interleave(-(-count // len(every)), 0)[:count]
+
+
+def _write_examples(
+    run: "Run",
+    out: Path | None,
+    name: str,
+    x: "torch.Tensor",
+    *,
+    columns: int,
+    condition: "torch.Tensor | None",
+    json: bool,
+) -> None:
     """Write examples as a picture, an array or a table."""
     from aevb import plots, runs
     from aevb.data.tables import table, write_table
 
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
-    if like := run.data.columns:
-        runs.write(_table_file(path), lambda file: write_table(file, table(like, x.numpy()), like))
+    if run.data.columns:
+        like = (*run.data.columns, *run.data.given)
+        rows = table(run.data.columns, x.numpy(), run.data.given, None if condition is None else condition.numpy())
+        runs.write(_table_file(path), lambda file: write_table(file, rows, like))
     elif path.suffix == ".npy":
         _write_array(path, x.numpy())
     elif path.suffix == ".png" and image:

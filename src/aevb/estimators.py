@@ -40,6 +40,7 @@ from aevb.data.tables import Raw, coded, frame, framed, pool, rows, table
 from aevb.errors import BadInput
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import threshold
+from aevb.evaluation.codes import codes
 from aevb.evaluation.imputation import impute, typical
 from aevb.evaluation.likelihood import per_example
 from aevb.hub import fetch, is_address
@@ -220,9 +221,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
 
     def transform(self, X: Any) -> NDArray[np.float64]:
         """The mean of q(z|x) of each row, ``(N, Z)``."""
-        batches, place = self._examples(X).batches(1000), (self.model_.device, self.model_.dtype)
-        with torch.no_grad():
-            return torch.cat([self.model_.encode(x.to(*place)).mean.cpu() for x in batches]).numpy()
+        return codes(self.model_, self._examples(X)).numpy()
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """The mean of p(x|z) at points ``(N, Z)``, as rows."""

@@ -100,8 +100,9 @@ def stackable(config: Config, dataset: Dataset) -> bool:
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
-        model = build(resolved, dataset.shape, dataset.columns)
-        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
+        model = build(resolved, dataset.shape, dataset.columns, dataset.given)
+        some = dataset.train.some(START_EXAMPLES)
+        model.start(some.batch(slice(None)), some.given, output=resolved.initial == "data")
     return model
 
 

@@ -3,12 +3,14 @@
     encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
 
-Both take any number of examples at once. z is that of the lowest stochastic layer, of several layers given the means
-above it.
+Both take any number of examples at once, and those of a conditional model a second input, given ``(B, G)``. z is that
+of the lowest stochastic layer, of several layers given the means above it.
 """
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aevb.columns import Column, modelled
 from aevb.errors import BadInput
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -42,9 +45,10 @@ class _Encoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of q(z | x)."""
-        q = self.model.descend(self.model.ascend(x), lambda q: q.mean)[-1].q
+        model = self.model.given(*given)
+        q = model.descend(model.ascend(x), lambda q: q.mean)[-1].q
         return q.mean, q.stddev
 
 
@@ -53,9 +57,9 @@ class _Decoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, *given: Tensor) -> Tensor:
         """The mean of p(x | z)."""
-        return self.model.decode(z).mean
+        return self.model.given(*given).decode(z).mean
 
 
 def export(run: Run, folder: Path) -> list[Exported]:
@@ -68,27 +72,36 @@ def export(run: Run, folder: Path) -> list[Exported]:
     Raises:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
-    model = run.model
+    model, given = run.model, _conditions(run.data.given)
     with seeded(0, Purpose.SAMPLES):
-        z, x = model.ancestors(max(CHECKED))[-1], model.sample(max(CHECKED), draw=True)
-    pieces: list[tuple[str, nn.Module, Tensor, Sequence[str]]] = [
-        ("encoder", _Encoder(model), x, ("mean", "stddev")),
-        ("decoder", _Decoder(model), z, ("mean",)),
+        z, x = model.ancestors(max(CHECKED))[-1], model.given(*given).sample(max(CHECKED), draw=True)
+    encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
+    return [
+        _written(encoder, _Encoder(model), {"x": x}, given, ("mean", "stddev")),
+        _written(decoder, _Decoder(model), {"z": z}, given, ("mean",)),
     ]
-    return [_written(folder / f"{name}.onnx", piece, given, outputs) for name, piece, given, outputs in pieces]
 
 
-def _written(path: Path, piece: nn.Module, given: Tensor, outputs: Sequence[str]) -> Exported:
-    name = "z" if "decoder" in path.name else "x"
+def _conditions(columns: Sequence[Column]) -> list[Tensor]:
+    """Something that can be given of as many examples as are checked, ``(N, G)``."""
+    if not columns:
+        return []
+    several = [torch.arange(max(CHECKED)) % max(2, len(column.values)) for column in modelled(columns)]
+    return [torch.stack(several, 1).float()]
+
+
+def _written(
+    path: Path, piece: nn.Module, first: Mapping[str, Tensor], given: Sequence[Tensor], outputs: Sequence[str]
+) -> Exported:
+    inputs = {**first, **dict(zip(("given",), given, strict=False))}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             program = torch.onnx.export(
                 piece,
-                (given[:2],),
-                input_names=[name],
+                tuple(tensor[:2] for tensor in inputs.values()),
+                input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("B")},),
+                dynamic_shapes=_any_number(len(given)),
                 dynamo=True,
                 verbose=False,
             )
@@ -96,8 +109,30 @@ def _written(path: Path, piece: nn.Module, given: Tensor, outputs: Sequence[str]
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
     write(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
-    differences = [_difference(piece, run(name, given[:count]), given[:count]) for count in CHECKED]
-    return Exported(path, max(differences))
+    parts = [{name: tensor[:count] for name, tensor in inputs.items()} for count in CHECKED]
+    return Exported(path, max(_difference(piece, run(part), part) for part in parts))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter has to say of libraries that are not there."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _any_number(given: int) -> Any:
+    """That all inputs have as many rows as the first, however many."""
+    rows = {0: torch.export.Dim("B")}
+    return (rows, (rows,) * given) if given else (rows,)
 
 
 def _runner(path: Path) -> Any:
@@ -110,12 +145,12 @@ def _runner(path: Path) -> Any:
         session: Any = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda name, given: session.run(None, {name: given.numpy()})
+    return lambda inputs: session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
 
 
 @torch.no_grad()
-def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Tensor) -> float:
-    made = piece(given)
+def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], inputs: Mapping[str, Tensor]) -> float:
+    made = piece(*inputs.values())
     expected = made if isinstance(made, tuple) else (made,)
     pairs = zip(found, expected, strict=True)
     return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)

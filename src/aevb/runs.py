@@ -68,13 +68,15 @@ class DataCard(BaseModel):
     classes: tuple[str, ...] | None
     fingerprint: str
     columns: tuple[Column, ...] = ()
+    given: tuple[Column, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
         """The card of a data set."""
         sizes = {split: len(getattr(dataset, split)) for split in ("train", "valid", "test")}
         facts = {
-            name: getattr(dataset, name) for name in ("name", "kind", "shape", "classes", "fingerprint", "columns")
+            name: getattr(dataset, name)
+            for name in ("name", "kind", "shape", "classes", "fingerprint", "columns", "given")
         }
         return cls(**facts, **sizes)
 
@@ -188,7 +190,8 @@ class Run:
         """
         data, settings = self.data, self.config.data
         place = data_dir or settings.data_dir
-        like = Like(data.kind, data.shape, data.columns, settings.binarize, settings.size, settings.split_seed, place)
+        learnt = (data.kind, data.shape, data.columns, data.given)
+        like = Like(*learnt, settings.binarize, settings.size, settings.split_seed, place)
         return read(source, like)
 
     def usual(self, samples: int, *, seed: int = 0, data_dir: str | None = None) -> Usual | None:
@@ -404,7 +407,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
     with _damaged(folder / "config.json"):
-        model = build(resolved, card.shape, card.columns)
+        model = build(resolved, card.shape, card.columns, card.given)
     weights = _load_weights(model, folder / "model.safetensors")
     run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from aevb import hub
 from aevb.columns import Column, modelled
-from aevb.evaluation.scores import TITLES, shown
-from aevb.runs import IN_MEMORY, SHARED, Run, save
+from aevb.evaluation.scores import TITLES
+from aevb.runs import SHARED, Run, save
+from aevb.summary import description, with_error
 
 COLUMNS = 50
 """Columns that a card lists."""
@@ -66,7 +67,7 @@ def card(run: Run, place: str) -> str:
     """
     kind = "tabular" if run.data.columns else "image" if len(run.data.shape) == 3 else "array"
     head = ["---", "library_name: aevb", "tags:", "- variational-autoencoder", f"- {kind}", "---", ""]
-    parts = [_title(place), *_data(run), *_model(run), *_numbers(run), *_use(run, place)]
+    parts = [_title(place), *_description(run), *_columns(run), *_numbers(run), *_use(run, place)]
     return "\n".join([*head, *parts]) + "\n"
 
 
@@ -75,20 +76,21 @@ def _title(place: str) -> str:
     return f"# {_plain(name)}\n\nA variational autoencoder, made with [aevb]({SOURCE}).\n"
 
 
-def _data(run: Run) -> Iterator[str]:
-    data, name = run.data, "A table in memory" if run.data.name == IN_MEMORY else _plain(run.data.name)
-    yield "## What it learned from\n"
-    sizes = (
-        f"{data.train:,} examples to learn from, {data.valid:,} for the choice of the weights, {data.test:,} for tests"
-    )
-    yield f"{name}: {sizes}.\n"
-    if not data.columns:
-        shape, binarisation = " x ".join(map(str, data.shape)), run.config.data.binarize
-        yield f"Each is {shape} {data.kind} values; binarisation: {binarisation}.\n"
+def _description(run: Run) -> Iterator[str]:
+    yield "## What it is\n"
+    yield from (f"- {name}: {_plain(text)}" for name, text in description(run).items())
+    yield ""
+
+
+def _columns(run: Run) -> Iterator[str]:
+    columns = sorted((*run.data.columns, *run.data.given), key=lambda column: column.place)
+    if not run.data.columns:
         return
+    given = {column.name for column in run.data.given}
     yield "| column | taken for | values |\n|---|---|---|"
-    columns = sorted(data.columns, key=lambda column: column.place)
-    yield from (f"| {_plain(column.name)} | {column.kind} | {_values(column)} |" for column in columns[:COLUMNS])
+    for column in columns[:COLUMNS]:
+        kind = column.kind + ", given" * (column.name in given)
+        yield f"| {_plain(column.name)} | {kind} | {_values(column)} |"
     if len(columns) > COLUMNS:
         yield f"| and {len(columns) - COLUMNS} more | | |"
     yield ""
@@ -96,16 +98,6 @@ def _data(run: Run) -> Iterator[str]:
 
 def _values(column: Column) -> str:
     return ", ".join(_plain(value) for value in column.values[:10]) + (", …" if len(column.values) > 10 else "")
-
-
-def _model(run: Run) -> Iterator[str]:
-    model, outcome = run.resolved, run.outcome
-    widths = " ".join(map(str, model.hidden or model.channels or ("linear",)))
-    yield "## What it is\n"
-    yield f"- encoder and decoder: {model.network} {widths}, {model.activation}"
-    yield f"- z: {' and '.join(map(str, model.latent))} dimensions, {model.posterior} posterior, {model.prior} prior"
-    yield f"- p(x|z): {model.likelihood}"
-    yield f"- training: {outcome.epochs if outcome else len(run.epochs)} epochs, weights of epoch {run.weights}\n"
 
 
 def _numbers(run: Run) -> Iterator[str]:
@@ -120,7 +112,7 @@ def _numbers(run: Run) -> Iterator[str]:
         where = f"{score.examples} examples of " * bool(score.examples) + f"the {part} part"
         how = score.estimator + (f" ({_count(score.samples, 'draw')})" if score.samples else "")
         note = f" ({_plain(score.note)})" if score.note else ""
-        yield f"| {TITLES[score.name]} | {shown(score)} | {where} | {_plain(how)}{note} |"
+        yield f"| {TITLES[score.name]} | {with_error(score)} | {where} | {_plain(how)}{note} |"
     yield (
         "\nBounds and log p(x) are in nats per example, with all constants, and higher is better; ± is the standard"
         " error of the mean over the examples.\n"

@@ -281,8 +281,10 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
     training = model.training
     model.eval()
     with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
-        batches = examples.batches(max(1, decodings // objective.samples))
-        sums = [means(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
+        sums = [
+            means(objective(model.given(part.given).trace(part.batch(slice(None)), objective.samples))) * len(part)
+            for part in examples.parts(max(1, decodings // objective.samples))
+        ]
     model.train(training)
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
@@ -506,7 +508,8 @@ def operations(model: VAE, objective: Objective, examples: Examples, size: int) 
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
     with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
-        model.eval().trace(examples.some(size).batch(slice(None)), objective.samples)
+        some = examples.some(size)
+        model.eval().given(some.given).trace(some.batch(slice(None)), objective.samples)
     model.train(training)
     return int(counter.get_total_flops())
 

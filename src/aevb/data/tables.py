@@ -180,15 +180,24 @@ def coded(raws: Sequence[Raw], columns: Sequence[Column], name: str) -> Tensor:
     return values
 
 
-def table(columns: Sequence[Column], rows: NDArray[np.float32]) -> Table:
-    """Rows ``(N, D)`` as the columns of a table, in their order in it, with their values and types."""
+def table(
+    columns: Sequence[Column],
+    rows: NDArray[np.float32],
+    given: Sequence[Column] = (),
+    condition: NDArray[np.float32] | None = None,
+) -> Table:
+    """Rows ``(N, D)`` as the columns of a table, in their order in it, with their values and types; and among them what
+    was given of each, ``(N, G)``, or ``(1, G)`` of all."""
+    numbers = dict(zip((column.name for column in modelled(columns)), rows.T, strict=True))
+    if condition is not None:
+        every = np.broadcast_to(condition, (len(rows), condition.shape[1]))
+        numbers |= dict(zip((column.name for column in modelled(given)), every.T, strict=True))
     found: Table = {}
-    places = {column.name: place for place, column in enumerate(modelled(columns))}
-    for column in sorted(columns, key=lambda column: column.place):
+    for column in sorted((*columns, *given), key=lambda column: column.place):
         if column.kind == "constant":
             found[column.name] = [column.values[0] if column.values else None] * len(rows)
         else:
-            found[column.name] = [value_of(column, number) for number in rows[:, places[column.name]]]
+            found[column.name] = [value_of(column, number) for number in numbers[column.name]]
     return found
 
 

@@ -1,7 +1,6 @@
 """A number, and all that one has to know to compare it with another."""
 
 from dataclasses import dataclass
-from math import floor, log10
 from typing import Literal
 
 import numpy as np
@@ -80,14 +79,6 @@ class Score:
     binarization: str
     note: str | None = None
     examples: int | None = None
-
-
-def shown(score: Score) -> str:
-    """Value and standard error, to at least two digits of the error."""
-    if score.stderr is None:
-        return f"{score.value:.2f}"
-    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
-    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
 def mean_score(
