@@ -124,7 +124,7 @@ def test_the_commands_take_a_saved_estimator(
     assert command("score", "model", "x.npy", "--out", "alone.csv") == 0
     assert Path("alone.csv").read_text().startswith("row,log_px\n")
     capsys.readouterr()
-    for needy in (("evaluate", "model"), ("diagnose", "model"), ("reconstruct", "model")):
+    for needy in (("evaluate", "model"), ("diagnose", "model"), ("report", "model"), ("reconstruct", "model")):
         assert command(*needy) == 2
         error = capsys.readouterr().err
         assert "model learned from data in memory, which it does not hold" in error
