@@ -51,11 +51,19 @@ def push_to_hub(
     Raises:
         BadInput: it may not be written, cannot be reached, or the extra `hub` is missing.
     """
-    options = {"private": private, "token": token, "branch": branch, "create_pr": create_pr}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
         save(run, folder, card(run, hub.PREFIX + repo_id.removeprefix(hub.PREFIX)))
-        return hub.push(folder, SHARED, repo_id, commit_message=commit_message, **options)  # type: ignore[arg-type]
+        return hub.push(
+            folder,
+            SHARED,
+            repo_id,
+            commit_message=commit_message,
+            private=private,
+            token=token,
+            branch=branch,
+            create_pr=create_pr,
+        )
 
 
 def card(run: Run, place: str) -> str:
@@ -132,7 +140,7 @@ def _use(run: Run, place: str) -> Iterator[str]:
     folder, table = Path(place.partition("@")[0]).name, bool(modelled(run.data.columns))
     fetched = [f"aevb pull {place.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(place) else []
     shell = [*fetched, f"aevb sample {folder} --count 100", f"aevb encode {folder} DATA --out codes.csv"]
-    shell += [f"aevb score {folder} DATA --out scores.csv"]
+    shell += [f"aevb score {folder} DATA --out scores.csv"] if run.estimator else []  # others need their test part
     shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []
     yield "\n".join(["In the shell:", "", "```sh", *shell, "```"])
 
