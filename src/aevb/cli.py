@@ -473,7 +473,8 @@ def score(
     """Say how unusual examples are: log p(x) of each, and whether it is an anomaly.
 
     The test part of the run's data, which the model has not seen, says how low log p(x) is for usual examples: at most
-    a share --false-alarms of such are called anomalies.
+    a share --false-alarms of such are called anomalies. Where the data were in memory, the rows do that which a
+    VAEOutlierDetector has held out, as it has measured them; without one, log p(x) is all.
 
     Parameters
     ----------
@@ -496,6 +497,8 @@ def score(
     json
         Print JSON instead of a line.
     """
+    import torch
+
     from aevb import runs
     from aevb.data.tables import write_table
     from aevb.evaluation.anomalies import p_values, threshold
@@ -503,17 +506,21 @@ def score(
 
     loaded = runs.load(run, _device(device))
     path = _table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
-    judged, held_out = loaded.read_data(data, data_dir), loaded.load_data(data_dir).test.settled()
-    with page.status(f"measuring {len(judged)} examples and {len(held_out)} held-out ones"):
-        usual = per_example(loaded.model, held_out, samples, seed=seed).log_px
-        limit = threshold(usual, false_alarms)
-        found = per_example(loaded.model, judged, samples, seed=seed).log_px
-    p = p_values(found, usual)
-    named = {"row": range(len(found)), "log_px": found.tolist(), "p_value": p.tolist()}
-    named["anomaly"] = (found < limit).tolist()
+    judged = loaded.read_data(data, data_dir)
+    with page.status(f"measuring {len(judged)} examples and the held-out ones"):
+        usual = loaded.usual(samples, seed=seed, data_dir=data_dir)
+        if usual:
+            samples, seed = usual.samples, usual.seed
+        model = loaded.model.double() if loaded.estimator else loaded.model
+        found = per_example(model, judged, samples, seed=seed).log_px
+    named: dict[str, Any] = {"row": range(len(found)), "log_px": found.tolist()}
+    content = {"file": str(path), "examples": len(found), "held_out": len(usual.log_px) if usual else 0}
+    if usual:
+        held_out = torch.tensor(usual.log_px, dtype=torch.float64)
+        limit = threshold(held_out, false_alarms)
+        named |= {"p_value": p_values(found, held_out).tolist(), "anomaly": (found < limit).tolist()}
+        content |= {"anomalies": sum(named["anomaly"]), "threshold": limit, "false_alarms": false_alarms}
     runs.write(path, lambda file: write_table(file, named))
-    content = {"file": str(path), "examples": len(found), "anomalies": int((found < limit).sum())}
-    content |= {"threshold": limit, "false_alarms": false_alarms, "held_out": len(usual)}
     page.show_anomalies(content, json)
 
 
@@ -570,7 +577,7 @@ def impute(
     columns, given = loaded.data.columns, None if examples.given is None else examples.given.numpy()
     filled = imputation.filled(columns, examples.values, found)
     rows, gaps = table(columns, filled, loaded.data.given, given), imputation.gaps(columns, examples.values, found)
-    runs.write(path, lambda file: write_table(file, rows))
+    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.given)))
     runs.write(beside, lambda file: write_table(file, gaps))
     content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
     page.show_imputed(content, json)
@@ -683,6 +690,68 @@ def report(
     with page.status("drawing and judging"):
         path = _report(loaded, dataset)
     print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
+
+
+@app.command
+def push(
+    run: Path,
+    repo: str,
+    /,
+    *,
+    private: bool = False,
+    message: str = "Push a run of aevb",
+    json: bool = False,
+) -> None:
+    """Put a run with a model card on the Hugging Face hub: its weights and numbers, not its data or pictures.
+
+    Needs the extra hub, and to be logged in there: hf auth login.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    repo
+        OWNER/NAME; it is made where there is none.
+    private
+        Make it so that only its owner sees it.
+    message
+        Of the commit.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs, sharing
+
+    place = sharing.push_to_hub(runs.load(run), repo, commit_message=message, private=private or None)
+    print(json_format.dumps({"place": place}) if json else f"pushed {run} to {place}")
+
+
+@app.command
+def pull(
+    repo: str,
+    /,
+    *,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Fetch a run from the Hugging Face hub into a run folder.
+
+    Needs the extra hub. Nothing of it is executed.
+
+    Parameters
+    ----------
+    repo
+        OWNER/NAME, or OWNER/NAME@REVISION for a branch, a tag or a commit.
+    out
+        The run folder to make. Default: runs/NAME.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import hub, runs, sharing
+
+    name = repo.removeprefix(hub.PREFIX)
+    folder = out or Path("runs") / Path(name.partition("@")[0]).name
+    sharing.save_pretrained(runs.load(hub.PREFIX + name), folder)
+    print(json_format.dumps({"run": str(folder)}) if json else f"wrote {folder}")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -975,8 +1044,9 @@ def _write_examples(
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
     if run.data.columns:
+        like = (*run.data.columns, *run.data.given)
         rows = table(run.data.columns, x.numpy(), run.data.given, None if condition is None else condition.numpy())
-        runs.write(_table_file(path), lambda file: write_table(file, rows))
+        runs.write(_table_file(path), lambda file: write_table(file, rows, like))
     elif path.suffix == ".npy":
         _write_array(path, x.numpy())
     elif path.suffix == ".png" and image:
@@ -999,6 +1069,9 @@ def _write_array(path: Path, array: Any) -> None:
 def _table_file(path: Path) -> Path:
     """A file that a table can be written to."""
     from aevb.data.tables import SUFFIXES
+    from aevb.runs import require_here
+
+    require_here(path)
 
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"--out {path} is no table: expected {', '.join(SUFFIXES)}")

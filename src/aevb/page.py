@@ -248,12 +248,15 @@ def show_anomalies(content: dict[str, Any], json: bool) -> None:
     if json:
         print(json_format.dumps(content, indent=2))
         return
-    rate = 100 * content["false_alarms"]
-    print(
-        f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
-        f" {content['threshold']:.4g} nats, where at most {rate:g} % of usual examples are, by {content['held_out']}"
-        f" held-out ones\nwrote {content['file']}"
-    )
+    if content["held_out"]:
+        print(
+            f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
+            f" {content['threshold']:.4g} nats, where at most {100 * content['false_alarms']:g} % of usual examples"
+            f" are, by {content['held_out']} held-out ones"
+        )
+    else:
+        print(f"log p(x) of {content['examples']} examples; none were held out that say which values are usual")
+    print(f"wrote {content['file']}")
 
 
 def show_imputed(content: dict[str, Any], json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 
 from aevb.columns import Column
 from aevb.data import named, synthetic, tables
-from aevb.data.arrays import read_arrays
+from aevb.data.arrays import read_arrays, read_rows
 from aevb.data.conditions import conditioned, labels_given
 from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, made_alike, make_dataset
 from aevb.data.images import read_images
@@ -100,10 +100,11 @@ def read(source: str, like: "Like") -> Examples:
         BadInput: as in `load`, or the examples are of another kind or shape, or lack columns.
     """
     if like.columns:
-        path = Path(source)
-        if _what_is(source) != "file" or path.suffix.lower() not in tables.SUFFIXES:
-            raise BadInput(f"{source!r} is no table: expected one of {', '.join(tables.SUFFIXES)}")
-        raws = tables.read_raw(path)
+        path, suffixes = Path(source), (*tables.SUFFIXES, ".npy", ".npz")
+        if _what_is(source) != "file" or path.suffix.lower() not in suffixes:
+            raise BadInput(f"{source!r} is no table: expected one of {', '.join(suffixes)}")
+        is_table = path.suffix.lower() in tables.SUFFIXES
+        raws = tables.read_raw(path) if is_table else tables.rows(read_rows(path))
         given = tables.coded(raws, like.given, path.name) if like.given else None
         return Examples(tables.coded(raws, like.columns, path.name), given=given)
     pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir)

@@ -140,7 +140,7 @@ class Dataset:
         """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?"""
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.given):
-            digest.update(column.model_dump_json().encode())
+            digest.update(column.model_dump_json(exclude={"type"}).encode())  # the same from a file and a frame
         for part in (self.train, self.valid, self.test):
             values = part.values.cpu().contiguous()
             digest.update(f"{values.dtype} {tuple(values.shape)} {part.scale}".encode())
