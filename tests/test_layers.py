@@ -49,6 +49,7 @@ FLOORS = [
         "recipes",
         "reproduction",
         "report",
+        "explorer",
         "page",
         "cli",
         "__main__",

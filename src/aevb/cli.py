@@ -586,6 +586,43 @@ def export(
 
 
 @app.command
+def explore(
+    runs: list[Path],
+    /,
+    *,
+    no_open: bool = False,
+    data_dir: str | None = None,
+) -> None:
+    """Write explorer.html, a page to look around in what a model learned, and open it.
+
+    It is one file in the folder of the run, needs no network, and decodes under the pointer. Of two runs, the page has
+    them side by side, in the folder of the first.
+
+    Parameters
+    ----------
+    runs
+        A run folder, or two to compare.
+    no_open
+        Only write the page.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    """
+    import webbrowser
+
+    from aevb import explorer
+    from aevb import runs as folders
+
+    if len(runs) > 2:
+        raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
+    loaded = [folders.load(run) for run in runs]
+    with page.status("writing the page"):
+        path = explorer.explore([(run, run.load_data(data_dir)) for run in loaded])
+    print(f"wrote {path}")
+    if not no_open:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command
 def reconstruct(
     run: Path,
     /,

@@ -7,8 +7,9 @@ Both take any number of examples at once. z is that of the lowest stochastic lay
 above it.
 """
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, write
 
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
 CHECKED = (1, 3, 16)
 """Examples at once in the check."""
 
@@ -37,7 +39,9 @@ class Exported(NamedTuple):
     difference: float
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
+    """x to mean and deviation of q(z | x)."""
+
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
@@ -68,27 +72,41 @@ def export(run: Run, folder: Path) -> list[Exported]:
     Raises:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
-    model = run.model
+    x, z = examples(run.model)
+    return [
+        written(folder / "encoder.onnx", Encoder(run.model), {"x": x}, ("mean", "stddev")),
+        written(folder / "decoder.onnx", _Decoder(run.model), {"z": z}, ("mean",)),
+    ]
+
+
+def examples(model: VAE) -> tuple[Tensor, Tensor]:
+    """Samples x and z of a model, on which a file is compared with PyTorch."""
     with seeded(0, Purpose.SAMPLES):
         z, x = model.ancestors(max(CHECKED))[-1], model.sample(max(CHECKED), draw=True)
-    pieces: list[tuple[str, nn.Module, Tensor, Sequence[str]]] = [
-        ("encoder", _Encoder(model), x, ("mean", "stddev")),
-        ("decoder", _Decoder(model), z, ("mean",)),
-    ]
-    return [_written(folder / f"{name}.onnx", piece, given, outputs) for name, piece, given, outputs in pieces]
+    return x, z
 
 
-def _written(path: Path, piece: nn.Module, given: Tensor, outputs: Sequence[str]) -> Exported:
-    name = "z" if "decoder" in path.name else "x"
+def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
+    """Write a piece of a model, and compute with it what PyTorch computes.
+
+    Args:
+        path: of the file.
+        piece: tensors over the same examples to a tensor, or to several.
+        given: what it is given, by the name in the file, each of `CHECKED` examples.
+        outputs: the names of what it gives.
+
+    Raises:
+        BadInput: an operation has no counterpart, or the file cannot be written.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 piece,
-                (given[:2],),
-                input_names=[name],
+                tuple(tensor[:2] for tensor in given.values()),
+                input_names=list(given),
                 output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("B")},),
+                dynamic_shapes=({0: torch.export.Dim("B")},) * len(given),
                 dynamo=True,
                 verbose=False,
             )
@@ -96,8 +114,8 @@ def _written(path: Path, piece: nn.Module, given: Tensor, outputs: Sequence[str]
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
     write(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
-    differences = [_difference(piece, run(name, given[:count]), given[:count]) for count in CHECKED]
-    return Exported(path, max(differences))
+    batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
+    return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
 
 
 def _runner(path: Path) -> Any:
@@ -110,12 +128,12 @@ def _runner(path: Path) -> Any:
         session: Any = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda name, given: session.run(None, {name: given.numpy()})
+    return lambda given: session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
 
 
 @torch.no_grad()
-def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Tensor) -> float:
-    made = piece(given)
+def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Mapping[str, Tensor]) -> float:
+    made = piece(*given.values())
     expected = made if isinstance(made, tuple) else (made,)
     pairs = zip(found, expected, strict=True)
     return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)
