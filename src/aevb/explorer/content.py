@@ -47,6 +47,8 @@ MEASURED, SAMPLES = 500, 8
 """Test examples, at most, with which the bound of a drawn image is compared, and draws of z for each."""
 COVARIANCES = 2**19
 """Numbers in all covariances of full posteriors, at most; beyond, they are shown by their deviations alone."""
+HEADLINE = {TITLES[name]: f"{TITLES[name]}, nats" for name in ("bound", "rate", "distortion", "log_px")}
+"""What stands at the top of the page, and how."""
 View = Literal["image", "cloud", "row"]
 
 
@@ -123,7 +125,7 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
         "prior": _prior(model, content),
         "binarized": dataset.kind == "binary" and dataset.binarize != "treat-as-probabilities",
     }
-    content.facts |= _codes(model, test, content)
+    content.facts |= _codes(model, test, len(dataset.test), content)
     content.facts |= _images(test, train, content) if view == "image" else _rows(run, dataset, test, content)
     if "likelihood" in files and "encoder" in files and _has_simple_bound(run):
         found = per_example(model, _some(test, MEASURED), SAMPLES)
@@ -168,7 +170,8 @@ def _identity(run: Run, folder: Path) -> dict[str, Any]:
             "likelihood": str(model.likelihood),
             "training": f"weights of epoch {run.weights}; seed {run.config.seed}",
         },
-        "scores": _scores(run.scores),
+        "scores": (scores := _scores(run.scores)),
+        "headline": {HEADLINE[score["title"]]: score["value"] for score in scores if score["title"] in HEADLINE},
     }
 
 
@@ -178,7 +181,7 @@ def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
     return [
         {
             "title": title,
-            "value": wording.with_spread(found[name].value, found[name].stderr or float("nan")),
+            "value": wording.with_spread(found[name].value, found[name].stderr or float("nan")).replace("-", "−"),
             "estimator": found[name].estimator,
             "note": found[name].note or "",
         }
@@ -204,11 +207,13 @@ def _has_simple_bound(run: Run) -> bool:
     return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
 
 
-def _codes(model: VAE, test: Examples, content: Content) -> dict[str, Any]:
-    """Where the test examples are in latent space."""
+def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
+    """Where examples, evenly spaced among all of the test part, are in latent space."""
     layers = [model.descend(model.ascend(x), lambda q: q.mean)[-1] for x in test.batches(500)]
     point = isinstance(layers[0].q, Point)
+    numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     found: dict[str, Any] = {
+        "numbers": content.array("numbers", numbers.float()),
         "codes": content.array("codes", torch.cat([layer.z for layer in layers])),
         "deviations": None if point else content.array("deviations", torch.cat([layer.q.stddev for layer in layers])),
         "covariances": _covariances(layers, content),

@@ -4,7 +4,7 @@ import { boxOf, CloudView } from "./cloud.js";
 import { theme } from "./colours.js";
 import { densityOf } from "./density.js";
 import { ImageView } from "./image.js";
-import { covarianceIn, direction, mixed, movedTo, placeOf, places, principal } from "./linear.js";
+import { covarianceIn, direction, movedTo, placeOf, places, principal } from "./linear.js";
 import { Lattice, spacing } from "./lattice.js";
 import { stamp } from "./picture.js";
 import { Plane } from "./plane.js";
@@ -229,6 +229,7 @@ export class Explorer extends EventTarget {
 
   read() {
     const [a, b] = this.place;
+    this.showInset(this.plane.scale.toScreen([a, b]));
     const names = this.axes.map((name) => name.replace(/ \(.*/, ""));
     this.part("place").textContent = `${names[0]} ${minus(a.toFixed(2))}${names[1] && `, ${names[1]} ${minus(b.toFixed(2))}`}`;
     this.part("chosen").textContent = this.chosen === null ? "" : this.nameOf(this.chosen);
@@ -238,21 +239,28 @@ export class Explorer extends EventTarget {
 
   nameOf(number) {
     const name = this.model.className(number);
-    return `test example ${number + 1}${name ? `, class ${name}` : ""}`;
+    return `test example ${this.model.numbers[number]}${name ? `, class ${name}` : ""}`;
   }
 
   say() {
     this.part("said").textContent = `${this.part("place").textContent} ${this.part("chosen").textContent}`;
   }
 
-  /** The chosen example beside its reconstruction. */
+  /** What is decoded, within the plane, where that is all that a small screen shows: out of the point's way. */
+  showInset([x, y]) {
+    const inset = this.part("inset");
+    if (!inset?.clientWidth) return;
+    inset.classList.toggle("left", x > this.plane.scale.width / 2 && y < this.plane.scale.height / 2);
+    this.view.single(inset, this.found.mean);
+  }
+
+  /** The chosen example beside what its code decodes to. */
   showPair() {
     const pair = this.part("pair");
     if (!pair) return;
     pair.hidden = this.chosen === null;
     if (this.chosen === null) return;
     this.view.single(this.part("original"), this.model.example(this.chosen));
-    this.view.single(this.part("again"), this.found.mean);
   }
 
   // Hands.
@@ -310,7 +318,7 @@ export class Explorer extends EventTarget {
 
   /** Follow a walk in the plane: its ends, or null. */
   setPath(from, to) {
-    this.path = from && [from, mixed(from, to, 0.5), to];
+    this.path = from && [from, to];
     this.drawPoint();
   }
 }

@@ -11,7 +11,7 @@ export class Model {
    */
   static async load(facts, open) {
     const model = new Model();
-    const names = ["codes", "deviations", "covariances", "labels", "examples", "training", "bounds"];
+    const names = ["codes", "deviations", "covariances", "labels", "numbers", "examples", "training", "bounds"];
     const loaded = names.map(async (name) => {
       model[name] = await array(facts[name]);
     });

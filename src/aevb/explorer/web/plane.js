@@ -160,6 +160,14 @@ export class Plane {
       Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
       context.stroke();
     }
+    Object.assign(context, { font: "600 12px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
+    path.forEach((point, n) => {
+      const [x, y] = this.scale.toScreen(point);
+      context.fillStyle = css(colours.ink);
+      context.fillRect(x - 8, y - 8, 16, 16);
+      context.fillStyle = css(colours.paper);
+      context.fillText("AB"[n], x, y + 0.5);
+    });
   }
 
   drawEllipse(context, { mean, covariance }, colours, dashed) {

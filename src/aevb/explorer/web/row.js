@@ -1,6 +1,6 @@
 /** Decoded rows: a bar for each column, with the interval that holds 90 % of p(x_j|z). */
 
-import { css, diverging, theme } from "./colours.js";
+import { between, css, diverging, parsed, theme } from "./colours.js";
 import { add } from "./elements.js";
 import { sharpen } from "./picture.js";
 import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
@@ -8,6 +8,9 @@ import { percent, short } from "./words.js";
 
 /** Values of a categorical column that are shown. */
 const MOST = 5;
+/** Pixels from which a cell has its value in writing. */
+const LEGIBLE = 34;
+const TINT = 0.7;
 
 export class RowView {
   constructor(element, model) {
@@ -51,7 +54,7 @@ export class RowView {
     return Math.min(0.8, Math.max(0.12, (this.columns.length * 0.55) / count));
   }
 
-  /** Rows as columns of colour: each number between its low and high, codes by the chance of their likeliest value. */
+  /** Rows as columns of colour: of a number where it lies between its low and high, of a code which it is. */
   strip(canvas, means, count, marked = -1) {
     const { context, width, height } = sharpen(canvas);
     const [colours, size] = [theme(), this.columns.length];
@@ -63,13 +66,25 @@ export class RowView {
       context.fillStyle = css(colours.ink);
       context.fillText(column.name, 0, (j + 0.5) * tall, names - 8);
       for (let n = 0; n < count; n++) {
-        context.fillStyle = css(diverging(2 * level(column, means[n * size + j]) - 1, colours));
-        context.fillRect(names + n * wide, j * tall, wide - 1, tall - 1);
+        this.cell(context, column, means[n * size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colours);
       }
     });
     if (marked < 0) return;
     Object.assign(context, { strokeStyle: css(colours.ink), lineWidth: 2 });
     context.strokeRect(names + marked * wide, 1, wide - 1, height - 2);
+  }
+
+  /** A value as colour, and in writing where there is room. */
+  cell(context, column, value, [x, y, width, height], colours) {
+    const code = isCoded(column) && Math.round(value);
+    const { colours: palette } = this.model.facts;
+    const tone = isCoded(column) ? parsed(palette[code % palette.length]) : null;
+    const fill = tone ? between(colours.paper, tone, 0.45) : diverging(TINT * (2 * level(column, value) - 1), colours);
+    context.fillStyle = css(fill);
+    context.fillRect(x, y, width, height);
+    if (width < LEGIBLE) return;
+    context.fillStyle = css(colours.ink);
+    context.fillText(tone ? column.values[code].slice(0, 5) : short(value, column.whole), x + 4, y + height / 2, width - 6);
   }
 
   grid(canvas, means, count) {
