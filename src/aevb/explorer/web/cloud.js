@@ -35,7 +35,10 @@ export class CloudView {
     if (!this.found) return;
     const { mean, stddev } = this.found;
     const [x, y] = scale.toScreen(mean);
-    for (const [colour, wide] of [[css(colours.paper), 5], [css(colours.ink), 2]]) {
+    for (const [colour, wide] of [
+      [css(colours.paper), 5],
+      [css(colours.ink), 2],
+    ]) {
       Object.assign(context, { strokeStyle: colour, lineWidth: wide });
       for (const deviations of [1, 2]) {
         context.beginPath();

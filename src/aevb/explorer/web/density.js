@@ -2,7 +2,7 @@
  * Where the codes are, against where the prior expects them: log q(z) - log p(z) on a grid over a box of the plane, with
  * q(z) = 1/N Σ_n q(z|x_n) over the examples that are shown, both as marginals in the plane.
  *
- * Of a prior that is not the standard normal, log q(z) itself, from its maximum down.
+ * Of a prior that is not the standard normal, log q(z) itself, from its maximum down: half of it in nats, from 3 to 0.
  */
 
 import { logMixture, logStandardNormal } from "./statistics.js";
@@ -33,9 +33,10 @@ export function densityOf(model, plane, [left, right, bottom, top]) {
   const [ratio, weight] = [new Float64Array(log_q.length), new Float64Array(log_q.length)];
   for (let at = 0; at < log_q.length; at++) {
     const log_p = logStandardNormal(across[at % SIDE], up[Math.floor(at / SIDE)]);
-    ratio[at] = normal ? log_q[at] - log_p : log_q[at] - highest + FAINT / 2;
-    const below = Math.min(highest - log_q[at], normal ? logStandardNormal(0, 0) - log_p : Infinity);
-    weight[at] = Math.max(0, Math.min(1, 2 - (2 * below) / FAINT));
+    const below = highest - log_q[at];
+    ratio[at] = normal ? log_q[at] - log_p : Math.max(0, FAINT - below) / 2;
+    const faint = Math.min(below, normal ? logStandardNormal(0, 0) - log_p : 0) / FAINT;
+    weight[at] = Math.max(0, Math.min(1, 2 - 2 * faint));
   }
   return { across, up, ratio, weight };
 }

@@ -231,10 +231,14 @@ export class Explorer extends EventTarget {
     const [a, b] = this.place;
     this.showInset(this.plane.scale.toScreen([a, b]));
     const names = this.axes.map((name) => name.replace(/ \(.*/, ""));
-    this.part("place").textContent = `${names[0]} ${minus(a.toFixed(2))}${names[1] && `, ${names[1]} ${minus(b.toFixed(2))}`}`;
+    this.part("place").textContent =
+      `${names[0]} ${minus(a.toFixed(2))}${names[1] && `, ${names[1]} ${minus(b.toFixed(2))}`}`;
     this.part("chosen").textContent = this.chosen === null ? "" : this.nameOf(this.chosen);
-    this.part("time").textContent = Number.isFinite(this.model.decoder.median) ? `${this.model.decoder.median.toFixed(1)} ms` : "–";
+    this.part("time").textContent = Number.isFinite(this.model.decoder.median)
+      ? `${this.model.decoder.median.toFixed(1)} ms`
+      : "–";
     this.showPair();
+    this.view.mark?.(this.chosen === null ? null : this.model.example(this.chosen));
   }
 
   nameOf(number) {

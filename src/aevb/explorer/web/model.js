@@ -20,7 +20,12 @@ export class Model {
       model[name] = await open(at);
     });
     await Promise.all([...loaded, ...networks]);
-    return Object.assign(model, { facts, latent: facts.latent, count: facts.codes.shape[0], size: product(facts.shape) });
+    return Object.assign(model, {
+      facts,
+      latent: facts.latent,
+      count: facts.codes.shape[0],
+      size: product(facts.shape),
+    });
   }
 
   /** The mean of p(x|z), and what else the decoder gives, for rows of z. */
@@ -78,7 +83,8 @@ export class Model {
     if (!this.draws) return normals(uniform, count * this.latent).map((value) => temperature * value);
     const found = new Float32Array(count * this.latent);
     const all = this.draws.length / this.latent;
-    for (let n = 0; n < count; n++) found.set(row(this.draws, this.latent, Math.floor(uniform() * all)), n * this.latent);
+    for (let n = 0; n < count; n++)
+      found.set(row(this.draws, this.latent, Math.floor(uniform() * all)), n * this.latent);
     return found;
   }
 

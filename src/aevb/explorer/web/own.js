@@ -46,7 +46,10 @@ export class Own {
 
   hand(canvas) {
     let last = null;
-    const at = (event) => [(event.offsetX / canvas.clientWidth) * PAD, (event.offsetY / canvas.clientHeight) * this.pad.height];
+    const at = (event) => [
+      (event.offsetX / canvas.clientWidth) * PAD,
+      (event.offsetY / canvas.clientHeight) * this.pad.height,
+    ];
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       last = at(event);
@@ -72,7 +75,9 @@ export class Own {
   move(x, y, down) {
     const before = this.cursor;
     const step = PAD / 28;
-    this.cursor = [before[0] + step * x, before[1] + step * y].map((value) => Math.max(step, Math.min(PAD - step, value)));
+    this.cursor = [before[0] + step * x, before[1] + step * y].map((value) =>
+      Math.max(step, Math.min(PAD - step, value)),
+    );
     if (down) this.line(before, this.cursor);
     else this.draw();
   }
@@ -186,7 +191,10 @@ export class Own {
     const size = output.length / DRAWS;
     const log_likelihoods = [];
     for (let k = 0; k < DRAWS; k++) {
-      const given = { output: [row(output, size, k), [1, ...this.outputShape(size)]], x: [x, [1, ...model.facts.shape]] };
+      const given = {
+        output: [row(output, size, k), [1, ...this.outputShape(size)]],
+        x: [x, [1, ...model.facts.shape]],
+      };
       log_likelihoods.push((await model.likelihood.run(given)).log_likelihood[0]);
     }
     const [log_likelihood, stderr] = meanAndError(log_likelihoods);
@@ -226,7 +234,10 @@ export class Own {
     context.drawImage(this.pad, 0, 0, width, height);
     if (shades.ink) tint(context, width, height, ink, paper);
     if (document.activeElement === part("pad")) this.drawCursor(context, width, height);
-    for (const [name, values] of [["seen", this.x], ["rebuilt", this.again]]) {
+    for (const [name, values] of [
+      ["seen", this.x],
+      ["rebuilt", this.again],
+    ]) {
       if (values && !this.blank) this.explorer.view.single(part(name), values);
       else sharpen(part(name));
     }
@@ -252,7 +263,10 @@ function tint(context, width, height, ink, paper) {
     context.fillRect(0, 0, width, height);
   }
   const [low, high] = dark ? [ink, paper] : [paper, ink];
-  for (const [how, colour] of [["lighten", low], ["darken", high]]) {
+  for (const [how, colour] of [
+    ["lighten", low],
+    ["darken", high],
+  ]) {
     context.globalCompositeOperation = how;
     context.fillStyle = rgb(colour);
     context.fillRect(0, 0, width, height);

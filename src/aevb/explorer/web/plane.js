@@ -118,7 +118,7 @@ export class Plane {
 
   drawAxes(context, width, height, axes, colours) {
     const [left, right, bottom, top] = this.scale.box;
-    context.font = `${Math.max(11, Math.min(15, width / 50))}px system-ui, sans-serif`;
+    context.font = `${Math.max(11, Math.min(18, width / 50))}px system-ui, sans-serif`;
     const label = (text, x, y, align, baseline) => {
       Object.assign(context, { textAlign: align, textBaseline: baseline, lineWidth: 4, lineJoin: "round" });
       context.strokeStyle = css(colours.paper, 0.85);
@@ -156,7 +156,10 @@ export class Plane {
   drawPath(context, path, colours) {
     context.beginPath();
     for (const point of path) context.lineTo(...this.scale.toScreen(point));
-    for (const [colour, wide] of [[colours.paper, 5], [colours.ink, 2]]) {
+    for (const [colour, wide] of [
+      [colours.paper, 5],
+      [colours.ink, 2],
+    ]) {
       Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
       context.stroke();
     }
@@ -173,7 +176,10 @@ export class Plane {
   drawEllipse(context, { mean, covariance }, colours, dashed) {
     const [x, y] = this.scale.toScreen(mean);
     const { axes, angle } = ellipse(covariance);
-    for (const [colour, wide] of [[colours.paper, 4], [dashed ? colours.more : colours.accent, 2]]) {
+    for (const [colour, wide] of [
+      [colours.paper, 4],
+      [dashed ? colours.more : colours.accent, 2],
+    ]) {
       Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
       for (const deviations of [1, 2]) {
         context.beginPath();
@@ -186,7 +192,10 @@ export class Plane {
 
   drawCircle(context, at, radius, colour, wide, colours) {
     const [x, y] = this.scale.toScreen(at);
-    for (const [style, width] of [[css(colours.paper), wide + 3], [colour, wide]]) {
+    for (const [style, width] of [
+      [css(colours.paper), wide + 3],
+      [colour, wide],
+    ]) {
       Object.assign(context, { strokeStyle: style, lineWidth: width });
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);

@@ -36,7 +36,8 @@ export function listen(element, does) {
     fingers.set(event.pointerId, now);
   });
   const lift = (event) => {
-    if (fingers.delete(event.pointerId) && !panning && travelled < CLICK && event.type === "pointerup") does.click(at(event));
+    if (fingers.delete(event.pointerId) && !panning && travelled < CLICK && event.type === "pointerup")
+      does.click(at(event));
   };
   element.addEventListener("pointerup", lift);
   element.addEventListener("pointercancel", lift);

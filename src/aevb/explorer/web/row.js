@@ -26,7 +26,8 @@ export class RowView {
     track.setAttribute("aria-hidden", "true");
     const parts = { fill: add(track, "span", "fill"), whisker: add(track, "span", "whisker") };
     if (isCoded(column)) parts.whisker.remove();
-    return { ...parts, track, text: add(line, "span", "text") };
+    const actual = add(track, "span", "actual");
+    return { ...parts, actual, text: add(line, "span", "text"), given: add(line, "span", "given") };
   }
 
   show(found) {
@@ -37,8 +38,26 @@ export class RowView {
     });
   }
 
-  showNumber({ fill, whisker, text }, { low, high, whole }, mean, [least, most]) {
-    const share = (value) => 100 * Math.min(1, Math.max(0, (value - low) / (high - low)));
+  /** Mark the values of an example, or none. */
+  mark(values) {
+    this.columns.forEach((column, j) => {
+      const { actual, given } = this.bars[j];
+      const known = values !== null && !Number.isNaN(values[j]);
+      actual.hidden = !known || isCoded(column);
+      given.textContent = !values
+        ? ""
+        : !known
+          ? "missing"
+          : isCoded(column)
+            ? `is ${column.values[values[j]]}`
+            : `is ${short(values[j], column.whole)}`;
+      if (known) actual.style.left = `${100 * level(column, values[j])}%`;
+    });
+  }
+
+  showNumber({ fill, whisker, text }, column, mean, [least, most]) {
+    const { whole } = column;
+    const share = (value) => 100 * level(column, value);
     fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
     whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
     text.textContent = `${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
@@ -47,7 +66,10 @@ export class RowView {
   showChances({ fill, text }, { values }, chances) {
     const order = [...chances.keys()].sort((i, j) => chances[j] - chances[i]).slice(0, MOST);
     fill.style.inset = `0 ${100 - 100 * chances[order[0]]}% 0 0`;
-    text.textContent = order.filter((k, n) => n === 0 || chances[k] >= 0.01).map((k) => `${values[k]} ${percent(chances[k])}`).join(", ");
+    text.textContent = order
+      .filter((k, n) => n === 0 || chances[k] >= 0.01)
+      .map((k) => `${values[k]} ${percent(chances[k])}`)
+      .join(", ");
   }
 
   proportion(count) {
@@ -84,7 +106,12 @@ export class RowView {
     context.fillRect(x, y, width, height);
     if (width < LEGIBLE) return;
     context.fillStyle = css(colours.ink);
-    context.fillText(tone ? column.values[code].slice(0, 5) : short(value, column.whole), x + 4, y + height / 2, width - 6);
+    context.fillText(
+      tone ? column.values[code].slice(0, 5) : short(value, column.whole),
+      x + 4,
+      y + height / 2,
+      width - 6,
+    );
   }
 
   grid(canvas, means, count) {

@@ -43,7 +43,10 @@ export class Samples {
     const under = (event) => {
       const [across, down] = [event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight];
       const rows = this.count / this.columns;
-      return Math.min(rows - 1, Math.floor(down * rows)) * this.columns + Math.min(this.columns - 1, Math.floor(across * this.columns));
+      return (
+        Math.min(rows - 1, Math.floor(down * rows)) * this.columns +
+        Math.min(this.columns - 1, Math.floor(across * this.columns))
+      );
     };
     canvas.addEventListener("pointermove", (event) => this.choose(under(event)));
     canvas.addEventListener("click", () => this.go());
@@ -52,7 +55,8 @@ export class Samples {
       choose: () => this.go(),
     };
     canvas.addEventListener("keydown", (event) => {
-      if ((event.key.startsWith("Arrow") || event.key === "Enter") && !event.shiftKey && keyed(event, does)) event.preventDefault();
+      if ((event.key.startsWith("Arrow") || event.key === "Enter") && !event.shiftKey && keyed(event, does))
+        event.preventDefault();
     });
   }
 

@@ -28,14 +28,24 @@ export class Scale {
   }
 
   panned(dx, dy) {
-    return new Scale([this.centre[0] - dx / this.unit, this.centre[1] + dy / this.unit], this.unit, this.width, this.height);
+    return new Scale(
+      [this.centre[0] - dx / this.unit, this.centre[1] + dy / this.unit],
+      this.unit,
+      this.width,
+      this.height,
+    );
   }
 
   /** Nearer by a factor, with the place under a point of the screen kept there. */
   zoomed(factor, [x, y] = [this.width / 2, this.height / 2]) {
     const unit = Math.min(1e5, Math.max(1, this.unit * factor));
     const [a, b] = this.toPlane([x, y]);
-    return new Scale([a - (x - this.width / 2) / unit, b + (y - this.height / 2) / unit], unit, this.width, this.height);
+    return new Scale(
+      [a - (x - this.width / 2) / unit, b + (y - this.height / 2) / unit],
+      unit,
+      this.width,
+      this.height,
+    );
   }
 
   resized(width, height) {
