@@ -27,6 +27,7 @@ from aevb.errors import BadInput, NonFinite, Notice
 if TYPE_CHECKING:
     import torch
 
+    from aevb.data import Dataset
     from aevb.report import Report
     from aevb.reproduction import Plan
     from aevb.runs import Run
@@ -591,6 +592,9 @@ def explore(
     /,
     *,
     no_open: bool = False,
+    serve: bool = False,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
     data_dir: str | None = None,
 ) -> None:
     """Write explorer.html, a page to look around in what a model learned, and open it.
@@ -603,7 +607,13 @@ def explore(
     runs
         A run folder, or two to compare.
     no_open
-        Only write the page.
+        Only write the page, or only serve it.
+    serve
+        Hand the page out instead of writing it, until Ctrl-C: for networks that are too large to be in it.
+    host
+        Where to serve: on this machine alone, unless this is another of its names or addresses, or 0.0.0.0.
+    port
+        Where to serve. Default: any that is free.
     data_dir
         Folder of the named data sets, if it has moved since training.
     """
@@ -614,9 +624,12 @@ def explore(
 
     if len(runs) > 2:
         raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
-    loaded = [folders.load(run) for run in runs]
+    loaded = [(run, run.load_data(data_dir)) for run in map(folders.load, runs)]
+    if serve:
+        _serve(loaded, host, port, no_open=no_open)
+        return
     with page.status("writing the page"):
-        path = explorer.explore([(run, run.load_data(data_dir)) for run in loaded])
+        path = explorer.explore(loaded)
     print(f"wrote {path}")
     if not no_open:
         webbrowser.open(path.resolve().as_uri())
@@ -770,6 +783,20 @@ def _swept(
     runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
     print(page.sweep_json(rows), end="") if json else page.show_sweep(rows, folder)
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
+
+
+def _serve(runs: "list[tuple[Run, Dataset]]", host: str, port: int, *, no_open: bool) -> None:
+    """Hand the page of runs out, and open it."""
+    import webbrowser
+
+    from aevb.explorer.server import serve
+
+    def ready(address: str) -> None:
+        print(f"serving {address} until Ctrl-C", flush=True)
+        if not no_open:
+            webbrowser.open(address)
+
+    serve(runs, host, port, ready)
 
 
 def _axes(over: list[str]) -> dict[str, list[str]]:
