@@ -52,6 +52,7 @@ FLOORS = [
         "recipes",
         "reproduction",
         "report",
+        "explorer",
         "page",
         "cli",
         "__main__",

@@ -614,6 +614,55 @@ def export(
 
 
 @app.command
+def explore(
+    runs: list[Path],
+    /,
+    *,
+    no_open: bool = False,
+    serve: bool = False,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
+    data_dir: str | None = None,
+) -> None:
+    """Write explorer.html, a page to look around in what a model learned, and open it.
+
+    It is one file in the folder of the run, needs no network, and decodes under the pointer. Of two runs, the page has
+    them side by side, in the folder of the first.
+
+    Parameters
+    ----------
+    runs
+        A run folder, or two to compare.
+    no_open
+        Only write the page, or only serve it.
+    serve
+        Hand the page out instead of writing it, until Ctrl-C: for networks that are too large to be in it.
+    host
+        Where to serve: on this machine alone, unless this is another of its names or addresses, or 0.0.0.0.
+    port
+        Where to serve. Default: any that is free.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    """
+    import webbrowser
+
+    from aevb import explorer
+    from aevb import runs as folders
+
+    if len(runs) > 2:
+        raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
+    loaded = [(run, run.load_data(data_dir)) for run in map(folders.load, runs)]
+    if serve:
+        _serve(loaded, host, port, no_open=no_open)
+        return
+    with page.status("writing the page"):
+        path = explorer.explore(loaded)
+    print(f"wrote {path}")
+    if not no_open:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command
 def reconstruct(
     run: Path,
     /,
@@ -902,6 +951,20 @@ def _report(run: "Run", dataset: "Dataset") -> Path:
         findings = doctor.diagnose(run, dataset, samples=JUDGED_BY)
         doctor.remember(run, findings)
     return reports.write_run(run, findings)
+
+
+def _serve(runs: "list[tuple[Run, Dataset]]", host: str, port: int, *, no_open: bool) -> None:
+    """Hand the page of runs out, and open it."""
+    import webbrowser
+
+    from aevb.explorer.server import serve
+
+    def ready(address: str) -> None:
+        print(f"serving {address} until Ctrl-C", flush=True)
+        if not no_open:
+            webbrowser.open(address)
+
+    serve(runs, host, port, ready)
 
 
 def _axes(over: list[str]) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, write
 
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
 CHECKED = (1, 3, 16)
 """Examples at once in the check."""
 
@@ -40,14 +41,16 @@ class Exported(NamedTuple):
     difference: float
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
+    """x to mean and deviation of q(z | x)."""
+
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of q(z | x)."""
-        model = self.model.given(*given)
+        model = self.model.given(given)
         q = model.descend(model.ascend(x), lambda q: q.mean)[-1].q
         return q.mean, q.stddev
 
@@ -57,9 +60,9 @@ class _Decoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor, *given: Tensor) -> Tensor:
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """The mean of p(x | z)."""
-        return self.model.given(*given).decode(z).mean
+        return self.model.given(given).decode(z).mean
 
 
 def export(run: Run, folder: Path) -> list[Exported]:
@@ -73,35 +76,47 @@ def export(run: Run, folder: Path) -> list[Exported]:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
     model, given = run.model, _conditions(run.data.given)
-    with seeded(0, Purpose.SAMPLES):
-        z, x = model.ancestors(max(CHECKED))[-1], model.given(*given).sample(max(CHECKED), draw=True)
-    encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
+    x, z = examples(model, given)
+    more = {} if given is None else {"given": given}
     return [
-        _written(encoder, _Encoder(model), {"x": x}, given, ("mean", "stddev")),
-        _written(decoder, _Decoder(model), {"z": z}, given, ("mean",)),
+        written(folder / "encoder.onnx", Encoder(model), {"x": x} | more, ("mean", "stddev")),
+        written(folder / "decoder.onnx", _Decoder(model), {"z": z} | more, ("mean",)),
     ]
 
 
-def _conditions(columns: Sequence[Column]) -> list[Tensor]:
+def _conditions(columns: Sequence[Column]) -> Tensor | None:
     """Something that can be given of as many examples as are checked, ``(N, G)``."""
-    if not columns:
-        return []
     several = [torch.arange(max(CHECKED)) % max(2, len(column.values)) for column in modelled(columns)]
-    return [torch.stack(several, 1).float()]
+    return torch.stack(several, 1).float() if several else None
 
 
-def _written(
-    path: Path, piece: nn.Module, first: Mapping[str, Tensor], given: Sequence[Tensor], outputs: Sequence[str]
-) -> Exported:
-    inputs = {**first, **dict(zip(("given",), given, strict=False))}
+def examples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Samples x and z of a model, on which a file is compared with PyTorch, and what is given of them."""
+    with seeded(0, Purpose.SAMPLES):
+        z, x = model.ancestors(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
+    return x, z
+
+
+def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
+    """Write a piece of a model, and compute with it what PyTorch computes.
+
+    Args:
+        path: of the file.
+        piece: tensors over the same examples to a tensor, or to several.
+        given: what it is given, by the name in the file, each of `CHECKED` examples.
+        outputs: the names of what it gives.
+
+    Raises:
+        BadInput: an operation has no counterpart, or the file cannot be written.
+    """
     try:
         with _quiet():
             program = torch.onnx.export(
                 piece,
-                tuple(tensor[:2] for tensor in inputs.values()),
-                input_names=list(inputs),
+                tuple(tensor[:2] for tensor in given.values()),
+                input_names=list(given),
                 output_names=list(outputs),
-                dynamic_shapes=_any_number(len(given)),
+                dynamic_shapes=({0: torch.export.Dim("B")},) * len(given),
                 dynamo=True,
                 verbose=False,
             )
@@ -109,8 +124,8 @@ def _written(
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
     write(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
-    parts = [{name: tensor[:count] for name, tensor in inputs.items()} for count in CHECKED]
-    return Exported(path, max(_difference(piece, run(part), part) for part in parts))
+    batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
+    return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
 
 
 @contextmanager
@@ -129,12 +144,6 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _any_number(given: int) -> Any:
-    """That all inputs have as many rows as the first, however many."""
-    rows = {0: torch.export.Dim("B")}
-    return (rows, (rows,) * given) if given else (rows,)
-
-
 def _runner(path: Path) -> Any:
     """What computes a file: onnxruntime where it is installed, else the reference of ONNX itself."""
     try:
@@ -145,12 +154,12 @@ def _runner(path: Path) -> Any:
         session: Any = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    return lambda given: session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
 
 
 @torch.no_grad()
-def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], inputs: Mapping[str, Tensor]) -> float:
-    made = piece(*inputs.values())
+def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Mapping[str, Tensor]) -> float:
+    made = piece(*given.values())
     expected = made if isinstance(made, tuple) else (made,)
     pairs = zip(found, expected, strict=True)
     return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)

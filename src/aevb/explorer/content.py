@@ -1,0 +1,319 @@
+"""What the page needs of a run: facts, which become JSON, and files beside them.
+
+Legend: N examples of the test part, M of the training part, S draws from the prior; Z latent, *event; an array is a
+file, and where it belongs the facts name file, type and shape. z is that of the lowest stochastic layer, of several
+layers given the means above it, as in `aevb export`.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.columns import Column, modelled
+from aevb.data.dataset import Dataset, Examples
+from aevb.distributions import (
+    FullNormal,
+    Joined,
+    LogNormal,
+    NegativeBinomial,
+    Normal,
+    Point,
+    StandardNormal,
+    divergence_by_dimension,
+)
+from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.scores import TITLES, Score
+from aevb.explorer.networks import networks
+from aevb.model import VAE, Layer
+from aevb.plots import COLOURS
+from aevb.randomness import Purpose, seeded
+from aevb.report import wording
+from aevb.runs import Run
+
+SHOWN, NEIGHBOURS, DRAWS = 2000, 3000, 2000
+"""N, M and S, at most."""
+BYTES = 2**22
+"""Of examples of either part, at most."""
+MEASURED, SAMPLES = 500, 8
+"""Test examples, at most, with which the bound of a drawn image is compared, and draws of z for each."""
+COVARIANCES = 2**19
+"""Numbers in all covariances of full posteriors, at most; beyond, they are shown by their deviations alone."""
+HEADLINE = {TITLES[name]: f"{TITLES[name]}, nats" for name in ("bound", "rate", "distortion", "log_px")}
+"""What stands at the top of the page, and how."""
+View = Literal["image", "cloud", "row"]
+
+
+@dataclass
+class Content:
+    """Facts, and the files that they name.
+
+    Attributes:
+        facts: for JSON.
+        files: by name.
+        prefix: of these names.
+    """
+
+    prefix: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, name: str, content: bytes) -> str:
+        """Keep a file.
+
+        Returns:
+            Its name among those of all runs.
+        """
+        self.files[full := f"{self.prefix}/{name}"] = content
+        return full
+
+    def array(self, name: str, values: Tensor | NDArray[Any]) -> dict[str, Any]:
+        """Keep an array, as the facts name it: floating-point numbers have 32 bits, others 8."""
+        array = np.asarray(values)
+        array = array.astype("<f4" if array.dtype.kind == "f" else "u1")
+        kind = "float32" if array.dtype.kind == "f" else "uint8"
+        return {"file": self.add(name, array.tobytes()), "type": kind, "shape": list(array.shape)}
+
+
+class Shades(NamedTuple):
+    """How values of images become shades.
+
+    Attributes:
+        low, high: the values of the shades 0 and 1.
+        ink: whether most values are low, so that a high one is ink on paper.
+    """
+
+    low: float
+    high: float
+    ink: bool
+
+
+@torch.no_grad()
+def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
+    """Everything the page shows of a run.
+
+    Args:
+        run: on the CPU.
+        dataset: it was trained on.
+        prefix: of the names of its files.
+        folder: of the page, from which the configuration is linked.
+
+    Raises:
+        BadInput: a network cannot be exported, or is too large.
+    """
+    content, model = Content(prefix), run.model.eval()
+    with seeded(0, Purpose.EVALUATION):
+        test, train = _some(dataset.test, SHOWN).settled(), _some(dataset.train, NEIGHBOURS).settled()
+    view = _view(dataset)
+    files = networks(model)
+    content.facts |= _identity(run, folder) | {
+        "view": view,
+        "shape": list(dataset.shape),
+        "latent": run.resolved.latent[0],
+        "layers": len(run.resolved.latent),
+        "posterior": run.resolved.posterior,
+        "fingerprint": dataset.fingerprint,
+        "networks": {name: content.add(f"{name}.onnx", file) for name, file in files.items()},
+        "prior": _prior(model, content),
+        "binarized": dataset.kind == "binary" and dataset.binarize != "treat-as-probabilities",
+    }
+    content.facts |= _codes(model, test, len(dataset.test), content)
+    content.facts |= _images(test, train, content) if view == "image" else _rows(run, dataset, test, content)
+    if "likelihood" in files and "encoder" in files and _has_simple_bound(run):
+        found = per_example(model, _some(test, MEASURED), SAMPLES)
+        content.facts["bounds"] = content.array("bounds", -(found.rate + found.distortion))
+    return content
+
+
+def _view(dataset: Dataset) -> View:
+    if len(dataset.shape) == 3:
+        return "image"
+    return "cloud" if dataset.shape == (2,) and not dataset.columns else "row"
+
+
+def _some(examples: Examples, count: int) -> Examples:
+    size = examples.values[:1].numel()
+    return examples.some(min(count, max(10, BYTES // size)))
+
+
+# Who it is.
+
+
+def _identity(run: Run, folder: Path) -> dict[str, Any]:
+    data, model = run.data, run.resolved
+    sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
+    widths = " ".join(map(str, model.hidden or model.channels or ()))
+    shape = " × ".join(map(str, data.shape))
+    what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
+    binarized = "" if run.config.data.binarize == "none" else f", binarised: {run.config.data.binarize}"
+    return {
+        "name": run.folder.resolve().name,
+        "data": data.name,
+        "columns": [],
+        "classes": list(data.classes or ()),
+        "colours": COLOURS,
+        "version": version("aevb"),
+        "configuration": Path(os.path.relpath(run.folder.resolve() / "config.json", folder.resolve())).as_posix(),
+        "about": {
+            "data": f"{data.name}: {sizes}; {what}{binarized}",
+            "networks": f"{model.network} {widths}, {model.activation}",
+            "latent": f"z of {' and '.join(map(str, model.latent))} dimensions; {model.posterior} posterior,"
+            f" {model.prior} prior",
+            "likelihood": str(model.likelihood),
+            "training": f"weights of epoch {run.weights}; seed {run.config.seed}",
+        },
+        "scores": (scores := _scores(run.scores)),
+        "headline": {HEADLINE[score["title"]]: score["value"] for score in scores if score["title"] in HEADLINE},
+    }
+
+
+def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
+    """Of the test part, as they are listed everywhere."""
+    found = {score.name: score for score in scores if score.split == "test" and score.name in TITLES}
+    return [
+        {
+            "title": title,
+            "value": wording.with_spread(found[name].value, found[name].stderr or float("nan")).replace("-", "−"),
+            "estimator": found[name].estimator,
+            "note": found[name].note or "",
+        }
+        for name, title in TITLES.items()
+        if name in found and isfinite(found[name].value)
+    ]
+
+
+# Latent space.
+
+
+def _prior(model: VAE, content: Content) -> dict[str, Any]:
+    """The standard normal by its name, any other by draws of the lowest layer."""
+    if not model.rungs and isinstance(model.prior(model.encode), StandardNormal):
+        return {"kind": "normal"}
+    with seeded(0, Purpose.SAMPLES):
+        return {"kind": "draws", "draws": content.array("prior", model.ancestors(DRAWS)[-1])}
+
+
+def _has_simple_bound(run: Run) -> bool:
+    """Whether the page knows the rate of an image in closed form."""
+    model = run.resolved
+    return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
+
+
+def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
+    """Where examples, evenly spaced among all of the test part, are in latent space."""
+    layers = [model.descend(model.ascend(x), lambda q: q.mean)[-1] for x in test.batches(500)]
+    point = isinstance(layers[0].q, Point)
+    numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
+    found: dict[str, Any] = {
+        "numbers": content.array("numbers", numbers.float()),
+        "codes": content.array("codes", torch.cat([layer.z for layer in layers])),
+        "deviations": None if point else content.array("deviations", torch.cat([layer.q.stddev for layer in layers])),
+        "covariances": _covariances(layers, content),
+        "labels": None if test.labels is None else content.array("labels", test.labels.float()),
+        "rates": None,
+    }
+    terms = [_rates(layer) for layer in layers]
+    if all(term is not None for term in terms):
+        found["rates"] = torch.cat([term for term in terms if term is not None]).mean(0).tolist()
+    return found
+
+
+def _rates(layer: Layer) -> Tensor | None:
+    """KL(q(z_j | x) || p(z_j)) in nats, ``(B, Z)``, where both sides are normal in each dimension."""
+    if isinstance(layer.q, FullNormal):
+        return divergence_by_dimension(layer.q.marginals(), layer.p)
+    return layer.rate_by_dimension
+
+
+def _covariances(layers: Sequence[Layer], content: Content) -> dict[str, Any] | None:
+    """Of full posteriors, ``(N, Z, Z)``, if they are not too many numbers."""
+    factors = [layer.q.scale_tril for layer in layers if isinstance(layer.q, FullNormal)]
+    if not factors or sum(map(Tensor.numel, factors)) > COVARIANCES:
+        return None
+    return content.array("covariances", torch.cat([factor @ factor.mT for factor in factors]))
+
+
+# Examples.
+
+
+def _images(test: Examples, train: Examples, content: Content) -> dict[str, Any]:
+    shades = _shades(test.batch(slice(None)))
+    return {
+        "shades": shades._asdict(),
+        "examples": content.array("examples", _bytes(test.batch(slice(None)), shades)),
+        "training": content.array("training", _bytes(train.batch(slice(None)), shades)),
+    }
+
+
+def _shades(x: Tensor) -> Shades:
+    """By the rule of `aevb.plots.images`: black is 0 and white 1, or what the values fill; mostly low greys are ink."""
+    low, high = float(x.min()), float(x.max())
+    if low >= -0.5 and high <= 1.5:
+        low, high = 0.0, 1.0
+    ink = x.shape[1] == 1 and float(x.flatten()[:1_000_000].median()) < (low + high) / 2
+    return Shades(low, high if high > low else low + 1.0, ink)
+
+
+def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
+    scaled = (x - shades.low) / (shades.high - shades.low)
+    return (255 * scaled.clamp(0, 1)).round().to(torch.uint8).numpy()
+
+
+def _rows(run: Run, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
+    x = test.batch(slice(None))
+    train = dataset.train.some(100_000).batch(slice(None)).double().numpy()
+    with np.errstate(all="ignore"):
+        low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
+    columns = modelled(dataset.columns) or _unnamed(dataset)
+    spreads = _spreads(run.model)
+    return {
+        "examples": content.array("examples", x),
+        "columns": [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "values": [str(value) for value in column.values],
+                "whole": column.whole,
+                "low": float(low[place]),
+                "high": float(max(high[place], low[place] + 1e-9)),
+                "spread": spreads[place] if place < len(spreads) else None,
+            }
+            for place, column in enumerate(columns)
+        ],
+        "table": bool(dataset.columns),
+    }
+
+
+def _unnamed(dataset: Dataset) -> list[Column]:
+    """The numbers of a vector as columns."""
+    kind: Literal["binary", "real"] = "binary" if dataset.kind == "binary" else "real"
+    values = ("0", "1") if kind == "binary" else ()
+    return [Column(name=f"x{place + 1}", kind=kind, place=place, values=values) for place in range(dataset.shape[0])]
+
+
+def _spreads(model: VAE) -> list[float]:
+    """Of the numbers of a table, in the order of their columns: σ of a real one, σ of the logarithm of a positive one,
+    r of a count."""
+    p = model.decode(torch.zeros(1, _latent(model)))
+    found: list[float] = []
+    for part in p.parts if isinstance(p, Joined) else ():
+        if isinstance(part, Normal):
+            found += part.stddev[0].tolist()
+        elif isinstance(part, LogNormal):
+            found += part.log.stddev[0].tolist()
+        elif isinstance(part, NegativeBinomial):
+            found += part.log_total.exp().expand_as(part.log_mean[0]).tolist()
+    return found
+
+
+def _latent(model: VAE) -> int:
+    """Z of the lowest layer."""
+    return int(model.ancestors(1)[-1].shape[-1])

@@ -1,0 +1,142 @@
+"""The networks of a model as the page runs them: files of ONNX, each compared with PyTorch when it is written.
+
+encoder     x ``(B, *event)``                       →  mean, stddev ``(B, Z)`` of q(z | x); of a full covariance
+                                                       also that, ``(B, Z, Z)``
+decoder     z ``(B, Z)``                            →  mean ``(B, *event)`` of p(x | z), and of images `output`,
+                                                       what the decoder gave; of other rows stddev ``(B, D)``; of
+                                                       tables `chances` of the values of their columns
+likelihood  output, x                               →  log p(x | z) in nats ``(B,)``; images alone have it
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from aevb.distributions import Bernoulli, Categorical, FullNormal, Joined
+from aevb.errors import BadInput
+from aevb.export import Encoder, examples, written
+from aevb.model import VAE
+
+LARGEST = 25_000_000
+"""Bytes of networks that a page holds at most."""
+
+
+class _FullEncoder(nn.Module):
+    """x to mean, deviation and covariance."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q = self.model.descend(self.model.ascend(x), lambda q: q.mean)[-1].q
+        assert isinstance(q, FullNormal)
+        return q.mean, q.stddev, q.scale_tril @ q.scale_tril.mT
+
+
+class _ImageDecoder(nn.Module):
+    """z to the mean of p(x | z), and what that was made of."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.model.decoder(z)
+        return self.model.likelihood(output).mean, output
+
+
+class _RowDecoder(nn.Module):
+    """z to mean and deviation of p(x | z)."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        p = self.model.decode(z)
+        return p.mean, p.stddev
+
+
+class _TableDecoder(nn.Module):
+    """z to the mean of p(x | z) and the chances of values: of a binary column its second, of categorical ones all."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        p = self.model.decode(z)
+        assert isinstance(p, Joined)
+        binary = [part.mean for part in p.parts if isinstance(part, Bernoulli)]
+        others = [part.log_probabilities.exp().flatten(1) for part in p.parts if isinstance(part, Categorical)]
+        chances = [*binary, *others]
+        return (p.mean, torch.cat(chances, 1)) if chances else (p.mean,)
+
+
+class _Likelihood(nn.Module):
+    """What the decoder gave, and x, to log p(x | z)."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.likelihood = model.likelihood
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.likelihood(output).log_prob(x))
+
+
+def networks(model: VAE) -> dict[str, bytes]:
+    """The files by name. There is no encoder, and no likelihood, where ONNX has no word for an operation in it.
+
+    Args:
+        model: on the CPU.
+
+    Raises:
+        BadInput: the decoder cannot be exported, or the networks are too large for a page.
+    """
+    x, z = examples(model)
+    with torch.no_grad():
+        output, p, q = model.decoder(z), model.decode(z), model.encode(x)
+    full = isinstance(q, FullNormal) and not model.rungs
+    outputs: tuple[str, ...]
+    if isinstance(p, Joined):
+        decoder: nn.Module = _TableDecoder(model)
+        outputs = ("mean", "chances") if len(decoder(z)) > 1 else ("mean",)
+    elif x.dim() == 4:
+        decoder, outputs = _ImageDecoder(model), ("mean", "output")
+    else:
+        decoder, outputs = _RowDecoder(model), ("mean", "stddev")
+    encoder = _FullEncoder(model) if full else Encoder(model)
+    moments = ("mean", "stddev", "covariance")[: 3 if full else 2]
+    found = {"decoder": _file(decoder, {"z": z}, outputs)}
+    if x.dim() == 4:
+        found |= _where_possible("encoder", encoder, {"x": x}, moments)
+        found |= _where_possible("likelihood", _Likelihood(model), {"output": output, "x": x}, ("log_likelihood",))
+    _require_small(found)
+    return found
+
+
+def _where_possible(
+    name: str, piece: nn.Module, given: dict[str, Tensor], outputs: tuple[str, ...]
+) -> dict[str, bytes]:
+    try:
+        return {name: _file(piece, given, outputs)}
+    except BadInput:
+        return {}
+
+
+def _file(piece: nn.Module, given: dict[str, Tensor], outputs: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{type(piece).__name__.strip('_').lower()}.onnx"
+        return written(path, piece, given, outputs).path.read_bytes()
+
+
+def _require_small(files: dict[str, bytes]) -> None:
+    size = sum(map(len, files.values()))
+    if size > LARGEST:
+        raise BadInput(
+            f"the networks take {size / 1e6:.0f} MB, and a page holds at most {LARGEST / 1e6:.0f} MB of them:"
+            " aevb explore RUN --serve hands them out instead"
+        )

@@ -1,0 +1,139 @@
+/** Points of the data's own plane: the test examples, the net that the latent plane becomes in it, and p(x|z). */
+
+import { css, lookOf, theme } from "./colours.js";
+import { mark } from "./plane.js";
+import { sharpen } from "./picture.js";
+import { Scale, ticks } from "./scale.js";
+import { quantile } from "./statistics.js";
+import { minus } from "./words.js";
+
+const MARGIN = 0.15;
+
+export class CloudView {
+  constructor(canvas, model) {
+    Object.assign(this, { canvas, model, net: [], path: null });
+    this.box = boxOf(model.examples, MARGIN);
+  }
+
+  show(found) {
+    this.found = found;
+    this.draw();
+  }
+
+  /** Lines [[x, y, x, y, ...], ...] that lines of the latent plane become. */
+  setNet(net) {
+    this.net = net;
+    this.draw();
+  }
+
+  draw() {
+    const { context, width, height } = sharpen(this.canvas);
+    const [scale, colours] = [Scale.showing(this.box, width, height), theme()];
+    this.points(context, scale, this.model.examples, this.model.labels);
+    this.lines(context, scale, colours);
+    this.axes(context, scale, colours);
+    if (!this.found) return;
+    const { mean, stddev } = this.found;
+    const [x, y] = scale.toScreen(mean);
+    for (const [colour, wide] of [
+      [css(colours.paper), 5],
+      [css(colours.ink), 2],
+    ]) {
+      Object.assign(context, { strokeStyle: colour, lineWidth: wide });
+      for (const deviations of [1, 2]) {
+        context.beginPath();
+        context.ellipse(x, y, deviations * stddev[0] * scale.unit, deviations * stddev[1] * scale.unit, 0, 0, 7);
+        context.stroke();
+      }
+    }
+    context.fillStyle = css(colours.ink);
+    mark(context, "disc", x, y, 4);
+    context.fill();
+  }
+
+  points(context, scale, rows, labels) {
+    const { classes, colours } = this.model.facts;
+    context.globalAlpha = 0.55;
+    for (let n = 0; n < rows.length / 2; n++) {
+      const { colour, form } = lookOf(labels ? labels[n] : 0, classes, colours);
+      context.fillStyle = colour;
+      mark(context, form, ...scale.toScreen([rows[2 * n], rows[2 * n + 1]]), 2);
+      context.fill();
+    }
+    context.globalAlpha = 1;
+  }
+
+  lines(context, scale, colours) {
+    Object.assign(context, { strokeStyle: css(colours.soft, 0.75), lineWidth: 1 });
+    for (const line of this.net) {
+      context.beginPath();
+      for (let n = 0; n < line.length; n += 2) context.lineTo(...scale.toScreen([line[n], line[n + 1]]));
+      context.stroke();
+    }
+  }
+
+  axes(context, scale, colours) {
+    const [left, right, bottom, top] = scale.box;
+    Object.assign(context, { fillStyle: css(colours.soft), font: "12px system-ui, sans-serif" });
+    Object.assign(context, { textAlign: "center", textBaseline: "bottom" });
+    for (const value of ticks(left, right, scale.unit)) {
+      const [x] = scale.toScreen([value, 0]);
+      if (x > 24 && x < scale.width - 40) context.fillText(minus(value), x, scale.height - 4);
+    }
+    Object.assign(context, { textAlign: "left", textBaseline: "middle" });
+    for (const value of ticks(bottom, top, scale.unit)) {
+      const [, y] = scale.toScreen([0, value]);
+      if (y > 24 && y < scale.height - 20) context.fillText(minus(value), 4, y);
+    }
+    const [first, second] = this.model.facts.columns.map(({ name }) => name);
+    Object.assign(context, { fillStyle: css(colours.ink), font: "600 13px system-ui, sans-serif" });
+    Object.assign(context, { textAlign: "right", textBaseline: "bottom" });
+    context.fillText(first, scale.width - 4, scale.height - 4);
+    Object.assign(context, { textAlign: "left", textBaseline: "top" });
+    context.fillText(second, 4, 4);
+  }
+
+  proportion() {
+    return 1;
+  }
+
+  /** A walk as a curve through the data. */
+  strip(canvas, means, count, marked = -1) {
+    const { context, width, height } = sharpen(canvas);
+    const [scale, colours] = [Scale.showing(this.box, width, height), theme()];
+    this.points(context, scale, this.model.examples, this.model.labels);
+    Object.assign(context, { strokeStyle: css(colours.ink), lineWidth: 2.5 });
+    context.beginPath();
+    for (let n = 0; n < count; n++) context.lineTo(...scale.toScreen([means[2 * n], means[2 * n + 1]]));
+    context.stroke();
+    const ends = [0, count - 1, ...(marked >= 0 ? [marked] : [])];
+    for (const n of ends) {
+      context.fillStyle = n === marked ? css(colours.accent) : css(colours.ink);
+      mark(context, "disc", ...scale.toScreen([means[2 * n], means[2 * n + 1]]), n === marked ? 6 : 4);
+      context.fill();
+    }
+  }
+
+  /** Samples beside the data. */
+  grid(canvas, means, count) {
+    const { context, width, height } = sharpen(canvas);
+    const [scale, colours] = [Scale.showing(this.box, width, height), theme()];
+    this.points(context, scale, this.model.examples, this.model.labels);
+    context.fillStyle = css(colours.ink);
+    for (let n = 0; n < count; n++) {
+      mark(context, "disc", ...scale.toScreen([means[2 * n], means[2 * n + 1]]), 2.5);
+      context.fill();
+    }
+  }
+}
+
+/** The box [left, right, bottom, top] of nearly all points, with a margin. */
+export function boxOf(points, margin, share = 0.002) {
+  const column = (k) => Float32Array.from({ length: points.length / 2 }, (_, n) => points[2 * n + k]);
+  return [0, 1].flatMap((k) => {
+    const values = column(k);
+    const [low, high] = [quantile(values, share), quantile(values, 1 - share)];
+    const more = margin * (high - low || 1);
+    return [low - more, high + more];
+  });
+}

@@ -1,0 +1,37 @@
+/** What the page was made of: facts, and files beside them, gzip in base64 within the page or handed out by a server. */
+
+export const facts = () => JSON.parse(document.getElementById("facts").textContent);
+
+/** The bytes of a file. */
+export async function file(name) {
+  const element = document.getElementById(`file:${name}`);
+  const packed = element ? fromBase64(element.textContent) : await fetched(name);
+  element?.remove();
+  return inflated(packed);
+}
+
+/** The numbers of an array that the facts name; null stays null. */
+export async function array(named) {
+  if (!named) return null;
+  const bytes = await file(named.file);
+  return named.type === "float32" ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : bytes;
+}
+
+export function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text.trim());
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
+}
+
+export async function inflated(packed) {
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function fetched(name) {
+  const reply = await fetch(document.documentElement.dataset.files + name);
+  if (!reply.ok) throw new Error(`${name} could not be fetched: ${reply.status}`);
+  return new Uint8Array(await reply.arrayBuffer());
+}

@@ -1,0 +1,45 @@
+/**
+ * Where the codes are, against where the prior expects them: log q(z) - log p(z) on a grid over a box of the plane, with
+ * q(z) = 1/N Σ_n q(z|x_n) over the examples that are shown, both as marginals in the plane.
+ *
+ * Of a prior that is not the standard normal, log q(z) itself, from its maximum down: half of it in nats, from 3 to 0.
+ */
+
+import { logMixture, logStandardNormal } from "./statistics.js";
+
+const SIDE = 120;
+const WIDER = 1.5;
+/** log p(z) or log q(z), below its maximum in nats, from which on nothing is worth showing. */
+const FAINT = 6;
+
+export function densityOf(model, plane, [left, right, bottom, top]) {
+  const line = (low, high) => {
+    const more = ((WIDER - 1) / 2) * (high - low);
+    return Float64Array.from({ length: SIDE }, (_, i) => low - more + ((i + 0.5) / SIDE) * (high - low + 2 * more));
+  };
+  const [across, up] = [line(left, right), line(bottom, top)];
+  const means = new Float64Array(2 * model.count);
+  const covariances = [];
+  for (let n = 0; n < model.count; n++) {
+    const code = model.code(n);
+    plane.forEach((u, k) => {
+      means[2 * n + k] = u.reduce((sum, value, i) => sum + value * code[i], 0);
+    });
+    covariances.push(broadened(model.covariance(plane, n), ((across[1] - across[0]) / 2) ** 2));
+  }
+  const log_q = logMixture(means, covariances, across, up);
+  const normal = model.facts.prior.kind === "normal";
+  const highest = log_q.reduce((most, value) => Math.max(most, value), -Infinity);
+  const [ratio, weight] = [new Float64Array(log_q.length), new Float64Array(log_q.length)];
+  for (let at = 0; at < log_q.length; at++) {
+    const log_p = logStandardNormal(across[at % SIDE], up[Math.floor(at / SIDE)]);
+    const below = highest - log_q[at];
+    ratio[at] = normal ? log_q[at] - log_p : Math.max(0, FAINT - below) / 2;
+    const faint = Math.min(below, normal ? logStandardNormal(0, 0) - log_p : 0) / FAINT;
+    weight[at] = Math.max(0, Math.min(1, 2 - 2 * faint));
+  }
+  return { across, up, ratio, weight };
+}
+
+/** A normal that the grid's own width is added to: one that is much narrower would fall between its places. */
+const broadened = ([aa, ab, bb], variance) => [aa + variance, ab, bb + variance];

@@ -1,0 +1,8 @@
+/** Elements of the page. */
+
+export function add(parent, tag, name = "") {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  parent.append(element);
+  return element;
+}

@@ -1,0 +1,17 @@
+/** Two runs whose pointers move together. */
+
+export function link(explorers, how) {
+  explorers.forEach((explorer, n) => {
+    const other = explorers[1 - n];
+    explorer.addEventListener("moved", () => follow(explorer, other, how()));
+  });
+}
+
+/** Bring the other pointer to where one has gone: the same place in its plane, or the code of the nearest example. */
+export function follow(explorer, other, how) {
+  if (how === "example") {
+    other.choose(explorer.chosen ?? explorer.nearestExample, { quiet: true });
+  } else if (how === "place") {
+    other.goToPlace(explorer.place, { quiet: true });
+  }
+}

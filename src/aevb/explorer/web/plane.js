@@ -1,0 +1,240 @@
+/**
+ * The latent plane: what lies behind (the decoded manifold, or where the codes are dense), the codes of the test
+ * examples, and the point that is looked at, with the posterior of the example that was chosen.
+ */
+
+import { css, diverging, lookOf, theme } from "./colours.js";
+import { ellipse } from "./linear.js";
+import { place, sharpen } from "./picture.js";
+import { Scale, ticks } from "./scale.js";
+import { minus } from "./words.js";
+
+const NEAR = 9;
+/** How strongly the decoded plane shows behind points. */
+const BEHIND = 0.5;
+/** log q(z) / p(z) at which a colour is full, in nats. */
+export const FULL = 3;
+const RINGS = [1, 2, 3];
+
+export class Plane {
+  /**
+   * @param below, above: canvases, for what stays and for what moves
+   * @param facts of the run
+   */
+  constructor(below, above, facts) {
+    Object.assign(this, { below, above, facts, scale: null, hidden: new Set(), behind: "none" });
+    this.looks = new Map();
+  }
+
+  /** Show a box of the plane. */
+  show(box) {
+    this.home = box;
+    this.scale = Scale.showing(box, this.below.clientWidth, this.below.clientHeight);
+  }
+
+  resize() {
+    this.scale = this.scale.resized(this.below.clientWidth, this.below.clientHeight);
+  }
+
+  /**
+   * Draw what stays.
+   * @param points [a, b, ...] of the examples
+   * @param labels of them, or null
+   * @param scene { tiles, density, rings, axes }: what lies behind, and what the axes are called
+   */
+  drawScene(points, labels, { tiles, density, rings, axes }) {
+    const { context, width, height } = sharpen(this.below);
+    const colours = theme();
+    if (density) this.drawDensity(context, density, colours);
+    if (tiles) this.drawTiles(context, tiles);
+    if (rings) this.drawRings(context, colours);
+    this.drawPoints(context, points, labels, css(colours.paper, 0.8));
+    this.drawAxes(context, width, height, axes, colours);
+  }
+
+  drawTiles(context, { step, seen }) {
+    const size = step * this.scale.unit;
+    context.globalAlpha = this.hidden.size < this.looks.size ? BEHIND : 1;
+    for (const { tile, at } of seen) {
+      const [x, y] = this.scale.toScreen(at);
+      place(context, tile, x - size / 2, y - size / 2, size, size);
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** log q(z) / p(z) where either is worth mentioning. */
+  drawDensity(context, { across, up, ratio, weight }, colours) {
+    const image = new OffscreenCanvas(across.length, up.length);
+    const pixels = new ImageData(across.length, up.length);
+    for (let j = 0; j < up.length; j++) {
+      for (let i = 0; i < across.length; i++) {
+        const from = j * across.length + i;
+        const colour = diverging(ratio[from] / FULL, colours);
+        pixels.data.set([...colour, 255 * weight[from]], 4 * ((up.length - 1 - j) * across.length + i));
+      }
+    }
+    const pen = image.getContext("2d");
+    pen.putImageData(pixels, 0, 0);
+    const half = [(across[1] - across[0]) / 2, (up[1] - up[0]) / 2];
+    const [left, top] = this.scale.toScreen([across[0] - half[0], up.at(-1) + half[1]]);
+    const [right, bottom] = this.scale.toScreen([across.at(-1) + half[0], up[0] - half[1]]);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(image, left, top, right - left, bottom - top);
+  }
+
+  drawRings(context, colours) {
+    const [x, y] = this.scale.toScreen([0, 0]);
+    context.strokeStyle = css(colours.ink, 0.45);
+    context.lineWidth = 1;
+    context.setLineDash([4, 4]);
+    for (const ring of RINGS) {
+      context.beginPath();
+      context.arc(x, y, ring * this.scale.unit, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    context.setLineDash([]);
+  }
+
+  lookOf(label) {
+    if (!this.looks.has(label)) this.looks.set(label, lookOf(label, this.facts.classes, this.facts.colours));
+    return this.looks.get(label);
+  }
+
+  drawPoints(context, points, labels, edge) {
+    const count = points.length / 2;
+    const size = Math.max(2.2, Math.min(4, 80 / Math.sqrt(count))) * Math.min(2, Math.sqrt(this.scale.width / 500));
+    Object.assign(context, { strokeStyle: edge, lineWidth: 1 });
+    for (let n = 0; n < count; n++) {
+      const label = labels ? labels[n] : 0;
+      if (this.hidden.has(label)) continue;
+      const { colour, form } = this.lookOf(label);
+      const [x, y] = this.scale.toScreen([points[2 * n], points[2 * n + 1]]);
+      context.fillStyle = colour;
+      mark(context, form, x, y, size);
+      context.fill();
+      context.stroke();
+    }
+  }
+
+  drawAxes(context, width, height, axes, colours) {
+    const [left, right, bottom, top] = this.scale.box;
+    context.font = `${Math.max(11, Math.min(18, width / 50))}px system-ui, sans-serif`;
+    const label = (text, x, y, align, baseline) => {
+      Object.assign(context, { textAlign: align, textBaseline: baseline, lineWidth: 4, lineJoin: "round" });
+      context.strokeStyle = css(colours.paper, 0.85);
+      context.strokeText(text, x, y);
+      context.fillStyle = css(colours.ink);
+      context.fillText(text, x, y);
+    };
+    for (const value of ticks(left, right, this.scale.unit)) {
+      const [x] = this.scale.toScreen([value, 0]);
+      if (x > 24 && x < width - 60) label(minus(value), x, height - 6, "center", "bottom");
+    }
+    for (const value of ticks(bottom, top, this.scale.unit)) {
+      const [, y] = this.scale.toScreen([0, value]);
+      if (y > 30 && y < height - 24) label(minus(value), 6, y, "left", "middle");
+    }
+    context.font = `600 ${context.font}`;
+    label(axes[0], width - 6, height - 6, "right", "bottom");
+    label(axes[1], 6, 6, "left", "top");
+  }
+
+  /**
+   * Draw what moves.
+   * @param at the point that is looked at
+   * @param others { covariance, own, hover, path }: of the chosen example, drawn by the user, under the pointer, of a walk
+   */
+  drawPoint(at, { posterior, own, hover, path }) {
+    const { context } = sharpen(this.above);
+    const colours = theme();
+    if (path) this.drawPath(context, path, colours);
+    for (const normal of [posterior, own]) if (normal) this.drawEllipse(context, normal, colours, normal === own);
+    if (hover) this.drawCircle(context, hover, NEAR, css(colours.ink), 1.5, colours);
+    this.drawCross(context, at, colours);
+  }
+
+  drawPath(context, path, colours) {
+    context.beginPath();
+    for (const point of path) context.lineTo(...this.scale.toScreen(point));
+    for (const [colour, wide] of [
+      [colours.paper, 5],
+      [colours.ink, 2],
+    ]) {
+      Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
+      context.stroke();
+    }
+    Object.assign(context, { font: "600 12px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
+    path.forEach((point, n) => {
+      const [x, y] = this.scale.toScreen(point);
+      context.fillStyle = css(colours.ink);
+      context.fillRect(x - 8, y - 8, 16, 16);
+      context.fillStyle = css(colours.paper);
+      context.fillText("AB"[n], x, y + 0.5);
+    });
+  }
+
+  drawEllipse(context, { mean, covariance }, colours, dashed) {
+    const [x, y] = this.scale.toScreen(mean);
+    const { axes, angle } = ellipse(covariance);
+    for (const [colour, wide] of [
+      [colours.paper, 4],
+      [dashed ? colours.more : colours.accent, 2],
+    ]) {
+      Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
+      for (const deviations of [1, 2]) {
+        context.beginPath();
+        const [long, short] = axes.map((axis) => Math.max(1, deviations * axis * this.scale.unit));
+        context.ellipse(x, y, long, short, -angle, 0, 2 * Math.PI);
+        context.stroke();
+      }
+    }
+  }
+
+  drawCircle(context, at, radius, colour, wide, colours) {
+    const [x, y] = this.scale.toScreen(at);
+    for (const [style, width] of [
+      [css(colours.paper), wide + 3],
+      [colour, wide],
+    ]) {
+      Object.assign(context, { strokeStyle: style, lineWidth: width });
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  drawCross(context, at, colours) {
+    this.drawCircle(context, at, 10, css(colours.ink), 2.5, colours);
+    const [x, y] = this.scale.toScreen(at);
+    context.fillStyle = css(colours.ink);
+    context.beginPath();
+    context.arc(x, y, 2.5, 0, 2 * Math.PI);
+    context.fill();
+  }
+
+  /** The example whose code is under a point of the screen; null where there is none. */
+  under([x, y], points, labels) {
+    let [best, least] = [null, NEAR];
+    for (let n = 0; n < points.length / 2; n++) {
+      if (this.hidden.has(labels ? labels[n] : 0)) continue;
+      const [px, py] = this.scale.toScreen([points[2 * n], points[2 * n + 1]]);
+      const distance = Math.hypot(px - x, py - y);
+      if (distance < least) [best, least] = [n, distance];
+    }
+    return best;
+  }
+}
+
+/** A path of a form around a point. */
+export function mark(context, form, x, y, size) {
+  context.beginPath();
+  if (form === "disc") {
+    context.arc(x, y, size, 0, 2 * Math.PI);
+    return;
+  }
+  const wide = 1.25 * size;
+  context.moveTo(x, y - wide);
+  context.lineTo(x + wide, y + 0.8 * wide);
+  context.lineTo(x - wide, y + 0.8 * wide);
+  context.closePath();
+}

@@ -1,0 +1,153 @@
+/** Decoded rows: a bar for each column, with the interval that holds 90 % of p(x_j|z). */
+
+import { between, css, diverging, parsed, theme } from "./colours.js";
+import { add } from "./elements.js";
+import { sharpen } from "./picture.js";
+import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
+import { percent, short } from "./words.js";
+
+/** Values of a categorical column that are shown. */
+const MOST = 5;
+/** Pixels from which a cell has its value in writing. */
+const LEGIBLE = 34;
+const TINT = 0.7;
+
+export class RowView {
+  constructor(element, model) {
+    Object.assign(this, { element, model, columns: model.facts.columns, bars: [] });
+    this.places = chancePlaces(this.columns);
+    for (const column of this.columns) this.bars.push(this.added(column));
+  }
+
+  added(column) {
+    const line = add(this.element, "li", "bar");
+    add(line, "span", "name").textContent = column.name;
+    const track = add(line, "span", "track");
+    track.setAttribute("aria-hidden", "true");
+    const parts = { fill: add(track, "span", "fill"), whisker: add(track, "span", "whisker") };
+    if (isCoded(column)) parts.whisker.remove();
+    const actual = add(track, "span", "actual");
+    return { ...parts, actual, text: add(line, "span", "text"), given: add(line, "span", "given") };
+  }
+
+  show(found) {
+    this.found = found;
+    this.columns.forEach((column, j) => {
+      if (isCoded(column)) this.showChances(this.bars[j], column, chancesOf(column, j, found, this.places[j]));
+      else this.showNumber(this.bars[j], column, found.mean[j], interval(column, j, found));
+    });
+  }
+
+  /** Mark the values of an example, or none. */
+  mark(values) {
+    this.columns.forEach((column, j) => {
+      const { actual, given } = this.bars[j];
+      const known = values !== null && !Number.isNaN(values[j]);
+      actual.hidden = !known || isCoded(column);
+      given.textContent = !values
+        ? ""
+        : !known
+          ? "missing"
+          : isCoded(column)
+            ? `is ${column.values[values[j]]}`
+            : `is ${short(values[j], column.whole)}`;
+      if (known) actual.style.left = `${100 * level(column, values[j])}%`;
+    });
+  }
+
+  showNumber({ fill, whisker, text }, column, mean, [least, most]) {
+    const { whole } = column;
+    const share = (value) => 100 * level(column, value);
+    fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
+    whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
+    text.textContent = `${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
+  }
+
+  showChances({ fill, text }, { values }, chances) {
+    const order = [...chances.keys()].sort((i, j) => chances[j] - chances[i]).slice(0, MOST);
+    fill.style.inset = `0 ${100 - 100 * chances[order[0]]}% 0 0`;
+    text.textContent = order
+      .filter((k, n) => n === 0 || chances[k] >= 0.01)
+      .map((k) => `${values[k]} ${percent(chances[k])}`)
+      .join(", ");
+  }
+
+  proportion(count) {
+    return Math.min(0.8, Math.max(0.12, (this.columns.length * 0.55) / count));
+  }
+
+  /** Rows as columns of colour: of a number where it lies between its low and high, of a code which it is. */
+  strip(canvas, means, count, marked = -1) {
+    const { context, width, height } = sharpen(canvas);
+    const [colours, size] = [theme(), this.columns.length];
+    const names = Math.min(130, width * 0.3);
+    const [wide, tall] = [(width - names) / count, height / size];
+    context.font = `${Math.max(9, Math.min(13, tall * 0.7))}px system-ui, sans-serif`;
+    context.textBaseline = "middle";
+    this.columns.forEach((column, j) => {
+      context.fillStyle = css(colours.ink);
+      context.fillText(column.name, 0, (j + 0.5) * tall, names - 8);
+      for (let n = 0; n < count; n++) {
+        this.cell(context, column, means[n * size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colours);
+      }
+    });
+    if (marked < 0) return;
+    Object.assign(context, { strokeStyle: css(colours.ink), lineWidth: 2 });
+    context.strokeRect(names + marked * wide, 1, wide - 1, height - 2);
+  }
+
+  /** A value as colour, and in writing where there is room. */
+  cell(context, column, value, [x, y, width, height], colours) {
+    const code = isCoded(column) && Math.round(value);
+    const { colours: palette } = this.model.facts;
+    const tone = isCoded(column) ? parsed(palette[code % palette.length]) : null;
+    const fill = tone ? between(colours.paper, tone, 0.45) : diverging(TINT * (2 * level(column, value) - 1), colours);
+    context.fillStyle = css(fill);
+    context.fillRect(x, y, width, height);
+    if (width < LEGIBLE) return;
+    context.fillStyle = css(colours.ink);
+    context.fillText(
+      tone ? column.values[code].slice(0, 5) : short(value, column.whole),
+      x + 4,
+      y + height / 2,
+      width - 6,
+    );
+  }
+
+  grid(canvas, means, count) {
+    this.strip(canvas, means, count);
+  }
+}
+
+const isCoded = (column) => column.kind === "binary" || column.kind === "categorical";
+
+/** Where a mean lies between the lowest and the highest value of its column, from 0 to 1. */
+export function level(column, mean) {
+  const [low, high] = isCoded(column) ? [0, Math.max(1, column.values.length - 1)] : [column.low, column.high];
+  return Math.min(1, Math.max(0, (mean - low) / (high - low)));
+}
+
+/** Where the chances of each column begin among all, and how many values were reserved: as many as the largest has. */
+export function chancePlaces(columns) {
+  const binary = columns.filter(({ kind }) => kind === "binary").length;
+  const most = Math.max(0, ...columns.filter(({ kind }) => kind === "categorical").map(({ values }) => values.length));
+  let [two, many] = [0, 0];
+  return columns.map(({ kind }) => {
+    if (kind === "binary") return two++;
+    return kind === "categorical" ? binary + most * many++ : null;
+  });
+}
+
+/** The chance of each value of a column. */
+export function chancesOf(column, j, { mean, chances }, place) {
+  if (column.kind === "categorical") return Array.from(chances.subarray(place, place + column.values.length));
+  const second = chances ? chances[place] : mean[j];
+  return [1 - second, second];
+}
+
+/** What holds 90 % of p(x_j|z); where only its deviation is known, 1.64 of these on each side. */
+export function interval(column, j, { mean, stddev }) {
+  if (column.spread === null) return normalInterval(mean[j], stddev[j]);
+  const of = { real: normalInterval, positive: logNormalInterval, count: countInterval }[column.kind];
+  return of(mean[j], column.spread);
+}

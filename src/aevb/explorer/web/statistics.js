@@ -1,0 +1,113 @@
+/** Random numbers, densities and quantiles. */
+
+/** Uniform numbers in [0, 1) that a seed determines (mulberry32). */
+export function uniforms(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Standard normal numbers of a source of uniform ones (Box & Muller 1958). */
+export function normals(uniform, count) {
+  const found = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
+    const angle = 2 * Math.PI * uniform();
+    found[i] = radius * Math.cos(angle);
+    if (i + 1 < count) found[i + 1] = radius * Math.sin(angle);
+  }
+  return found;
+}
+
+/**
+ * log q(a, b) of a mixture of equally likely normals in the plane, on a grid.
+ * @param means [a, b, a, b, ...]
+ * @param covariances [aa, ab, bb] of each
+ * @param across, up: the grid's places in each direction
+ * @returns nats, row by row
+ */
+export function logMixture(means, covariances, across, up) {
+  const count = means.length / 2;
+  const density = new Float64Array(across.length * up.length);
+  for (let n = 0; n < count; n++) {
+    const [aa, ab, bb] = covariances[n];
+    const determinant = aa * bb - ab * ab;
+    const volume = 1 / (2 * Math.PI * Math.sqrt(determinant) * count);
+    const reach = 6 * Math.sqrt(bb);
+    for (let j = 0; j < up.length; j++) {
+      const y = up[j] - means[2 * n + 1];
+      if (Math.abs(y) > reach) continue;
+      for (let i = 0; i < across.length; i++) {
+        const x = across[i] - means[2 * n];
+        const square = (bb * x * x - 2 * ab * x * y + aa * y * y) / determinant;
+        if (square < 60) density[j * across.length + i] += volume * Math.exp(-0.5 * square);
+      }
+    }
+  }
+  return density.map((value) => Math.log(value));
+}
+
+export const logStandardNormal = (a, b) => -0.5 * (a * a + b * b) - Math.log(2 * Math.PI);
+
+/** KL(N(μ, σ²) || N(0, I)) in nats. */
+export function rate(mean, deviations) {
+  let sum = 0;
+  for (let i = 0; i < mean.length; i++) {
+    sum += 0.5 * (deviations[i] ** 2 + mean[i] ** 2 - 1) - Math.log(deviations[i]);
+  }
+  return sum;
+}
+
+export function meanAndError(values) {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
+  return [mean, Math.sqrt(variance / values.length)];
+}
+
+/** The share of values below one. */
+export const shareBelow = (values, limit) => values.reduce((sum, value) => sum + (value < limit), 0) / values.length;
+
+export function quantile(values, share) {
+  const sorted = Float32Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
+}
+
+export function variances(rows, width) {
+  const found = new Float64Array(width);
+  const count = rows.length / width;
+  for (let j = 0; j < width; j++) {
+    const column = Float64Array.from({ length: count }, (_, n) => rows[n * width + j]);
+    const mean = column.reduce((sum, value) => sum + value, 0) / count;
+    found[j] = column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count;
+  }
+  return found;
+}
+
+/** 5 % and 95 %: what an interval leaves out on each side, and how many deviations of a normal that is. */
+export const TAIL = 0.05;
+export const REACH = 1.6448536269514722;
+
+export const normalInterval = (mean, deviation) => [mean - REACH * deviation, mean + REACH * deviation];
+
+/** Of a log-normal with this mean, whose logarithm has this deviation. */
+export const logNormalInterval = (mean, deviation) =>
+  normalInterval(Math.log(mean) - deviation ** 2 / 2, deviation).map(Math.exp);
+
+/** Of a negative binomial with mean m and variance m + m²/r. */
+export function countInterval(mean, r) {
+  const odds = mean / (r + mean);
+  let chance = Math.exp(-r * Math.log1p(mean / r));
+  let below = chance;
+  let low = null;
+  for (let count = 0; count < 1e6; count++) {
+    if (low === null && below >= TAIL) low = count;
+    if (below >= 1 - TAIL || (chance < 1e-14 && count > mean)) return [low ?? count, count];
+    chance *= (odds * (count + r)) / (count + 1);
+    below += chance;
+  }
+  return [mean, mean];
+}

@@ -1,0 +1,53 @@
+/** A strip for each dimension: it goes from one end to the other, all others stay. */
+
+import { add } from "./elements.js";
+import { subscript } from "./words.js";
+
+const REACH = 3;
+const STEPS = 13;
+const MOST = 10;
+
+export class Walks {
+  constructor(explorer) {
+    this.explorer = explorer;
+    this.strips = explorer.model.order.slice(0, MOST).map((k) => this.added(k));
+    explorer.addEventListener("decoded", () => explorer.later("walks", () => this.show()));
+    explorer.addEventListener("recoloured", () => this.show());
+  }
+
+  added(k) {
+    const figure = add(this.explorer.part("walks"), "figure");
+    const caption = add(figure, "figcaption");
+    caption.textContent = `z${subscript(k + 1)}`;
+    const canvas = add(figure, "canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `Decoded while z ${k + 1} goes from −${REACH} to ${REACH}`);
+    const shape = () => `${1 / this.explorer.view.proportion(STEPS)}`;
+    canvas.style.aspectRatio = shape();
+    canvas.addEventListener("click", (event) => {
+      const share = event.offsetX / canvas.clientWidth;
+      const z = Float32Array.from(this.explorer.z);
+      z[k] = this.valueAt(Math.min(STEPS - 1, Math.floor(share * STEPS)));
+      if (this.explorer.model.facts.view === "image") this.explorer.goTo(z);
+    });
+    return { k, canvas };
+  }
+
+  valueAt(step) {
+    return REACH * ((2 * step) / (STEPS - 1) - 1);
+  }
+
+  async show() {
+    const { model, view, z } = this.explorer;
+    for (const { k, canvas } of this.strips) {
+      const rows = new Float32Array(STEPS * model.latent);
+      for (let step = 0; step < STEPS; step++) {
+        rows.set(z, step * model.latent);
+        rows[step * model.latent + k] = this.valueAt(step);
+      }
+      const { mean } = await model.decode(rows);
+      const here = Math.round((z[k] / REACH + 1) * ((STEPS - 1) / 2));
+      view.strip(canvas, mean, STEPS, here >= 0 && here < STEPS ? here : -1);
+    }
+  }
+}

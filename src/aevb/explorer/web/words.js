@@ -1,0 +1,16 @@
+/** Numbers as a reader wants them. */
+
+/** With the minus sign of a printed page. */
+export const minus = (value) => String(value).replace("-", "−");
+
+export const subscript = (number) => String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
+/** A number in about three digits. */
+export function short(value, whole = false) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1000 || (whole && (size >= 10 || Number.isInteger(value)))) return minus(Math.round(value).toLocaleString("en"));
+  return minus(value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2));
+}
+
+export const percent = (share) => `${(100 * share).toFixed(share > 0.995 || share < 0.005 ? 1 : 0)} %`;
