@@ -218,6 +218,17 @@ def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any,
     assert not Path("other").exists()
 
 
+def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: Any) -> None:
+    folder = str(tmp_path / "run")
+    assert command("train", "digits", "--model.condition", "label", "--train.epochs", "1", "--out", folder) == 0
+    assert command("explore", folder, "--no-open") == 2
+    assert "--given.label 0 or 1" in capsys.readouterr().err
+    assert command("explore", folder, "--no-open", "--given.label", "3") == 0
+    page = (tmp_path / "run" / "explorer.html").read_text()
+    assert "digits given label 3" in page
+    assert 'href="explorer.html"' in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_exported_files_take_the_condition(tmp_path: Path) -> None:
     import onnxruntime
 

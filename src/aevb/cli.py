@@ -619,6 +619,7 @@ def explore(
     /,
     *,
     no_open: bool = False,
+    given: Given = {},  # noqa: B006  (never changed)
     serve: bool = False,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
@@ -635,6 +636,8 @@ def explore(
         A run folder, or two to compare.
     no_open
         Only write the page, or only serve it.
+    given
+        Of a conditional model: under what it is shown, as in --given.label 7.
     serve
         Hand the page out instead of writing it, until Ctrl-C: for networks that are too large to be in it.
     host
@@ -646,17 +649,23 @@ def explore(
     """
     import webbrowser
 
-    from aevb import explorer
+    from aevb import doctor, explorer
+    from aevb import report as reports
     from aevb import runs as folders
 
     if len(runs) > 2:
         raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
     loaded = [(run, run.load_data(data_dir)) for run in map(folders.load, runs)]
+    if given or any(run.data.given for run, _ in loaded):
+        loaded = [explorer.under(run, dataset, _stated(run, given)) for run, dataset in loaded]
     if serve:
         _serve(loaded, host, port, no_open=no_open)
         return
     with page.status("writing the page"):
         path = explorer.explore(loaded)
+        if (path.parent / "report.html").is_file():  # which leads there
+            first = folders.load(runs[0])
+            reports.write_run(first, doctor.remembered(first))
     print(f"wrote {path}")
     if not no_open:
         webbrowser.open(path.resolve().as_uri())
@@ -1079,15 +1088,19 @@ def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | No
     """What a model is to be given of so many samples: as stated, or each class in turn."""
     from aevb.data import conditions
 
-    given = run.data.given
-    if not given:
-        if stated:
-            raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
+    if not run.data.given and not stated:
         return None
-    every = None if stated else conditions.every_value(given)
-    if every is None:
-        return conditions.stated(given, stated)
-    return every.repeat_interleave(-(-count // len(every)), 0)[:count]
+    every = None if stated else conditions.every_value(run.data.given)
+    return _stated(run, stated) if every is None else every.repeat_interleave(-(-count // len(every)), 0)[:count]
+
+
+def _stated(run: "Run", stated: dict[str, str]) -> "torch.Tensor":
+    """What a model is to be given, as stated."""
+    from aevb.data import conditions
+
+    if not run.data.given:
+        raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
+    return conditions.stated(run.data.given, stated)
 
 
 def _write_examples(

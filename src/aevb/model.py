@@ -156,9 +156,9 @@ class VAE(nn.Module):
             values: of each example that it will see, ``(B, G)``, or ``(1, G)`` for any number of them.
 
         Raises:
-            BadInput: the model has no condition, or wants one.
+            BadInput: the model has no condition, or wants one that was not given before.
         """
-        if (values is None) != (self.condition is None):
+        if (values is None) != (self.condition is None) and (values is not None or self.known is None):
             raise BadInput("the model has no condition" if self.condition is None else "the model wants a condition")
         if values is None or self.condition is None:
             return self
@@ -198,11 +198,15 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x | z) for ``(..., Z)`` of the lowest layer: a distribution over ``(..., *event)``."""
+        return self.likelihood(self.output(z))  # type: ignore[no-any-return]
+
+    def output(self, z: Tensor) -> Tensor:
+        """What the decoder gives for ``(..., Z)`` of the lowest layer, and p(x | z) is made of, ``(..., *output)``."""
         if self.known is not None:
             shape = torch.broadcast_shapes(z.shape[:-1], self.known.shape[:-1])
             z = torch.cat([z.expand(*shape, -1), self.known.expand(*shape, -1)], -1)
         output = self.decoder(z.reshape(-1, z.shape[-1]))
-        return self.likelihood(output.view(*z.shape[:-1], *output.shape[1:]))  # type: ignore[no-any-return]
+        return torch.as_tensor(output.view(*z.shape[:-1], *output.shape[1:]))
 
     def trace(self, x: Tensor, samples: int = 1) -> Trace:
         """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""

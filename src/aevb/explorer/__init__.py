@@ -8,14 +8,50 @@ vendor/     ONNX Runtime Web, which computes the networks there, with its licenc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from aevb.data.dataset import Dataset
+from torch import Tensor
+
+from aevb.columns import modelled
+from aevb.data.dataset import Dataset, Examples
+from aevb.data.tables import value_of
+from aevb.errors import BadInput
 from aevb.explorer.content import gather
 from aevb.explorer.page import render
 from aevb.runs import Run, write
 
-__all__ = ["explore"]
+__all__ = ["explore", "under"]
+
+FEWEST = 10
+"""Examples of each part that are to be shown, at least."""
+
+
+def under(run: Run, dataset: Dataset, condition: Tensor) -> tuple[Run, Dataset]:
+    """A conditional model as the model of x that a condition makes of it, and the examples of which that is given.
+
+    Args:
+        run: of a conditional model.
+        dataset: it was trained on.
+        condition: ``(1, G)``.
+
+    Raises:
+        BadInput: there are hardly such examples.
+    """
+    train, valid, test = (_given(part, condition) for part in (dataset.train, dataset.valid, dataset.test))
+    if min(len(train), len(test)) < FEWEST:
+        raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples of which this is given: give something else")
+    named = zip(modelled(run.data.given), condition[0].tolist(), strict=True)
+    words = ", ".join(f"{column.name} {value_of(column, number)}" for column, number in named)
+    data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"})
+    return replace(run, model=run.model.given(condition), data=data), replace(
+        dataset, given=(), train=train, valid=valid, test=test
+    )
+
+
+def _given(examples: Examples, condition: Tensor) -> Examples:
+    assert examples.given is not None
+    return replace(examples[(examples.given == condition).all(1).nonzero().squeeze(1)], given=None)
 
 
 def explore(runs: Sequence[tuple[Run, Dataset]]) -> Path:

@@ -44,7 +44,7 @@ class _ImageDecoder(nn.Module):
         self.model = model
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.model.decoder(z)
+        output = self.model.output(z)
         return self.model.likelihood(output).mean, output
 
 
@@ -98,7 +98,7 @@ def networks(model: VAE) -> dict[str, bytes]:
     """
     x, z = examples(model)
     with torch.no_grad():
-        output, p, q = model.decoder(z), model.decode(z), model.encode(x)
+        output, p, q = model.output(z), model.decode(z), model.encode(x)
     full = isinstance(q, FullNormal) and not model.rungs
     outputs: tuple[str, ...]
     if isinstance(p, Joined):
