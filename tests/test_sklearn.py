@@ -77,7 +77,7 @@ def test_partial_fit_goes_on() -> None:
     x = wine()
     model = quick(learning_rate=1e-2, batch_size=20)
     scores = [model.partial_fit(x).score(x) for _ in range(30)]
-    assert scores[-1] > scores[0] + 1
+    assert scores[-1] > scores[0] + 0.5
     assert model.partial_fit(x[:5]).transform(x).shape == (178, 2)
 
 

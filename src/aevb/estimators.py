@@ -29,6 +29,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 from torch import Tensor
 from typing_extensions import Self
 
+from aevb.beginning import begin
 from aevb.columns import Column
 from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
@@ -196,7 +197,7 @@ class VariationalAutoencoder(_Gaps, ClassNamePrefixFeaturesOutMixin, Transformer
         config = ModelConfig.model_validate(options | {"posterior": self.posterior, "prior": self.prior})
         with seeded(self.seed_, Purpose.WEIGHTS):
             self.model_ = build(resolve(config, dataset), dataset.shape, dataset.columns)
-            self.model_.start(dataset.train.some(START).batch(slice(None)))
+            begin(self.model_, dataset.train.some(START).batch(slice(None)))
         self.model_.to(self.device)
         return dataset
 

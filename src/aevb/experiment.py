@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from aevb.beginning import begin
 from aevb.config import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import NonFinite
@@ -101,7 +102,8 @@ def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns)
-        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
+        rows = dataset.train.some(START_EXAMPLES).batch(slice(None))
+        begin(model, rows) if resolved.initial == "data" else model.start(rows, output=False)
     return model
 
 
