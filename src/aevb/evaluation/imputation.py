@@ -1,9 +1,11 @@
 """Draws of what is missing, given what is there: x_m ~ p(x_m | x_o).
 
-    p(x_m | x_o) = ∫ p(x_m | z) p(z | x_o) dz,    z_k ~ q(z | x_o),  w_k = p(x_o, z_k) / q(z_k | x_o)
+    p(x_m | x_o) = ∫ p(x_m | z) p(z | x_o) dz,    z_k ~ ½ q(z | x_o) + ½ r(z),  w_k = p(x_o, z_k) / (½ q + ½ r)
 
-K candidates z_k are drawn from the encoder's guess and M of them resampled in proportion to their weights, which makes
-them draws from the posterior p(z | x_o) itself as K grows (Rubin 1987); each is decoded, and x_m drawn.
+K candidates z_k are drawn, half of them from the encoder's guess and half from Laplace's approximation r, and M of them
+resampled in proportion to their weights, which makes them draws from the posterior p(z | x_o) itself as K grows (Rubin
+1987); each is decoded, and x_m drawn. An encoder alone is often too sure: there are as many posteriors as patterns of
+gaps. Models of several layers do without r.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples
 from aevb.data.tables import Table, table, value_of
 from aevb.evaluation.draws import Part, effective, parts
+from aevb.evaluation.laplace import laplace, log_joint
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 
@@ -48,7 +51,7 @@ def impute(
     """
     found, counts = [], []
     with seeded(seed, Purpose.EVALUATION, device=model.device):
-        for part in parts(model, examples, samples, seed=seed, memory=memory):
+        for part in parts(model, examples, samples, seed=seed, memory=memory, together=1):
             z, log_weight = _candidates(model, part)
             chosen = _resampled(z, log_weight, draws, part)
             x = part.x.expand(draws, *part.x.shape)
@@ -107,8 +110,23 @@ def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value 
 
 def _candidates(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
     """z, ``(K, B, Z)``, and the logarithms of its weights, ``(K, B)`` in float64 on the CPU."""
+    if len(part.widths) == 1:
+        return _from_both(model, part)
     traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces(model)]
     return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
+
+
+def _from_both(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
+    """The same from q and r, of a model of one layer."""
+    guess, modes = part.noise.tensor_split([len(part.noise) // 2])
+    (layer,) = part.layers(model, guess)
+    r = laplace(model, part.x, layer.q.mean)
+    z, shares = torch.cat([layer.z, r.at(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
+    weights = []
+    for some in z.split(max(1, part.rows // len(part.x))):
+        proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])
+        weights.append((log_joint(model, part.x, some) - proposed).cpu().double())
+    return z, torch.cat(weights)
 
 
 def _resampled(z: Tensor, log_weight: Tensor, draws: int, part: Part) -> Tensor:
