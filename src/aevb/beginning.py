@@ -9,9 +9,10 @@ posteriors with independent dimensions,
 
     q(z|x) = N(S WᵀΨ⁻¹x, S),    S = (I + WᵀΨ⁻¹W)⁻¹ = diag s
 
-and so is a VAE whose bound is tight. A network of rectified units computes any linear map of Z numbers by 2 Z units of
-each hidden layer, since t = max(t, 0) - max(-t, 0); the others begin as they were, and unheard. Training goes on from
-there: where columns nearly follow from each other, the way there by small steps is long.
+and so is a VAE whose bound is tight. Where values are missing the encoder is the linear one that comes closest. A
+network of rectified units computes any linear map of Z numbers by 2 Z units of each hidden layer, since
+t = max(t, 0) - max(-t, 0); the others begin as they were, and unheard. Training goes on from there: where columns
+nearly follow from each other, the way there by small steps is long.
 """
 
 from typing import NamedTuple
@@ -37,20 +38,14 @@ class Factors(NamedTuple):
     Attributes:
         weight: W, ``(D, Z)``, with WᵀΨ⁻¹W diagonal.
         variance: the diagonal of Ψ, ``(D,)``.
+        encoding: what gives the mean of q(z|x), of x with zeros in its gaps, ``(Z, D)``.
+        spread: the variance of q(z|x), ``(Z,)``.
     """
 
     weight: Tensor
     variance: Tensor
-
-    @property
-    def precision(self) -> Tensor:
-        """1/s, ``(Z,)``."""
-        return 1 + (self.weight.square() / self.variance[:, None]).sum(0)
-
-    @property
-    def encoding(self) -> Tensor:
-        """S WᵀΨ⁻¹, ``(Z, D)``."""
-        return (self.weight / self.variance[:, None]).T / self.precision[:, None]
+    encoding: Tensor
+    spread: Tensor
 
 
 def factors(x: Tensor, latent: int) -> Factors:
@@ -66,19 +61,38 @@ def factors(x: Tensor, latent: int) -> Factors:
     weight = vectors[:, -latent:] * values[-latent:].clamp_min(LEAST).sqrt()
     variance = (1 - weight.square().sum(1)).clamp_min(0.01)
     for _ in range(ROUNDS):
-        weight, variance = _improved(x, there, weight, variance)
-    scaled = weight / variance.sqrt()[:, None]
-    _, _, rotation = torch.linalg.svd(scaled, full_matrices=False)
-    return Factors(weight @ rotation.T, variance)
+        weight, variance = _maximised(x, there, *_posteriors(x, there, weight, variance))
+    _, _, rotation = torch.linalg.svd(weight / variance.sqrt()[:, None], full_matrices=False)
+    weight = weight @ rotation.T
+    return _whole(weight, variance) if there.all() else _with_gaps(x, there, weight, variance)
 
 
-def _improved(x: Tensor, there: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """A round of EM: W and Ψ."""
-    latent = weight.shape[1]
-    known = there / variance
+def _whole(weight: Tensor, variance: Tensor) -> Factors:
+    """With the encoder of whole rows, which is exact."""
+    precision = 1 + (weight.square() / variance[:, None]).sum(0)
+    return Factors(weight, variance, (weight / variance[:, None]).T / precision[:, None], 1 / precision)
+
+
+def _with_gaps(x: Tensor, there: Tensor, weight: Tensor, variance: Tensor) -> Factors:
+    """With the one linear encoder that comes closest to the posteriors of rows of all patterns."""
+    mean, covariance = _posteriors(x, there, weight, variance)
+    encoding = torch.linalg.lstsq(x, mean).solution.T
+    encoded = x @ encoding.T
+    spread = covariance.diagonal(dim1=1, dim2=2).mean(0) + (mean - encoded).square().mean(0)
+    return Factors(weight, variance, encoding, spread)
+
+
+def _posteriors(x: Tensor, there: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Means ``(N, Z)`` and covariances ``(N, Z, Z)`` of p(z|x)."""
+    known, latent = there / variance, weight.shape[1]
     products = (weight[:, :, None] * weight[:, None, :]).flatten(1)
     covariance = torch.linalg.inv(torch.eye(latent, dtype=x.dtype) + (known @ products).view(-1, latent, latent))
-    mean = (covariance @ ((known * x) @ weight)[:, :, None]).squeeze(2)
+    return (covariance @ ((known * x) @ weight)[:, :, None]).squeeze(2), covariance
+
+
+def _maximised(x: Tensor, there: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """W and Ψ that are best for these posteriors."""
+    latent = mean.shape[1]
     second = covariance + mean[:, :, None] * mean[:, None, :]
     moments = (there.T @ second.flatten(1)).view(-1, latent, latent)
     crossed = x.T @ mean
@@ -105,9 +119,8 @@ def _take(model: VAE, found: Factors) -> None:
     posterior: Posterior = model.posterior  # type: ignore[assignment]
     head, latent = posterior.head, found.weight.shape[1]
     model.likelihood.log_scale.copy_(0.5 * found.variance.log())  # type: ignore[operator]
-    variance = 1 / found.precision
     head.weight.zero_()
-    scale = variance.log() if posterior.scale == "log-variance" else variance.expm1().log()
+    scale = found.spread.log() if posterior.scale == "log-variance" else found.spread.expm1().log()
     head.bias[posterior.latent : posterior.latent + latent] = scale.to(head.bias)
     one = torch.eye(latent, dtype=torch.float64)
     *hidden, last = _layers(model.decoder)

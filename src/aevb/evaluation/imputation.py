@@ -18,7 +18,7 @@ from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples
 from aevb.data.tables import Table, table, value_of
 from aevb.evaluation.draws import Part, effective, parts
-from aevb.evaluation.laplace import laplace, log_joint
+from aevb.evaluation.laplace import candidates
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 
@@ -111,22 +111,9 @@ def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value 
 def _candidates(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
     """z, ``(K, B, Z)``, and the logarithms of its weights, ``(K, B)`` in float64 on the CPU."""
     if len(part.widths) == 1:
-        return _from_both(model, part)
+        return candidates(model, part)
     traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces(model)]
     return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
-
-
-def _from_both(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
-    """The same from q and r, of a model of one layer."""
-    guess, modes = part.noise.tensor_split([len(part.noise) // 2])
-    (layer,) = part.layers(model, guess)
-    r = laplace(model, part.x, layer.q.mean)
-    z, shares = torch.cat([layer.z, r.at(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
-    weights = []
-    for some in z.split(max(1, part.rows // len(part.x))):
-        proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])
-        weights.append((log_joint(model, part.x, some) - proposed).cpu().double())
-    return z, torch.cat(weights)
 
 
 def _resampled(z: Tensor, log_weight: Tensor, draws: int, part: Part) -> Tensor:

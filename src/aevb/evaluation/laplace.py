@@ -6,6 +6,9 @@ The mode is found by Newton's method from where the encoder points to; of each s
 perhaps nothing; where H bends upwards its steps go by |H|. Axes along which H is flatter than a quarter of the standard
 normal's are taken to be as flat as that.
 Of a linear decoder with normal noise and prior, r is the posterior itself.
+
+Where values are missing, z is drawn half from the encoder's q(z|x) and half from r, and weighed by
+p(x, z) / (½ q + ½ r): there are as many posteriors as patterns of gaps, and an encoder is too sure of some.
 """
 
 import math
@@ -14,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from aevb.evaluation.draws import Part
 from aevb.model import VAE
 
 ROUNDS = 10
@@ -55,6 +59,23 @@ def laplace(model: VAE, x: Tensor, start: Tensor) -> Laplace:
         z = tried[best, torch.arange(len(z), device=z.device)]
     _, axes, curvature = _shape(model, x, z)
     return Laplace(z, axes, curvature.clamp_min(FLATTEST))
+
+
+def candidates(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
+    """Draws of z from ½ q(z|x) + ½ r(z), of a model of one layer.
+
+    Returns:
+        z, ``(K, B, Z)``, and the logarithms of p(x, z) over their density, ``(K, B)`` in float64 on the CPU.
+    """
+    guess, modes = part.noise.tensor_split([len(part.noise) // 2])
+    (layer,) = part.layers(model, guess)
+    r = laplace(model, part.x, layer.q.mean)
+    z, shares = torch.cat([layer.z, r.at(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
+    weights = []
+    for some in z.split(max(1, part.rows // len(part.x))):
+        proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])
+        weights.append((log_joint(model, part.x, some) - proposed + part.noise.new_tensor(len(z)).log()).cpu().double())
+    return z, torch.cat(weights)
 
 
 def log_joint(model: VAE, x: Tensor, z: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower boun
 in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. The
 effective sample size, (Σ w)² / Σ w², says how many of the K draws count; where it is small the estimate is too low.
 
-Missing values of a table are integrated out: its numbers are those of the values that are there.
+Missing values of a table are integrated out: its numbers are those of the values that are there. Then q has help in the
+estimate of log p(x) (`aevb.evaluation.laplace`).
 
 A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is
 that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose
@@ -32,6 +33,7 @@ from aevb.data.dataset import Dataset, Examples
 from aevb.distributions import Point
 from aevb.evaluation.draws import Part, effective, parts
 from aevb.evaluation.information import SATURATED, information
+from aevb.evaluation.laplace import candidates
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.model import VAE, Trace
 from aevb.randomness import Purpose, seeded
@@ -94,7 +96,9 @@ def _measure(model: VAE, part: Part) -> PerExample:
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
-    log_w, codes = torch.cat(log_weight), model.codes(part.x)
+    gaps = bool(part.x.isnan().any()) and len(part.widths) == 1
+    log_w = candidates(model, part)[1] if gaps else torch.cat(log_weight)
+    codes = model.codes(part.x)
     error = (model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
