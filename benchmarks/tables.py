@@ -361,7 +361,7 @@ def _options(options: Mapping[str, Any]) -> str:
 def _table(answers: Answers, digits: int, *, larger: bool) -> str:
     """A line for each set: the means of all contestants, and how ours stands to the best other one."""
     titles = list(next(iter(answers.values()))[0])
-    lines = [f"| | {' | '.join(titles)} | ours beside the best other | |", "|---" * (len(titles) + 3) + "|"]
+    first, lines = 0, [f"| | {' | '.join(titles)} | ours beside the best other | |", "|---" * (len(titles) + 3) + "|"]
     for name, ones in answers.items():
         values = {title: np.array([one[title] for one in ones]) for title in titles}
         means = {title: (column if larger else -column).mean() for title, column in values.items()}
@@ -372,7 +372,8 @@ def _table(answers: Answers, digits: int, *, larger: bool) -> str:
         wins = int(((apart if larger else -apart) > 0).sum())
         verdict = f"better in {wins} of {len(apart)}" if best == "aevb" else f"**loses** to {rival}, better in {wins}"
         lines.append(f"| {name} | {' | '.join(shown)} | {_spread(apart, digits, signed=True)} | {verdict} |")
-    return "\n".join(lines)
+        first += best == "aevb"
+    return "\n".join([*lines, "", f"aevb has the best mean in {first} of {len(answers)} lines."])
 
 
 def _spread(values: Rows, digits: int, *, signed: bool = False) -> str:
@@ -409,7 +410,8 @@ deviations over {seeds} splits of the rows, four fifths to learn from and a fift
 their deviation in the first part. Bold is the best mean. The last columns are ours less the best other one, split by
 split, and in how many splits ours is the better one: where ours loses, it says so.
 
-`python -m benchmarks.tables --seeds {seeds}`, {minutes:.0f} minutes; {machine}, scikit-learn {version}."""
+`python -m benchmarks.tables --seeds {seeds}`, {minutes:.0f} minutes on cores that other work may have shared; {machine},
+scikit-learn {version}."""
 
 DENSITY = """## How probable held-out rows are
 
@@ -431,8 +433,8 @@ Looked at on the part to learn from of a split of its own (seed 7), a fifth of w
 - Wine is small. With 4 dimensions the rows that were learned from have -13.8 nats and others -15.4, with 24 dimensions
   -12.9 and -15.5: what more freedom gains is learned by heart. Intervals know nothing of how uncertain the weights
   themselves are, which matters most where there are fewest rows.
-- Digits have pixels that are hardly ever lit, and a single entry that is may be tens of deviations away: that is why even
-  means have an error above 1, which is not so elsewhere, and why it differs so much between splits."""
+- Digits have pixels that are hardly ever lit: an entry of the test part may be 27 to 215 deviations away, depending on
+  the split. That is why even means have an error of 1.4, and why errors differ so much between splits."""
 
 IMPUTATION = """## How well gaps are filled
 
