@@ -410,8 +410,8 @@ deviations over {seeds} splits of the rows, four fifths to learn from and a fift
 their deviation in the first part. Bold is the best mean. The last columns are ours less the best other one, split by
 split, and in how many splits ours is the better one: where ours loses, it says so.
 
-`python -m benchmarks.tables --seeds {seeds}`, {minutes:.0f} minutes on cores that other work may have shared; {machine},
-scikit-learn {version}."""
+`python -m benchmarks.tables --seeds {seeds}`, {minutes:.0f} minutes on cores that other work may have shared;
+{machine}, scikit-learn {version}."""
 
 DENSITY = """## How probable held-out rows are
 
