@@ -7,12 +7,31 @@ from pathlib import Path
 import pytest
 import torch
 
+ROOT = Path(__file__).parents[1]
+
+
+def tables(out: Path, *options: str) -> str:
+    """What the command of the tables prints."""
+    command = [sys.executable, "-m", "benchmarks.tables", "--sets", "wine", "--steps", "40", "--out", str(out)]
+    return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_tables_are_made_and_gone_on_with(tmp_path: Path) -> None:
+    assert len(tables(tmp_path, "--seeds", "1", "--only", "density").splitlines()) == 1
+    assert "## How well gaps" not in (tmp_path / "README.md").read_text()
+    assert len(tables(tmp_path, "--seeds", "1", "--only", "density", "imputation").splitlines()) == 1
+    page = (tmp_path / "README.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| wine |")]
+    assert len(lines) == 3
+    assert all("loses" in line or "better in 1 of 1" in line for line in lines[:2])
+    assert tables(tmp_path, "--seeds", "1", "--only", "density", "imputation") == ""
+    assert (tmp_path / "README.md").read_text() == page
+
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_table_is_left_as_it_is() -> None:
-    root = Path(__file__).parents[1]
-    results = {path: path.stat().st_mtime_ns for path in (root / "benchmarks" / "results").iterdir()}
+    results = {path: path.stat().st_mtime_ns for path in (ROOT / "benchmarks" / "results").iterdir()}
     command = [sys.executable, "-m", "benchmarks", "--device", "cuda"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "no GPU is visible here: nothing was run\n"), done.stderr
     assert {path: path.stat().st_mtime_ns for path in results} == results

@@ -123,6 +123,17 @@ def test_latent_shapes(posterior: str, prior: str, samples: int, batch: int) -> 
     assert p.sample((samples,)).shape == (samples, 2)
 
 
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_densities_at_draws_hold_for_examples_far_from_all_others(posterior: str, sign: int) -> None:
+    """With a variance of nearly nothing, z - μ would be what rounding leaves of it, and log q(z) anything."""
+    head = posteriors.FAMILIES[posterior](1, 3, "log-variance").double()
+    head.get_submodule("head").weight.data[3:6] = sign * 1e4  # type: ignore[operator]  # s
+    made = head(torch.ones(1, 1, dtype=torch.float64))
+    draws = made.rsample((1000,))
+    assert made.log_prob(draws).mean().item() == pytest.approx(-made.entropy().item(), abs=0.2)
+
+
 @pytest.mark.parametrize("posterior", POSTERIORS)
 @pytest.mark.parametrize("prior", priors.FAMILIES)
 def test_divergence_in_closed_form_matches_monte_carlo(posterior: str, prior: str) -> None:

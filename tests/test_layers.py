@@ -26,6 +26,7 @@ FLOORS = [
     ),
     *(
         "model",
+        "beginning",
         "linear",
         "objectives",
         "simplification",

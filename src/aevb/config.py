@@ -95,7 +95,8 @@ class ModelConfig(Section):
     activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Between the layers.")
     initial: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
-        description="Weights to begin with: PyTorch's, with the decoder's output at the mean of the data; PyTorch's;"
+        description="Weights to begin with: PyTorch's, with the decoder's output at the mean of the data, and for a"
+        " table at factor analysis of its numbers, where relu layers are twice as wide as z or wider; PyTorch's;"
         " uniform of variance 1/fan-in, and biases of variance 1; normal of deviation 0.01, biases too.",
     )
     latent: Annotated[Widths, Field(min_length=1), Parameter(consume_multiple=False)] = Field(

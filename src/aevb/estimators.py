@@ -33,6 +33,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from aevb import runs, sharing
+from aevb.beginning import begin
 from aevb.columns import Column
 from aevb.config import Config, DataConfig, ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
@@ -269,7 +270,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         resolved = resolve(config.model, dataset)
         with seeded(self.seed_, Purpose.WEIGHTS):
             self.model_ = build(resolved, dataset.shape, dataset.columns)
-            self.model_.start(dataset.train.some(START).batch(slice(None)))
+            begin(self.model_, dataset.train.some(START))
         self.model_.to(self.device)
         self._run = Run(Path(runs.IN_MEMORY), config, resolved, _card(dataset), self.model_)
         return dataset

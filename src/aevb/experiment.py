@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from aevb.beginning import begin
 from aevb.config import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import NonFinite
@@ -141,8 +142,7 @@ def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.given)
-        some = dataset.train.some(START_EXAMPLES)
-        model.start(some.batch(slice(None)), some.given, output=resolved.initial == "data")
+        begin(model, dataset.train.some(START_EXAMPLES), output=resolved.initial == "data")
     return model
 
 

@@ -23,6 +23,8 @@ from aevb.distributions import Flow, FullNormal, Normal, Point, scale_tril, tril
 from aevb.networks import coupling
 
 Scale = Literal["log-variance", "softplus"]
+_MOST = 20.0
+"""Of |s|: for an x far from all others s may be anything, and z - μ would be lost in the rounding of z."""
 
 
 class Posterior(nn.Module):
@@ -50,7 +52,7 @@ class Posterior(nn.Module):
     def _moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """μ, log σ and the outputs beside them."""
         loc, raw, more = self.head(features).tensor_split((self.latent, 2 * self.latent), dim=-1)
-        log_variance = raw if self.scale == "log-variance" else (F.softplus(raw) + 1e-8).log()
+        log_variance = raw.clamp(-_MOST, _MOST) if self.scale == "log-variance" else (F.softplus(raw) + 1e-8).log()
         return loc, 0.5 * log_variance, more
 
 

@@ -9,6 +9,7 @@ A prior is called with the model's `encode`, which the VampPrior needs, and give
 learned. A new one is a class here with a name in `FAMILIES`, and that name in `aevb.config.ModelConfig`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
@@ -57,15 +58,15 @@ class Standard(Prior):
 
 
 class MixtureOfNormals(Prior):
-    """A mixture of K normals with diagonal covariance, which start as draws of N(0, I) with deviation 1."""
+    """A mixture of K normals with diagonal covariance, with unit variance in all at the start."""
 
     options = ("components",)
 
     def __init__(self, latent: int, event: tuple[int, ...], components: int) -> None:
         super().__init__(latent, event)
         self.logits = nn.Parameter(torch.zeros(components))
-        self.loc = nn.Parameter(torch.randn(components, latent))
-        self.log_scale = nn.Parameter(torch.zeros(components, latent))
+        self.loc = nn.Parameter(0.5 * torch.randn(components, latent))
+        self.log_scale = nn.Parameter(torch.full((components, latent), 0.5 * math.log(0.75)))
 
     def forward(self, encode: Encode) -> Mixture:
         return Mixture(self.logits.log_softmax(0), Normal(self.loc, self.log_scale))

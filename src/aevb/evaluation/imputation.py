@@ -1,9 +1,11 @@
 """Draws of what is missing, given what is there: x_m ~ p(x_m | x_o).
 
-    p(x_m | x_o) = ∫ p(x_m | z) p(z | x_o) dz,    z_k ~ q(z | x_o),  w_k = p(x_o, z_k) / q(z_k | x_o)
+    p(x_m | x_o) = ∫ p(x_m | z) p(z | x_o) dz,    z_k ~ ½ q(z | x_o) + ½ r(z),  w_k = p(x_o, z_k) / (½ q + ½ r)
 
-K candidates z_k are drawn from the encoder's guess and M of them resampled in proportion to their weights, which makes
-them draws from the posterior p(z | x_o) itself as K grows (Rubin 1987); each is decoded, and x_m drawn.
+K candidates z_k are drawn, half of them from the encoder's guess and half from Laplace's approximation r, and M of them
+resampled in proportion to their weights, which makes them draws from the posterior p(z | x_o) itself as K grows (Rubin
+1987); each is decoded, and x_m drawn. An encoder alone is often too sure: there are as many posteriors as patterns of
+gaps. Models of several layers do without r.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples
 from aevb.data.tables import Table, value_of
 from aevb.evaluation.draws import Part, effective, parts
+from aevb.evaluation.laplace import candidates, helped
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 
@@ -50,7 +53,7 @@ def impute(
     """
     found, counts = [], []
     with seeded(seed, Purpose.EVALUATION, device=model.device):
-        for part in parts(model, examples, samples, seed=seed, memory=memory):
+        for part in parts(model, examples, samples, seed=seed, memory=memory, together=1):
             z, log_weight = _candidates(part)
             chosen = _resampled(z, log_weight, draws, part)
             x = part.x.expand(draws, *part.x.shape)
@@ -108,6 +111,8 @@ def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value 
 
 def _candidates(part: Part) -> tuple[Tensor, Tensor]:
     """z, ``(K, B, Z)``, and the logarithms of its weights, ``(K, B)`` in float64 on the CPU."""
+    if helped(part):
+        return candidates(part)
     traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces()]
     return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
 

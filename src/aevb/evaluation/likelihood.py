@@ -9,7 +9,8 @@ The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower boun
 in K (Burda, Grosse & Salakhutdinov 2016), and log p(x) itself as K grows. Bound and estimate use the same draws. The
 effective sample size, (Σ w)² / Σ w², says how many of the K draws count; where it is small the estimate is too low.
 
-Missing values of a table are integrated out: its numbers are those of the values that are there.
+Missing values of a table are integrated out: its numbers are those of the values that are there. Then q has help in the
+estimate of log p(x) (`aevb.evaluation.laplace`).
 
 A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is
 that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose
@@ -32,6 +33,7 @@ from aevb.data.dataset import Dataset, Examples
 from aevb.distributions import Point
 from aevb.evaluation.draws import Part, effective, parts
 from aevb.evaluation.information import SATURATED, information
+from aevb.evaluation.laplace import candidates, helped
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.model import VAE, Trace
 from aevb.randomness import Purpose, seeded
@@ -94,7 +96,7 @@ def _measure(part: Part) -> PerExample:
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
-    log_w, codes = torch.cat(log_weight), part.model.codes(part.x)
+    log_w, codes = _log_weights(part, torch.cat(log_weight)), part.model.codes(part.x)
     error = (part.model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
@@ -105,6 +107,14 @@ def _measure(part: Part) -> PerExample:
         mean=torch.cat(codes, dim=-1).cpu().double(),
         rate_by_dimension=by_dimension,
     )
+
+
+def _log_weights(part: Part, by_encoder: Tensor) -> Tensor:
+    """log w, ``(S, B)``: of rows with gaps, which the encoder may misjudge, of draws with Laplace's help."""
+    gaps = part.x.flatten(1).isnan().any(1).nonzero().squeeze(1)
+    if not len(gaps) or not helped(part):
+        return by_encoder
+    return by_encoder.index_copy(1, gaps.cpu(), candidates(part.only(gaps))[1])
 
 
 def _rate_by_dimension(trace: Trace) -> Tensor:
