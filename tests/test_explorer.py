@@ -15,7 +15,7 @@ from aevb.columns import Column
 from aevb.config import Config
 from aevb.data import Dataset, Examples, load
 from aevb.errors import BadInput
-from aevb.explorer import explore, networks
+from aevb.explorer import explore
 from aevb.explorer.content import gather
 from aevb.runs import Run
 from tests.browser import Opened, chromium, until, violations
@@ -219,7 +219,7 @@ def test_the_slider_of_each_dimension_moves_it_alone(explored: Any) -> None:
 
 
 def test_a_walk_leads_from_one_example_to_another(explored: Any) -> None:
-    run, dataset, opened = explored
+    run, _, opened = explored
     page = opened.page
     page.locator('[data-part="pair-random"]').click()
     page.wait_for_timeout(200)
@@ -227,8 +227,9 @@ def test_a_walk_leads_from_one_example_to_another(explored: Any) -> None:
     ends = np.array(page.evaluate("['from', 'to'].map((end) => [...aevb.explorers[0].sections.morph[end].z])"))
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].z]"), ends.mean(0), atol=1e-6)
     line = page.evaluate("[...aevb.explorers[0].sections.morph.line]")
+    first, last = torch.tensor(ends, dtype=torch.float32)
     with torch.no_grad():
-        expected = run.model.decode(torch.lerp(*torch.tensor(ends).float(), torch.linspace(0, 1, 11).unsqueeze(1))).mean
+        expected = run.model.decode(torch.lerp(first, last, torch.linspace(0, 1, 11).unsqueeze(1))).mean
     np.testing.assert_allclose(line, expected.flatten().numpy(), atol=1e-5, rtol=1e-5)
 
 
@@ -386,9 +387,7 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
     sheet.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("aevb.explorers[0].sections.samples.number") == 1
-    mean = page.evaluate(
-        "(({means, number}) => [...means.subarray(number * 784, (number + 1) * 784)])(aevb.explorers[0].sections.samples)"
-    )
+    mean = page.evaluate("[...aevb.explorers[0].sections.samples.means.subarray(784, 2 * 784)]")
     distances = (dataset.train.batch(slice(None)).flatten(1) - torch.tensor(mean)).norm(dim=1)
     text = page.locator('[data-part="distance"]').inner_text()
     assert float(text.split()[1]) == pytest.approx(distances.min().item(), abs=0.02)
@@ -466,7 +465,7 @@ def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = some("unit", (1, 8, 8), 40)
     run = trained(dataset, tmp_path / "run")
-    monkeypatch.setattr(networks, "LARGEST", 1000)
+    monkeypatch.setattr("aevb.explorer.page.LARGEST", 1000)
     with pytest.raises(BadInput, match="--serve"):
         explore([(run, dataset)])
     assert not (run.folder / "explorer.html").exists()

@@ -211,14 +211,17 @@ def test_classes_have_looks_of_their_own_as_long_as_they_can(run: Any) -> None:
 def test_colours_between(run: Any) -> None:
     code = """
         const page = { paper: [0, 0, 0], less: [100, 0, 0], more: [0, 0, 100] };
-        return [parsed(" #0a10ff"), diverging(-0.5, page), diverging(2, page), css([1.4, 2, 3], 0.5), theme().paper.length];
+        const sides = [diverging(-0.5, page), diverging(2, page)];
+        return [parsed(" #0a10ff"), ...sides, css([1.4, 2, 3], 0.5), theme().paper.length];
     """
     found = run("colours", "parsed, diverging, css, theme", code)
     assert found == [[10, 16, 255], [50, 0, 0], [0, 0, 100], "rgb(1 2 3 / 0.5)", 3]
 
 
 def test_numbers_in_words(run: Any) -> None:
-    code = "return [short(-1.234), short(12.34), short(123.4), short(12345.6), short(3, true), short(2.5, true), short(NaN)]"
+    code = (
+        "return [[-1.234], [12.34], [123.4], [12345.6], [3, true], [2.5, true], [NaN]].map((given) => short(...given))"
+    )
     assert run("words", "short", code) == ["−1.23", "12.3", "123", "12,346", "3", "2.50", "–"]
     code = "return [subscript(12), minus(-3), percent(0.123), percent(0.9999)]"
     assert run("words", "subscript, minus, percent", code) == ["z₁₂"[1:], "−3", "12 %", "100.0 %"]
@@ -370,9 +373,10 @@ def test_a_network_does_one_thing_after_another(run: Any) -> None:
             if (feeds.z.data[0] < 0) throw new Error("no");
             return { mean: { data: feeds.z.data.map((value) => 2 * value) } };
         } };
-        const runtime = { Tensor: class { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } } };
-        const network = new Network(runtime, session);
-        const asked = [1, -1, 3].map((value) => network.run({ z: [[value], [1, 1]] }).then(({ mean }) => mean[0], () => "failed"));
+        class Tensor { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } }
+        const network = new Network({ Tensor }, session);
+        const ask = (value) => network.run({ z: [[value], [1, 1]] }).then(({ mean }) => mean[0], () => "failed");
+        const asked = [1, -1, 3].map(ask);
         return [await Promise.all(asked), most, network.times.length];
     """
     assert run("engine", "Network", code) == [[2, "failed", 6], 1, 2]
