@@ -162,7 +162,7 @@ def test_a_drag_changes_what_is_decoded(explored: Any) -> None:
         looks.append(look())
     page.mouse.up()
     assert len(set(looks)) == 3
-    right, up = page.evaluate("aevb.explorers[0].place")
+    right, up = page.evaluate("aevb.explorers[0].stage.place")
     assert right > 0
     assert up < 0 or page.evaluate("aevb.explorers[0].model.latent") == 1
 
@@ -191,13 +191,13 @@ def test_keys_move_zoom_and_choose(explored: Any) -> None:
     page = opened.page
     page.locator('[data-part="origin"]').click()
     page.locator('[data-part="plane"]').focus()
-    unit = page.evaluate("aevb.explorers[0].plane.scale.unit")
+    unit = page.evaluate("aevb.explorers[0].stage.plane.scale.unit")
     for key in ("ArrowRight", "ArrowRight", "+"):
         page.keyboard.press(key)
-    assert page.evaluate("aevb.explorers[0].place")[0] == pytest.approx(0.1)
-    assert page.evaluate("aevb.explorers[0].plane.scale.unit") == pytest.approx(1.25 * unit)
+    assert page.evaluate("aevb.explorers[0].stage.place")[0] == pytest.approx(0.1)
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.unit") == pytest.approx(1.25 * unit)
     page.keyboard.press("0")
-    assert page.evaluate("aevb.explorers[0].plane.scale.unit") == pytest.approx(unit)
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.unit") == pytest.approx(unit)
     page.keyboard.press("Enter")
     assert page.evaluate("aevb.explorers[0].chosen") == page.evaluate("aevb.explorers[0].nearestExample")
 
@@ -298,20 +298,21 @@ def test_what_lies_behind_can_be_chosen(digits: Any) -> None:
 
 def test_the_wheel_zooms_and_shift_pans(digits: Any) -> None:
     page = digits[2].page
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator('[data-part="plane"]').bounding_box()
     here = (box["x"] + 100, box["y"] + 100)
-    unit = page.evaluate("aevb.explorers[0].plane.scale.unit")
+    unit = page.evaluate("aevb.explorers[0].stage.plane.scale.unit")
     page.mouse.move(*here)
     page.mouse.wheel(0, -50)
-    until(page, f"aevb.explorers[0].plane.scale.unit > 1.1 * {unit}")
-    z, centre = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "plane.scale.centre"))
+    until(page, f"aevb.explorers[0].stage.plane.scale.unit > 1.1 * {unit}")
+    z, centre = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "stage.plane.scale.centre"))
     page.keyboard.down("Shift")
     page.mouse.down()
     page.mouse.move(here[0] + 50, here[1])
     page.mouse.up()
     page.keyboard.up("Shift")
     assert page.evaluate("[...aevb.explorers[0].z]") == z
-    assert page.evaluate("aevb.explorers[0].plane.scale.centre")[0] < centre[0]
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.centre")[0] < centre[0]
     page.locator('[data-part="whole"]').click()
 
 
@@ -331,7 +332,7 @@ def test_a_drawing_is_encoded_as_pytorch_encodes_it(digits: Any) -> None:
     with torch.no_grad():
         q = run.model.encode(x)
         trace = run.model.trace(x, 4000)
-    own = page.evaluate("(({mean, stddev}) => [[...mean], [...stddev]])(aevb.explorers[0].own)")
+    own = page.evaluate("(({mean, stddev}) => [[...mean], [...stddev]])(aevb.explorers[0].stage.own)")
     np.testing.assert_allclose(own, [q.mean[0].numpy(), q.stddev[0].numpy()], atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].z]"), q.mean[0].numpy(), atol=1e-4)
     # The bound on the page is over draws of its own: both are means with standard errors.
@@ -401,12 +402,12 @@ def test_a_plane_of_more_dimensions_is_chosen(browser: Any, tmp_path: Path) -> N
     opened = Opened(browser, explore([(trained(dataset, tmp_path / "run", latent=4), dataset)]))
     page = opened.page
     page.wait_for_selector("html[data-ready]")
-    page.locator('[data-part="across"]').select_option("3")
     page.locator('[data-part="up"]').select_option("0")
-    assert page.evaluate("aevb.explorers[0].axes") == ["z₁", "z₄"]
+    page.locator('[data-part="across"]').select_option("3")
+    assert page.evaluate("aevb.explorers[0].stage.axes") == ["z₄", "z₁"]
     page.locator('[data-part="principal"]').check(force=True)
-    assert "component 1" in page.evaluate("aevb.explorers[0].axes[0]")
-    u, v = np.array(page.evaluate("aevb.explorers[0].directions.map((u) => [...u])"))
+    assert "component 1" in page.evaluate("aevb.explorers[0].stage.axes[0]")
+    u, v = np.array(page.evaluate("aevb.explorers[0].stage.directions.map((u) => [...u])"))
     np.testing.assert_allclose([u @ u, v @ v, u @ v], [1, 1, 0], atol=1e-5)
     opened.close()
 
@@ -425,11 +426,11 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     page.locator('input[name="link"][value="place"]').check(force=True)
     page.evaluate("aevb.explorers[1].goToPlace([1, -1])")
     settled(page)
-    np.testing.assert_allclose(page.evaluate("aevb.explorers[0].place"), [1, -1], atol=1e-6)
+    np.testing.assert_allclose(page.evaluate("aevb.explorers[0].stage.place"), [1, -1], atol=1e-6)
     assert pixels(page, "now", "#run-1") != before
     page.locator('input[name="link"][value="none"]').check(force=True)
     page.evaluate("aevb.explorers[0].goToPlace([0, 0])")
-    np.testing.assert_allclose(page.evaluate("aevb.explorers[1].place"), [1, -1], atol=1e-6)
+    np.testing.assert_allclose(page.evaluate("aevb.explorers[1].stage.place"), [1, -1], atol=1e-6)
     links = page.locator("dd a").evaluate_all("(links) => links.map((link) => link.getAttribute('href'))")
     assert [(path.parent / link).resolve() for link in links] == [tmp_path / name / "config.json" for name in "ab"]
     assert not opened.complaints

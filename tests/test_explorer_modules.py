@@ -333,6 +333,17 @@ def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     assert run("row", "chancePlaces, chancesOf", code, columns) == [None, [0.25, 0.75], [0.5, 0.5], [0.25, 0.25, 0.5]]
 
 
+# net
+
+
+def test_the_net_is_square(run: Any) -> None:
+    found = np.array(run("net", "lines", "return lines()"))
+    assert found.shape == (26, 61, 2)
+    assert (found[:, 0] != found[:, -1]).sum(1).tolist() == [1] * 26
+    assert found.min() == -3
+    assert found.max() == 3
+
+
 # pointer
 
 
@@ -355,7 +366,7 @@ def test_two_runs_follow_each_other(run: Any) -> None:
     code = """
         const done = [];
         const other = { choose: (n) => done.push(["choose", n]), goToPlace: (place) => done.push(["place", place]) };
-        const one = { chosen: null, nearestExample: 4, place: [1, 2] };
+        const one = { chosen: null, nearestExample: 4, stage: { place: [1, 2] } };
         for (const how of ["example", "place", "none"]) follow(one, other, how);
         follow({ ...one, chosen: 7 }, other, "example");
         return done;

@@ -38,8 +38,7 @@ export class Own {
     this.pen.fillStyle = "#000";
     this.pen.fillRect(0, 0, this.pad.width, this.pad.height);
     this.blank = true;
-    this.explorer.own = null;
-    this.explorer.drawPoint();
+    this.explorer.stage.setOwn(null);
     this.draw();
     this.tell([["", "Nothing is drawn yet."]]);
   }
@@ -165,7 +164,7 @@ export class Own {
     const { model } = this.explorer;
     const x = this.values;
     const { mean, stddev, covariance } = await model.encode(x);
-    this.explorer.own = model.facts.posterior === "point" ? null : { mean, stddev, covariance };
+    this.explorer.stage.setOwn(model.facts.posterior === "point" ? null : { mean, stddev, covariance });
     this.explorer.goTo(mean);
     const again = (await model.decode(Float32Array.from(mean))).mean;
     Object.assign(this, { x, again });
