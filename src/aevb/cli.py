@@ -592,6 +592,7 @@ def explore(
     *,
     no_open: bool = False,
     data_dir: str | None = None,
+    json: bool = False,
 ) -> None:
     """Write explorer.html, a page to look around in what a model learned, and open it.
 
@@ -606,6 +607,8 @@ def explore(
         Only write the page.
     data_dir
         Folder of the named data sets, if it has moved since training.
+    json
+        Print JSON instead of a line.
     """
     import webbrowser
 
@@ -617,7 +620,7 @@ def explore(
     loaded = [folders.load(run) for run in runs]
     with page.status("writing the page"):
         path = explorer.explore([(run, run.load_data(data_dir)) for run in loaded])
-    print(f"wrote {path}")
+    print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
     if not no_open:
         webbrowser.open(path.resolve().as_uri())
 

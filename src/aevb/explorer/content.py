@@ -117,6 +117,7 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
     content.facts |= _identity(run, folder) | {
         "view": view,
         "shape": list(dataset.shape),
+        "output": list(model.likelihood.output),
         "latent": run.resolved.latent[0],
         "layers": len(run.resolved.latent),
         "posterior": run.resolved.posterior,
@@ -127,9 +128,8 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
     }
     content.facts |= _codes(model, test, len(dataset.test), content)
     content.facts |= _images(test, train, content) if view == "image" else _rows(run, dataset, test, content)
-    if "likelihood" in files and "encoder" in files and _has_simple_bound(run):
-        found = per_example(model, _some(test, MEASURED), SAMPLES)
-        content.facts["bounds"] = content.array("bounds", -(found.rate + found.distortion))
+    scored = "likelihood" in files and "encoder" in files and _has_simple_bound(run)
+    content.facts["bounds"] = content.array("bounds", _bounds(model, _some(test, MEASURED))) if scored else None
     return content
 
 
@@ -205,6 +205,12 @@ def _has_simple_bound(run: Run) -> bool:
     """Whether the page knows the rate of an image in closed form."""
     model = run.resolved
     return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
+
+
+def _bounds(model: VAE, test: Examples) -> Tensor:
+    """The evidence lower bound of each example, in nats ``(N,)``."""
+    found = per_example(model, test, SAMPLES)
+    return -(found.rate + found.distortion)
 
 
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:

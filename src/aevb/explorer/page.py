@@ -83,6 +83,7 @@ def _modules() -> Iterator[tuple[str, str]]:
     for path in sorted((HERE / "web").glob("*.js")):
         # A relative name means nothing to a module that comes from a data: URL.
         source = re.sub(r'from "\./(\w+)\.js"', r'from "aevb/\1"', path.read_text(encoding="utf-8"))
+        source += f"//# sourceURL=aevb/{path.name}\n"  # what errors call it
         yield f"aevb/{path.stem}", f"data:text/javascript;base64,{b64encode(source.encode()).decode()}"
 
 
