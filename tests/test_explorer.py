@@ -17,6 +17,7 @@ from aevb.data import Dataset, Examples, load
 from aevb.errors import BadInput
 from aevb.explorer import explore
 from aevb.explorer.content import gather
+from aevb.explorer.page import packed, render
 from aevb.runs import Run
 from tests.browser import Opened, chromium, until, violations
 from tests.conftest import some
@@ -455,6 +456,29 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     assert not opened.complaints
     assert not violations(page)
     opened.close()
+
+
+def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
+    dataset = some("unit", (1, 8, 8), 40)
+    run = trained(dataset, tmp_path / "run")
+    content = gather(run, dataset, "0", run.folder)
+    files = {f"files/{name}": file for name, file in packed([content]).items()}
+    text = render([content], files_at="files/")
+    assert len(text) < 200_000
+
+    def hand_out(route: Any) -> None:
+        name = route.request.url.removeprefix("http://explorer.test/")
+        route.fulfill(body=files[name] if name else text, content_type="text/html" if not name else "application/gzip")
+
+    page = browser.new_page()
+    page.route("http://explorer.test/**", hand_out)
+    page.goto("http://explorer.test/")
+    page.wait_for_selector("html[data-ready]")
+    settled(page)
+    with torch.no_grad():
+        expected = run.model.decode(torch.zeros(1, 2)).mean.flatten()
+    np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), expected.numpy(), atol=1e-5)
+    page.close()
 
 
 # Without a browser.
