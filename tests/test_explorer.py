@@ -493,6 +493,15 @@ def test_the_facts_are_json_that_no_text_can_leave(tmp_path: Path) -> None:
     assert HOSTILE in facts[0]["classes"]
 
 
+def test_a_column_that_is_missing_throughout(tmp_path: Path) -> None:
+    dataset = customers()
+    run = trained(dataset, tmp_path / "run")
+    dataset.train.values[:, 1] = torch.nan
+    facts = gather(run, dataset, "0", run.folder).facts
+    assert facts["columns"][1]["low"] < facts["columns"][1]["high"]
+    json.dumps(facts, allow_nan=False)
+
+
 def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = some("unit", (1, 8, 8), 90)
     run = trained(dataset, tmp_path / "run")

@@ -17,6 +17,8 @@ const TILE = 30;
 const TILES = 22;
 /** What the plane shows at least: -REACH to REACH. */
 const REACH = 3.2;
+/** Height over width where z has but one dimension, a little less than that of its element. */
+const LINE = 0.19;
 
 export class Stage {
   constructor(explorer) {
@@ -55,7 +57,8 @@ export class Stage {
     this.density = null;
     const [left, right, bottom, top] = boxOf(this.points, 0.06, 0.005);
     const most = Math.max(REACH, -left, right, -bottom, top);
-    this.plane.show([-most, most, -most, most]);
+    const high = this.model.latent === 1 ? most * LINE : most;
+    this.plane.show([-most, most, -high, high]);
     this.explorer.tell("sliced");
     this.explorer.changed();
   }
