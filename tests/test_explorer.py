@@ -15,8 +15,9 @@ from aevb.columns import Column
 from aevb.config import Config
 from aevb.data import Dataset, Examples, load
 from aevb.errors import BadInput
-from aevb.explorer import explore, networks
+from aevb.explorer import explore
 from aevb.explorer.content import gather
+from aevb.explorer.page import packed, render
 from aevb.runs import Run
 from tests.browser import Opened, chromium, until, violations
 from tests.conftest import some
@@ -57,11 +58,11 @@ def customers() -> Dataset:
 
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "digits": (lambda: load("digits"), {}),
+    "digits": (lambda: load("digits"), {"likelihood": "gaussian-full"}),
     "photographs": (photographs, {"network": "conv", "channels": (4, 8), "hidden": None, "latent": 5}),
     "points": (lambda: load("blobs"), {}),
     "table": (customers, {"latent": 3}),
-    "rows": (lambda: some("real", (4,), 40), {"posterior": "full", "prior": "mixture"}),
+    "rows": (lambda: some("real", (120,), 40), {"posterior": "full", "prior": "mixture"}),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
     "layers": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2)}),
     "full": (lambda: some("unit", (1, 8, 8), 40), {"posterior": "full", "latent": 3}),
@@ -133,6 +134,25 @@ def test_it_decodes_what_pytorch_decodes(explored: Any) -> None:
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5, rtol=1e-5)
 
 
+def test_images_are_as_likely_as_pytorch_has_it(explored: Any) -> None:
+    run, dataset, opened = explored
+    if len(dataset.shape) != 3:
+        pytest.skip("its examples are no images")
+    if run.resolved.likelihood == "gaussian-full":  # ONNX has no word for its triangular solve
+        assert not opened.page.evaluate("aevb.explorers[0].model.likelihood")
+        return
+    x = dataset.test.batch(slice(0, 1))
+    z = torch.full((1, run.resolved.latent[0]), 0.3)
+    code = """async ([z, x]) => {
+        const { model } = aevb.explorers[0];
+        const { output } = await model.decode(Float32Array.from(z));
+        return await model.logLikelihood(output, Float32Array.from(x));
+    }"""
+    found = opened.page.evaluate(code, [z[0].tolist(), x.flatten().tolist()])
+    with torch.no_grad():
+        assert found == pytest.approx(run.model.decode(z).log_prob(x).item(), rel=1e-4, abs=1e-3)
+
+
 def test_its_examples_are_those_of_the_run(explored: Any) -> None:
     run, dataset, opened = explored
     last = opened.page.evaluate("aevb.explorers[0].model.count") - 1
@@ -162,7 +182,7 @@ def test_a_drag_changes_what_is_decoded(explored: Any) -> None:
         looks.append(look())
     page.mouse.up()
     assert len(set(looks)) == 3
-    right, up = page.evaluate("aevb.explorers[0].place")
+    right, up = page.evaluate("aevb.explorers[0].stage.place")
     assert right > 0
     assert up < 0 or page.evaluate("aevb.explorers[0].model.latent") == 1
 
@@ -191,13 +211,13 @@ def test_keys_move_zoom_and_choose(explored: Any) -> None:
     page = opened.page
     page.locator('[data-part="origin"]').click()
     page.locator('[data-part="plane"]').focus()
-    unit = page.evaluate("aevb.explorers[0].plane.scale.unit")
+    unit = page.evaluate("aevb.explorers[0].stage.plane.scale.unit")
     for key in ("ArrowRight", "ArrowRight", "+"):
         page.keyboard.press(key)
-    assert page.evaluate("aevb.explorers[0].place")[0] == pytest.approx(0.1)
-    assert page.evaluate("aevb.explorers[0].plane.scale.unit") == pytest.approx(1.25 * unit)
+    assert page.evaluate("aevb.explorers[0].stage.place")[0] == pytest.approx(0.1)
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.unit") == pytest.approx(1.25 * unit)
     page.keyboard.press("0")
-    assert page.evaluate("aevb.explorers[0].plane.scale.unit") == pytest.approx(unit)
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.unit") == pytest.approx(unit)
     page.keyboard.press("Enter")
     assert page.evaluate("aevb.explorers[0].chosen") == page.evaluate("aevb.explorers[0].nearestExample")
 
@@ -219,7 +239,7 @@ def test_the_slider_of_each_dimension_moves_it_alone(explored: Any) -> None:
 
 
 def test_a_walk_leads_from_one_example_to_another(explored: Any) -> None:
-    run, dataset, opened = explored
+    run, _, opened = explored
     page = opened.page
     page.locator('[data-part="pair-random"]').click()
     page.wait_for_timeout(200)
@@ -227,8 +247,9 @@ def test_a_walk_leads_from_one_example_to_another(explored: Any) -> None:
     ends = np.array(page.evaluate("['from', 'to'].map((end) => [...aevb.explorers[0].sections.morph[end].z])"))
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].z]"), ends.mean(0), atol=1e-6)
     line = page.evaluate("[...aevb.explorers[0].sections.morph.line]")
+    first, last = torch.tensor(ends, dtype=torch.float32)
     with torch.no_grad():
-        expected = run.model.decode(torch.lerp(*torch.tensor(ends).float(), torch.linspace(0, 1, 11).unsqueeze(1))).mean
+        expected = run.model.decode(torch.lerp(first, last, torch.linspace(0, 1, 11).unsqueeze(1))).mean
     np.testing.assert_allclose(line, expected.flatten().numpy(), atol=1e-5, rtol=1e-5)
 
 
@@ -297,20 +318,21 @@ def test_what_lies_behind_can_be_chosen(digits: Any) -> None:
 
 def test_the_wheel_zooms_and_shift_pans(digits: Any) -> None:
     page = digits[2].page
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator('[data-part="plane"]').bounding_box()
     here = (box["x"] + 100, box["y"] + 100)
-    unit = page.evaluate("aevb.explorers[0].plane.scale.unit")
+    unit = page.evaluate("aevb.explorers[0].stage.plane.scale.unit")
     page.mouse.move(*here)
     page.mouse.wheel(0, -50)
-    until(page, f"aevb.explorers[0].plane.scale.unit > 1.1 * {unit}")
-    z, centre = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "plane.scale.centre"))
+    until(page, f"aevb.explorers[0].stage.plane.scale.unit > 1.1 * {unit}")
+    z, centre = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "stage.plane.scale.centre"))
     page.keyboard.down("Shift")
     page.mouse.down()
     page.mouse.move(here[0] + 50, here[1])
     page.mouse.up()
     page.keyboard.up("Shift")
     assert page.evaluate("[...aevb.explorers[0].z]") == z
-    assert page.evaluate("aevb.explorers[0].plane.scale.centre")[0] < centre[0]
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.centre")[0] < centre[0]
     page.locator('[data-part="whole"]').click()
 
 
@@ -330,7 +352,7 @@ def test_a_drawing_is_encoded_as_pytorch_encodes_it(digits: Any) -> None:
     with torch.no_grad():
         q = run.model.encode(x)
         trace = run.model.trace(x, 4000)
-    own = page.evaluate("(({mean, stddev}) => [[...mean], [...stddev]])(aevb.explorers[0].own)")
+    own = page.evaluate("(({mean, stddev}) => [[...mean], [...stddev]])(aevb.explorers[0].stage.own)")
     np.testing.assert_allclose(own, [q.mean[0].numpy(), q.stddev[0].numpy()], atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].z]"), q.mean[0].numpy(), atol=1e-4)
     # The bound on the page is over draws of its own: both are means with standard errors.
@@ -386,9 +408,7 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
     sheet.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("aevb.explorers[0].sections.samples.number") == 1
-    mean = page.evaluate(
-        "(({means, number}) => [...means.subarray(number * 784, (number + 1) * 784)])(aevb.explorers[0].sections.samples)"
-    )
+    mean = page.evaluate("[...aevb.explorers[0].sections.samples.means.subarray(784, 2 * 784)]")
     distances = (dataset.train.batch(slice(None)).flatten(1) - torch.tensor(mean)).norm(dim=1)
     text = page.locator('[data-part="distance"]').inner_text()
     assert float(text.split()[1]) == pytest.approx(distances.min().item(), abs=0.02)
@@ -402,12 +422,12 @@ def test_a_plane_of_more_dimensions_is_chosen(browser: Any, tmp_path: Path) -> N
     opened = Opened(browser, explore([(trained(dataset, tmp_path / "run", latent=4), dataset)]))
     page = opened.page
     page.wait_for_selector("html[data-ready]")
-    page.locator('[data-part="across"]').select_option("3")
     page.locator('[data-part="up"]').select_option("0")
-    assert page.evaluate("aevb.explorers[0].axes") == ["z₁", "z₄"]
+    page.locator('[data-part="across"]').select_option("3")
+    assert page.evaluate("aevb.explorers[0].stage.axes") == ["z₄", "z₁"]
     page.locator('[data-part="principal"]').check(force=True)
-    assert "component 1" in page.evaluate("aevb.explorers[0].axes[0]")
-    u, v = np.array(page.evaluate("aevb.explorers[0].directions.map((u) => [...u])"))
+    assert "component 1" in page.evaluate("aevb.explorers[0].stage.axes[0]")
+    u, v = np.array(page.evaluate("aevb.explorers[0].stage.directions.map((u) => [...u])"))
     np.testing.assert_allclose([u @ u, v @ v, u @ v], [1, 1, 0], atol=1e-5)
     opened.close()
 
@@ -426,16 +446,39 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     page.locator('input[name="link"][value="place"]').check(force=True)
     page.evaluate("aevb.explorers[1].goToPlace([1, -1])")
     settled(page)
-    np.testing.assert_allclose(page.evaluate("aevb.explorers[0].place"), [1, -1], atol=1e-6)
+    np.testing.assert_allclose(page.evaluate("aevb.explorers[0].stage.place"), [1, -1], atol=1e-6)
     assert pixels(page, "now", "#run-1") != before
     page.locator('input[name="link"][value="none"]').check(force=True)
     page.evaluate("aevb.explorers[0].goToPlace([0, 0])")
-    np.testing.assert_allclose(page.evaluate("aevb.explorers[1].place"), [1, -1], atol=1e-6)
+    np.testing.assert_allclose(page.evaluate("aevb.explorers[1].stage.place"), [1, -1], atol=1e-6)
     links = page.locator("dd a").evaluate_all("(links) => links.map((link) => link.getAttribute('href'))")
     assert [(path.parent / link).resolve() for link in links] == [tmp_path / name / "config.json" for name in "ab"]
     assert not opened.complaints
     assert not violations(page)
     opened.close()
+
+
+def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
+    dataset = some("unit", (1, 8, 8), 40)
+    run = trained(dataset, tmp_path / "run")
+    content = gather(run, dataset, "0", run.folder)
+    files = {f"files/{name}": file for name, file in packed([content]).items()}
+    text = render([content], files_at="files/")
+    assert len(text) < 200_000
+
+    def hand_out(route: Any) -> None:
+        name = route.request.url.removeprefix("http://explorer.test/")
+        route.fulfill(body=files[name] if name else text, content_type="text/html" if not name else "application/gzip")
+
+    page = browser.new_page()
+    page.route("http://explorer.test/**", hand_out)
+    page.goto("http://explorer.test/")
+    page.wait_for_selector("html[data-ready]")
+    settled(page)
+    with torch.no_grad():
+        expected = run.model.decode(torch.zeros(1, 2)).mean.flatten()
+    np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), expected.numpy(), atol=1e-5)
+    page.close()
 
 
 # Without a browser.
@@ -448,6 +491,15 @@ def test_the_facts_are_json_that_no_text_can_leave(tmp_path: Path) -> None:
     facts = json.loads(text.split('id="facts">')[1].split("</script>")[0])
     assert facts[0]["data"] == HOSTILE
     assert HOSTILE in facts[0]["classes"]
+
+
+def test_a_column_that_is_missing_throughout(tmp_path: Path) -> None:
+    dataset = customers()
+    run = trained(dataset, tmp_path / "run")
+    dataset.train.values[:, 1] = torch.nan
+    facts = gather(run, dataset, "0", run.folder).facts
+    assert facts["columns"][1]["low"] < facts["columns"][1]["high"]
+    json.dumps(facts, allow_nan=False)
 
 
 def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +518,7 @@ def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = some("unit", (1, 8, 8), 40)
     run = trained(dataset, tmp_path / "run")
-    monkeypatch.setattr(networks, "LARGEST", 1000)
+    monkeypatch.setattr("aevb.explorer.page.LARGEST", 1000)
     with pytest.raises(BadInput, match="--serve"):
         explore([(run, dataset)])
     assert not (run.folder / "explorer.html").exists()

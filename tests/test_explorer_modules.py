@@ -211,14 +211,17 @@ def test_classes_have_looks_of_their_own_as_long_as_they_can(run: Any) -> None:
 def test_colours_between(run: Any) -> None:
     code = """
         const page = { paper: [0, 0, 0], less: [100, 0, 0], more: [0, 0, 100] };
-        return [parsed(" #0a10ff"), diverging(-0.5, page), diverging(2, page), css([1.4, 2, 3], 0.5), theme().paper.length];
+        const sides = [diverging(-0.5, page), diverging(2, page)];
+        return [parsed(" #0a10ff"), ...sides, css([1.4, 2, 3], 0.5), theme().paper.length];
     """
     found = run("colours", "parsed, diverging, css, theme", code)
     assert found == [[10, 16, 255], [50, 0, 0], [0, 0, 100], "rgb(1 2 3 / 0.5)", 3]
 
 
 def test_numbers_in_words(run: Any) -> None:
-    code = "return [short(-1.234), short(12.34), short(123.4), short(12345.6), short(3, true), short(2.5, true), short(NaN)]"
+    code = (
+        "return [[-1.234], [12.34], [123.4], [12345.6], [3, true], [2.5, true], [NaN]].map((given) => short(...given))"
+    )
     assert run("words", "short", code) == ["−1.23", "12.3", "123", "12,346", "3", "2.50", "–"]
     code = "return [subscript(12), minus(-3), percent(0.123), percent(0.9999)]"
     assert run("words", "subscript, minus, percent", code) == ["z₁₂"[1:], "−3", "12 %", "100.0 %"]
@@ -330,6 +333,17 @@ def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     assert run("row", "chancePlaces, chancesOf", code, columns) == [None, [0.25, 0.75], [0.5, 0.5], [0.25, 0.25, 0.5]]
 
 
+# net
+
+
+def test_the_net_is_square(run: Any) -> None:
+    found = np.array(run("net", "lines", "return lines()"))
+    assert found.shape == (26, 61, 2)
+    assert (found[:, 0] != found[:, -1]).sum(1).tolist() == [1] * 26
+    assert found.min() == -3
+    assert found.max() == 3
+
+
 # pointer
 
 
@@ -352,7 +366,7 @@ def test_two_runs_follow_each_other(run: Any) -> None:
     code = """
         const done = [];
         const other = { choose: (n) => done.push(["choose", n]), goToPlace: (place) => done.push(["place", place]) };
-        const one = { chosen: null, nearestExample: 4, place: [1, 2] };
+        const one = { chosen: null, nearestExample: 4, stage: { place: [1, 2] } };
         for (const how of ["example", "place", "none"]) follow(one, other, how);
         follow({ ...one, chosen: 7 }, other, "example");
         return done;
@@ -370,9 +384,10 @@ def test_a_network_does_one_thing_after_another(run: Any) -> None:
             if (feeds.z.data[0] < 0) throw new Error("no");
             return { mean: { data: feeds.z.data.map((value) => 2 * value) } };
         } };
-        const runtime = { Tensor: class { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } } };
-        const network = new Network(runtime, session);
-        const asked = [1, -1, 3].map((value) => network.run({ z: [[value], [1, 1]] }).then(({ mean }) => mean[0], () => "failed"));
+        class Tensor { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } }
+        const network = new Network({ Tensor }, session);
+        const ask = (value) => network.run({ z: [[value], [1, 1]] }).then(({ mean }) => mean[0], () => "failed");
+        const asked = [1, -1, 3].map(ask);
         return [await Promise.all(asked), most, network.times.length];
     """
     assert run("engine", "Network", code) == [[2, "failed", 6], 1, 2]

@@ -624,6 +624,7 @@ def explore(
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
     data_dir: str | None = None,
+    json: bool = False,
 ) -> None:
     """Write explorer.html, a page to look around in what a model learned, and open it.
 
@@ -646,6 +647,8 @@ def explore(
         Where to serve. Default: any that is free.
     data_dir
         Folder of the named data sets, if it has moved since training.
+    json
+        Print JSON instead of a line.
     """
     import webbrowser
 
@@ -666,7 +669,7 @@ def explore(
         if (path.parent / "report.html").is_file():  # which leads there
             first = folders.load(runs[0])
             reports.write_run(first, doctor.remembered(first))
-    print(f"wrote {path}")
+    print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
     if not no_open:
         webbrowser.open(path.resolve().as_uri())
 

@@ -107,7 +107,7 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
         folder: of the page, from which the configuration is linked.
 
     Raises:
-        BadInput: a network cannot be exported, or is too large.
+        BadInput: the decoder cannot be exported.
     """
     content, model = Content(prefix), run.model.eval()
     with seeded(0, Purpose.EVALUATION):
@@ -117,6 +117,7 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
     content.facts |= _identity(run, folder) | {
         "view": view,
         "shape": list(dataset.shape),
+        "output": list(model.likelihood.output),
         "latent": run.resolved.latent[0],
         "layers": len(run.resolved.latent),
         "posterior": run.resolved.posterior,
@@ -127,9 +128,8 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
     }
     content.facts |= _codes(model, test, len(dataset.test), content)
     content.facts |= _images(test, train, content) if view == "image" else _rows(run, dataset, test, content)
-    if "likelihood" in files and "encoder" in files and _has_simple_bound(run):
-        found = per_example(model, _some(test, MEASURED), SAMPLES)
-        content.facts["bounds"] = content.array("bounds", -(found.rate + found.distortion))
+    scored = "likelihood" in files and "encoder" in files and _has_simple_bound(run)
+    content.facts["bounds"] = content.array("bounds", _bounds(model, _some(test, MEASURED))) if scored else None
     return content
 
 
@@ -207,6 +207,12 @@ def _has_simple_bound(run: Run) -> bool:
     return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
 
 
+def _bounds(model: VAE, test: Examples) -> Tensor:
+    """The evidence lower bound of each example, in nats ``(N,)``."""
+    found = per_example(model, test, SAMPLES)
+    return -(found.rate + found.distortion)
+
+
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
     """Where examples, evenly spaced among all of the test part, are in latent space."""
     layers = [model.descend(model.ascend(x), lambda q: q.mean)[-1] for x in test.batches(500)]
@@ -270,8 +276,8 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
 def _rows(run: Run, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     x = test.batch(slice(None))
     train = dataset.train.some(100_000).batch(slice(None)).double().numpy()
-    with np.errstate(all="ignore"):
-        low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
+    train[:, np.isnan(train).all(0)] = 0.0  # of a column that is missing throughout
+    low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)
     spreads = _spreads(run.model)
     return {

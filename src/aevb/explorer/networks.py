@@ -19,9 +19,6 @@ from aevb.errors import BadInput
 from aevb.export import Encoder, examples, written
 from aevb.model import VAE
 
-LARGEST = 25_000_000
-"""Bytes of networks that a page holds at most."""
-
 
 class _FullEncoder(nn.Module):
     """x to mean, deviation and covariance."""
@@ -94,7 +91,7 @@ def networks(model: VAE) -> dict[str, bytes]:
         model: on the CPU.
 
     Raises:
-        BadInput: the decoder cannot be exported, or the networks are too large for a page.
+        BadInput: the decoder cannot be exported.
     """
     x, z = examples(model)
     with torch.no_grad():
@@ -114,7 +111,6 @@ def networks(model: VAE) -> dict[str, bytes]:
     if x.dim() == 4:
         found |= _where_possible("encoder", encoder, {"x": x}, moments)
         found |= _where_possible("likelihood", _Likelihood(model), {"output": output, "x": x}, ("log_likelihood",))
-    _require_small(found)
     return found
 
 
@@ -131,12 +127,3 @@ def _file(piece: nn.Module, given: dict[str, Tensor], outputs: tuple[str, ...]) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{type(piece).__name__.strip('_').lower()}.onnx"
         return written(path, piece, given, outputs).path.read_bytes()
-
-
-def _require_small(files: dict[str, bytes]) -> None:
-    size = sum(map(len, files.values()))
-    if size > LARGEST:
-        raise BadInput(
-            f"the networks take {size / 1e6:.0f} MB, and a page holds at most {LARGEST / 1e6:.0f} MB of them:"
-            " aevb explore RUN --serve hands them out instead"
-        )

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from aevb.errors import BadInput
 from aevb.explorer.content import Content
 
 HERE = Path(__file__).parent
@@ -26,13 +27,22 @@ POLICY = (
 """What the browser is to refuse to the page: all but itself."""
 
 
+LARGEST = 25_000_000
+"""Bytes of networks that a page holds at most."""
+
+
 def render(contents: Sequence[Content], files_at: str = "") -> str:
     """The page of one run, or of two side by side.
 
     Args:
         contents: of the runs.
         files_at: where a server hands out what `packed` gives; where empty, all of it is in the page.
+
+    Raises:
+        BadInput: the networks are too large to be in the page.
     """
+    if not files_at:
+        _require_small(contents)
     environment = Environment(
         loader=PackageLoader("aevb.explorer", "web"),
         autoescape=True,
@@ -59,11 +69,21 @@ def packed(contents: Sequence[Content]) -> Mapping[str, bytes]:
     return vendored | {name: gzip.compress(file, mtime=0) for name, file in files.items()}
 
 
+def _require_small(contents: Sequence[Content]) -> None:
+    files = (file for content in contents for name, file in content.files.items() if name.endswith(".onnx"))
+    if (size := sum(map(len, files))) > LARGEST:
+        raise BadInput(
+            f"the networks take {size / 1e6:.0f} MB, and a page holds at most {LARGEST / 1e6:.0f} MB of them:"
+            " aevb explore RUN --serve hands them out instead"
+        )
+
+
 def _modules() -> Iterator[tuple[str, str]]:
     """The modules of the page by the names under which they import each other, as URLs."""
     for path in sorted((HERE / "web").glob("*.js")):
         # A relative name means nothing to a module that comes from a data: URL.
         source = re.sub(r'from "\./(\w+)\.js"', r'from "aevb/\1"', path.read_text(encoding="utf-8"))
+        source += f"//# sourceURL=aevb/{path.name}\n"  # what errors call it
         yield f"aevb/{path.stem}", f"data:text/javascript;base64,{b64encode(source.encode()).decode()}"
 
 

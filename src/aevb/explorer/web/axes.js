@@ -25,7 +25,7 @@ export class Planes {
     const principal = this.explorer.part("principal").checked;
     for (const select of this.selects) select.disabled = principal;
     const [across, up] = this.selects.map((select) => Number(select.value));
-    if (principal) this.explorer.setPrincipal();
-    else if (across !== up) this.explorer.setAxes(across, up);
+    if (principal) this.explorer.stage.setPrincipal();
+    else if (across !== up) this.explorer.stage.setAxes(across, up);
   }
 }

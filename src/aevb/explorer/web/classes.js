@@ -13,7 +13,8 @@ export class Classes {
   }
 
   add(labels, name) {
-    const { plane } = this.explorer;
+    const { stage } = this.explorer;
+    const { plane } = stage;
     const { colour, form } = plane.lookOf(labels[0]);
     const button = add(this.explorer.part("classes"), "button");
     button.type = "button";
@@ -24,7 +25,7 @@ export class Classes {
       const shown = button.getAttribute("aria-pressed") === "true";
       button.setAttribute("aria-pressed", String(!shown));
       for (const label of labels) plane.hidden[shown ? "add" : "delete"](label);
-      this.explorer.drawScene();
+      stage.drawScene();
     });
   }
 }

@@ -23,15 +23,29 @@ export class CloudView {
   /** Lines [[x, y, x, y, ...], ...] that lines of the latent plane become. */
   setNet(net) {
     this.net = net;
+    this.look = null;
     this.draw();
+  }
+
+  /** What stays while the point moves, drawn once for each look of the page. */
+  scene(scale, colours) {
+    const look = JSON.stringify([scale, colours, this.canvas.width]);
+    if (this.look !== look) {
+      this.look = look;
+      this.still = new OffscreenCanvas(this.canvas.width, this.canvas.height);
+      const context = this.still.getContext("2d");
+      context.scale(this.canvas.width / scale.width, this.canvas.height / scale.height);
+      this.points(context, scale, this.model.examples, this.model.labels);
+      this.lines(context, scale, colours);
+      this.axes(context, scale, colours);
+    }
+    return this.still;
   }
 
   draw() {
     const { context, width, height } = sharpen(this.canvas);
     const [scale, colours] = [Scale.showing(this.box, width, height), theme()];
-    this.points(context, scale, this.model.examples, this.model.labels);
-    this.lines(context, scale, colours);
-    this.axes(context, scale, colours);
+    context.drawImage(this.scene(scale, colours), 0, 0, width, height);
     if (!this.found) return;
     const { mean, stddev } = this.found;
     const [x, y] = scale.toScreen(mean);

@@ -12,6 +12,6 @@ export function follow(explorer, other, how) {
   if (how === "example") {
     other.choose(explorer.chosen ?? explorer.nearestExample, { quiet: true });
   } else if (how === "place") {
-    other.goToPlace(explorer.place, { quiet: true });
+    other.goToPlace(explorer.stage.place, { quiet: true });
   }
 }

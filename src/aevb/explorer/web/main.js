@@ -6,6 +6,7 @@ import { Explorer } from "./explorer.js";
 import { link } from "./link.js";
 import { Model } from "./model.js";
 import { Morph } from "./morph.js";
+import { Net } from "./net.js";
 import { Own } from "./own.js";
 import { Planes } from "./axes.js";
 import { Samples } from "./samples.js";
@@ -43,6 +44,7 @@ function begun(root, model) {
     walks: new Walks(explorer),
     morph: new Morph(explorer),
     samples: new Samples(explorer),
+    net: explorer.view.setNet ? new Net(explorer) : null,
     own: explorer.part("own") ? new Own(explorer) : null,
   };
   explorer.sections.morph.random(uniforms(1));

@@ -38,6 +38,12 @@ export class Model {
     return this.encoder.run({ x: [x, [1, ...this.facts.shape]] });
   }
 
+  /** log p(x|z) in nats of one x, by what the decoder gave for one z. */
+  async logLikelihood(output, x) {
+    const { shape, output: wide } = this.facts;
+    return (await this.likelihood.run({ output: [output, [1, ...wide]], x: [x, [1, ...shape]] })).log_likelihood[0];
+  }
+
   code(number) {
     return row(this.codes, this.latent, number);
   }

@@ -37,7 +37,7 @@ export class Morph {
 
   async set(from, to) {
     Object.assign(this, { from, to });
-    this.explorer.setPath(from.z, to.z);
+    this.explorer.stage.setPath(from.z, to.z);
     this.ends = await Promise.all([from, to].map((end) => this.pixels(end)));
     await this.show();
   }

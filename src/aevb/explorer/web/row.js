@@ -6,15 +6,18 @@ import { sharpen } from "./picture.js";
 import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
 import { percent, short } from "./words.js";
 
+/** Columns that are shown. */
+const COLUMNS = 100;
 /** Values of a categorical column that are shown. */
 const MOST = 5;
-/** Pixels from which a cell has its value in writing. */
+/** Pixels from which a cell has its value in writing, and those of a line. */
 const LEGIBLE = 34;
+const LINE = 11;
 const TINT = 0.7;
 
 export class RowView {
   constructor(element, model) {
-    Object.assign(this, { element, model, columns: model.facts.columns, bars: [] });
+    Object.assign(this, { element, model, columns: model.facts.columns.slice(0, COLUMNS), bars: [] });
     this.places = chancePlaces(this.columns);
     for (const column of this.columns) this.bars.push(this.added(column));
   }
@@ -86,9 +89,9 @@ export class RowView {
     context.textBaseline = "middle";
     this.columns.forEach((column, j) => {
       context.fillStyle = css(colours.ink);
-      context.fillText(column.name, 0, (j + 0.5) * tall, names - 8);
+      if (j % Math.ceil(LINE / tall) === 0) context.fillText(column.name, 0, (j + 0.5) * tall, names - 8);
       for (let n = 0; n < count; n++) {
-        this.cell(context, column, means[n * size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colours);
+        this.cell(context, column, means[n * this.model.size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colours);
       }
     });
     if (marked < 0) return;
@@ -104,7 +107,7 @@ export class RowView {
     const fill = tone ? between(colours.paper, tone, 0.45) : diverging(TINT * (2 * level(column, value) - 1), colours);
     context.fillStyle = css(fill);
     context.fillRect(x, y, width, height);
-    if (width < LEGIBLE) return;
+    if (width < LEGIBLE || height < LINE) return;
     context.fillStyle = css(colours.ink);
     context.fillText(
       tone ? column.values[code].slice(0, 5) : short(value, column.whole),

@@ -49,7 +49,7 @@ export class Scale {
   }
 
   resized(width, height) {
-    return new Scale(this.centre, this.unit * Math.min(width / this.width, height / this.height), width, height);
+    return new Scale(this.centre, (this.unit * width) / this.width, width, height);
   }
 }
 

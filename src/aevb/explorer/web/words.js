@@ -9,7 +9,8 @@ export const subscript = (number) => String(number).replace(/\d/g, (digit) => "â
 export function short(value, whole = false) {
   if (!Number.isFinite(value)) return "â€“";
   const size = Math.abs(value);
-  if (size >= 1000 || (whole && (size >= 10 || Number.isInteger(value)))) return minus(Math.round(value).toLocaleString("en"));
+  if (size >= 1000 || (whole && (size >= 10 || Number.isInteger(value))))
+    return minus(Math.round(value).toLocaleString("en"));
   return minus(value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2));
 }
 
