@@ -11,6 +11,7 @@ from torch.distributions import MultivariateNormal
 from aevb.beginning import begin, factors
 from aevb.columns import Column
 from aevb.config import ModelConfig, build
+from aevb.data import Examples
 from aevb.model import VAE
 from aevb.objectives import ELBO
 
@@ -34,7 +35,7 @@ def begun(x: Tensor, **options: Any) -> VAE:
     config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
     torch.manual_seed(0)
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
-    begin(model, x)
+    begin(model, Examples(x))
     return model
 
 

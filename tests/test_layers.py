@@ -26,12 +26,12 @@ FLOORS = [
     ),
     *(
         "model",
-        "beginning",
         "linear",
         "objectives",
         "simplification",
         "graph",
         "data",
+        "beginning",
         "steps",
         "config",
         "training",

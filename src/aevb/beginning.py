@@ -113,15 +113,11 @@ def begin(model: VAE, examples: Examples, *, output: bool = True) -> None:
     """
     x = examples.batch(slice(None))
     model.start(x, examples.given, output=output)
-    if (
-        output
-        and isinstance(model.likelihood, Columns)
-        and isinstance(model.posterior, Diagonal | Full)
-        and not model.rungs
-    ):
-        real, positive, *_ = x.split(model.likelihood.split, 1)
-        numbers = model.likelihood.units(torch.cat([real, positive.log()], 1))
-        latent = min(model.posterior.latent, numbers.shape[1] - 1)
+    likely, posterior = model.likelihood, model.posterior
+    if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.rungs:
+        real, positive, *_ = x.split(likely.split, 1)
+        numbers = likely.units(torch.cat([real, positive.log()], 1))
+        latent = min(posterior.latent, numbers.shape[1] - 1)
         if latent > 0 and len(x) > numbers.shape[1] and _can_carry(model, latent):
             _take(model, factors(numbers[:: -(-len(x) // MOST)], latent))
 
