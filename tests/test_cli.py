@@ -220,7 +220,7 @@ def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[.
 def test_odd_names_of_folders(aevb: Callable[..., Result], out: str) -> None:
     result = aevb("train", *QUICK, "--samples", 2, "--out", out)
     assert result.status == 0, result.err
-    assert f"run       {Path(out)}, pictures in figures/" in result.out
+    assert f"run       {Path(out)}, page in report.html" in result.out
     assert (Path(out) / "figures" / "samples.png").is_file()
 
 
@@ -491,25 +491,21 @@ def test_an_unknown_kind_of_file(refused: Callable[..., str], run: Path, out: st
     assert "expected .png or .npy" in refused("sample", run, "--out", out)
 
 
-def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "aevb",
-        "train",
-        "--train.epochs",
-        "100000",
-        "--train.compile",
-        "off",
-        "--out",
-        "run",
-    ]
+def begun(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    """A training under way, with at least an epoch behind it."""
+    command = [sys.executable, "-m", "aevb", "train", *words, "--train.compile", "off", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60
-    while not metrics.is_file() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    while not metrics.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_trained_is_kept(tmp_path: Path, ended_by: signal.Signals) -> None:
+    process = begun(tmp_path, "--train.epochs", "100000")
+    os.kill(process.pid, ended_by)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.startswith("interrupted: ")
@@ -518,3 +514,21 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
     assert run.outcome
     assert run.outcome.ended == "interrupted"
     assert run.outcome.epochs == len(run.epochs) >= 1
+
+
+def test_a_run_goes_on_where_it_was_cut_off(
+    aevb: Callable[..., Result], refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["digits", "--model.hidden", "8", "--train.epochs", "150", "--samples", "2"]
+    process = begun(tmp_path, *words)
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    monkeypatch.chdir(tmp_path)
+    for extra in (["digits"], ["--seed", "1"], ["--train.epochs", "50"], ["--out", "other"], ["--seeds", "2"]):
+        assert "goes on as it was begun" in refused("train", *extra, "--resume", "run")
+    assert "is not a run folder" in refused("train", "--resume", "nowhere")
+    assert aevb("train", "--resume", "run", "--samples", "2").status == 0
+    assert aevb("train", *words, "--train.compile", "off", "--out", "whole").status == 0
+    assert Path("run/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+    assert "is finished" in refused("train", "--resume", "run")

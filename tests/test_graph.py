@@ -69,7 +69,7 @@ def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objecti
         by_python(model, objective, batch, seed) for seed, (model, batch) in enumerate(zip(models, x, strict=True))
     ]
 
-    graph = trace(models[0], objective, x[0])
+    graph = trace(models[0], objective, [x[0]])
     streams = [generator(seed, Purpose.EPOCH) for seed in range(3)]
     draws = [torch.stack([draw(stream) for stream in streams]) for draw in graph.draws]
     alone = by_graph(graph, state_of(models[0]), x[0], [drawn[0] for drawn in draws])
@@ -99,7 +99,7 @@ def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: 
     model = model_of(dataset)
     model.encoder = nn.Sequential(layer, model.encoder)
     with pytest.raises(Untraceable, match=reason) as refusal:
-        trace(model, ELBO(), dataset.train.batch(slice(0, 5)))
+        trace(model, ELBO(), [dataset.train.batch(slice(0, 5))])
     assert "\n" not in str(refusal.value)
     with pytest.warns(Notice, match="without compilation"):
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=1, compile="on"))

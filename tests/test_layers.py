@@ -39,7 +39,10 @@ FLOORS = [
         "baselines",
     ),
     *(
+        "hub",
         "runs",
+        "summary",
+        "sharing",
         "estimators",
         "export",
         "doctor",

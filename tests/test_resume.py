@@ -1,5 +1,6 @@
 """A run that was cut off goes on from its last checkpoint, and ends as it would have without, bit for bit."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -7,15 +8,17 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 import aevb
-from aevb import experiment, sweep
+from aevb import experiment, runs, sweep
 from aevb.config import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
@@ -73,28 +76,28 @@ def resume(folder: Path, config: Config = config(), **options: Any) -> list[int]
     return [epoch.number for epoch in made]
 
 
-LONG = config(epochs=40)
+LONG = config(epochs=40, checkpoint_every="1steps")
 
 
 def child(folder: Path) -> None:
-    """A dozen slow epochs, so that each kill finds another one; then it waits for its end."""
+    """Some slow steps, so that each kill finds other ones; then it waits for its end."""
     torch.set_num_threads(1)
-    experiment.SAVE_EVERY = 0.0
-    pauses = chain(repeat(0.01, 12), repeat(600))
-    experiment.train(LONG, folder, data(), resume=True, on_epoch=lambda _: time.sleep(next(pauses)))
+    pauses = chain(repeat(0.005, 4), repeat(600))
+    experiment.train(LONG, folder, data(), resume=True, on_step=lambda: time.sleep(next(pauses)))
 
 
 def content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def test_a_killed_process(tmp_path: Path) -> None:
-    """Three kills, each at a moment that nobody chose, be it in the middle of writing."""
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_a_killed_process(tmp_path: Path, kills: int) -> None:
+    """Killed at moments that nobody chose, be it in the middle of writing."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([experiment.__name__, __name__])
     folder, chance = tmp_path / "run", random.Random()
     checkpoint = folder / "checkpoint.safetensors"
-    for _ in range(3):
+    for _ in range(kills):
         process = processes.Process(target=child, args=(folder,), daemon=True)
         before = content(checkpoint)
         process.start()
@@ -105,7 +108,7 @@ def test_a_killed_process(tmp_path: Path) -> None:
         process.join()
         assert process.exitcode == -signal.SIGKILL
         assert aevb.load(folder).outcome is None  # good weights, at any moment
-    assert resume(folder, LONG)[0] > 3
+    assert resume(folder, LONG)
     experiment.train(LONG, tmp_path / "whole", data())
     assert end(folder) == end(tmp_path / "whole")
 
@@ -116,7 +119,7 @@ def test_a_killed_process(tmp_path: Path) -> None:
     [{"keep": "last", "weight_decay": 0.1, "decay": 1.0}, {"lr": 0.03, "patience": 5, "clip_norm": 9.0, "epochs": 30}],
 )
 def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, Any]) -> None:
-    """In its first epoch, where there is no checkpoint yet, and in its sixth."""
+    """Within its first epoch, and within its sixth."""
     chosen = config(optimizer=optimizer, **options)
     experiment.train(chosen, tmp_path / "whole", data())
     for after, epochs in ((2, 0), (17, 5)):
@@ -124,9 +127,74 @@ def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, A
         outcome = cut_off(folder, chosen, after).outcome
         assert outcome
         assert (outcome.ended, outcome.epochs) == ("interrupted", epochs)
-        assert (folder / "checkpoint.safetensors").is_file() == (epochs > 0)
+        assert (folder / "checkpoint.safetensors").is_file()
         assert resume(folder, chosen)[0] == epochs + 1
         assert end(folder) == end(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: int) -> None:
+    """Of one model, and of two that are trained as one: 600 steps, with noise and values that are drawn anew."""
+    small = {"model": {"hidden": [4], "posterior": "full"}, "train": TRAIN | {"epochs": 200, "clip_norm": 5.0}}
+    dataset = replace(data(), train=replace(data().train, resampled=True), kind="binary", binarize="resampled")
+    for name, steps in (("whole", []), ("run", [301, 2, 100])):
+        places = [(Config.model_validate(small | {"seed": seed}), tmp_path / f"{name}{seed}") for seed in range(seeds)]
+        for after in [*steps, 10_000]:
+            runs = experiment.train_together(places, dataset, resume=True, on_step=press(after))
+            checkpoint = places[0][1] / "checkpoint.safetensors"
+            assert checkpoint.is_file() == (after < 10_000)
+    for seed, run in enumerate(runs):
+        assert end(run.folder) == end(tmp_path / f"whole{seed}")
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "epochs"),
+    [("1steps", 16, 8), ("2steps", 8, 4), ("4steps", 4, 2), ("2epochs", 0, 4), ("60s", 0, 0), ("1min", 0, 0)],
+)
+def test_checkpoints_are_made_as_often_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, steps: int, epochs: int
+) -> None:
+    made: list[bool] = []
+    save = Run.save_state
+
+    def noted(self: Run) -> None:
+        if self.state and not self.outcome:
+            made.append(self.state.within is not None)
+        save(self)
+
+    monkeypatch.setattr(Run, "save_state", noted)
+    experiment.train(config(checkpoint_every=every), tmp_path / "run", data())
+    assert (made.count(True), made.count(False)) == (steps, epochs)
+
+
+@pytest.mark.parametrize("every", ["1h", "0s", "steps", "-1s", "1.5s", "10", ""])
+def test_no_other_words_for_how_often(every: str) -> None:
+    with pytest.raises(ValidationError, match="checkpoint_every"):
+        config(checkpoint_every=every)
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it fills up, one line, and what was there before is still good."""
+    chosen = config(checkpoint_every="1steps")
+    experiment.train(chosen, tmp_path / "whole", data())
+    flush, folder = runs._flush, tmp_path / "run"
+    for room in (7, 20, 11, 5):
+        left = [room]
+
+        def full(path: Path, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            flush(path)
+
+        monkeypatch.setattr(runs, "_flush", full)
+        with pytest.raises(BadInput, match="no space left on device") as caught:
+            experiment.train(chosen, folder, data(), resume=True)
+        assert "\n" not in str(caught.value)
+        monkeypatch.setattr(runs, "_flush", flush)
+        assert aevb.load(folder).model
+    resume(folder, chosen)
+    assert end(folder) == end(tmp_path / "whole")
 
 
 def test_a_run_that_failed(tmp_path: Path) -> None:
@@ -154,9 +222,8 @@ def test_what_came_after_the_checkpoint_is_dropped(run: Run, tmp_path: Path) -> 
 
 def test_a_run_cut_off_after_its_last_epoch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its patience had run out: not one epoch more."""
-    monkeypatch.setattr(experiment, "SAVE_EVERY", 0.0)
     monkeypatch.setattr(Run, "close", lambda *_: None)
-    chosen, folder = config(patience=1, lr=0.3, epochs=40), run.folder.with_name("early")
+    chosen, folder = config(patience=1, lr=0.3, epochs=40, checkpoint_every="1epoch"), run.folder.with_name("early")
     epochs = experiment.train(chosen, folder, data()).epochs
     assert len(epochs) < 40
     monkeypatch.undo()
@@ -167,8 +234,10 @@ def test_a_run_cut_off_after_its_last_epoch(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_interrupted_again(run: Run, tmp_path: Path) -> None:
+    assert resume(run.folder, on_step=press(1)) == [6]  # the third and last step of its sixth epoch
     assert resume(run.folder, on_step=press(1)) == []
-    assert resume(run.folder, on_step=press(7)) == [6, 7]
+    assert resume(run.folder, on_step=press(1)) == []
+    assert resume(run.folder, on_step=press(2)) == [7]
     assert resume(run.folder) == [8]
     experiment.train(config(), tmp_path / "whole", data())
     assert end(run.folder) == end(tmp_path / "whole")

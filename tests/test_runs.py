@@ -185,12 +185,12 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
     assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
 
 
-def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset) -> None:
     """What a killed process leaves: here, the folder is looked at from within the second epoch's end."""
-    monkeypatch.setattr(experiment, "SAVE_EVERY", 0.0)
+    chosen = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"checkpoint_every": "1epoch"})})
     seen: list[bytes] = []
     look = lambda _: seen.append((tmp_path / "run" / "model.safetensors").read_bytes())  # noqa: E731
-    experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=look)
+    experiment.train(chosen, tmp_path / "run", stripes, on_epoch=look)
     assert len(set(seen)) == 3
 
 

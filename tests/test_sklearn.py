@@ -147,3 +147,97 @@ def test_frames_of_mixed_columns(library: str) -> None:
         "variationalautoencoder0",
         "variationalautoencoder1",
     ]
+
+
+TOWNS = ("Zug", "Chur", "Bern", "Basel")
+"""Of a list that a type names; nobody lives in the first."""
+
+
+def columns_of(library: str) -> dict[str, Any]:
+    """Columns of every type that a frame of a library can have, half of them with gaps."""
+    rng, count = np.random.default_rng(0), 200
+    whole, small, real = (
+        rng.integers(-5, 50, count).tolist(),
+        rng.integers(0, 9, count).tolist(),
+        rng.normal(size=count),
+    )
+    truth = (rng.random(count) < 0.3).tolist()
+    towns, sizes = rng.choice(TOWNS[1:], count).tolist(), rng.choice(["small", "medium", "large"], count).tolist()
+
+    def gaps(values: list[Any]) -> list[Any]:
+        return [None if rng.random() < 0.1 else value for value in values]
+
+    if library == "pandas":
+        pandas = pytest.importorskip("pandas")
+        listed = {"categories": ["small", "medium", "large"], "ordered": True}
+        return {
+            "uint8": pandas.array(small, dtype="uint8"),
+            "int64": whole,
+            "Int16": pandas.array(gaps(whole), dtype="Int16"),
+            "float32": np.array(gaps(real.tolist()), dtype="float32"),
+            "bool": truth,
+            "boolean": pandas.array(gaps(truth), dtype="boolean"),
+            "str": gaps(towns),
+            "string": pandas.array(gaps(towns), dtype="string"),
+            "object": pandas.Series(gaps(towns), dtype=object),
+            "category": pandas.Categorical(gaps(towns), categories=TOWNS),
+            "ordered": pandas.Categorical(gaps(sizes), **listed),
+            "numbers": pandas.Categorical(gaps(small)),
+            "constant": pandas.Categorical(["CH"] * count),
+        }
+    polars = pytest.importorskip("polars")
+    return {
+        "UInt8": polars.Series(small, dtype=polars.UInt8),
+        "Int64": gaps(whole),
+        "Float32": polars.Series(gaps(real.tolist()), dtype=polars.Float32),
+        "Boolean": gaps(truth),
+        "String": gaps(towns),
+        "Categorical": polars.Series(gaps(towns), dtype=polars.Categorical),
+        "Enum": polars.Series(gaps(towns), dtype=polars.Enum(TOWNS)),
+        "constant": polars.Series([7] * count, dtype=polars.Int16),
+    }
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_round_trip_of_frames(library: str, tmp_path: Any) -> None:
+    """Kinds, categories, types, gaps and the order of the columns survive training, saving, loading and sampling."""
+    x = pytest.importorskip(library).DataFrame(columns_of(library))
+    fitted = quick().fit(x)
+    fitted.save_pretrained(tmp_path / "saved")
+    loaded = VariationalAutoencoder.from_pretrained(tmp_path / "saved")
+    assert loaded.columns_ == fitted.columns_
+    assert np.array_equal(loaded.score_samples(x), fitted.score_samples(x))
+    drawn = loaded.sample(300)
+    assert drawn.equals(fitted.sample(300))
+    assert type(drawn) is type(x)
+    assert list(drawn.columns) == list(x.columns)
+    assert list(drawn.dtypes) == list(x.dtypes)  # categories and their order with them
+    kinds = {column.name: column.kind for column in loaded.columns_}
+    for name in x.columns:
+        if kinds[name] != "real":
+            known = set(x[name].drop_nulls() if library == "polars" else x[name].dropna())
+            assert set(drawn[name]) <= known | {"Zug"}  # which the type lists: rare, not impossible
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_filled_frames_have_their_types(library: str) -> None:
+    x = pytest.importorskip(library).DataFrame(columns_of(library))
+    filled = VAEImputer(quick(), draws=5, samples=10).fit(x).transform(x)
+    assert list(filled.dtypes) == list(x.dtypes)
+    assert list(filled.columns) == list(x.columns)
+    for name in x.columns:
+        pairs = list(zip(x[name].to_list(), filled[name].to_list(), strict=True))
+        assert all(after is not None and after == after for _, after in pairs)
+        assert all(before == after for before, after in pairs if type(before) is type(after) and before == before)
+
+
+def test_frames_whose_columns_are_numbered(tmp_path: Any) -> None:
+    x = pytest.importorskip("pandas").DataFrame(wine(0.1)).set_axis(range(178, 356))
+    imputer = VAEImputer(quick(), draws=5, samples=10).fit(x)
+    imputer.save_pretrained(tmp_path / "saved")
+    for one in (imputer, VAEImputer.from_pretrained(tmp_path / "saved")):
+        filled = one.transform(x)
+        assert filled.columns.equals(x.columns)
+        assert filled.index.equals(x.index)
+        assert not filled.isna().any(axis=None)
+        assert list(one.estimator_.sample(3).columns) == list(range(13))

@@ -251,6 +251,41 @@ def test_round_trip_by_the_commands(
     assert [score.name for score in loaded.scores if score.name == "squared_error"] == []
 
 
+@pytest.mark.parametrize("given", [(), ("--model.condition", "town")])
+def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The types of its columns, too, and categories that nobody has."""
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.chdir(tmp_path)
+    rows = people()
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    towns = ["Zug", "Chur", "Bern", "Basel"]
+    codes = pa.array([None if town is None else towns.index(town) for town in columns["town"]], type=pa.int8())
+    types = {"age": pa.uint8(), "income": pa.float64(), "height": pa.float32(), "smoker": pa.bool_()}
+    made = {name: pa.array(columns[name], type=kind) for name, kind in types.items()}
+    made |= {"town": pa.DictionaryArray.from_arrays(codes, towns, ordered=True)}
+    made |= {"country": pa.array(columns["country"], type=pa.large_string())}
+    pq.write_table(pa.table(made), "people.parquet")
+    run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--samples", "20", *given)
+    run("sample", "run", "--count", "200", "--out", "new.parquet")
+    run("impute", "run", "people.parquet", "--draws", "3", "--samples", "10", "--out", "full.parquet")
+    data = runs.load("run").data
+    assert {column.name: column.kind for column in (*data.columns, *data.given)} == KINDS
+    for name, count in (("new", 200), ("full", 400)):
+        found = pq.read_table(f"{name}.parquet")
+        assert [(field.name, field.type) for field in found.schema] == [(key, made[key].type) for key in made]
+        assert found["town"].chunk(0).dictionary.to_pylist() == towns
+        assert found.num_rows == count
+        assert not any(found[column.name].null_count for column in data.columns)
+        assert set(found["town"].drop_null().to_pylist()) <= set(towns)
+    before, after = pa.table(made), pq.read_table("full.parquet")
+    for name in made:
+        known = before[name].is_valid()
+        assert after[name].filter(known).to_pylist() == before[name].filter(known).to_pylist()
+
+
 def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Towns go with incomes: a model that has learned so fills most gaps right."""
     monkeypatch.chdir(tmp_path)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from aevb.objectives import MonteCarloELBO as MonteCarloELBO
     from aevb.runs import Run as Run
     from aevb.runs import load as load
+    from aevb.sharing import push_to_hub as push_to_hub
+    from aevb.sharing import save_pretrained as save_pretrained
     from aevb.training import History as History
     from aevb.training import fit as fit
 
@@ -51,6 +53,7 @@ _PUBLIC = {
     "model": ["VAE", "Trace"],
     "objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
     "runs": ["Run", "load"],
+    "sharing": ["push_to_hub", "save_pretrained"],
     "training": ["History", "fit"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}

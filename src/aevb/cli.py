@@ -5,9 +5,11 @@ Exit status: 0 done; 1 a bug, with its traceback; 2 bad input, in one line; 130 
 
 import json as json_format
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +29,7 @@ from aevb.errors import BadInput, NonFinite, Notice
 if TYPE_CHECKING:
     import torch
 
+    from aevb.data import Dataset
     from aevb.report import Report
     from aevb.reproduction import Plan
     from aevb.runs import Run
@@ -41,6 +44,9 @@ app = App(
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+Given = dict[str, str]
+JUDGED_BY = 100
+"""Draws of z for each example, when a model is judged for its page."""
 Measure = Literal["likelihood", "quadrature", "annealing", "sandwich", "gaps", "latent-space", "sample-quality"]
 
 
@@ -52,6 +58,7 @@ def train(
     settings: Annotated[Config, Parameter(name="*")] = Config(),  # noqa: B008  (immutable)
     config: Path | None = None,
     out: Path | None = None,
+    resume: Path | None = None,
     seeds: Count = 1,
     samples: Count = 1000,
     device: str = "auto",
@@ -68,6 +75,9 @@ def train(
         A JSON file with any of the grouped options below, such as another run's config.json; options win over it.
     out
         The run folder to make. Default: runs/NAME-N with the first N that is free.
+    resume
+        Go on with a run that was cut off, from its last checkpoint: on the same processor it ends as it would have
+        without, bit for bit. Its data and settings are those that it was begun with.
     seeds
         Models to train, with the seeds from --seed on: small ones all at once, for little more than the time of one.
         Each gets a run folder below the one to make, and the table their means and deviations.
@@ -78,22 +88,24 @@ def train(
     json
         Print JSON instead of tables.
     """
-    chosen = _configuration(settings, config, data)
-    from aevb import experiment, plots
+    chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
+    from aevb import experiment
     from aevb.data import load
 
     place = _device(device)
     dataset = load(**chosen.data.model_dump())
     if dataset.columns:
         page.show_columns(dataset)
-    folder = out or _free_folder(dataset.name)
+    folder = resume or out or _free_folder(dataset.name)
     if seeds > 1:
         return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
     with page.training_progress(chosen, dataset) as (on_step, on_epoch):
-        run = experiment.train(_absolute(chosen), folder, dataset, device=place, on_step=on_step, on_epoch=on_epoch)
+        begun, watched = resume is not None, {"on_step": on_step, "on_epoch": on_epoch}
+        run = experiment.train(_absolute(chosen), folder, dataset, device=place, resume=begun, **watched)
     if run.outcome and run.outcome.ended == "interrupted":
         print(
-            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder}",
+            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder},"
+            f" or go on with: aevb train --resume {run.folder}",
             file=sys.stderr,
         )
         return 130
@@ -101,9 +113,9 @@ def train(
         with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
             run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
             run.evaluate(dataset, "test", samples=samples)
+        with page.status("drawing and judging"):
+            _report(run, dataset)
         page.show(run, json)
-        for name, figure in plots.figures(run, dataset):
-            run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
     except KeyboardInterrupt:
         print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
         return 130
@@ -351,6 +363,7 @@ def diagnose(
     dataset = loaded.load_data(data_dir)
     with page.status("measuring training and validation examples"):
         findings = doctor.diagnose(loaded, dataset, samples=samples, seed=seed)
+    doctor.remember(loaded, findings)
     page.show_findings(run, findings, len(doctor.EXPLAINS), json)
 
 
@@ -361,6 +374,7 @@ def sample(
     *,
     count: Count = 100,
     draw: bool = False,
+    given: Given = {},  # noqa: B006  (never changed)
     out: Path | None = None,
     seed: Seed = 0,
     device: str = "auto",
@@ -376,6 +390,8 @@ def sample(
         How many.
     draw
         Draw x from p(x|z), with its noise, instead of taking its mean.
+    given
+        Of a conditional model: what it is given, as in --given.label 7. Default: each class in turn, if that is all.
     out
         A .png picture (images only), a .npy array, or of a table .csv, .tsv or .parquet. Default: samples.png,
         samples.npy or samples.csv in the run folder.
@@ -390,9 +406,11 @@ def sample(
     from aevb.randomness import Purpose, seeded
 
     loaded, place = runs.load(run, _device(device)), _device(device)
+    condition, columns = _given(loaded, given, count), round(count**0.5) or 1
     with seeded(seed, Purpose.SAMPLES, device=place):
-        x = loaded.model.sample(count, draw=draw or bool(loaded.data.columns)).cpu()
-    _write_examples(loaded, out, "samples", x, columns=round(count**0.5) or 1, json=json)
+        x = loaded.model.given(condition).sample(count, draw=draw or bool(loaded.data.columns)).cpu()
+    columns = -(-count // len(condition.unique(dim=0))) if condition is not None and len(condition) > 1 else columns
+    _write_examples(loaded, out, "samples", x, columns=columns, condition=condition, json=json)
 
 
 @app.command
@@ -423,18 +441,19 @@ def encode(
     json
         Print JSON instead of a line.
     """
-    from aevb import plots, runs
+    from aevb import runs
     from aevb.data.tables import write_table
+    from aevb.evaluation.codes import codes
 
     loaded = runs.load(run, _device(device))
-    codes = plots.codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
+    means = codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
     path = out or loaded.folder / "codes.npy"
     if path.suffix == ".npy":
-        _write_array(path, codes.astype("float32"))
+        _write_array(path, means.astype("float32"))
     else:
-        named = {f"z{place + 1}": column.tolist() for place, column in enumerate(codes.T)}
+        named = {f"z{place + 1}": column.tolist() for place, column in enumerate(means.T)}
         runs.write(_table_file(path), lambda file: write_table(file, named))
-    _tell(path, codes.shape, json)
+    _tell(path, means.shape, json)
 
 
 @app.command
@@ -454,7 +473,8 @@ def score(
     """Say how unusual examples are: log p(x) of each, and whether it is an anomaly.
 
     The test part of the run's data, which the model has not seen, says how low log p(x) is for usual examples: at most
-    a share --false-alarms of such are called anomalies.
+    a share --false-alarms of such are called anomalies. Where the data were in memory, the rows do that which a
+    VAEOutlierDetector has held out, as it has measured them; without one, log p(x) is all.
 
     Parameters
     ----------
@@ -477,6 +497,8 @@ def score(
     json
         Print JSON instead of a line.
     """
+    import torch
+
     from aevb import runs
     from aevb.data.tables import write_table
     from aevb.evaluation.anomalies import p_values, threshold
@@ -484,17 +506,21 @@ def score(
 
     loaded = runs.load(run, _device(device))
     path = _table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
-    judged, held_out = loaded.read_data(data, data_dir), loaded.load_data(data_dir).test.settled()
-    with page.status(f"measuring {len(judged)} examples and {len(held_out)} held-out ones"):
-        usual = per_example(loaded.model, held_out, samples, seed=seed).log_px
-        limit = threshold(usual, false_alarms)
-        found = per_example(loaded.model, judged, samples, seed=seed).log_px
-    p = p_values(found, usual)
-    named = {"row": range(len(found)), "log_px": found.tolist(), "p_value": p.tolist()}
-    named["anomaly"] = (found < limit).tolist()
+    judged = loaded.read_data(data, data_dir)
+    with page.status(f"measuring {len(judged)} examples and the held-out ones"):
+        usual = loaded.usual(samples, seed=seed, data_dir=data_dir)
+        if usual:
+            samples, seed = usual.samples, usual.seed
+        model = loaded.model.double() if loaded.estimator else loaded.model
+        found = per_example(model, judged, samples, seed=seed).log_px
+    named: dict[str, Any] = {"row": range(len(found)), "log_px": found.tolist()}
+    content = {"file": str(path), "examples": len(found), "held_out": len(usual.log_px) if usual else 0}
+    if usual:
+        held_out = torch.tensor(usual.log_px, dtype=torch.float64)
+        limit = threshold(held_out, false_alarms)
+        named |= {"p_value": p_values(found, held_out).tolist(), "anomaly": (found < limit).tolist()}
+        content |= {"anomalies": sum(named["anomaly"]), "threshold": limit, "false_alarms": false_alarms}
     runs.write(path, lambda file: write_table(file, named))
-    content = {"file": str(path), "examples": len(found), "anomalies": int((found < limit).sum())}
-    content |= {"threshold": limit, "false_alarms": false_alarms, "held_out": len(usual)}
     page.show_anomalies(content, json)
 
 
@@ -537,7 +563,7 @@ def impute(
         Print JSON instead of a line.
     """
     from aevb import runs
-    from aevb.data.tables import write_table
+    from aevb.data.tables import table, write_table
     from aevb.evaluation import imputation
 
     loaded = runs.load(run, _device(device))
@@ -548,8 +574,10 @@ def impute(
     examples = loaded.read_data(data)
     with page.status(f"drawing what is missing in {len(examples)} rows"):
         found = imputation.impute(loaded.model, examples, draws, samples=samples, seed=seed).draws
-    rows, gaps = imputation.summary(loaded.data.columns, examples.values, found)
-    runs.write(path, lambda file: write_table(file, rows))
+    columns, given = loaded.data.columns, None if examples.given is None else examples.given.numpy()
+    filled = imputation.filled(columns, examples.values, found)
+    rows, gaps = table(columns, filled, loaded.data.given, given), imputation.gaps(columns, examples.values, found)
+    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.given)))
     runs.write(beside, lambda file: write_table(file, gaps))
     content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
     page.show_imputed(content, json)
@@ -631,6 +659,7 @@ def reconstruct(
     /,
     *,
     count: Count = 50,
+    given: Given = {},  # noqa: B006  (never changed)
     out: Path | None = None,
     data_dir: str | None = None,
     device: str = "auto",
@@ -644,9 +673,12 @@ def reconstruct(
         A run folder.
     count
         How many examples, from the first on.
+    given
+        Of a conditional model: what their codes are decoded under, as in --given.label 7. Default: what each is.
     out
-        A .png picture (images only; each example above its reconstruction) or a .npy array (2, count, ...), examples
-        and reconstructions. Default: reconstructions.png or reconstructions.npy in the run folder.
+        A .png picture (images only; each example above its reconstruction), a .npy array (2, count, ...), examples
+        and reconstructions, or of a table .csv, .tsv or .parquet with reconstructions: the mean of a number, the most
+        probable value of the others. Default: reconstructions.png, .npy or .csv in the run folder.
     data_dir
         Folder of the named data sets, if it has moved since training.
     device
@@ -659,9 +691,107 @@ def reconstruct(
     from aevb import runs
 
     loaded, place = runs.load(run, _device(device)), _device(device)
-    x = loaded.load_data(data_dir).test.batch(slice(0, count))
-    pairs = torch.stack([x, loaded.model.reconstruct(x.to(place)).cpu()])
-    _write_examples(loaded, out, "reconstructions", pairs, columns=10, json=json)
+    some = loaded.load_data(data_dir).test[:count]
+    x = some.batch(slice(None))
+    condition = _given(loaded, given, len(some)) if given else some.given
+    with torch.no_grad():
+        z = loaded.model.given(some.given).codes(x.to(place))[-1]
+        again = loaded.model.given(condition).decode(z).mean.cpu()
+    written = again if loaded.data.columns else torch.stack([x, again])
+    _write_examples(loaded, out, "reconstructions", written, columns=10, condition=condition, json=json)
+
+
+@app.command
+def report(
+    run: Path,
+    /,
+    *,
+    data_dir: str | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Draw the figures of a run again, judge it, and write its page, report.html.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data_dir
+        Folder of the named data sets, if it has moved since training.
+    device
+        auto, cpu, cuda or mps.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs
+
+    loaded = runs.load(run, _device(device))
+    dataset = loaded.load_data(data_dir)
+    with page.status("drawing and judging"):
+        path = _report(loaded, dataset)
+    print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
+
+
+@app.command
+def push(
+    run: Path,
+    repo: str,
+    /,
+    *,
+    private: bool = False,
+    message: str = "Push a run of aevb",
+    json: bool = False,
+) -> None:
+    """Put a run with a model card on the Hugging Face hub: its weights and numbers, not its data or pictures.
+
+    Needs the extra hub, and to be logged in there: hf auth login.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    repo
+        OWNER/NAME; it is made where there is none.
+    private
+        Make it so that only its owner sees it.
+    message
+        Of the commit.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import runs, sharing
+
+    place = sharing.push_to_hub(runs.load(run), repo, commit_message=message, private=private or None)
+    print(json_format.dumps({"place": place}) if json else f"pushed {run} to {place}")
+
+
+@app.command
+def pull(
+    repo: str,
+    /,
+    *,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Fetch a run from the Hugging Face hub into a run folder.
+
+    Needs the extra hub. Nothing of it is executed.
+
+    Parameters
+    ----------
+    repo
+        OWNER/NAME, or OWNER/NAME@REVISION for a branch, a tag or a commit.
+    out
+        The run folder to make. Default: runs/NAME.
+    json
+        Print JSON instead of a line.
+    """
+    from aevb import hub, runs, sharing
+
+    name = repo.removeprefix(hub.PREFIX)
+    folder = out or Path("runs") / Path(name.partition("@")[0]).name
+    sharing.save_pretrained(runs.load(hub.PREFIX + name), folder)
+    print(json_format.dumps({"run": str(folder)}) if json else f"wrote {folder}")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -672,7 +802,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     process.keep_memory()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ended_as_by_ctrl_c():
             warnings.showwarning = _show
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -686,6 +816,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status or 0)
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Who asks a command to end means what Ctrl-C means: what was trained is kept."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -705,6 +845,21 @@ def _fail(message: str) -> NoReturn:
 
 
 # Settings.
+
+
+def _begun(run: Path, settings: Config, path: Path | None, data: str | None, seeds: int) -> Config:
+    """The configuration that a run to go on with was begun with, wherever its data lie now."""
+    from aevb import runs
+
+    given = settings.model_dump(exclude_unset=True)
+    moved = given.get("data", {}).pop("data_dir", None)
+    if data or path or seeds > 1 or any(given.values()):
+        raise BadInput(f"--resume {run} goes on as it was begun: leave out all but --data-dir, --samples and --device")
+    loaded = runs.load(run)
+    if loaded.finished:
+        raise BadInput(f"{run} is finished: there is nothing to go on with")
+    place = {"data_dir": moved} if moved else {}
+    return loaded.config.model_copy(update={"data": loaded.config.data.model_copy(update=place)})
 
 
 def _configuration(options: Config, file: Path | None, data: str | None) -> Config:
@@ -773,6 +928,20 @@ def _swept(
     runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
     print(page.sweep_json(rows), end="") if json else page.show_sweep(rows, folder)
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
+
+
+def _report(run: "Run", dataset: "Dataset") -> Path:
+    """Draw what there is to see of a run, judge it and write its page."""
+    from aevb import doctor, plots
+    from aevb import report as reports
+
+    for name, figure in plots.figures(run, dataset):
+        run.save_figure(name, lambda path, figure=figure: plots.save(figure, path))  # type: ignore[misc]
+    findings = None
+    if run.epochs and len(dataset.valid) > 1:
+        findings = doctor.diagnose(run, dataset, samples=JUDGED_BY)
+        doctor.remember(run, findings)
+    return reports.write_run(run, findings)
 
 
 def _axes(over: list[str]) -> dict[str, list[str]]:
@@ -883,7 +1052,31 @@ def _free_folder(name: str) -> Path:
     return next(folder for folder in folders if not folder.exists())
 
 
-def _write_examples(run: "Run", out: Path | None, name: str, x: Any, columns: int, json: bool) -> None:
+def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | None":
+    """What a model is to be given of so many samples: as stated, or each class in turn."""
+    from aevb.data import conditions
+
+    given = run.data.given
+    if not given:
+        if stated:
+            raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
+        return None
+    every = None if stated else conditions.every_value(given)
+    if every is None:
+        return conditions.stated(given, stated)
+    return every.repeat_interleave(-(-count // len(every)), 0)[:count]
+
+
+def _write_examples(
+    run: "Run",
+    out: Path | None,
+    name: str,
+    x: "torch.Tensor",
+    *,
+    columns: int,
+    condition: "torch.Tensor | None",
+    json: bool,
+) -> None:
     """Write examples as a picture, an array or a table."""
     from aevb import plots, runs
     from aevb.data.tables import table, write_table
@@ -891,7 +1084,9 @@ def _write_examples(run: "Run", out: Path | None, name: str, x: Any, columns: in
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
     if run.data.columns:
-        runs.write(_table_file(path), lambda file: write_table(file, table(run.data.columns, x.numpy())))
+        like = (*run.data.columns, *run.data.given)
+        rows = table(run.data.columns, x.numpy(), run.data.given, None if condition is None else condition.numpy())
+        runs.write(_table_file(path), lambda file: write_table(file, rows, like))
     elif path.suffix == ".npy":
         _write_array(path, x.numpy())
     elif path.suffix == ".png" and image:
@@ -914,6 +1109,9 @@ def _write_array(path: Path, array: Any) -> None:
 def _table_file(path: Path) -> Path:
     """A file that a table can be written to."""
     from aevb.data.tables import SUFFIXES
+    from aevb.runs import require_here
+
+    require_here(path)
 
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"--out {path} is no table: expected {', '.join(SUFFIXES)}")

@@ -11,6 +11,7 @@ are, the others as codes 0, 1, ... of their values, NaN where a value is missing
 is told apart as constant: it is no part of the rows, and is written again with the others.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -31,6 +32,7 @@ class Column(BaseModel):
         values: of a binary, categorical or constant column, in the order of their codes; a constant without one is
             empty.
         whole: whether its numbers are whole numbers.
+        type: what a frame or a Parquet file calls the type of its values; empty of a text file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +42,16 @@ class Column(BaseModel):
     place: int
     values: tuple[Value, ...] = ()
     whole: bool = False
+    type: str = ""
+
+    def within(self, number: int) -> int:
+        """The nearest whole number that its type can hold."""
+        found = re.fullmatch(r"(u?)int(8|16|32|64)", self.type.lower())
+        if not found:
+            return number
+        span: int = 2 ** int(found[2])
+        low = 0 if found[1] else -span // 2
+        return min(max(number, low), low + span - 1)
 
 
 def modelled(columns: Sequence[Column]) -> list[Column]:

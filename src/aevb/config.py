@@ -72,6 +72,11 @@ class DataConfig(Section):
         0, description="Seed of the splits and of the test part's binarisation."
     )
     size: Positive | None = Field(None, description="Resize the images of a folder to this height and width.")
+    condition: Annotated[tuple[str, ...], Parameter(name="--model.condition")] = Field(
+        (),
+        description="Columns of a table that the model is given and does not explain, or label, the class of an"
+        " example: it can then be sampled for any value of them.",
+    )
     data_dir: Annotated[str | None, Parameter(name="--data-dir")] = Field(
         None, description="Folder with mnist/ and fashion-mnist/. Default: $AEVB_DATA, else they are downloaded once."
     )
@@ -183,6 +188,10 @@ class TrainConfig(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     patience: Positive | None = Field(None, description="Stop after so many epochs without a better validation bound.")
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
+    checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
+        "10s",
+        description="What a run that is cut off loses at most: seconds, minutes, steps or epochs, as in 500steps.",
+    )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="Compile the step, which takes half a minute: auto does from 50,000 steps on."
     )
@@ -240,6 +249,8 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     if dataset.kind == "columns" and (model.prior == "vamp" or model.network == "conv"):
         piece = "prior vamp" if model.prior == "vamp" else "network conv"
         raise BadInput(f"--model.{piece} has no meaning for the rows of a table: leave it out")
+    if dataset.given and model.prior == "vamp":
+        raise BadInput("--model.prior vamp has no meaning for a conditional model: leave it out")
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
     options |= {"between"} if len(model.latent) > 1 else set()
     values = {
@@ -256,21 +267,23 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     return model.model_copy(update={"likelihood": likelihood, **update})
 
 
-def build(model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]" = ()) -> "VAE":
+def build(
+    model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]" = (), given: "Sequence[Column]" = ()
+) -> "VAE":
     """The model of a resolved configuration, for events of one shape, with fresh weights from the global generator.
 
     Args:
         model: resolved.
         event: the shape of an example.
         columns: of the table whose rows they are.
+        given: what the model is given of each example.
 
     Raises:
         BadInput: the network does not fit the shape, or a flow lacks its library.
     """
-    from torch import nn
-
     from aevb import likelihoods, networks, posteriors, priors
     from aevb.model import VAE
+    from aevb.shapes import size
 
     def options(family: "type[Likelihood] | type[Prior]") -> dict[str, Any]:
         return {name: columns if name == "columns" else getattr(model, name) for name in family.options}
@@ -282,11 +295,13 @@ def build(model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]
         "conv": (networks.conv_encoder, networks.conv_decoder, model.channels or ()),
     }[model.network]
     seen = networks.Embedding(columns) if columns else networks.Standardize(event)
-    encoder, features = encoder_of(seen.output, widths, model.activation)
+    condition = networks.Embedding(given) if given else None
+    known = size(condition.output) if condition else 0
+    encoder, features = encoder_of(seen.output, widths, model.activation, known)
     if not likelihood.bounded:
-        encoder = nn.Sequential(seen, encoder)
+        encoder = networks.preceded(seen, encoder)
     lowest, top = model.latent[0], model.latent[-1]
-    decoder = decoder_of(lowest, widths, likelihood.output, model.activation)
+    decoder = decoder_of(lowest + known, widths, likelihood.output, model.activation)
     rungs = []
     for latent, above in pairwise(model.latent):
         rungs.append(_rung(model, features, latent, above))
@@ -294,7 +309,7 @@ def build(model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]
     posterior = posteriors.FAMILIES[model.posterior](features, top, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]
     prior = prior_family(top, event, **options(prior_family))
-    vae = VAE(encoder, posterior, prior, decoder, likelihood, rungs)
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, rungs, condition)
     if model.initial in ("lecun", "small"):
         networks.draw_weights(vae, model.initial)
     return vae

@@ -5,9 +5,10 @@ where its number passes the limit of its check, unless another finding explains 
 called well.
 """
 
+import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed,
 from aevb.likelihoods import Gaussian
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
-from aevb.runs import Run
+from aevb.runs import Run, write
 from aevb.training import Epoch
 
 EXAMPLES = 1000
@@ -67,7 +68,8 @@ class Symptoms(NamedTuple):
         valid: numbers of some validation examples.
         samples: draws of z behind them.
         holes: share of prior draws where the aggregate posterior has almost no mass; 0 where there is no prior.
-        misfit: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x).
+        misfit: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 of a table, whose columns
+            have no unit in common.
         noise: variance of a Gaussian likelihood; None of another one.
         spread: mean variance of the elements of the data.
     """
@@ -106,6 +108,7 @@ class Symptoms(NamedTuple):
         return not self.point and (self.valid.rate.mean().item() < NOTHING or not self.active.any())
 
 
+FINDINGS = "findings.json"
 NOTHING = 0.1
 """Nats of rate below which a code is called empty."""
 HARDLY_ANY = 500
@@ -132,6 +135,21 @@ def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) 
     return [finding for check, finding in found.items() if check not in explained]
 
 
+def remember(run: Run, findings: list[Finding]) -> None:
+    """Write findings into the folder of a run, for its page."""
+    text = json.dumps([asdict(finding) for finding in findings], indent=2, allow_nan=False)
+    write(run.folder / FINDINGS, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def remembered(run: Run) -> list[Finding] | None:
+    """The findings that were last written; None where there are none that can be read."""
+    try:
+        content = json.loads((run.folder / FINDINGS).read_text(encoding="utf-8"))
+        return [Finding(**finding) for finding in content]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
     """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
     train, valid = dataset.train.some(EXAMPLES), dataset.valid.some(EXAMPLES)
@@ -148,7 +166,7 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
         valid=per_example(run.model, valid, samples, seed=seed),
         samples=samples,
         holes=0.0 if point else prior_holes(run.model, valid, seed).share.value,
-        misfit=_misfit(run.model, valid, seed),
+        misfit=1.0 if dataset.columns else _misfit(run.model, valid, seed),
         noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
         spread=spread,
     )
@@ -158,8 +176,9 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
 def _misfit(model: VAE, examples: Examples, seed: int) -> float:
     device, squares, variances = model.device, 0.0, 0.0
     with seeded(seed, Purpose.EVALUATION, device=device):
-        for x in (x.to(device) for x in examples.batches(100)):
-            p = model.decode(model.descend(model.ascend(x), lambda q: q.rsample())[-1].z)
+        for part in examples.parts(100):
+            x, bound = part.batch(slice(None)).to(device), model.given(part.given)
+            p = bound.decode(bound.descend(bound.ascend(x), lambda q: q.rsample())[-1].z)
             squares += (x - p.mean).square().sum().item()
             variances += p.variance.sum().item()
     return squares / variances

@@ -17,8 +17,6 @@ from aevb.training import Epoch, Member, State, fit_together, worth_stacking
 
 START_EXAMPLES = 10_000
 """Training examples, at most, that a model starts from."""
-SAVE_EVERY = 10.0
-"""Seconds between two writings of the weights and the checkpoint during training."""
 
 
 def train(
@@ -34,7 +32,8 @@ def train(
     """Build and train a model and record it as it goes: after every epoch its metrics, and now and then its weights.
 
     Whatever ends training early, the folder has good weights; where there are none, no folder is left. What was cut off
-    can go on, and on the same CPU ends as it would have without, bit for bit; only the seconds of its epochs differ.
+    can go on from its last checkpoint, within an epoch as well, and on the same CPU ends as it would have without, bit
+    for bit; only the seconds of its epochs differ.
 
     Args:
         config: what to do; what it leaves open is resolved by the data.
@@ -76,11 +75,13 @@ def train_together(
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
     runs = [_opened(chosen, resolved, folder, dataset, device, resume=resume) for chosen, folder in places]
-    members = [_member(run, on_epoch) for run in runs]
+    clock = Clock(config.train.checkpoint_every)
+    members = [_member(run, clock, on_epoch) for run in runs]
     try:
-        if len({run.state.number if run.state else 0 for run in runs}) > 1:
+        if len({_place(run.state) for run in runs}) > 1:
             raise Untraceable("they have gone unequally far")
-        histories = fit_together(members, objective, dataset.train, dataset.valid, config.train, on_step=on_step)
+        parts = (dataset.train, dataset.valid)
+        histories = fit_together(members, objective, *parts, config.train, due=clock.after_step, on_step=on_step)
     except BaseException as error:
         for run in runs:
             run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
@@ -88,6 +89,45 @@ def train_together(
     for run, history in zip(runs, histories, strict=True):
         run.close(history.ended, history.kept)
     return runs
+
+
+def _place(state: State | None) -> tuple[int, int]:
+    """The whole epochs that were made, and the steps of the next one."""
+    return (state.number, state.within.step if state.within else 0) if state else (0, 0)
+
+
+class Clock:
+    """When a checkpoint is due.
+
+    Args:
+        every: as in 10s, 5min, 500steps or 2epochs.
+    """
+
+    def __init__(self, every: str) -> None:
+        count = every.rstrip("abcdefghijklmnopqrstuvwxyz")
+        self.count, self.unit = int(count), every.removeprefix(count).rstrip("s") or "s"
+        self.steps, self.since = 0, time.monotonic()
+        self.number, self.now = 0, False
+
+    def after_step(self) -> bool:
+        """Whether one is due after a step that does not end an epoch."""
+        self.steps += 1
+        return self.unit != "epoch" and self._due()
+
+    def after_epoch(self, number: int) -> bool:
+        """Whether one is due after so many epochs: the same for all that are trained together."""
+        if number != self.number:
+            self.number, self.steps = number, self.steps + 1
+            self.now = number % self.count == 0 if self.unit == "epoch" else self._due()
+        return self.now
+
+    def _due(self) -> bool:
+        seconds = time.monotonic() - self.since
+        passed = {"step": float(self.steps), "min": seconds / 60, "s": seconds}[self.unit]
+        if passed < self.count:
+            return False
+        self.steps, self.since = 0, time.monotonic()
+        return True
 
 
 def stackable(config: Config, dataset: Dataset) -> bool:
@@ -100,8 +140,9 @@ def stackable(config: Config, dataset: Dataset) -> bool:
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, Purpose.WEIGHTS):
-        model = build(resolved, dataset.shape, dataset.columns)
-        model.start(dataset.train.some(START_EXAMPLES).batch(slice(None)), output=resolved.initial == "data")
+        model = build(resolved, dataset.shape, dataset.columns, dataset.given)
+        some = dataset.train.some(START_EXAMPLES)
+        model.start(some.batch(slice(None)), some.given, output=resolved.initial == "data")
     return model
 
 
@@ -113,9 +154,8 @@ def _opened(
     return run or create(folder, config, resolved, dataset, model)
 
 
-def _member(run: Run, on_epoch: Callable[[Epoch], object] | None) -> Member:
+def _member(run: Run, clock: Clock, on_epoch: Callable[[Epoch], object] | None) -> Member:
     """The run's model, which is recorded as it is trained."""
-    saved = time.monotonic()
 
     def after(epoch: Epoch) -> None:
         run.append(epoch)
@@ -123,11 +163,9 @@ def _member(run: Run, on_epoch: Callable[[Epoch], object] | None) -> Member:
             on_epoch(epoch)
 
     def keep(state: State) -> None:
-        nonlocal saved
         run.state = state
-        if time.monotonic() - saved > SAVE_EVERY:
+        if state.within or clock.after_epoch(state.number):
             run.save_model(state.number)
             run.save_state()
-            saved = time.monotonic()
 
     return Member(run.model, run.config.seed, run.state, after, keep)

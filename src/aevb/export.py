@@ -3,13 +3,14 @@
     encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
 
-Both take any number of examples at once. z is that of the lowest stochastic layer, of several layers given the means
-above it.
+Both take any number of examples at once, and those of a conditional model a second input, given ``(B, G)``. z is that
+of the lowest stochastic layer, of several layers given the means above it.
 """
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aevb.columns import Column, modelled
 from aevb.errors import BadInput
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, write
 
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
 CHECKED = (1, 3, 16)
 """Examples at once in the check."""
 
@@ -40,15 +41,16 @@ class Exported(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """x to mean and deviation of q(z | x)."""
+    """x, and what is given, to mean and deviation of q(z | x)."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of q(z | x)."""
-        q = self.model.descend(self.model.ascend(x), lambda q: q.mean)[-1].q
+        model = self.model.given(*given)
+        q = model.descend(model.ascend(x), lambda q: q.mean)[-1].q
         return q.mean, q.stddev
 
 
@@ -57,9 +59,9 @@ class _Decoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, *given: Tensor) -> Tensor:
         """The mean of p(x | z)."""
-        return self.model.decode(z).mean
+        return self.model.given(*given).decode(z).mean
 
 
 def export(run: Run, folder: Path) -> list[Exported]:
@@ -72,41 +74,53 @@ def export(run: Run, folder: Path) -> list[Exported]:
     Raises:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
-    x, z = examples(run.model)
+    model, given = run.model, _conditions(run.data.given)
+    x, z = samples(model, given)
     return [
-        written(folder / "encoder.onnx", Encoder(run.model), {"x": x}, ("mean", "stddev")),
-        written(folder / "decoder.onnx", _Decoder(run.model), {"z": z}, ("mean",)),
+        written(folder / "encoder.onnx", Encoder(model), {"x": x}, ("mean", "stddev"), given),
+        written(folder / "decoder.onnx", _Decoder(model), {"z": z}, ("mean",), given),
     ]
 
 
-def examples(model: VAE) -> tuple[Tensor, Tensor]:
-    """Samples x and z of a model, on which a file is compared with PyTorch."""
+def samples(model: VAE, given: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
+    """Samples x and z of a model, and of what may be given, on which a file is compared with PyTorch."""
     with seeded(0, Purpose.SAMPLES):
-        z, x = model.ancestors(max(CHECKED))[-1], model.sample(max(CHECKED), draw=True)
+        z, x = model.ancestors(max(CHECKED))[-1], model.given(*given).sample(max(CHECKED), draw=True)
     return x, z
 
 
-def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
+def _conditions(columns: Sequence[Column]) -> list[Tensor]:
+    """Something that can be given of as many examples as are checked, ``(N, G)``."""
+    if not columns:
+        return []
+    several = [torch.arange(max(CHECKED)) % max(2, len(column.values)) for column in modelled(columns)]
+    return [torch.stack(several, 1).float()]
+
+
+def written(
+    path: Path, piece: nn.Module, first: Mapping[str, Tensor], outputs: Sequence[str], given: Sequence[Tensor] = ()
+) -> Exported:
     """Write a piece of a model, and compute with it what PyTorch computes.
 
     Args:
         path: of the file.
         piece: tensors over the same examples to a tensor, or to several.
-        given: what it is given, by the name in the file, each of `CHECKED` examples.
+        first: what it takes, by the name in the file, each of `CHECKED` examples.
         outputs: the names of what it gives.
+        given: of a conditional model, what else it takes.
 
     Raises:
         BadInput: an operation has no counterpart, or the file cannot be written.
     """
+    inputs = {**first, **dict(zip(("given",), given, strict=False))}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             program = torch.onnx.export(
                 piece,
-                tuple(tensor[:2] for tensor in given.values()),
-                input_names=list(given),
+                tuple(tensor[:2] for tensor in inputs.values()),
+                input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("B")},) * len(given),
+                dynamic_shapes=_any_number(len(first), len(given)),
                 dynamo=True,
                 verbose=False,
             )
@@ -114,8 +128,30 @@ def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: 
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
     write(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
-    batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
-    return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
+    parts = [{name: tensor[:count] for name, tensor in inputs.items()} for count in CHECKED]
+    return Exported(path, max(_difference(piece, run(part), part) for part in parts))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter has to say of libraries that are not there."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _any_number(first: int, given: int) -> Any:
+    """That all inputs have as many rows as the first, however many."""
+    rows = {0: torch.export.Dim("B")}
+    return (*(rows,) * first, (rows,) * given) if given else (rows,) * first
 
 
 def _runner(path: Path) -> Any:
@@ -128,12 +164,12 @@ def _runner(path: Path) -> Any:
         session: Any = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda given: session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+    return lambda inputs: session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
 
 
 @torch.no_grad()
-def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Mapping[str, Tensor]) -> float:
-    made = piece(*given.values())
+def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], inputs: Mapping[str, Tensor]) -> float:
+    made = piece(*inputs.values())
     expected = made if isinstance(made, tuple) else (made,)
     pairs = zip(found, expected, strict=True)
     return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)

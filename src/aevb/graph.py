@@ -109,13 +109,13 @@ class Graph:
         return replace(self, run=run)
 
 
-def trace(model: VAE, objective: Objective, x: Tensor) -> Graph:
+def trace(model: VAE, objective: Objective, batch: Sequence[Tensor]) -> Graph:
     """Write a step down.
 
     Args:
         model: in training mode.
         objective: what is minimised.
-        x: a batch ``(B, *event)``: every batch has its shape.
+        batch: ``(B, *event)``, and ``(B, G)`` of a condition: every batch has these shapes.
 
     Raises:
         Untraceable: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
@@ -127,14 +127,14 @@ def trace(model: VAE, objective: Objective, x: Tensor) -> Graph:
     step = _Step(model, objective)
 
     def gradients(*inputs: Tensor) -> list[Tensor]:
-        *state, batch, done = inputs
+        state, rest = inputs[: len(names)], inputs[len(names) :]
         weights = [weight.detach().requires_grad_(one) for weight, one in zip(state[:count], learns, strict=True)]
         named = {f"model.{name}": tensor for name, tensor in zip(names, (*weights, *state[count:]), strict=True)}
-        row = functional_call(step, named, (batch, done))
+        row = functional_call(step, named, rest)
         learnt = [weight for weight in weights if weight.requires_grad]
         return [row.detach(), *torch.autograd.grad(row[0], learnt, materialize_grads=True)]
 
-    written = _written(gradients, [*state_of(model), x, share_done(0.5, x.device)])
+    written = _written(gradients, [*state_of(model), *batch, share_done(0.5, batch[0].device)])
     draws = _lifted(written)
     _require_pure(written)
     simplify(written)
@@ -174,9 +174,11 @@ class _Step(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, x: Tensor, done: Tensor) -> Tensor:
-        """The means of the terms, ``(4,)``."""
-        return torch.stack(self.objective(self.model.trace(x, self.objective.samples), done)).mean(1)
+    def forward(self, x: Tensor, *rest: Tensor) -> Tensor:
+        """The means of the terms, ``(4,)``, of a batch, its condition if there is one, and the share done."""
+        *given, done = rest
+        trace = self.model.given(*given).trace(x, self.objective.samples)
+        return torch.stack(self.objective(trace, done)).mean(1)
 
 
 def _written(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:

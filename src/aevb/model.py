@@ -5,10 +5,15 @@
 With rungs it has several stochastic layers (`aevb.ladder`): posterior and prior are then those of the top layer, and
 the decoder sees the lowest.
 
-Kingma & Welling, Auto-Encoding Variational Bayes, 2013.
+With a condition it is a model of x given c, p(x|c) = ∫ p(x|z, c) p(z) dz, and encoder and decoder see c, too:
+`model.given(c)` is the model of x that this makes.
+
+Kingma & Welling, Auto-Encoding Variational Bayes, 2013; with a condition: Sohn, Lee & Yan, Learning structured output
+representation using deep conditional generative models, 2015, with a prior that knows nothing of c.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
@@ -18,6 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.distributions import closed_form, divergence_by_dimension
+from aevb.errors import BadInput
 from aevb.ladder import Rung
 from aevb.likelihoods import Likelihood
 from aevb.networks import Standardize, start_at
@@ -100,13 +106,19 @@ class VAE(nn.Module):
     """A variational autoencoder.
 
     Args:
-        encoder: ``(B, *event)`` to ``(B, F)``.
+        encoder: ``(B, *event)`` to ``(B, F)``; with a condition, it and ``(B, C)``.
         posterior: ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
         prior: the model's `encode` to p(z), a distribution over ``(Z,)``.
-        decoder: ``(N, Z)`` to ``(N, *output)``.
+        decoder: ``(N, Z)``, with a condition ``(N, Z + C)``, to ``(N, *output)``.
         likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
         rungs: the stochastic layers below the top, from the lowest up.
+        condition: what is given of each example, ``(B, G)``, to what the networks see of it, ``(B, C)``.
+
+    Attributes:
+        known: what the networks see of what is given now, ``(B, C)``, or ``(1, C)`` for any number of examples.
     """
+
+    known: Tensor | None
 
     def __init__(
         self,
@@ -116,6 +128,7 @@ class VAE(nn.Module):
         decoder: nn.Module,
         likelihood: Likelihood,
         rungs: Sequence[Rung] = (),
+        condition: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -124,6 +137,7 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.rungs: Sequence[Rung] = nn.ModuleList(rungs)  # type: ignore[assignment]
+        self.condition, self.known = condition, None
 
     @property
     def device(self) -> torch.device:
@@ -135,13 +149,37 @@ class VAE(nn.Module):
         """Of the parameters."""
         return next(self.parameters()).dtype
 
-    def start(self, x: Tensor, *, output: bool = True) -> None:
+    def given(self, values: Tensor | None = None) -> "VAE":
+        """The model of x under a condition; without one, the model as it is. It shares all weights with this one.
+
+        Args:
+            values: of each example that it will see, ``(B, G)``, or ``(1, G)`` for any number of them.
+
+        Raises:
+            BadInput: the model has no condition, or wants one.
+        """
+        if (values is None) != (self.condition is None):
+            raise BadInput("the model has no condition" if self.condition is None else "the model wants a condition")
+        if values is None or self.condition is None:
+            return self
+        return self._knowing(self.condition(values.to(self.device, self.dtype)))
+
+    def only(self, where: Tensor | slice) -> "VAE":
+        """The same model for some of the examples whose condition is given."""
+        return self if self.known is None or len(self.known) == 1 else self._knowing(self.known[where])
+
+    def _knowing(self, known: Tensor) -> "VAE":
+        model = copy(self)
+        model.known = known
+        return model
+
+    def start(self, x: Tensor, given: Tensor | None = None, *, output: bool = True) -> None:
         """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
         p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).
         """
-        for layer in self.encoder.modules():
-            if isinstance(layer, Standardize):
-                layer.start(x)
+        _measured(self.encoder, x)
+        if self.condition is not None and given is not None:
+            _measured(self.condition, given)
         mean = self.likelihood.start(x)
         if output:
             start_at(self.decoder, mean)
@@ -149,7 +187,7 @@ class VAE(nn.Module):
 
     def ascend(self, x: Tensor) -> list[Tensor]:
         """What the posteriors are made of: the features h_1, …, h_L of ``(B, *event)``, each ``(B, F)``."""
-        features = [self.encoder(x)]
+        features = [self.encoder(x) if self.known is None else self.encoder(x, self.known.expand(x.shape[0], -1))]
         for rung in self.rungs:
             features.append(rung.up(features[-1]))
         return features
@@ -160,6 +198,9 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x | z) for ``(..., Z)`` of the lowest layer: a distribution over ``(..., *event)``."""
+        if self.known is not None:
+            shape = torch.broadcast_shapes(z.shape[:-1], self.known.shape[:-1])
+            z = torch.cat([z.expand(*shape, -1), self.known.expand(*shape, -1)], -1)
         output = self.decoder(z.reshape(-1, z.shape[-1]))
         return self.likelihood(output.view(*z.shape[:-1], *output.shape[1:]))  # type: ignore[no-any-return]
 
@@ -199,8 +240,9 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        points = self.ancestors(count)[-1].split(DECODED)
-        decoded = (self.decode(z) for z in points)
+        points = self.ancestors(count)[-1]
+        parts = (slice(start, start + DECODED) for start in range(0, count, DECODED))
+        decoded = (self.only(part).decode(points[part]) for part in parts)
         return torch.cat([p.sample() if draw else p.mean for p in decoded])
 
     @torch.no_grad()
@@ -216,3 +258,10 @@ class VAE(nn.Module):
         """Decoded points on the line between the codes of two batches, ``(steps, B, *event)``, ends included."""
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype).view(-1, 1, 1)
         return self.decode(torch.lerp(self.codes(start)[-1], self.codes(end)[-1], t)).mean
+
+
+def _measured(network: nn.Module, x: Tensor) -> None:
+    """Let a network see examples ``(B, *event)`` in units of their own."""
+    for layer in network.modules():
+        if isinstance(layer, Standardize):
+            layer.start(x)

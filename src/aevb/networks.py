@@ -98,13 +98,47 @@ class ChannelsLast(nn.Module):
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def mlp_encoder(event: tuple[int, ...], hidden: Sequence[int], activation: str) -> tuple[nn.Module, int]:
+class Joined(nn.Module):
+    """An encoder that sees a condition as well: ``(B, *event)`` and ``(B, C)`` to ``(B, F)``.
+
+    Args:
+        before: what the example passes through first, to ``(B, E)``.
+        after: what both pass through side by side, ``(B, E + C)`` to ``(B, F)``.
+    """
+
+    def __init__(self, before: nn.Module, after: nn.Module) -> None:
+        super().__init__()
+        self.before, self.after = before, after
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:
+        return torch.as_tensor(self.after(torch.cat([self.before(x), known], 1)))
+
+
+def preceded(first: nn.Module, encoder: nn.Module) -> nn.Module:
+    """An encoder whose examples pass through something else before."""
+    if isinstance(encoder, Joined):
+        return Joined(nn.Sequential(first, encoder.before), encoder.after)
+    return nn.Sequential(first, encoder)
+
+
+def mlp_encoder(
+    event: tuple[int, ...], hidden: Sequence[int], activation: str, known: int = 0
+) -> tuple[nn.Module, int]:
     """Fully connected layers of the widths `hidden`, each followed by the activation.
 
+    Args:
+        event: the shape of an example.
+        hidden: widths.
+        activation: by its name.
+        known: C, numbers of a condition that the network sees beside the example; 0: there is none.
+
     Returns:
-        The network, ``(B, *event)`` to ``(B, F)``, and F; with no hidden layer F is the size of the event.
+        The network, ``(B, *event)``, and ``(B, C)`` of a condition, to ``(B, F)``, and F; with no hidden layer F is the
+        size of what it sees.
     """
-    widths = [size(event), *hidden]
+    widths = [size(event) + known, *hidden]
+    if known:
+        return Joined(nn.Flatten(), nn.Sequential(*_dense(widths, activation))), widths[-1]
     return nn.Sequential(nn.Flatten(), *_dense(widths, activation)), widths[-1]
 
 
@@ -114,11 +148,19 @@ def mlp_decoder(latent: int, hidden: Sequence[int], output: tuple[int, ...], act
     return nn.Sequential(*_dense(widths, activation), nn.Linear(widths[-1], size(output)), nn.Unflatten(1, output))
 
 
-def conv_encoder(event: tuple[int, ...], channels: Sequence[int], activation: str) -> tuple[nn.Module, int]:
+def conv_encoder(
+    event: tuple[int, ...], channels: Sequence[int], activation: str, known: int = 0
+) -> tuple[nn.Module, int]:
     """3 x 3 convolutions, each halving height and width, with batch normalisation and the activation.
 
+    Args:
+        event: the shape of an example.
+        channels: of each convolution.
+        activation: by its name.
+        known: numbers of a condition, which are features as they are.
+
     Returns:
-        The network, ``(B, C, H, W)`` to ``(B, F)``, and F.
+        The network, ``(B, C, H, W)``, and ``(B, known)`` of a condition, to ``(B, F)``, and F.
 
     Raises:
         BadInput: the event is not an image.
@@ -128,7 +170,8 @@ def conv_encoder(event: tuple[int, ...], channels: Sequence[int], activation: st
     for ins, outs in pairwise([image_channels, *channels]):
         layers += [nn.Conv2d(ins, outs, 3, stride=2, padding=1), nn.BatchNorm2d(outs), ACTIVATIONS[activation]()]
     layers.insert(1, ChannelsLast())
-    return nn.Sequential(*layers, nn.Flatten()), channels[-1] * size(sizes[-1])
+    network, features = nn.Sequential(*layers, nn.Flatten()), channels[-1] * size(sizes[-1])
+    return (Joined(network, nn.Identity()), features + known) if known else (network, features)
 
 
 def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], activation: str) -> nn.Module:

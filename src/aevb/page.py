@@ -5,11 +5,10 @@ Rich is imported when it is first needed, so that `aevb --help` is quick.
 
 import json as json_format
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from math import floor, isfinite, log10
+from math import isfinite
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from aevb.evaluation import Score
     from aevb.export import Exported
     from aevb.report import Report
-    from aevb.runs import Outcome, Run
+    from aevb.runs import Run
     from aevb.sweep import Outcome as SweepOutcome
     from aevb.sweep import Row
     from aevb.training import Epoch
@@ -87,29 +86,26 @@ def status(text: str) -> Iterator[None]:
 
 def show(run: "Run", json: bool) -> None:
     """The page of numbers: what was trained, on what, and what it reached."""
-    from aevb.evaluation.scores import TITLES
+    from aevb.summary import description, numbers
 
     if json:
         outcome = run.outcome.model_dump() if run.outcome else None
         content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
         print(json_format.dumps(content, indent=2))
         return
-    splits = list(dict.fromkeys(_part(run, score) for score in run.scores))
-    table = _table()
+    found, table, console = numbers(run), _table(), _paper()
     table.add_column("nats per example")
-    for split in splits:
-        table.add_column(split, justify="right")
-    for name, title in TITLES.items():
-        cells = [_cell(run, name, split) for split in splits]
-        if any(cells):
-            table.add_row(title, *cells)
-    console = _paper()
-    for line in _description(run):
-        console.print(line, soft_wrap=True)
+    for part in found.parts:
+        table.add_column(part, justify="right")
+    for title, cells in found.rows:
+        table.add_row(title, *cells)
+    where = {"run": str(run.folder) + (", page in report.html" if (run.folder / "report.html").exists() else "")}
+    for name, text in (description(run) | where).items():
+        console.print(f"{name:<9} {text}", soft_wrap=True)
     console.print()
     console.print(table)
     console.print()
-    for line in _legend(run):
+    for line in found.legend:
         console.print(line, soft_wrap=True)
 
 
@@ -252,12 +248,15 @@ def show_anomalies(content: dict[str, Any], json: bool) -> None:
     if json:
         print(json_format.dumps(content, indent=2))
         return
-    rate = 100 * content["false_alarms"]
-    print(
-        f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
-        f" {content['threshold']:.4g} nats, where at most {rate:g} % of usual examples are, by {content['held_out']}"
-        f" held-out ones\nwrote {content['file']}"
-    )
+    if content["held_out"]:
+        print(
+            f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
+            f" {content['threshold']:.4g} nats, where at most {100 * content['false_alarms']:g} % of usual examples"
+            f" are, by {content['held_out']} held-out ones"
+        )
+    else:
+        print(f"log p(x) of {content['examples']} examples; none were held out that say which values are usual")
+    print(f"wrote {content['file']}")
 
 
 def show_imputed(content: dict[str, Any], json: bool) -> None:
@@ -281,6 +280,7 @@ def show_exported(files: list["Exported"], json: bool) -> None:
 def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     """What each baseline reached."""
     from aevb.evaluation.scores import TITLES
+    from aevb.summary import with_error
 
     if json:
         print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
@@ -291,34 +291,9 @@ def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
     for name in names:
         table.add_column(TITLES[name], justify="right")
     for model, found in scores.items():
-        cells = {score.name: _with_error(score) for score in found}
+        cells = {score.name: with_error(score) for score in found}
         table.add_row(model, *(cells.get(name, "") for name in names))
     _paper().print(table)
-
-
-def _description(run: "Run") -> list[str]:
-    data, model, outcome = run.data, run.resolved, run.outcome
-    sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
-    widths = " ".join(map(str, model.hidden or model.channels or ()))
-    latent = " and ".join(map(str, model.latent))
-    pieces = {
-        "data": f"{data.name}: {sizes}; {_values(run)}",
-        "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
-        f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
-        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
-        "run": f"{run.folder}, pictures in figures/",
-    }
-    return [f"{name:<9} {text}" for name, text in pieces.items()]
-
-
-def _values(run: "Run") -> str:
-    """What an example is."""
-    data = run.data
-    if not data.columns:
-        shape = " x ".join(map(str, data.shape))
-        return f"{shape}, {data.kind} values, binarisation: {run.config.data.binarize}"
-    kinds = Counter(column.kind for column in data.columns)
-    return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
 def show_columns(dataset: "Dataset") -> None:
@@ -326,66 +301,10 @@ def show_columns(dataset: "Dataset") -> None:
     table = _table()
     for title in ("column", "taken for", "values"):
         table.add_column(title)
-    for column in sorted(dataset.columns, key=lambda column: column.place):
+    for column in sorted((*dataset.columns, *dataset.given), key=lambda column: column.place):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        table.add_row(column.name, column.kind, values)
+        table.add_row(column.name, column.kind + ", given" * (column in dataset.given), values)
     console = _console()
     console.print(table)
     for note in dataset.notes:
         console.print(note, soft_wrap=True)
-
-
-def _variance(run: "Run") -> str:
-    from aevb.likelihoods import Gaussian
-
-    likelihood = run.model.likelihood
-    learned = " (learned)" if run.resolved.variance == "learned" else ""
-    return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
-
-
-def _ending(outcome: "Outcome") -> str:
-    how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
-    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
-
-
-def _part(run: "Run", score: "Score") -> str:
-    """The part of the data that a score is of, with its size where that is not the whole part."""
-    name = {"valid": "validation"}.get(score.split, score.split)
-    return name if score.examples in (None, getattr(run.data, score.split, None)) else f"{name} ({score.examples})"
-
-
-def _cell(run: "Run", name: str, split: str) -> str:
-    found = [score for score in run.scores if (score.name, _part(run, score)) == (name, split)]
-    if not found:
-        return ""
-    score = found[-1]
-    if name == "active_units":
-        return f"{score.value:.0f} of {sum(run.config.model.latent)}"
-    return _with_error(score)
-
-
-def _with_error(score: "Score") -> str:
-    """Value and standard error, to at least two digits of the error."""
-    if score.stderr is None:
-        return f"{score.value:.2f}"
-    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
-    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
-
-
-def _legend(run: "Run") -> list[str]:
-    from aevb.evaluation.scores import TITLES
-
-    draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
-    better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
-    lines = [f"± is the standard error of the mean over the examples{better}."]
-    lines += [
-        f"log p(x) on {split}: importance sampling with K = {k} draws, a lower bound in expectation."
-        for split, k in draws.items()
-    ]
-    if any(score.name == "loss_without_constant" for score in run.scores):
-        lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
-    notes = {_part(run, score) + ": " + score.note: TITLES[score.name] for score in reversed(run.scores) if score.note}
-    lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
-    if any(score.name == "squared_error" for score in run.scores):
-        lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
-    return lines

@@ -48,6 +48,19 @@ def generator(seed: int, purpose: Purpose, *further: int, device: torch.device |
     return torch.Generator(device).manual_seed(_start(seed, purpose, *further))
 
 
+def drawing(device: torch.device) -> Tensor:
+    """The state of the global generator of a device."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def set_drawing(state: Tensor, device: torch.device) -> None:
+    """Bring the global generator of a device into a state that it had."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
 def _start(seed: int, purpose: Purpose, *further: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=(purpose, *further)).generate_state(1, np.uint64)[0])
 

@@ -5,26 +5,29 @@
     metrics.jsonl           one epoch a line, as they end
     checkpoint.safetensors  what training goes on from; only where it has not ended by itself
     scores.json             held-out numbers, each with what it is, and how training ended
+    estimator.json          what a scikit-learn estimator is beside its model; only where one was saved
+    README.md               a model card; only where the run was saved for others
     figures/                pictures
 
 A file is written under a temporary name, flushed and renamed, so that it is there whole or not at all, and a folder
 appears with its configuration and initial weights in one step. Nothing is ever unpickled.
 """
 
+import copy
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -37,11 +40,17 @@ from aevb.data import load as load_data
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
+from aevb.evaluation.likelihood import per_example
+from aevb.hub import fetch, is_address
 from aevb.model import VAE
-from aevb.training import Best, Epoch, Means, State
+from aevb.training import Best, Epoch, Means, State, Within
 
 FORMAT = 1
-_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "checkpoint.safetensors", "scores.json")
+IN_MEMORY = "(in memory)"
+"""The source of data that came from no file."""
+SHARED = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
+"""The files of a run that others get: nothing of its data, and no more is taken from others."""
+_FILES = (*SHARED, "checkpoint.safetensors")
 Ending = Literal["finished", "early", "interrupted", "non-finite", "failed"]
 
 
@@ -59,13 +68,15 @@ class DataCard(BaseModel):
     classes: tuple[str, ...] | None
     fingerprint: str
     columns: tuple[Column, ...] = ()
+    given: tuple[Column, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
         """The card of a data set."""
         sizes = {split: len(getattr(dataset, split)) for split in ("train", "valid", "test")}
         facts = {
-            name: getattr(dataset, name) for name in ("name", "kind", "shape", "classes", "fingerprint", "columns")
+            name: getattr(dataset, name)
+            for name in ("name", "kind", "shape", "classes", "fingerprint", "columns", "given")
         }
         return cls(**facts, **sizes)
 
@@ -81,12 +92,52 @@ class Outcome(BaseModel):
     seconds: float
 
 
+class Usual(BaseModel):
+    """How probable examples of the usual kind are that a model has not seen.
+
+    Attributes:
+        log_px: of each, in nats.
+        samples: K, draws of z for each.
+        seed: of the draws.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    log_px: tuple[float, ...]
+    samples: Annotated[int, Field(ge=1)]
+    seed: int
+
+
+class Estimator(BaseModel):
+    """What a scikit-learn estimator is, beside its model.
+
+    Attributes:
+        name: of its class.
+        parameters: of itself, without the one that is a `VariationalAutoencoder`.
+        model: parameters of the `VariationalAutoencoder`.
+        frame: what it learned from.
+        names: of the columns of a frame.
+        features: how many those were.
+        usual: of the rows that were held out to say so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    parameters: dict[str, JsonValue]
+    model: dict[str, JsonValue]
+    frame: Literal["array", "pandas", "polars"]
+    names: tuple[int | str, ...]
+    features: int
+    usual: Usual | None = None
+
+
 @dataclass
 class Run:
     """A run folder in memory.
 
     Attributes:
-        folder: where it is.
+        folder: where it is; an address on the hub, to which nothing is written.
         config: everything the run was a function of, as it was given.
         resolved: the model's part of it, with what the data decided.
         data: what the data were.
@@ -96,6 +147,7 @@ class Run:
         weights: the epoch after which the weights were written.
         outcome: how training ended; None while it has not.
         state: what training goes on from; None before its first epoch and after its end.
+        estimator: the rest of a scikit-learn estimator, if it is one.
     """
 
     folder: Path
@@ -108,6 +160,7 @@ class Run:
     weights: int = 0
     outcome: Outcome | None = None
     state: State | None = None
+    estimator: Estimator | None = None
 
     @property
     def finished(self) -> bool:
@@ -120,6 +173,10 @@ class Run:
         Raises:
             BadInput: they cannot be read, or are not the same.
         """
+        if self.config.data.source == IN_MEMORY:
+            raise BadInput(
+                f"{self.folder} learned from data in memory, which it does not hold and this needs: do it in Python"
+            )
         settings = self.config.data.model_dump()
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
         self.require(dataset)
@@ -133,8 +190,22 @@ class Run:
         """
         data, settings = self.data, self.config.data
         place = data_dir or settings.data_dir
-        like = Like(data.kind, data.shape, data.columns, settings.binarize, settings.size, settings.split_seed, place)
+        learnt = (data.kind, data.shape, data.columns, data.given)
+        like = Like(*learnt, settings.binarize, settings.size, settings.split_seed, place)
         return read(source, like)
+
+    def usual(self, samples: int, *, seed: int = 0, data_dir: str | None = None) -> Usual | None:
+        """How probable held-out examples are; None where the data were in memory and none of them were held out.
+
+        Args:
+            samples: K, draws of z for each, where they have not been measured before.
+            seed: likewise.
+            data_dir: as in `load_data`.
+        """
+        if self.estimator:
+            return self.estimator.usual
+        found = per_example(self.model, self.load_data(data_dir).test.settled(), samples, seed=seed).log_px
+        return Usual(log_px=found.tolist(), samples=samples, seed=seed)
 
     def require(self, dataset: Dataset) -> None:
         """Refuse data that are not those of the run.
@@ -181,7 +252,8 @@ class Run:
             if self.finished:
                 checkpoint.unlink(missing_ok=True)
             elif self.state:
-                _flush(self.folder / "metrics.jsonl")  # which must not be behind the checkpoint
+                if self.epochs:
+                    _flush(self.folder / "metrics.jsonl")  # which must not be behind the checkpoint
                 _write(checkpoint, _packed_state(self.state))
 
     def rewind(self) -> None:
@@ -204,12 +276,27 @@ class Run:
         _write(metrics, "".join(map(_line, self.epochs)).encode())
 
     def save_scores(self, scores: list[Score]) -> None:
-        """Write scores, in place of earlier ones of the same name, split, estimator, draws and examples."""
+        """Write scores, in place of earlier ones of the same name, split, estimator, draws and examples.
+
+        Of a run on the hub they are kept in memory alone.
+        """
         fresh = {_key(score) for score in scores}
         self.scores = [score for score in self.scores if _key(score) not in fresh] + scores
+        if not is_address(self.folder):
+            _write(self.folder / "scores.json", self._scores())
+
+    def _scores(self) -> bytes:
         outcome = self.outcome.model_dump() if self.outcome else None
-        content = {"scores": [asdict(score) for score in self.scores], "training": outcome}
-        _write(self.folder / "scores.json", _json(content))
+        return _json({"scores": [asdict(score) for score in self.scores], "training": outcome})
+
+    def _config(self) -> bytes:
+        recorded = {
+            "format": FORMAT,
+            "aevb": version("aevb"),
+            "dataset": self.data.model_dump(mode="json"),
+            "resolved": self.resolved.model_dump(mode="json"),
+        }
+        return _json(recorded | self.config.model_dump(mode="json"))
 
     def save_figure(self, name: str, draw: Callable[[Path], object]) -> None:
         """Put a picture that `draw` writes into figures/."""
@@ -236,35 +323,56 @@ def create(folder: Path, config: Config, resolved: ModelConfig, dataset: Dataset
         BadInput: the folder is taken or cannot be written, or there is no space.
     """
     run = Run(folder, config, resolved, DataCard.of(dataset), model)
-    weights = _weights(model, 0)
-    content = {
-        "format": FORMAT,
-        "aevb": version("aevb"),
-        "dataset": run.data.model_dump(mode="json"),
-        "resolved": resolved.model_dump(mode="json"),
-        **config.model_dump(mode="json"),
+    _make(folder, {"model.safetensors": _weights(model, 0), "config.json": run._config()})
+    return run
+
+
+def save(run: Run, folder: Path, card: str) -> None:
+    """Write a whole run into a folder for others: nothing in it is of the data, or names a place on this machine.
+
+    Args:
+        run: in float32 or float64; float32 is written.
+        folder: must not exist yet, or be empty.
+        card: the model card.
+
+    Raises:
+        BadInput: the folder is taken or cannot be written, or there is no space.
+    """
+    source = {"source": Path(run.config.data.source).name, "data_dir": None}
+    config = run.config.model_copy(update={"data": run.config.data.model_copy(update=source)})
+    run = replace(run, config=config)
+    files = {
+        "model.safetensors": _weights(copy.deepcopy(run.model).float(), run.weights),
+        "metrics.jsonl": "".join(map(_line, run.epochs)).encode(),
+        "scores.json": run._scores(),
+        "README.md": card.encode(),
     }
+    files |= {"estimator.json": _json(run.estimator.model_dump(mode="json"))} if run.estimator else {}
+    _make(folder, files | {"config.json": run._config()})
+
+
+def _make(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make a folder of files appear in one step, with config.json as the last of them where it is there already."""
     with _explained(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} is there already: choose another --out, or remove it")
         place = folder.resolve()
         place.parent.mkdir(parents=True, exist_ok=True)
-        _require_space(place, 9 * len(weights))
+        _require_space(place, 9 * len(files["model.safetensors"]))
         temporary = Path(tempfile.mkdtemp(prefix=".aevb-", dir=place.parent))
         try:
-            _write(temporary / "model.safetensors", weights)
-            _write(temporary / "config.json", _json(content))
-            _put(temporary, place)
+            for name, content in files.items():
+                _write(temporary / name, content)
+            _put(temporary, place, files)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    return run
 
 
-def _put(temporary: Path, place: Path) -> None:
+def _put(temporary: Path, place: Path, names: Iterable[str]) -> None:
     """Make a folder appear in one step; one that is there, perhaps the working folder, is filled instead."""
     if place.exists():
-        for name in ("model.safetensors", "config.json"):
+        for name in names:
             (temporary / name).replace(place / name)
         temporary.rmdir()
     else:
@@ -285,15 +393,22 @@ def _require_space(folder: Path, weights: int) -> None:
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
     """Load a run folder: its configuration, model, metrics and scores.
 
+    Args:
+        folder: where it is, or an address on the hub, hub:OWNER/NAME or hub:OWNER/NAME@REVISION.
+        device: where its model goes.
+
     Raises:
         BadInput: there is no run, a file is missing or damaged, or a newer version wrote it.
     """
+    if is_address(folder):
+        return replace(load(fetch(str(folder), SHARED), device), folder=Path(folder))
     folder = Path(folder)
     with _explained(folder, "read"):
         if not (folder / "config.json").is_file():
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
-    model = build(resolved, card.shape, card.columns)
+    with _damaged(folder / "config.json"):
+        model = build(resolved, card.shape, card.columns, card.given)
     weights = _load_weights(model, folder / "model.safetensors")
     run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")
@@ -302,6 +417,10 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         with _damaged(folder / "scores.json"):
             run.scores = [Score(**score) for score in content["scores"]]
             run.outcome = Outcome(**content["training"]) if content["training"] else None
+    if (folder / "estimator.json").is_file():
+        content = _read_json(folder / "estimator.json")
+        with _damaged(folder / "estimator.json"):
+            run.estimator = Estimator(**content)
     return run
 
 
@@ -349,11 +468,14 @@ def _weights(model: VAE, epoch: int) -> bytes:
 
 
 def _packed_state(state: State) -> bytes:
-    best = {} if state.best.number == state.number else state.best.weights  # written once where they are the same
+    # Written once where they are the same.
+    best = {} if state.best.number == state.number and not state.within else state.best.weights
     optimizer = {f"{place}.{name}": tensor for place, of in state.optimizer.items() for name, tensor in of.items()}
-    parts = {"model": state.weights, "best": best, "optimizer": optimizer}
+    within = {"totals": state.within.totals, "stream": state.within.stream} if state.within else {}
+    parts = {"model": state.weights, "best": best, "optimizer": optimizer, "within": within}
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-    return _packed(tensors, epoch=state.number, best=state.best.number, merit=state.best.merit)
+    step = state.within.step if state.within else 0
+    return _packed(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit)
 
 
 def _packed(tensors: Mapping[str, Tensor], **facts: float) -> bytes:
@@ -376,6 +498,7 @@ def write(path: Path, draw: Callable[[Path], object]) -> None:
     Raises:
         BadInput: it cannot be written.
     """
+    require_here(path)
     temporary = path.with_name(_temporary(path, os.getpid()))
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -385,6 +508,16 @@ def write(path: Path, draw: Callable[[Path], object]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def require_here(path: Path) -> None:
+    """Refuse to write to the hub as if it were a folder.
+
+    Raises:
+        BadInput: it is.
+    """
+    if is_address(path):
+        raise BadInput(f"{path} is not on this machine: give --out, or fetch the run first with aevb pull")
 
 
 def _temporary(path: Path, process: object) -> str:
@@ -467,15 +600,16 @@ def _load_state(model: VAE, path: Path) -> State | None:
         return None
     with _damaged(path):
         tensors, facts = _unpacked(path)
-        number, best = int(facts["epoch"]), int(facts["best"])
+        number, step, best = int(facts["epoch"]), int(facts.get("step", 0)), int(facts["best"])
         weights, optimizer = _part("model", tensors), dict[int, dict[str, Tensor]]()
         for name, tensor in _part("optimizer", tensors).items():
             place, _, name = name.partition(".")
             optimizer.setdefault(int(place), {})[name] = tensor
-        kept = weights if best == number else _part("best", tensors)
+        within = Within(step, tensors["within.totals"], tensors["within.stream"]) if step else None
+        kept = weights if best == number and not within else _part("best", tensors)
         for suitable in (kept, weights) if best else (weights,):
             model.load_state_dict(suitable)
-        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept))
+        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept), within)
 
 
 def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

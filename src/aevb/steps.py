@@ -17,7 +17,7 @@ from aevb.data.dataset import Examples
 from aevb.graph import Graph, Untraceable, share_done, state_of, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
-from aevb.randomness import Purpose, generator, seeded
+from aevb.randomness import Purpose, drawing, generator, seeded, set_drawing
 
 Gradients = Callable[[slice, float], Tensor]
 """The rows of an epoch's order that are a batch, and the share of training that is done, to the means of the terms of
@@ -35,8 +35,11 @@ class Steps(Protocol):
     models: Sequence[VAE]
     weights: dict[str, Tensor]
 
-    def epoch(self, number: int) -> AbstractContextManager[Gradients]:
-        """The gradients of an epoch's steps, in order."""
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> AbstractContextManager[Gradients]:
+        """The gradients of an epoch's steps, in order; of those that follow where `streams` is what `streams` gave."""
+
+    def streams(self) -> list[Tensor]:
+        """Within an epoch: the state of what draws for each model."""
 
     def clip(self, limit: float) -> None:
         """Shrink the gradient of each model to a norm of `limit`, where it is larger."""
@@ -57,18 +60,24 @@ class Single:
         self.objective, self.examples, self.seed = objective, examples, seed
 
     @contextmanager
-    def epoch(self, number: int) -> Iterator[Gradients]:
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
         with seeded(self.seed, Purpose.EPOCH, number, device=device):
             order = torch.randperm(len(self.examples), device=device)
+            for state in streams:
+                set_drawing(state, device)
 
             def gradients(rows: slice, done: float) -> Tensor:
-                trace = self.models[0].trace(self.examples.batch(order[rows]), self.objective.samples)
+                x, *given = self.examples.inputs(order[rows])
+                trace = self.models[0].given(*given).trace(x, self.objective.samples)
                 terms = self.objective(trace, done)
                 terms.loss.mean().backward()
                 return means(terms).unsqueeze(0)
 
             yield gradients
+
+    def streams(self) -> list[Tensor]:
+        return [drawing(self.examples.values.device)]
 
     def clip(self, limit: float) -> None:
         nn.utils.clip_grad_norm_(self.weights.values(), limit)
@@ -108,8 +117,8 @@ class Written:
         self.models, self.examples, self.seeds = models, examples, seeds
         self.many = len(models) > 1
         device = examples.values.device
-        x = examples.batch(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
-        self.graph = _graph(models[0], objective, x, len(models), compiled=compiled)
+        batch = examples.inputs(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
+        self.graph = _graph(models[0], objective, batch, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
         learnt = learnt_of(models[0])
         if self.many:
@@ -117,27 +126,34 @@ class Written:
             learnt = {name: stack for (name, _), stack in stacks if name in learnt}
         self.weights: dict[str, Tensor] = learnt
         if device.type == "cuda":
-            others = [self._joined([tensor] * len(models)) for tensor in (x, *(draw() for draw in self.graph.draws))]
+            inputs = (*batch, *(draw() for draw in self.graph.draws))
+            others = [self._joined([tensor] * len(models)) for tensor in inputs]
             self.graph = self.graph.captured(self.state, [*others, share_done(0.5, device)])
 
     @contextmanager
-    def epoch(self, number: int) -> Iterator[Gradients]:
+    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
-        streams = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
+        drawn_from = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
         order = self._joined(
-            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in streams]
+            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in drawn_from]
         )
+        for stream, state in zip(drawn_from, streams, strict=False):
+            stream.set_state(state)
+        self._streams = drawn_from
 
         def gradients(rows: slice, done: float) -> Tensor:
-            x = self._batch(order[..., rows], streams)
-            drawn = [self._joined([draw(stream) for stream in streams]) for draw in self.graph.draws]
-            row, *found = self.graph.run(*self.state, x, *drawn, share_done(done, device))
+            batch = self._batch(order[..., rows], drawn_from)
+            drawn = [self._joined([draw(stream) for stream in drawn_from]) for draw in self.graph.draws]
+            row, *found = self.graph.run(*self.state, *batch, *drawn, share_done(done, device))
             for weight, gradient in zip(self.weights.values(), found, strict=True):
                 weight.grad = gradient
             return row.view(-1, row.shape[-1])
 
         with torch.no_grad():
             yield gradients
+
+    def streams(self) -> list[Tensor]:
+        return [stream.get_state() for stream in self._streams]
 
     def clip(self, limit: float) -> None:
         found = [weight.grad for weight in self.weights.values() if weight.grad is not None]
@@ -155,11 +171,12 @@ class Written:
     def joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return self._joined(tensors) if self.many else tensors[0].clone()
 
-    def _batch(self, index: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
+    def _batch(self, index: Tensor, streams: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
         """A batch for each model; one gather for all of them, unless its values are drawn anew."""
         if self.many and self.examples.resampled:
-            return torch.stack([self.examples.batch(*one) for one in zip(index, streams, strict=True)])
-        return self.examples.batch(index, streams[0])
+            each = [self.examples.inputs(*one) for one in zip(index, streams, strict=True)]
+            return tuple(torch.stack(tensors) for tensors in zip(*each, strict=True))
+        return self.examples.inputs(index, streams[0])
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]
@@ -182,9 +199,9 @@ def means(terms: Terms) -> Tensor:
     return torch.stack(terms).detach().mean(1)
 
 
-def _graph(model: VAE, objective: Objective, x: Tensor, count: int, *, compiled: bool) -> Graph:
-    graph = trace(model, objective, x)
-    inputs = [*state_of(model), x, *(draw() for draw in graph.draws), share_done(0.5, x.device)]
+def _graph(model: VAE, objective: Objective, batch: Sequence[Tensor], count: int, *, compiled: bool) -> Graph:
+    graph = trace(model, objective, batch)
+    inputs = [*state_of(model), *batch, *(draw() for draw in graph.draws), share_done(0.5, batch[0].device)]
     if count > 1:
         graph = graph.stacked(inputs, count)
         *own, share = inputs

@@ -1,11 +1,11 @@
 """The one training loop: it knows examples and the terms of a trace, not what the model is made of.
 
 A run is a function of (configuration, data, seed). Every epoch draws its permutation and its noise from the stream of
-(seed, epoch), so that it is the same whatever happened before: a run that was cut off goes on from the `State` of its
-last whole epoch, and on the same CPU ends as it would have without, bit for bit. The data stay on the device as one
-tensor and a batch is one gather; an epoch is as many full batches as there are, and which examples are left over
-differs each time. Nothing is read back from the device before the end of an epoch. The learning rate is constant, then
-falls linearly to zero.
+(seed, epoch), so that it is the same whatever happened before: a run that was cut off goes on from a `State`, of after
+an epoch or within one, and on the same CPU ends as it would have without, bit for bit. The data stay on the device as
+one tensor and a batch is one gather; an epoch is as many full batches as there are, and which examples are left over
+differs each time. Nothing is read back from the device before the end of an epoch or a state is due. The learning rate
+is constant, then falls linearly to zero.
 
 Where the gradients of a step come from, of one model or of several that are trained as one, is told in `aevb.steps`;
 the optimizers work on each number alone and so know nothing of it.
@@ -16,9 +16,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -53,6 +53,7 @@ STACKED_BELOW = 100_000_000
 """Operations of a pass forward up to which several models are faster as one (`benchmarks`)."""
 
 Ended = Literal["finished", "early", "interrupted"]
+AfterStep = Callable[[bool, Callable[[], "list[State] | None"]], bool]
 
 
 @dataclass(frozen=True)
@@ -119,22 +120,39 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Within:
+    """A place within an epoch.
+
+    Attributes:
+        step: how many steps of it are made.
+        totals: the sums of their terms' means, ``(4,)``.
+        stream: the state of what draws the order, the noise and the values that are drawn anew, after these steps.
+    """
+
+    step: int
+    totals: Tensor
+    stream: Tensor
+
+
+@dataclass(frozen=True)
 class State:
-    """What training goes on from after a whole epoch, beside the configuration, the data and the seed.
+    """What training goes on from, beside the configuration, the data and the seed.
 
     Its tensors are its own: training does not change them.
 
     Attributes:
-        number: of the epoch; 0 before the first.
+        number: of the last whole epoch; 0 before the first is whole.
         weights: of the model, with its buffers, by name.
         optimizer: the tensors of each parameter, by name; parameters by their place in the optimizer.
         best: which may be these very weights.
+        within: the place in the next epoch; None at its beginning.
     """
 
     number: int
     weights: dict[str, Tensor]
     optimizer: dict[int, dict[str, Tensor]]
     best: Best
+    within: Within | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +164,8 @@ class Member:
         seed: of the order of batches and of the noise.
         start: what to go on from, with the same configuration, data and seed; the model as it is where None.
         on_epoch: called after each epoch.
-        on_state: called after each epoch, after `on_epoch`; what it is given may be kept.
+        on_state: called after each epoch, after `on_epoch`, within one where a state is due, and where training is
+            interrupted; what it is given may be kept.
     """
 
     model: VAE
@@ -165,6 +184,7 @@ def fit(
     *,
     seed: int = 0,
     start: State | None = None,
+    due: Callable[[], bool] | None = None,
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     on_state: Callable[[State], object] | None = None,
@@ -180,6 +200,7 @@ def fit(
         valid: examples that choose the weights and the moment to stop, where the configuration asks for it.
         config: how to train; the defaults where None.
         seed, start, on_epoch, on_state: as in `Member`.
+        due: asked after each step but the last of an epoch: whether `on_state` is to be given the state now.
         on_step: called after each step.
 
     Raises:
@@ -187,7 +208,7 @@ def fit(
         NonFinite: a loss or a weight became infinite or NaN.
     """
     member = Member(model, seed, start, on_epoch, on_state)
-    return fit_together([member], objective, train, valid, config, on_step=on_step)[0]
+    return fit_together([member], objective, train, valid, config, due=due, on_step=on_step)[0]
 
 
 def fit_together(
@@ -197,6 +218,7 @@ def fit_together(
     valid: Examples | None = None,
     config: TrainConfig | None = None,
     *,
+    due: Callable[[], bool] | None = None,
     on_step: Callable[[], object] | None = None,
 ) -> list[History]:
     """Train models that differ in their weights and seeds alone, as one stacked model, each as `fit` would train it.
@@ -204,8 +226,8 @@ def fit_together(
     The numbers are those of `fit` but for the rounding of their sums.
 
     Args:
-        members: on one device; all at the start, or all after the same epoch.
-        objective, train, valid, config, on_step: as in `fit`.
+        members: on one device; all at the start, or all at the same place.
+        objective, train, valid, config, due, on_step: as in `fit`.
 
     Raises:
         BadInput: as in `fit`, or patience, with which the models would end apart.
@@ -222,7 +244,7 @@ def fit_together(
             [member.model.train() for member in members], [member.seed for member in members], objective, train, config
         )
         try:
-            return _fitted(loop, members, valid, interrupted, on_step)
+            return _fitted(loop, members, valid, interrupted, due or (lambda: False), on_step)
         finally:
             loop.release()
 
@@ -232,20 +254,24 @@ def _fitted(
     members: Sequence[Member],
     valid: Examples | None,
     interrupted: Callable[[], bool],
+    due: Callable[[], bool],
     on_step: Callable[[], object] | None,
 ) -> list[History]:
     epochs: list[list[Epoch]] = [[] for _ in members]
     states = loop.begin([member.start for member in members])
 
-    def stop() -> bool:
+    def after_step(whole: bool, here: Callable[[], list[State] | None]) -> bool:
+        """Whether to stop."""
         if on_step:
             on_step()
+        if not whole and (interrupted() or due()) and (found := here()):
+            _hand_over(members, found)
         return interrupted()
 
     while not (ended := loop.ended(states)):
         started = time.perf_counter()
-        trained = loop.epoch(states, stop)
-        if interrupted():
+        trained = loop.epoch(states, after_step)
+        if not trained:
             ended = "interrupted"
             break
         seconds = (time.perf_counter() - started) / len(members)
@@ -255,9 +281,17 @@ def _fitted(
             made.append(Epoch(state.number, seconds, own, valid_own))
             if member.on_epoch:
                 member.on_epoch(made[-1])
-            if member.on_state:
-                member.on_state(state)
+            _hand_over([member], [state])
+        if interrupted() and not loop.ended(states):
+            ended = "interrupted"
+            break
     return [_left(loop.config, *one, ended) for one in zip(members, states, epochs, strict=True)]
+
+
+def _hand_over(members: Sequence[Member], states: Sequence[State]) -> None:
+    for member, state in zip(members, states, strict=True):
+        if member.on_state:
+            member.on_state(state)
 
 
 def _left(config: TrainConfig, member: Member, state: State, epochs: list[Epoch], ended: Ended) -> History:
@@ -281,8 +315,10 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
     training = model.training
     model.eval()
     with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
-        batches = examples.batches(max(1, decodings // objective.samples))
-        sums = [means(objective(model.trace(x, objective.samples))) * len(x) for x in batches]
+        sums = [
+            means(objective(model.given(part.given).trace(part.batch(slice(None)), objective.samples))) * len(part)
+            for part in examples.parts(max(1, decodings // objective.samples))
+        ]
     model.train(training)
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
@@ -373,37 +409,65 @@ class _Loop:
         if len(self.models) > 1:
             release(self.models)
 
-    def epoch(self, before: Sequence[State], stop: Callable[[], bool]) -> list[Means]:
-        """One pass, ended early where `stop` says so after a step; undone where it meets a number that is not finite.
+    def epoch(self, before: Sequence[State], after_step: AfterStep) -> list[Means]:
+        """What is left of a pass; undone where it meets a number that is not finite.
+
+        Args:
+            before: where it begins.
+            after_step: given whether the pass is whole, and what makes states of the place where it is, which are None
+                where a number is not finite; says whether to stop.
+
+        Returns:
+            The means over the pass; none where it was stopped before it was whole.
 
         Raises:
             NonFinite: with the models as they were before.
         """
-        number = before[0].number + 1
-        # A sum: it is finite where every term is, and small tensors that outlive a step would scatter the heap.
-        device, made = self.models[0].device, 0
-        total = torch.zeros(len(before), len(Terms._fields), dtype=widest(device), device=device)
-        for row in self._pass(self.maker, number, stop):
-            total += row
-            made += 1
+        number, total, made = before[0].number + 1, self._totals(before), _made(before)
+        with closing(self._pass(self.maker, before)) as rows:
+            for row in rows:
+                total += row
+                made += 1
+                if after_step(made == self.steps, partial(self._here, before, made, total)):
+                    break
+        if made < self.steps:
+            return []
         sums = total.cpu().double()
         if not (_finite(_losses(sums)) and all(map(_finite, self.maker.weights.values()))):
             self._restore(before)
-            tensor, step = self._first_non_finite(number) if len(before) == 1 else ("a loss", self.steps)
+            tensor, step = self._first_non_finite(before[0]) if len(before) == 1 else ("a loss", self.steps)
             self._restore(before)
             for model in self.models:
                 model.eval()
             raise NonFinite(tensor, number, step)
         return [Means(*row) for row in (sums / made).tolist()]
 
-    def _pass(self, maker: Steps, number: int, stop: Callable[[], bool]) -> Iterator[Tensor]:
-        """Steps over the full batches of a fresh permutation; for each, the means of its terms, ``(M, 4)``."""
-        with maker.epoch(number) as gradients:
-            for step in range(self.steps):
+    def _totals(self, before: Sequence[State]) -> Tensor:
+        """The sums of the terms' means so far, ``(M, 4)``."""
+        # A sum: it is finite where every term is, and small tensors that outlive a step would scatter the heap.
+        device = self.models[0].device
+        sums = [state.within.totals if state.within else torch.zeros(len(Terms._fields)) for state in before]
+        return torch.stack(sums).to(device, widest(device))
+
+    def _here(self, before: Sequence[State], made: int, total: Tensor) -> list[State] | None:
+        """Copies of the states after some steps of a pass; None where a number is not finite."""
+        if not (_finite(total) and all(map(_finite, self.maker.weights.values()))):
+            return None
+        now = self.states(before[0].number, [None] * len(before), [state.best for state in before])
+        places = zip(total.cpu().double(), self.maker.streams(), strict=True)
+        return [
+            replace(state, within=Within(made, sums.clone(), stream))
+            for state, (sums, stream) in zip(now, places, strict=True)
+        ]
+
+    def _pass(self, maker: Steps, before: Sequence[State]) -> Generator[Tensor]:
+        """Steps over the full batches of a fresh permutation, or those that are left of them; for each, the means of
+        its terms, ``(M, 4)``."""
+        number, first = before[0].number + 1, _made(before)
+        with maker.epoch(number, [state.within.stream for state in before if state.within]) as gradients:
+            for step in range(first, self.steps):
                 done = (number - 1 + step / self.steps) / self.epochs
                 yield self._step(partial(gradients, slice(step * self.size, (step + 1) * self.size)), done)
-                if stop():
-                    break
 
     def _step(self, gradients: Callable[[float], Tensor], done: float) -> Tensor:
         for group in self.optimizer.param_groups:
@@ -449,25 +513,33 @@ class _Loop:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
 
-    def _first_non_finite(self, number: int) -> tuple[str, int]:
+    def _first_non_finite(self, before: State) -> tuple[str, int]:
         """Make the epoch again, which is the same again, and watch: the first tensor's name and its step."""
         found: list[str] = []
-        made, model = 0, self.models[0]
+        made, model = _made([before]), self.models[0]
 
         def watch(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor) and not _finite(output):
                 found.append(f"the output of {name}")
 
         hooks = [module.register_forward_hook(partial(watch, name)) for name, module in model.named_modules()]
-        for row in self._pass(self._single(), number, lambda: bool(found)):
-            made += 1
-            named = list(model.named_parameters())
-            gradients = [(f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None]
-            tensors = [("the loss", _losses(row)), *gradients, *((f"the weight {name}", p) for name, p in named)]
-            found.extend(name for name, tensor in tensors if not _finite(tensor))
+        with closing(self._pass(self._single(), [before])) as rows:
+            for row in rows:
+                made += 1
+                named = list(model.named_parameters())
+                gradients = [(f"the gradient of {name}", p.grad) for name, p in named if p.grad is not None]
+                tensors = [("the loss", _losses(row)), *gradients, *((f"the weight {name}", p) for name, p in named)]
+                found.extend(name for name, tensor in tensors if not _finite(tensor))
+                if found:
+                    break
         for hook in hooks:
             hook.remove()
         return (found or ["a number"])[0], made
+
+
+def _made(states: Sequence[State]) -> int:
+    """Steps of the next epoch."""
+    return states[0].within.step if states[0].within else 0
 
 
 def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.optim.Optimizer:
@@ -506,7 +578,8 @@ def operations(model: VAE, objective: Objective, examples: Examples, size: int) 
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
     with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
-        model.eval().trace(examples.some(size).batch(slice(None)), objective.samples)
+        some = examples.some(size)
+        model.eval().given(some.given).trace(some.batch(slice(None)), objective.samples)
     model.train(training)
     return int(counter.get_total_flops())
 
@@ -521,22 +594,24 @@ def _finite(tensor: Tensor) -> bool:
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, where this is possible: in the main thread."""
+    """Turn the first Ctrl-C into a flag, and the first SIGTERM where the program handles it; in the main thread."""
     flag = threading.Event()
+    handled = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous = {each: before for each, before in handled.items() if callable(before)}
     if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set
-        return
-    previous = signal.getsignal(signal.SIGINT)
-    if previous is signal.SIG_IGN:
-        yield flag.is_set
-        return
+        previous = {}
+
+    def restore() -> None:
+        for each, before in previous.items():
+            signal.signal(each, before)
 
     def note(*_: object) -> None:
         flag.set()
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
-    signal.signal(signal.SIGINT, note)
+    for each in previous:
+        signal.signal(each, note)
     try:
         yield flag.is_set
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()

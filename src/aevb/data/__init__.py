@@ -6,13 +6,16 @@ What each source may hold stands at the top of its module: `named` (published se
 are, splits them and binarises them, alike for all sources.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from aevb.columns import Column
 from aevb.data import named, synthetic, tables
-from aevb.data.arrays import read_arrays
+from aevb.data.arrays import read_arrays, read_rows
+from aevb.data.conditions import conditioned, labels_given
 from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, made_alike, make_dataset
 from aevb.data.images import read_images
 from aevb.data.named import read_named
@@ -48,6 +51,7 @@ def load(
     size: int | None = None,
     variant: Variant | None = None,
     kinds: tables.Kinds | None = None,
+    condition: Sequence[str] = (),
     data_dir: str | Path | None = None,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test examples.
@@ -67,6 +71,7 @@ def load(
         size: images of a folder are resized to `size` x `size`.
         variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
         kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables`.
+        condition: columns of a table, or `label`, that a model is given and does not explain.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -80,7 +85,7 @@ def load(
         raise BadInput(f"binarize={binarize!r} is unknown: expected one of {_nearest(binarize, get_args(Binarize))}")
     if validate_on not in get_args(ValidateOn):
         raise BadInput(f"validate_on={validate_on!r} is unknown: expected random or last")
-    pool = _pool(source, size, variant, kinds or {}, split_seed, data_dir)
+    pool = conditioned(_pool(source, size, variant, kinds or {}, split_seed, data_dir), condition)
     return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
@@ -95,25 +100,30 @@ def read(source: str, like: "Like") -> Examples:
         BadInput: as in `load`, or the examples are of another kind or shape, or lack columns.
     """
     if like.columns:
-        path = Path(source)
-        if _what_is(source) != "file" or path.suffix.lower() not in tables.SUFFIXES:
-            raise BadInput(f"{source!r} is no table: expected one of {', '.join(tables.SUFFIXES)}")
-        return Examples(tables.coded(tables.read_raw(path), like.columns, path.name))
+        path, suffixes = Path(source), (*tables.SUFFIXES, ".npy", ".npz")
+        if _what_is(source) != "file" or path.suffix.lower() not in suffixes:
+            raise BadInput(f"{source!r} is no table: expected one of {', '.join(suffixes)}")
+        is_table = path.suffix.lower() in tables.SUFFIXES
+        raws = tables.read_raw(path) if is_table else tables.rows(read_rows(path))
+        given = tables.coded(raws, like.given, path.name) if like.given else None
+        return Examples(tables.coded(raws, like.columns, path.name), given=given)
     pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir)
-    return made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
+    examples = made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
+    return replace(examples, given=labels_given(pool, like.given[0])) if like.given else examples
 
 
 class Like(NamedTuple):
     """What a model learned from.
 
     Attributes:
-        kind, shape, columns: of its data set.
+        kind, shape, columns, given: of its data set.
         binarize, size, split_seed, data_dir: options of `load`.
     """
 
     kind: Kind
     shape: tuple[int, ...]
     columns: tuple[Column, ...]
+    given: tuple[Column, ...]
     binarize: Binarize
     size: int | None
     split_seed: int

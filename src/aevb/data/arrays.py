@@ -55,6 +55,19 @@ def read_arrays(path: Path) -> Pool:
     )
 
 
+def read_rows(path: Path) -> Array:
+    """The rows ``(N, D)`` in a file as float64; values may be missing, NaN.
+
+    Raises:
+        BadInput: the file is damaged, or holds something else.
+    """
+    arrays = _read(path)
+    array = arrays.get("x", np.array("several"))
+    if array.ndim != 2 or array.dtype.kind not in "buif":
+        raise BadInput(f"{path} holds no rows of numbers: expected one array (N, D)")
+    return array.astype(np.float64)
+
+
 # Reading.
 
 

@@ -11,10 +11,10 @@ Splits, and values that are drawn once, come from generators seeded by (split_se
 read or changed, and the validation examples, say, do not depend on whether the set is binarised.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ class Examples:
     labels: Tensor | None = None  # (N,) int64
     scale: float = 1.0  # a batch is values * scale: 1/255 for grey bytes
     resampled: bool = False  # every batch is a fresh Bernoulli draw with the grey values as probabilities
+    given: Tensor | None = None  # (N, G) float32, what a model is given of each and does not explain
 
     def __post_init__(self) -> None:
         if self.values.dtype not in (torch.uint8, torch.float32):
@@ -54,6 +55,8 @@ class Examples:
                 f"labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}: "
                 f"expected torch.int64 of shape ({len(self)},), one for each example"
             )
+        if self.given is not None and len(self.given) != len(self):
+            raise BadInput(f"a condition is given of {len(self.given)} examples: expected one for each of {len(self)}")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -65,8 +68,17 @@ class Examples:
 
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on another device."""
-        labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, values=self.values.to(device), labels=labels)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def __getitem__(self, index: Tensor | slice) -> "Examples":
+        """Some of the examples."""
+        return self._each(lambda tensor: tensor[index.to(tensor.device) if isinstance(index, Tensor) else index])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
+        """The same with all tensors that have a row for each example changed."""
+        rows = {"labels": self.labels, "given": self.given}
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in rows.items() if tensor is not None}
+        return replace(self, values=change(self.values), **changed)
 
     def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Tensor:
         """The examples at `index`, (B, *event) float32, ready for a model.
@@ -81,17 +93,24 @@ class Examples:
 
     def some(self, count: int) -> "Examples":
         """At most `count` of the examples, evenly spaced, since files may be sorted."""
-        index = torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64).long()
-        labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
-        return replace(self, values=self.values[index.to(self.values.device)], labels=labels)
+        return self[torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64).long()]
 
     def settled(self) -> "Examples":
         """The same, with values that are drawn anew for each batch drawn once, from PyTorch's global generator."""
-        return Examples(self.batch(slice(None)), self.labels) if self.resampled else self
+        return Examples(self.batch(slice(None)), self.labels, given=self.given) if self.resampled else self
+
+    def inputs(self, index: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        """The batch at `index` and, if there is a condition, what is given of it, ``(B, G)``."""
+        given = () if self.given is None else (self.given[index],)
+        return (self.batch(index, generator), *given)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All examples in order, `size` at a time; the last batch is what is left."""
-        return (self.batch(slice(start, start + size)) for start in range(0, len(self), size))
+        return (part.batch(slice(None)) for part in self.parts(size))
+
+    def parts(self, size: int) -> Iterator["Examples"]:
+        """All examples in order, `size` of them at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +126,7 @@ class Dataset:
     binarize: Binarize
     classes: tuple[str, ...] | None  # names of the labels 0, 1, ...; None where there are no labels
     columns: tuple[Column, ...] = ()  # of a table
+    given: tuple[Column, ...] = ()  # what a model is given of each example and does not explain
     notes: tuple[str, ...] = ()  # what was done to the data that their owner may not expect, a line each
 
     @property
@@ -119,12 +139,14 @@ class Dataset:
     def fingerprint(self) -> str:
         """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?"""
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
-        for column in self.columns:
-            digest.update(column.model_dump_json().encode())
+        for column in (*self.columns, *self.given):
+            digest.update(column.model_dump_json(exclude={"type"}).encode())  # the same from a file and a frame
         for part in (self.train, self.valid, self.test):
             values = part.values.cpu().contiguous()
             digest.update(f"{values.dtype} {tuple(values.shape)} {part.scale}".encode())
             digest.update(values.numpy().data)
+            if part.given is not None:
+                digest.update(part.given.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
 
@@ -138,6 +160,7 @@ class Pool:
     test_from: int | None = None  # from this example on they are the source's own test part, if it has one
     validation: float = 0.1  # default share
     columns: tuple[Column, ...] = ()
+    given: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -159,7 +182,7 @@ def make_dataset(
     if kind in ("counts", "real", "columns") and binarize != "none":
         raise BadInput(_not_in_unit_interval(pool, binarize))
     examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
-    splits = [_take(examples, index) for index in _split(pool, validation, test, split_seed, validate_on)]
+    splits = [examples[torch.from_numpy(index)] for index in _split(pool, validation, test, split_seed, validate_on)]
     if kind == "unit":
         splits = _binarized(splits, binarize, split_seed)
     return Dataset(
@@ -172,6 +195,7 @@ def make_dataset(
         binarize="none" if kind == "binary" else binarize,
         classes=pool.classes,
         columns=pool.columns,
+        given=pool.given,
         notes=pool.notes,
     )
 
@@ -281,15 +305,6 @@ def _count(name: str, amount: float, total: int) -> int:
             f"{name}={amount} of {total} examples is none at all: give a larger share, or a number of examples"
         )
     return count
-
-
-def _take(examples: Examples, index: NDArray[np.int64]) -> Examples:
-    where = torch.from_numpy(index)
-    return replace(
-        examples,
-        values=examples.values[where],
-        labels=None if examples.labels is None else examples.labels[where],
-    )
 
 
 def _generator(seed: int, purpose: int) -> np.random.Generator:

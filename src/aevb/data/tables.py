@@ -19,8 +19,9 @@ The same columns are asked of other tables for the same model (`coded`): in any 
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,13 @@ NEAR_ZERO = 0.1
 _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_COUNT = 2**24
 _TRUTH = {"true": True, "false": False}
+_LISTED = ("category", "ordered category", "enum", "Categorical")
+"""Types that list their values."""
+_TYPES = r"(u?int|float|U?Int|Float)\d+|bool|boolean|Boolean|str|string|String|object|\w+\[pyarrow\]"
+"""Other types that are given back."""
+_DICTIONARY = r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>"
+"""What Arrow calls such a type."""
+_CODED = ("binary", "categorical", "constant")
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Raw:
         texts: None where missing; empty of a column of numbers.
         whole: whether the numbers are whole by their type.
         logical: whether they are true and false.
+        type: what their type is called; empty of a text file.
+        levels: the categories that a type of its own lists, in their order.
     """
 
     name: str
@@ -64,6 +74,8 @@ class Raw:
     texts: Sequence[str | None] = ()
     whole: bool = False
     logical: bool = False
+    type: str = ""
+    levels: tuple[Value, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts) if self.numbers is None else len(self.numbers)
@@ -113,10 +125,12 @@ def frame(table: Any, name: str = "the frame") -> list[Raw]:
     if len(set(names)) < len(names):
         twice = next(column for column in names if names.count(column) > 1)
         raise BadInput(f"{name} has {names.count(twice)} columns named {twice!r}: rename all but one")
-    return [
-        _of_values(text, np.asarray(table[column].to_numpy()))
-        for text, column in zip(names, table.columns, strict=True)
-    ]
+    return [_of_series(text, table[column]) for text, column in zip(names, table.columns, strict=True)]
+
+
+def rows(values: NDArray[Any]) -> list[Raw]:
+    """The columns of an array ``(N, D)``, which are called x0, x1, ..."""
+    return [Raw(f"x{place}", column) for place, column in enumerate(values.T)]
 
 
 def pool(name: str, raws: Sequence[Raw], kinds: Kinds) -> Pool:
@@ -166,28 +180,86 @@ def coded(raws: Sequence[Raw], columns: Sequence[Column], name: str) -> Tensor:
     return values
 
 
-def table(columns: Sequence[Column], rows: NDArray[np.float32]) -> Table:
-    """Rows ``(N, D)`` as the columns of a table, in their order in it, with their values and types."""
+def table(
+    columns: Sequence[Column],
+    rows: NDArray[np.float32],
+    given: Sequence[Column] = (),
+    condition: NDArray[np.float32] | None = None,
+) -> Table:
+    """Rows ``(N, D)`` as the columns of a table, in their order in it, with their values and types; and among them what
+    was given of each, ``(N, G)``, or ``(1, G)`` of all."""
+    numbers = dict(zip((column.name for column in modelled(columns)), rows.T, strict=True))
+    if condition is not None:
+        every = np.broadcast_to(condition, (len(rows), condition.shape[1]))
+        numbers |= dict(zip((column.name for column in modelled(given)), every.T, strict=True))
     found: Table = {}
-    places = {column.name: place for place, column in enumerate(modelled(columns))}
-    for column in sorted(columns, key=lambda column: column.place):
+    for column in sorted((*columns, *given), key=lambda column: column.place):
         if column.kind == "constant":
             found[column.name] = [column.values[0] if column.values else None] * len(rows)
         else:
-            found[column.name] = [value_of(column, number) for number in rows[:, places[column.name]]]
+            found[column.name] = [value_of(column, number) for number in numbers[column.name]]
     return found
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[Value | None]]) -> None:
-    """Write a table as .csv, .tsv or .parquet."""
+def write_table(path: Path, columns: Mapping[str, Sequence[Value | None]], like: Sequence[Column] = ()) -> None:
+    """Write a table as .csv, .tsv or .parquet, there with the types of the columns that it is like."""
     if path.suffix.lower() == ".parquet":
-        arrow = _arrow()
-        arrow.parquet.write_table(arrow.table(dict(columns)), path)
+        arrow, known = _arrow(), {column.name: column for column in like}
+        arrays = {name: _arrow_array(values, known.get(name)) for name, values in columns.items()}
+        arrow.parquet.write_table(arrow.table(arrays), path)
         return
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(map(_shown, column) for column in columns.values()), strict=True))
+
+
+def framed(columns: Sequence[Column], values: NDArray[np.float32], library: Literal["pandas", "polars"]) -> Any:
+    """Rows ``(N, D)`` as a frame, with the types that its columns had."""
+    try:
+        module: Any = import_module(library)
+    except ImportError as error:
+        raise BadInput(f"the model learned from a frame of {library}: pip install {library}") from error
+    made = _pandas_series if library == "pandas" else _polars_series
+    by_name = {column.name: column for column in columns}
+    found = table(columns, values)
+    return module.DataFrame({name: made(module, by_name[name], given) for name, given in found.items()})
+
+
+def _pandas_series(pandas: Any, column: Column, values: Sequence[Value | None]) -> Any:
+    if column.type in _LISTED and column.kind in _CODED:
+        return pandas.Categorical(values, categories=list(column.values), ordered=column.type.startswith("ordered"))
+    series = pandas.Series(values, dtype=object)
+    missing = any(value is None for value in values)
+    if re.fullmatch(_TYPES, column.type) and not (missing and re.fullmatch(r"bool|u?int\d+", column.type)):
+        return series.astype(column.type)
+    return series.infer_objects()
+
+
+def _polars_series(polars: Any, column: Column, values: Sequence[Value | None]) -> Any:
+    if column.type == "enum" and column.kind in _CODED:
+        return polars.Series(values, dtype=polars.Enum([str(value) for value in column.values]))
+    known = re.fullmatch(_TYPES, column.type) or column.type in _LISTED
+    return polars.Series(values, dtype=getattr(polars, column.type, None) if known else None, strict=False)
+
+
+def _arrow_array(values: Sequence[Value | None], column: Column | None) -> Any:
+    arrow, kind = _arrow(), column.type if column else ""
+    try:
+        if column and column.values and (kind in _LISTED or kind.startswith("dictionary")):
+            return _dictionary_array(arrow, values, column)
+        return arrow.array(values, type=arrow.type_for_alias(kind.lower()))
+    except (ValueError, arrow.ArrowException):  # no type of Arrow's, or one that has no such values
+        return arrow.array(values)
+
+
+def _dictionary_array(arrow: Any, values: Sequence[Value | None], column: Column) -> Any:
+    found = re.fullmatch(_DICTIONARY, column.type)
+    of_index, of_value = (arrow.type_for_alias(found[2]), arrow.type_for_alias(found[1])) if found else (None, None)
+    ordered = found[3] == "1" if found else column.type.startswith("ordered")
+    codes: dict[Any, int] = {value: code for code, value in enumerate(column.values)}
+    indices = arrow.array([None if value is None else codes[value] for value in values], type=of_index)
+    return arrow.DictionaryArray.from_arrays(indices, arrow.array(column.values, type=of_value), ordered=ordered)
 
 
 def _shown(value: Value | None) -> object:
@@ -267,8 +339,23 @@ def _of_values(name: str, values: NDArray[Any]) -> Raw:
     return Raw(name, numbers, whole=all(isinstance(value, int) for value in present), logical=logical)
 
 
+def _of_series(name: str, series: Any) -> Raw:
+    """A column of a frame."""
+    raw, kind = _of_values(name, np.asarray(series.to_numpy())), str(series.dtype)
+    if kind == "category":  # of pandas
+        levels, kind = tuple(series.dtype.categories.tolist()), "ordered " * bool(series.dtype.ordered) + kind
+    elif kind.startswith("Enum"):  # of polars
+        levels, kind = tuple(series.dtype.categories), "enum"
+    else:
+        levels = tuple(np.unique(raw.present).tolist()) if kind.startswith("Categorical") else ()
+        kind = "Categorical" if levels else kind
+    whole = raw.whole or bool(re.match("u?int", kind.lower()))
+    known = 1 < len(levels) <= MOST_VALUES and all(isinstance(level, Value) for level in levels)
+    return replace(raw, whole=whole, type=kind, levels=levels if known else ())
+
+
 def _is_missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _parquet(path: Path) -> list[Raw]:
@@ -291,20 +378,29 @@ def _arrow() -> Any:
 
 def _of_arrow(name: str, column: Any) -> Raw:
     """A column of an Arrow table."""
-    types = _arrow().types
+    types, called, levels = _arrow().types, str(column.type), tuple[Value, ...]()
     if types.is_dictionary(column.type):
+        levels = _levels_of_arrow(column)
         column = column.cast(column.type.value_type)
     kind = column.type
     if types.is_temporal(kind):
         raise BadInput(_dated(name))
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         numbers = column.cast("float64", safe=False).to_numpy()
-        return Raw(name, numbers, whole=types.is_integer(kind), logical=types.is_boolean(kind))
+        whole, logical = types.is_integer(kind), types.is_boolean(kind)
+        return Raw(name, numbers, whole=whole, logical=logical, type=called, levels=levels)
     if types.is_string(kind) or types.is_large_string(kind):
-        return Raw(name, None, column.to_pylist())
+        return Raw(name, None, column.to_pylist(), type=called, levels=levels)
     raise BadInput(
         f"column {name!r} holds {kind}: expected numbers, texts or truth values; leave it out with kind none"
     )
+
+
+def _levels_of_arrow(column: Any) -> tuple[Value, ...]:
+    """The categories of a dictionary that is shorter than the column by half: others are for compression."""
+    chunks = column.unify_dictionaries().chunks
+    levels = tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
+    return levels if 1 < len(levels) <= MOST_VALUES and len(levels) < len(column) / 2 else ()
 
 
 # What a column is.
@@ -315,21 +411,25 @@ def _inferred(raw: Raw, place: int, kind: str | None, table: str) -> Column | No
     present = raw.present
     different = np.unique(present)
     if len(different) < 2:
-        return Column(
-            name=raw.name, kind="constant", place=place, values=tuple(_plain(raw, different)), whole=raw.whole
-        )
-    kind = kind or (_kind_of_texts(raw, different, table) if raw.numbers is None else _kind_of_numbers(raw, different))
+        facts: Any = {"place": place, "whole": raw.whole, "type": raw.type}
+        return Column(name=raw.name, kind="constant", values=tuple(_plain(raw, different)), **facts)
+    kind = kind or _kind(raw, different, table)
     if kind is None:
         return None
     if kind not in ("binary", "categorical"):
         if raw.numbers is None:
             raise BadInput(f"{table}: column {raw.name!r} is to be {kind}, and holds texts such as {different[0]!r}")
-        return Column(name=raw.name, kind=kind, place=place, whole=raw.whole or kind == "count")
-    if kind == "binary" and len(different) > 2:
-        raise BadInput(
-            f"{table}: column {raw.name!r} is to be binary, and has {len(different)} values: use categorical"
-        )
-    return Column(name=raw.name, kind=kind, place=place, values=tuple(_plain(raw, different)))
+        return Column(name=raw.name, kind=kind, place=place, whole=raw.whole or kind == "count", type=raw.type)
+    values = raw.levels or tuple(_plain(raw, different))
+    if kind == "binary" and len(values) > 2:
+        raise BadInput(f"{table}: column {raw.name!r} is to be binary, and has {len(values)} values: use categorical")
+    return Column(name=raw.name, kind=kind, place=place, values=values, type=raw.type)
+
+
+def _kind(raw: Raw, different: NDArray[Any], table: str) -> str | None:
+    if raw.levels:
+        return "binary" if len(raw.levels) == 2 else "categorical"
+    return _kind_of_texts(raw, different, table) if raw.numbers is None else _kind_of_numbers(raw, different)
 
 
 def _kind_of_texts(raw: Raw, different: NDArray[Any], table: str) -> str | None:
@@ -453,7 +553,7 @@ def value_of(column: Column, number: float) -> Value | None:
         return None
     if column.kind in ("binary", "categorical"):
         return column.values[int(number)]
-    return round(float(number)) if column.whole else float(str(np.float32(number)))
+    return column.within(round(float(number))) if column.whole else float(str(np.float32(number)))
 
 
 def _labels(raw: Raw, table: str) -> tuple[Tensor, tuple[str, ...]]:

@@ -68,17 +68,16 @@ class _Chains:
     """Chains of some examples, all at once.
 
     Args:
-        model: with its parameters at rest.
-        part: the examples.
+        part: the examples, and the model with its parameters at rest.
         temperatures: T.
     """
 
-    def __init__(self, model: VAE, part: Part, temperatures: int) -> None:
-        if not all(hasattr(layer.q, "at") for layer in part.layers(model, part.noise)):
+    def __init__(self, part: Part, temperatures: int) -> None:
+        if not all(hasattr(layer.q, "at") for layer in part.layers(part.noise)):
             raise BadInput(
                 "annealing needs a posterior that makes z of noise and back: give its class `at` and `noise`"
             )
-        self.model, self.part = model, part
+        self.part = part
         # Close together at both ends, where the targets change fastest (Wu et al. 2017).
         curve = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
         self.schedule = ((curve - curve[0]) / (curve[-1] - curve[0])).tolist()
@@ -122,7 +121,7 @@ class _Chains:
         return move(self._log_weight, start, beta=beta, size=size, leapfrogs=LEAPFROGS, speed=speed, chance=chance)
 
     def _log_weight(self, noise: Tensor) -> Tensor:
-        return self.part.at(self.model, noise).log_weight
+        return self.part.at(noise).log_weight
 
 
 def annealed(
@@ -191,4 +190,4 @@ def _all_chains(
     """The chains of all examples, part by part; a pass with its gradient keeps twice as much."""
     together = max(1, chains // 2)
     for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=together):
-        yield _Chains(model, part, temperatures)
+        yield _Chains(part, temperatures)

@@ -50,6 +50,7 @@ class Part(NamedTuple):
     """Examples on the model's device, encoded once, with their noise.
 
     Attributes:
+        model: under their condition, if it has one.
         x: ``(B, *event)``.
         features: what `ascend` gave for them.
         noise: ε, ``(S, B, Z)``.
@@ -58,6 +59,7 @@ class Part(NamedTuple):
         rows: points to decode at once, at most.
     """
 
+    model: VAE
     x: Tensor
     features: list[Tensor]
     noise: Tensor
@@ -68,24 +70,25 @@ class Part(NamedTuple):
     def only(self, where: Tensor) -> "Part":
         """Some of the examples, by their indices."""
         return self._replace(
+            model=self.model.only(where),
             x=self.x[where],
             features=[part[where] for part in self.features],
             noise=self.noise[:, where],
             streams=[self.streams[place] for place in where.tolist()],
         )
 
-    def layers(self, model: VAE, noise: Tensor) -> tuple[Layer, ...]:
+    def layers(self, noise: Tensor) -> tuple[Layer, ...]:
         """The stochastic layers where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
         each = iter(noise.split(self.widths, dim=-1))
-        return model.descend(self.features, lambda q: _placed(q, next(each)))
+        return self.model.descend(self.features, lambda q: _placed(q, next(each)))
 
-    def at(self, model: VAE, noise: Tensor) -> Trace:
+    def at(self, noise: Tensor) -> Trace:
         """The trace through them."""
-        return model.passed(self.x, self.layers(model, noise))
+        return self.model.passed(self.x, self.layers(noise))
 
-    def traces(self, model: VAE) -> Iterator[Trace]:
+    def traces(self) -> Iterator[Trace]:
         """The traces of all draws, as many at once as the rows allow."""
-        return (self.at(model, noise) for noise in self.noise.split(max(1, self.rows // len(self.x))))
+        return (self.at(noise) for noise in self.noise.split(max(1, self.rows // len(self.x))))
 
 
 def parts(
@@ -106,16 +109,17 @@ def parts(
     """
     model.eval()
     device, dtype = model.device, model.dtype
-    first = examples.batch(slice(1)).to(device, dtype)
-    widths, largest = sizes(model, first), first.element_size() * widest(model, first)
+    alone, first = model.given(examples[:1].given), examples.batch(slice(1)).to(device, dtype)
+    widths, largest = sizes(alone, first), first.element_size() * widest(alone, first)
     rows = max(1, min(memory // 8, CACHE) // largest)
     batch = memory // 8 // max(largest, first.element_size() * samples * sum(widths))
     streams, few = Streams(seed, Purpose.EVALUATION), max(1, rows // (together or samples))
-    for x in examples.batches(max(1, min(1000, batch))):
+    for some in examples.parts(max(1, min(1000, batch))):
+        x, bound = some.batch(slice(None)), model.given(some.given)
         own, there = streams.of(x), x.to(device, dtype)
         with torch.no_grad():
-            features = model.ascend(there)
-        whole = Part(there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)
+            features = bound.ascend(there)
+        whole = Part(bound, there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)
         for where in torch.arange(len(x)).split(few):
             yield whole.only(where)
 

@@ -55,36 +55,37 @@ def gaps(model: VAE, examples: Examples, *, samples: int = 1000, seed: int = 0, 
     """
     with seeded(seed, Purpose.EVALUATION, device=model.device):
         every = parts(model, examples, samples, seed=seed, memory=memory, together=DRAWS)
-        found = [_split(model, part) for part in every]
+        found = [_split(part) for part in every]
     return Gaps(*(torch.cat(values) for values in zip(*found, strict=True)))
 
 
-def _split(model: VAE, part: Part) -> Gaps:
-    amortized, _ = _measure(model, part)
-    best, log_px = _measure(*_refined(model, part))
+def _split(part: Part) -> Gaps:
+    amortized, _ = _measure(part)
+    best, log_px = _measure(_refined(part))
     best = torch.maximum(best, amortized)  # q is of the family, too
     return Gaps(log_px - best, best - amortized, log_px)
 
 
-def _refined(model: VAE, part: Part) -> tuple[VAE, Part]:
+def _refined(part: Part) -> Part:
     """The same with the posterior of each example that maximises its bound, found from the encoder's on."""
-    features = [values.detach().clone().requires_grad_() for values in part.features]
+    model, features = part.model, [values.detach().clone().requires_grad_() for values in part.features]
     shifted = [_shifted(posterior, part) for posterior in (model.posterior, *(rung.posterior for rung in model.rungs))]
     rungs = [Rung(r.up, r.down, r.conditional, own) for r, own in zip(model.rungs, shifted[1:], strict=True)]
     prior: Any = _PriorOf(model)
-    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, rungs)
+    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, rungs, model.condition)
+    free.known = model.known
     shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
-    part = part._replace(features=features)
-    _ascend(free, part, shifts or features)
-    return free, part
+    part = part._replace(model=free, features=features)
+    _ascend(part, shifts or features)
+    return part
 
 
-def _ascend(model: VAE, part: Part, free: list[Tensor]) -> None:
+def _ascend(part: Part, free: list[Tensor]) -> None:
     """Maximise the bound of all examples by what is free of each."""
     optimizer = torch.optim.Adam(free, lr=RATE)
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / STEPS))
-        trace = part.at(model, normal(part.streams, DRAWS, sum(part.widths)).to(part.x))
+        trace = part.at(normal(part.streams, DRAWS, sum(part.widths)).to(part.x))
         loss = (trace.rate - trace.log_likelihood.mean(0)).sum()
         for values, gradient in zip(free, torch.autograd.grad(loss, free, allow_unused=True), strict=True):
             values.grad = gradient
@@ -123,7 +124,7 @@ class _PriorOf(nn.Module):
 
 
 @torch.no_grad()
-def _measure(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
+def _measure(part: Part) -> tuple[Tensor, Tensor]:
     """The bound and log p(x) of each example, ``(B,)``, with the draws of the part."""
-    log_w = torch.cat([trace.log_weight for trace in part.traces(model)]).cpu().double()
+    log_w = torch.cat([trace.log_weight for trace in part.traces()]).cpu().double()
     return log_w.mean(0), log_mean_exp(log_w)

@@ -9,12 +9,14 @@ them draws from the posterior p(z | x_o) itself as K grows (Rubin 1987); each is
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples
-from aevb.data.tables import Table, table, value_of
+from aevb.data.tables import Table, value_of
 from aevb.evaluation.draws import Part, effective, parts
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -49,10 +51,10 @@ def impute(
     found, counts = [], []
     with seeded(seed, Purpose.EVALUATION, device=model.device):
         for part in parts(model, examples, samples, seed=seed, memory=memory):
-            z, log_weight = _candidates(model, part)
+            z, log_weight = _candidates(part)
             chosen = _resampled(z, log_weight, draws, part)
             x = part.x.expand(draws, *part.x.shape)
-            found.append(torch.where(x.isnan(), model.decode(chosen).sample(), x).cpu().float())
+            found.append(torch.where(x.isnan(), part.model.decode(chosen).sample(), x).cpu().float())
             counts.append(effective(log_weight))
     return Imputed(torch.cat(found, 1), torch.cat(counts))
 
@@ -63,26 +65,25 @@ def typical(draws: Tensor, columns: Sequence[Column]) -> Tensor:
     return torch.where(torch.tensor(numbers), draws.nanmedian(0).values, draws.mode(0).values)
 
 
-def summary(columns: Sequence[Column], x: Tensor, draws: Tensor) -> tuple[Table, Table]:
-    """What was imputed, as two tables.
+def filled(columns: Sequence[Column], x: Tensor, draws: Tensor) -> NDArray[np.float32]:
+    """The rows of x ``(N, D)`` with each gap filled by what is typical of its draws ``(M, N, D)``."""
+    return torch.where(x.isnan(), typical(draws, columns), x).numpy()
+
+
+def gaps(columns: Sequence[Column], x: Tensor, draws: Tensor) -> Table:
+    """A line for each gap: its row and column, what it was filled with, of numbers the mean, the deviation and the 5 %
+    and 95 % quantiles of the draws, of other values the share of the draws that agree, and the draws.
 
     Args:
         columns: of the table that the model learned from.
         x: rows, NaN where a value is missing, ``(N, D)``.
         draws: of them, ``(M, N, D)``.
-
-    Returns:
-        The rows with each gap filled by what is typical of its draws; and a line for each gap: its row and column, what
-        it was filled with, of numbers the mean, the deviation and the 5 % and 95 % quantiles of the draws, of other
-        values the share of the draws that agree, and the draws.
     """
-    chosen, gaps = typical(draws, columns), x.isnan().nonzero().tolist()
-    wanted = modelled(columns)
-    lines = [_gap(wanted[j], i, chosen[i, j], draws[:, i, j]) for i, j in gaps]
+    chosen, wanted = typical(draws, columns), modelled(columns)
+    lines = [_gap(wanted[j], i, chosen[i, j], draws[:, i, j]) for i, j in x.isnan().nonzero().tolist()]
     named = ["row", "column", "value", "mean", "deviation", "q05", "q95", "share"]
     named += [f"draw_{number + 1}" for number in range(len(draws))]
-    filled = torch.where(x.isnan(), chosen, x)
-    return table(columns, filled.numpy()), {name: [line[place] for line in lines] for place, name in enumerate(named)}
+    return {name: [line[place] for line in lines] for place, name in enumerate(named)}
 
 
 def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value | None]:
@@ -105,9 +106,9 @@ def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value 
     ]
 
 
-def _candidates(model: VAE, part: Part) -> tuple[Tensor, Tensor]:
+def _candidates(part: Part) -> tuple[Tensor, Tensor]:
     """z, ``(K, B, Z)``, and the logarithms of its weights, ``(K, B)`` in float64 on the CPU."""
-    traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces(model)]
+    traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces()]
     return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
 
 

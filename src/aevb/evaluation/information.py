@@ -49,7 +49,7 @@ def information(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
     z, own, places = [], [], []
     with seeded(seed, Purpose.EVALUATION, device=model.device):
         for part in parts(model, examples, 1, seed=seed, memory=memory):
-            layers = part.layers(model, part.noise)
+            layers = part.layers(part.noise)
             z.append(torch.cat([layer.z[0] for layer in layers], dim=-1))
             own.append(torch.stack([layer.q.log_prob(layer.z)[0] for layer in layers]).sum(0))
             places += [stream.initial_seed() for stream in part.streams]
@@ -66,7 +66,7 @@ def _log_aggregate(model: VAE, examples: Examples, z: Tensor, memory: int) -> Te
     for part in parts(model, examples, 1, seed=0, memory=memory):
         numbers = sum(h.shape[-1] for h in part.features) + z.shape[1] ** 2
         rows = max(1, min(memory // 8, CACHE) // (z.element_size() * len(part.x) * numbers))
-        found = [_log_posterior(model, part.features, part.widths, some) for some in z.split(rows)]
+        found = [_log_posterior(part.model, part.features, part.widths, some) for some in z.split(rows)]
         total = torch.logaddexp(total, torch.cat(found).cpu().double().logsumexp(1))
     return total - torch.tensor(float(len(examples))).log()
 

@@ -227,10 +227,11 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
     model.eval()
     device = model.device
     with seeded(seed, Purpose.EVALUATION, _HOLES, device=device):
-        if isinstance(model.encode(examples.batch(slice(1)).to(device)), Point):
+        if isinstance(model.given(examples[:1].given).encode(examples.batch(slice(1)).to(device)), Point):
             raise BadInput("an autoencoder has no aggregate posterior density: its posteriors are points")
         own = torch.randperm(len(examples))[torch.arange(DRAWS) % len(examples)]
-        held_out = [model.encode(examples.batch(part).to(device)).sample() for part in own.split(BATCH)]
+        drawn_from = (examples[part] for part in own.split(BATCH))
+        held_out = [model.given(p.given).encode(p.batch(slice(None)).to(device)).sample() for p in drawn_from]
         drawn = model.prior(model.encode).sample((DRAWS,))
         log_q = _log_aggregate(model, examples, torch.cat([drawn, *held_out]), own.repeat(2))
         _require_finite(log_q, "log q(z) at draw")
@@ -347,16 +348,16 @@ def _class_distance(codes: Tensor, labels: Tensor) -> float:
 def _log_aggregate(model: VAE, examples: Examples, z: Tensor, own: Tensor) -> Tensor:
     """log 1/(N-1) Σ_{n ≠ own} q(z | x_n) in nats for ``(M, Z)`` and the examples left out ``(M,)``: ``(M,)``."""
     total, seen, own = z.new_full((len(z),), -math.inf, dtype=torch.float64), 0, own.to(z.device)
-    for x in examples.batches(BATCH):
-        q = model.encode(x.to(z.device))
-        index = torch.arange(seen, seen + len(x), device=z.device)
+    for part in examples.parts(BATCH):
+        q = model.given(part.given).encode(part.batch(slice(None)).to(z.device))
+        index = torch.arange(seen, seen + len(part), device=z.device)
         # A full covariance takes Z² numbers for each draw and example; what a flow sees of the example is wide.
-        rows = max(1, BLOCK // (len(x) * max(z.shape[-1] ** 2, 256)))
+        rows = max(1, BLOCK // (len(part) * max(z.shape[-1] ** 2, 256)))
         parts = []
         for draws, left_out in zip(z.split(rows), own.split(rows), strict=True):
             log_prob = q.log_prob(draws.unsqueeze(-2)).cpu().double()
             parts.append(log_prob.where(index != left_out.unsqueeze(-1), -math.inf).logsumexp(-1))
-        total, seen = total.logaddexp(torch.cat(parts)), seen + len(x)
+        total, seen = total.logaddexp(torch.cat(parts)), seen + len(part)
     return total - math.log(seen - 1)
 
 

@@ -78,24 +78,24 @@ def per_example(model: VAE, examples: Examples, samples: int, *, seed: int = 0, 
         memory: about how many bytes the tensors may take that are alive at once.
     """
     with seeded(seed, Purpose.EVALUATION, device=model.device):
-        measured = [_measure(model, part) for part in parts(model, examples, samples, seed=seed, memory=memory)]
+        measured = [_measure(part) for part in parts(model, examples, samples, seed=seed, memory=memory)]
     return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
 
 
-def _measure(model: VAE, part: Part) -> PerExample:
+def _measure(part: Part) -> PerExample:
     """Examples ``(B, *event)`` with all their draws."""
     samples = len(part.noise)
     rate = torch.zeros(len(part.x), dtype=torch.float64)
     by_dimension = rate.unsqueeze(1).clone()
     log_likelihood, log_weight = [], []
-    for trace in part.traces(model):
+    for trace in part.traces():
         share = len(trace.z) / samples
         rate += share * trace.rate.cpu().double()
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
-    log_w, codes = torch.cat(log_weight), model.codes(part.x)
-    error = (model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
+    log_w, codes = torch.cat(log_weight), part.model.codes(part.x)
+    error = (part.model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
         distortion=-torch.cat(log_likelihood).mean(0),
@@ -174,7 +174,7 @@ def evaluate(
 @torch.no_grad()
 def _first_trace(model: VAE, examples: Examples) -> Trace:
     with seeded(0, Purpose.EVALUATION):
-        return model.trace(examples.batch(slice(1)).to(model.device))
+        return model.given(examples[:1].given).trace(examples.batch(slice(1)).to(model.device))
 
 
 def _information(

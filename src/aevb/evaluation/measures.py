@@ -12,6 +12,7 @@ from aevb.distributions import Point
 from aevb.errors import BadInput
 from aevb.evaluation import sample_quality
 from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich
+from aevb.evaluation.codes import codes
 from aevb.evaluation.features import Classifier, classifier
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.latent_space import Estimate, continuity, meaning, prior_holes, structure
@@ -82,7 +83,8 @@ class Task(NamedTuple):
     @property
     def has_density(self) -> bool:
         """Whether the posterior has one: not that of an autoencoder."""
-        return not isinstance(self.model.encode(self.examples.batch(slice(1)).to(self.device)), Point)
+        model, first = self.model.given(self.examples[:1].given), self.examples.batch(slice(1))
+        return not isinstance(model.encode(first.to(self.device)), Point)
 
 
 def measure(
@@ -104,6 +106,9 @@ def measure(
         raise BadInput(f"--measure {name} compares with the training part: use --split valid or test")
     if name in ("latent-space", "sample-quality") and dataset.columns:
         raise BadInput(f"--measure {name} compares examples by distance, which the rows of a table have not")
+    if name in _UNCONDITIONAL and dataset.given:
+        others = ", ".join(known for known in MEASURES if known not in _UNCONDITIONAL)
+        raise BadInput(f"--measure {name} is not to be had of a conditional model: expected {others}")
     return MEASURES[name](task)
 
 
@@ -167,8 +172,8 @@ def _latent_space(task: Task) -> list[Score]:
 
 def _structure(task: Task) -> list[Score]:
     train = task.dataset.train.some(10 * POINTS)
-    codes = [_codes(task.model, part, task.effort.seed) for part in (train, task.examples)]
-    found = structure(codes[0], _labels(train), codes[1], _labels(task.examples))
+    means = [_codes(task.model, part, task.effort.seed) for part in (train, task.examples)]
+    found = structure(means[0], _labels(train), means[1], _labels(task.examples))
     return [
         task.score("neighbours_accuracy", found.neighbours, "5 nearest codes of training examples"),
         task.score("probe_accuracy", found.probe, "logistic regression on codes of training examples"),
@@ -182,7 +187,7 @@ def _sample_quality(task: Task) -> list[Score]:
     train, real, image = task.dataset.train.some(POINTS), task.examples.some(POINTS), len(task.dataset.shape) == 3
     bits = task.dataset.kind == "binary" and task.dataset.binarize != "treat-as-probabilities"
     with seeded(task.effort.seed, Purpose.SAMPLES, device=task.device):
-        fake = task.model.sample(len(real), draw=bits or not image).cpu()
+        fake = task.model.given(real.given).sample(len(real), draw=bits or not image).cpu()
     seen = classifier(task.dataset) if image and _has_classes(task.dataset.train) else None
     data = [_rows(part, task.effort.seed) for part in (train, real)]
     space, where = _space(data[0], seen)
@@ -232,12 +237,10 @@ def _rows(examples: Examples, seed: int) -> Tensor:
         return examples.batch(slice(None))
 
 
-@torch.no_grad()
 def _codes(model: VAE, examples: Examples, seed: int) -> Tensor:
-    """Means of the top layer."""
-    device = model.device
+    """The same of codes."""
     with seeded(seed, Purpose.EVALUATION):
-        return torch.cat([model.encode(x.to(device)).mean.cpu() for x in examples.batches(1000)])
+        return codes(model, examples)
 
 
 def _labels(examples: Examples) -> Tensor:
@@ -251,6 +254,7 @@ def _has_classes(examples: Examples) -> bool:
 
 _ANNEALING = f"annealed importance sampling, {TEMPERATURES} temperatures, {CHAINS} chains"
 _SLOW = ("annealing", "sandwich", "gaps")
+_UNCONDITIONAL = ("quadrature", "sandwich", "latent-space")
 MEASURES: dict[str, Callable[[Task], list[Score]]] = {
     "likelihood": _likelihood,
     "quadrature": _quadrature,

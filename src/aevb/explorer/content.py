@@ -30,6 +30,7 @@ from aevb.distributions import (
     StandardNormal,
     divergence_by_dimension,
 )
+from aevb.errors import BadInput
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.scores import TITLES, Score
 from aevb.explorer.networks import networks
@@ -107,8 +108,11 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
         folder: of the page, from which the configuration is linked.
 
     Raises:
-        BadInput: the decoder cannot be exported.
+        BadInput: the decoder cannot be exported, or it is a conditional model.
     """
+    if run.data.given:
+        names = ", ".join(column.name for column in run.data.given)
+        raise BadInput(f"{run.folder} is a model of examples given {names}: expected one to which nothing is given")
     content, model = Content(prefix), run.model.eval()
     with seeded(0, Purpose.EVALUATION):
         test, train = _some(dataset.test, SHOWN).settled(), _some(dataset.train, NEIGHBOURS).settled()

@@ -2,7 +2,7 @@
 
 from aevb.plots.curves import Levels, bands, learning_curves, losses, progress, stacks, strips, sweep, training
 from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
-from aevb.plots.points import Cloud, Ellipse, clouds, clouds_of_codes, codes, contours, latent
+from aevb.plots.points import Cloud, Ellipse, clouds, clouds_of_codes, contours, latent
 from aevb.plots.run import figures, reconstructions, samples
 from aevb.plots.style import COLOURS, STYLE, save
 
@@ -15,7 +15,6 @@ __all__ = [
     "bands",
     "clouds",
     "clouds_of_codes",
-    "codes",
     "contours",
     "figures",
     "image_rows",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.data.dataset import Examples
+from aevb.evaluation.codes import codes
 from aevb.model import VAE
 from aevb.plots.style import COLOURS, STYLE, subplots
 
@@ -37,19 +38,13 @@ def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None)
     return figure
 
 
-@torch.no_grad()
-def codes(model: VAE, examples: Examples) -> Tensor:
-    """The means of the top layer's q(z|x), ``(N, Z)``."""
-    return torch.cat([model.encode(x.to(model.device)).mean.cpu() for x in examples.batches(1000)])
-
-
 @rc_context(STYLE)
 def clouds_of_codes(clouds: Mapping[str, Tensor], labels: Sequence[Tensor], classes: Sequence[str]) -> Figure:
     """Codes in the plane ``(N, 2)`` of each title, side by side, coloured by the class ``(N,)`` of their examples."""
     figure, axes = subplots(len(clouds), columns=2, width=4.6, height=4.2)
-    for axis, (title, codes), numbers in zip(axes, clouds.items(), labels, strict=True):
+    for axis, (title, means), numbers in zip(axes, clouds.items(), labels, strict=True):
         look: Any = {"s": min(12.0, 3e4 / len(numbers)), "alpha": 0.6, "linewidths": 0}
-        _clouds_of_classes(axis, codes, numbers, classes, look)
+        _clouds_of_classes(axis, means, numbers, classes, look)
         axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$")
     handles = axes[0].get_legend_handles_labels()
     _opaque(figure.legend(*handles, loc="outside right center", markerscale=3))

@@ -37,15 +37,16 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
             yield "reconstructions", reconstructions(run.model, dataset.test)
             yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
         if run.config.model.latent == (2,):
-            if len(dataset.shape) == 3:
+            if len(dataset.shape) == 3 and not dataset.given:
                 yield "manifold", manifold(run.model)
             yield "latent", latent(run.model, dataset.test, dataset.classes)
 
 
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Examples beside the mean of p(x|z) at the mean of q(z|x)."""
-    x = examples.batch(slice(0, 20 if len(examples.shape) == 3 else 1000))
-    again = model.reconstruct(x.to(model.device)).cpu()
+    some = examples[: 20 if len(examples.shape) == 3 else 1000]
+    x = some.batch(slice(None))
+    again = model.given(some.given).reconstruct(x.to(model.device)).cpu()
     if x.dim() == 4:
         return picture(torch.stack([x, again]), 10, "test examples above their reconstructions")
     figure, axes = subplots(min(x.shape[1], PANELS))
@@ -60,7 +61,8 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
 def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     """Each column of a table, test examples beside draws from the model: numbers as densities, others as shares."""
     with seeded(seed, Purpose.SAMPLES, device=model.device):
-        drawn = model.sample(min(len(dataset.test), 2000), draw=True).cpu()
+        given = dataset.test.some(2000).given
+        drawn = model.given(given).sample(min(len(dataset.test), 2000), draw=True).cpu()
     x, order = dataset.test.batch(slice(None)), modelled(dataset.columns)
     columns = sorted(order, key=lambda column: column.place)[:PANELS]
     figure, axes = subplots(len(columns))
@@ -85,10 +87,16 @@ def _near(drawn: Tensor, x: Tensor) -> Tensor:
 
 
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
-    """Draws from the prior, decoded: images as the mean of p(x|z), rows with their noise beside the data."""
+    """Draws from the prior, decoded: images as the mean of p(x|z), rows with their noise beside the data.
+
+    Under a condition each is given what an example is given; images are in the order of this.
+    """
     image = len(examples.shape) == 3
+    count = 100 if image else min(len(examples), 2000)
+    given = examples[torch.linspace(0, len(examples) - 1, count).long()].given
+    given = given.sort(0).values if image and given is not None else given
     with seeded(seed, Purpose.SAMPLES, device=model.device):
-        drawn = model.sample(100 if image else min(len(examples), 2000), draw=not image).cpu()
+        drawn = model.given(given).sample(count, draw=not image).cpu()
     if image:
         return picture(drawn, 10, "mean of p(x|z) for z drawn from the prior")
     x = examples.batch(slice(0, len(drawn)))

@@ -30,6 +30,7 @@ from aevb import baselines, plots
 from aevb.config import Config
 from aevb.data import Dataset, Examples, load, truth
 from aevb.evaluation import Score
+from aevb.evaluation.codes import codes
 from aevb.evaluation.features import classifier
 from aevb.evaluation.identity import Identity, linear_identity, plane_identity
 from aevb.evaluation.sample_quality import frechet_distance
@@ -634,7 +635,7 @@ def _draw_codes(results: Results) -> Figure:
     dataset, models = _models(results, 2)
     test = dataset.test.some(3000)
     assert test.labels is not None
-    clouds = {KINDS[kind]: plots.codes(model, test) for kind, model in models.items()}
+    clouds = {KINDS[kind]: codes(model, test) for kind, model in models.items()}
     return plots.clouds_of_codes(clouds, [test.labels] * len(clouds), dataset.classes or ())
 
 

@@ -22,6 +22,7 @@ from aevb import plots
 from aevb.config import Config
 from aevb.data import Dataset
 from aevb.evaluation import Score
+from aevb.evaluation.codes import codes
 from aevb.evaluation.measures import Effort, measure
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
@@ -176,11 +177,10 @@ def _built_in(name: str, examples: int, run: Run, dataset: Dataset) -> list[Scor
     return measure(name, run.model, dataset, "test", Effort(examples=examples))
 
 
-@torch.no_grad()
 def _code_square(run: Run, dataset: Dataset) -> list[Score]:
     """1/Z E |E_q z|²: how far codes are from the origin. It is at most 1 where q(z) = p(z)."""
-    codes = torch.cat([run.model.encode(x).mean for x in dataset.test.batches(1000)])
-    return [_score("code_square", codes.square().mean().item(), "mean square of E_q z for each dimension", dataset)]
+    square = codes(run.model, dataset.test).square().mean().item()
+    return [_score("code_square", square, "mean square of E_q z for each dimension", dataset)]
 
 
 def _sharpness(run: Run, dataset: Dataset) -> list[Score]:
@@ -409,7 +409,7 @@ def _reconstructions(results: Results) -> Figure:
 
 def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
     tests = {title: results.dataset(trial).test for title, trial in trials.items()}
-    clouds = {title: plots.codes(results.run(trials[title]).model, test) for title, test in tests.items()}
+    clouds = {title: codes(results.run(trials[title]).model, test) for title, test in tests.items()}
     labels = [test.labels for test in tests.values() if test.labels is not None]
     return plots.clouds_of_codes(clouds, labels, tuple("0123456789"))
 

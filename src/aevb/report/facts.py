@@ -1,20 +1,18 @@
 """What the pages of a report say, in the order and the words in which they say it; how they look is not known here."""
 
-import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from math import nan
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aevb.evaluation.scores import TITLES
 from aevb.recipes.recipe import Recipe, Results, Scale, Trial, Verdict, judge
 from aevb.report import wording
 from aevb.report.figures import Drawn, draw
+from aevb.report.settings import differences, versions, whole
 from aevb.runs import Run
 from aevb.sweep import SEED, Row, reached, summary
 
@@ -83,23 +81,12 @@ class Trained(NamedTuple):
     @property
     def settings(self) -> list[str]:
         """Where its configuration differs from the defaults, as `model.latent=2`."""
-        return [
-            f"{section}.{field}={_text(value)}"
-            for section, values in self._settings(exclude_defaults=True).items()
-            for field, value in values.items()
-        ]
+        return differences(self.trial.config)
 
     @property
     def config(self) -> str:
         """The whole configuration, as JSON that --config reads, a section a line."""
-        sections = (f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in self._settings().items())
-        return "{\n" + ",\n".join(sections) + "\n}"
-
-    def _settings(self, **options: Any) -> dict[str, Any]:
-        content: dict[str, Any] = self.trial.config.model_dump(
-            mode="json", exclude={"seed": True, "data": {"data_dir"}}, **options
-        )
-        return content
+        return whole(self.trial.config)
 
     @property
     def others(self) -> dict[str, str]:
@@ -156,7 +143,7 @@ class Report:
     @property
     def versions(self) -> dict[str, str]:
         """Of what it was made with."""
-        return {"aevb": version("aevb"), "torch": version("torch"), "Python": platform.python_version()}
+        return versions()
 
     @cached_property
     def claims(self) -> list[Judged]:
@@ -268,7 +255,3 @@ def _seconds(runs: Sequence[Run]) -> list[float]:
 
 def _title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
-
-
-def _text(value: Any) -> str:
-    return (",".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from aevb.report import wording
 from aevb.report.facts import Report, Table
 from aevb.report.figures import Drawn
+from aevb.report.trained import RunPage
 
 WIDEST = 40
 """Characters to which the cells of a column are filled up in the source of a table."""
@@ -24,12 +26,18 @@ def html(report: Report) -> str:
     """One page that needs nothing else."""
 
     def image(drawn: Drawn) -> str:
-        content = (report.folder / drawn.file).read_bytes() if drawn.file else b""
-        return f"data:image/png;base64,{b64encode(content).decode()}"
+        return _embedded(report.folder / drawn.file) if drawn.file else ""
 
     environment = _environment(autoescape=True)
     environment.filters |= {"typeset": _typeset, "image": image}
     return environment.get_template("report.html").render(report=report)
+
+
+def html_of_run(page: RunPage) -> str:
+    """One page that needs nothing else; the explorer and the files of the run are linked."""
+    environment = _environment(autoescape=True)
+    environment.filters |= {"typeset": _typeset, "embedded": _embedded}
+    return environment.get_template("run.html").render(page=page)
 
 
 def markdown(report: Report) -> str:
@@ -85,6 +93,11 @@ def _environment(*, autoescape: bool = False, finalize: Callable[[Any], Any] | N
     )
     environment.filters |= {"duration": wording.duration, "counted": wording.counted}
     return environment
+
+
+def _embedded(file: Path) -> str:
+    """A picture, as part of a page."""
+    return f"data:image/png;base64,{b64encode(file.read_bytes()).decode()}"
 
 
 def _typeset(text: str) -> str:
