@@ -524,6 +524,12 @@ def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (run.folder / "explorer.html").exists()
 
 
+def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
+    dataset = load("digits", condition=("label",))
+    with pytest.raises(BadInput, match="wants a condition"):
+        explore([(trained(dataset, tmp_path / "run"), dataset)])
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main_of = ["train", "digits", "--train.epochs", "1", "--samples", "2", "--out", str(tmp_path / "run")]
     for arguments, status in ((main_of, 0), (["explore", str(tmp_path / "run"), "--no-open"], 0)):

@@ -24,7 +24,6 @@ from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run, write
 
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
 CHECKED = (1, 3, 16)
 """Examples at once in the check."""
 
@@ -42,7 +41,7 @@ class Exported(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """x to mean and deviation of q(z | x)."""
+    """x, and what is given, to mean and deviation of q(z | x)."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -76,7 +75,7 @@ def export(run: Run, folder: Path) -> list[Exported]:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
     model, given = run.model, _conditions(run.data.given)
-    x, z = examples(model, given)
+    x, z = samples(model, given)
     more = {} if given is None else {"given": given}
     return [
         written(folder / "encoder.onnx", Encoder(model), {"x": x} | more, ("mean", "stddev")),
@@ -90,8 +89,8 @@ def _conditions(columns: Sequence[Column]) -> Tensor | None:
     return torch.stack(several, 1).float() if several else None
 
 
-def examples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples x and z of a model, on which a file is compared with PyTorch, and what is given of them."""
+def samples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Samples x and z of a model, and of what may be given, on which a file is compared with PyTorch."""
     with seeded(0, Purpose.SAMPLES):
         z, x = model.ancestors(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
     return x, z
@@ -103,8 +102,9 @@ def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: 
     Args:
         path: of the file.
         piece: tensors over the same examples to a tensor, or to several.
-        given: what it is given, by the name in the file, each of `CHECKED` examples.
+        first: what it takes, by the name in the file, each of `CHECKED` examples.
         outputs: the names of what it gives.
+        given: of a conditional model, what else it takes.
 
     Raises:
         BadInput: an operation has no counterpart, or the file cannot be written.

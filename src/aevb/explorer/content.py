@@ -107,7 +107,7 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
         folder: of the page, from which the configuration is linked.
 
     Raises:
-        BadInput: the decoder cannot be exported.
+        BadInput: the decoder cannot be exported, or a conditional model is not under a condition.
     """
     content, model = Content(prefix), run.model.eval()
     with seeded(0, Purpose.EVALUATION):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from aevb.distributions import Bernoulli, Categorical, FullNormal, Joined
 from aevb.errors import BadInput
-from aevb.export import Encoder, examples, written
+from aevb.export import Encoder, samples, written
 from aevb.model import VAE
 
 
@@ -93,7 +93,7 @@ def networks(model: VAE) -> dict[str, bytes]:
     Raises:
         BadInput: the decoder cannot be exported.
     """
-    x, z = examples(model)
+    x, z = samples(model)
     with torch.no_grad():
         output, p, q = model.output(z), model.decode(z), model.encode(x)
     full = isinstance(q, FullNormal) and not model.rungs
