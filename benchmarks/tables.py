@@ -319,7 +319,7 @@ def page(found: Mapping[str, Found], trials: Sequence[Sequence[Trial]]) -> str:
     parts = [HEAD.format(**about), *(sections[question](answers[question]) for question in done)]
     steps = trials[0][0].steps
     settings = {"steps": steps, "fewer": steps // SHORTER, "draws": DRAWS, "common": _options(COMMON)}
-    parts.append(WHY)
+    parts += [WHY, LOOKED]
     parts.append(SETTINGS.format(ours=_listed(OURS), filling=_listed(FILLING), **settings))
     return "\n\n".join(parts) + "\n"
 
@@ -435,6 +435,14 @@ Looked at on the part to learn from of a split of its own (seed 7), a fifth of w
   themselves are, which matters most where there are fewest rows.
 - Digits have pixels that are hardly ever lit: an entry of the test part may be 27 to 215 deviations away, depending on
   the split. That is why even means have an error of 1.4, and why errors differ so much between splits."""
+
+LOOKED = """## What was looked at
+
+- The very first looks, before there was this command, read test scores: of seeds 0 and 1, on breast cancer and wine.
+- Two runs of the command with 60 steps, to see that it works, showed test numbers. "z 8, linear" was added to what is
+  chosen from after one of them, for what inner parts had shown.
+- What counts as within an interval is a little strict: the quantiles of 100 draws that are taken here cover 88 % where
+  the draws are from the truth itself."""
 
 IMPUTATION = """## How well gaps are filled
 

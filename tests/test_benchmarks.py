@@ -16,6 +16,7 @@ def tables(out: Path, *options: str) -> str:
     return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_tables_are_made_and_gone_on_with(tmp_path: Path) -> None:
     assert len(tables(tmp_path, "--seeds", "1", "--only", "density").splitlines()) == 1
     assert "## How well gaps" not in (tmp_path / "README.md").read_text()

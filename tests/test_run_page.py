@@ -89,7 +89,7 @@ def test_train_leaves_a_page_and_report_makes_it_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["--train.epochs", "2", "--model.hidden", "8", "--samples", "5"]
-    for words in (["train", "blobs", "--out", "run", *common], ["report", "run", "--json"]):
+    for words in (["train", "digits", "--out", "run", *common], ["report", "run", "--json"]):
         with pytest.raises(SystemExit) as ended:
             main(words)
         assert not ended.value.code
@@ -99,6 +99,7 @@ def test_train_leaves_a_page_and_report_makes_it_again(
             "Training",
             "Reconstructions",
             "Samples",
+            "The latent plane, decoded",
             "Codes",
         ]
         assert all(str(image["src"]).startswith("data:image/png;base64,") for image in page.found("img"))
