@@ -100,7 +100,12 @@ def value(findings: list[Finding], name: str) -> float | None:
     return next((finding.value for finding in findings if finding.name == name), None)
 
 
-@pytest.mark.parametrize("name", ILLNESSES)
+LONG = ("hundred dimensions", "no noise")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ILLNESSES]
+)
 def test_an_illness_is_named_alone_and_its_remedy_helps(name: str, tmp_path: Path) -> None:
     illness, seed = ILLNESSES[name], 0
     data = illness.data()

@@ -75,7 +75,13 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-@pytest.fixture(scope="module", params=KINDS)
+KINDS_OFTEN_TRIED = ("digits", "photographs", "points", "table", "rows")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=() if kind in KINDS_OFTEN_TRIED else pytest.mark.slow) for kind in KINDS],
+)
 def explored(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A run of each kind, and its page."""
     make, model = KINDS[request.param]
