@@ -25,8 +25,8 @@ POLICY = (
     " img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 """What the browser is to refuse to the page: all but itself."""
-
-
+SERVED = f"{POLICY}; connect-src 'self'"
+"""The same of a page whose files are handed out by a server: all but itself and these."""
 LARGEST = 25_000_000
 """Bytes of networks that a page holds at most."""
 
@@ -52,7 +52,7 @@ def render(contents: Sequence[Content], files_at: str = "") -> str:
     )
     inlined = () if files_at else packed(contents).items()
     return environment.get_template("page.html").render(
-        policy=POLICY + ("; connect-src 'self'" if files_at else ""),
+        policy=SERVED if files_at else POLICY,
         files_at=files_at,
         runs=[content.facts for content in contents],
         facts=_json([content.facts for content in contents]),

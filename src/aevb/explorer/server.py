@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.explorer.content import gather
-from aevb.explorer.page import POLICY, packed, render
+from aevb.explorer.page import SERVED, packed, render
 from aevb.runs import Run
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -62,9 +62,7 @@ def pages(runs: Sequence[tuple[Run, Dataset]], token: str) -> dict[str, Page]:
     for name, file in packed(contents).items():
         found[f"/{token}/files/{name}"] = Page(file)
     text = render(contents, f"/{token}/files/").encode()
-    found[f"/{token}/"] = Page(
-        text, "text/html; charset=utf-8", f"{POLICY}; connect-src 'self'; frame-ancestors 'none'"
-    )
+    found[f"/{token}/"] = Page(text, "text/html; charset=utf-8", f"{SERVED}; frame-ancestors 'none'")
     return found
 
 
@@ -75,14 +73,8 @@ def application(found: Mapping[str, Page], token: str, hosts: Sequence[str] | No
         found: all that there is, by path.
         token: the first part of each path.
         hosts: by which the server may be called, with its port; any where None.
-
-    Raises:
-        BadInput: the extra `serve` is not installed.
     """
-    try:
-        from starlette.responses import Response
-    except ImportError as error:
-        raise BadInput("--serve needs starlette and uvicorn: pip install 'aevb[serve]'") from error
+    from starlette.responses import Response
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -156,6 +148,7 @@ def serve(runs: Sequence[tuple[Run, Dataset]], host: str, port: int, ready: Call
     """
     token = secrets.token_urlsafe(24)
     try:
+        import starlette.responses  # noqa: F401  (which the application imports)
         import uvicorn
     except ImportError as error:
         raise BadInput("--serve needs starlette and uvicorn: pip install 'aevb[serve]'") from error
