@@ -40,12 +40,16 @@ class Exported(NamedTuple):
     difference: float
 
 
-class Encoder(nn.Module):
-    """x, and what is given, to mean and deviation of q(z | x)."""
+class Piece(nn.Module):
+    """What becomes a file: tensors to what is asked of a model."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
+
+
+class Encoder(Piece):
+    """x, and what is given, to mean and deviation of q(z | x)."""
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of q(z | x)."""
@@ -54,11 +58,7 @@ class Encoder(nn.Module):
         return q.mean, q.stddev
 
 
-class _Decoder(nn.Module):
-    def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self.model = model
-
+class _Decoder(Piece):
     def forward(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """The mean of p(x | z)."""
         return self.model.given(given).decode(z).mean

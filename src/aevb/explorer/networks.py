@@ -16,16 +16,12 @@ from torch import Tensor, nn
 
 from aevb.distributions import Bernoulli, Categorical, FullNormal, Joined
 from aevb.errors import BadInput
-from aevb.export import Encoder, samples, written
+from aevb.export import Encoder, Piece, samples, written
 from aevb.model import VAE
 
 
-class _FullEncoder(nn.Module):
+class _FullEncoder(Piece):
     """x to mean, deviation and covariance."""
-
-    def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q = self.model.descend(self.model.ascend(x), lambda q: q.mean)[-1].q
@@ -33,36 +29,24 @@ class _FullEncoder(nn.Module):
         return q.mean, q.stddev, q.scale_tril @ q.scale_tril.mT
 
 
-class _ImageDecoder(nn.Module):
+class _ImageDecoder(Piece):
     """z to the mean of p(x | z), and what that was made of."""
-
-    def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         output = self.model.output(z)
         return self.model.likelihood(output).mean, output
 
 
-class _RowDecoder(nn.Module):
+class _RowDecoder(Piece):
     """z to mean and deviation of p(x | z)."""
-
-    def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         p = self.model.decode(z)
         return p.mean, p.stddev
 
 
-class _TableDecoder(nn.Module):
+class _TableDecoder(Piece):
     """z to the mean of p(x | z) and the chances of values: of a binary column its second, of categorical ones all."""
-
-    def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         p = self.model.decode(z)
