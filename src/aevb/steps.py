@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aevb.data.dataset import Examples
+from aevb.data.dataset import Examples, Shuffled
 from aevb.graph import Graph, Untraceable, share_done, state_of, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
@@ -63,12 +63,12 @@ class Single:
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
         with seeded(self.seed, Purpose.EPOCH, number, device=device):
-            order = torch.randperm(len(self.examples), device=device)
+            shuffled = self.examples.shuffled()
             for state in streams:
                 set_drawing(state, device)
 
             def gradients(rows: slice, done: float) -> Tensor:
-                x, *given = self.examples.inputs(order[rows])
+                x, *given = shuffled.inputs(rows)
                 trace = self.models[0].given(*given).trace(x, self.objective.samples)
                 terms = self.objective(trace, done)
                 terms.loss.mean().backward()
@@ -134,15 +134,13 @@ class Written:
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.values.device
         drawn_from = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
-        order = self._joined(
-            [torch.randperm(len(self.examples), generator=stream, device=device) for stream in drawn_from]
-        )
+        shuffled = [self.examples.shuffled(stream) for stream in drawn_from]
         for stream, state in zip(drawn_from, streams, strict=False):
             stream.set_state(state)
         self._streams = drawn_from
 
         def gradients(rows: slice, done: float) -> Tensor:
-            batch = self._batch(order[..., rows], drawn_from)
+            batch = self._batch(shuffled, rows, drawn_from)
             drawn = [self._joined([draw(stream) for stream in drawn_from]) for draw in self.graph.draws]
             row, *found = self.graph.run(*self.state, *batch, *drawn, share_done(done, device))
             for weight, gradient in zip(self.weights.values(), found, strict=True):
@@ -171,12 +169,16 @@ class Written:
     def joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return self._joined(tensors) if self.many else tensors[0].clone()
 
-    def _batch(self, index: Tensor, streams: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
+    def _batch(
+        self, shuffled: Sequence[Shuffled], rows: slice, streams: Sequence[torch.Generator]
+    ) -> tuple[Tensor, ...]:
         """A batch for each model; one gather for all of them, unless its values are drawn anew."""
-        if self.many and self.examples.resampled:
-            each = [self.examples.inputs(*one) for one in zip(index, streams, strict=True)]
+        if not self.many:
+            return shuffled[0].inputs(rows, streams[0])
+        if self.examples.resampled:
+            each = [one.inputs(rows, stream) for one, stream in zip(shuffled, streams, strict=True)]
             return tuple(torch.stack(tensors) for tensors in zip(*each, strict=True))
-        return self.examples.inputs(index, streams[0])
+        return self.examples.inputs(torch.stack([one.order[rows] for one in shuffled]))
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]

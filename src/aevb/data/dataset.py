@@ -14,7 +14,7 @@ read or changed, and the validation examples, say, do not depend on whether the 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -104,6 +104,10 @@ class Examples:
         given = () if self.given is None else (self.given[index],)
         return (self.batch(index, generator), *given)
 
+    def shuffled(self, generator: torch.Generator | None = None) -> "Shuffled":
+        """The examples in an order that the generator draws; PyTorch's global one where None."""
+        return Shuffled(self, torch.randperm(len(self), generator=generator, device=self.values.device))
+
     def batches(self, size: int) -> Iterator[Tensor]:
         """All examples in order, `size` at a time; the last batch is what is left."""
         return (part.batch(slice(None)) for part in self.parts(size))
@@ -111,6 +115,17 @@ class Examples:
     def parts(self, size: int) -> Iterator["Examples"]:
         """All examples in order, `size` of them at a time."""
         return (self[start : start + size] for start in range(0, len(self), size))
+
+
+class Shuffled(NamedTuple):
+    """Examples in the order of an epoch."""
+
+    examples: Examples
+    order: Tensor  # (N,)
+
+    def inputs(self, rows: slice, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        """What `Examples.inputs` gives for these places in the order."""
+        return self.examples.inputs(self.order[rows], generator)
 
 
 @dataclass(frozen=True, eq=False)
