@@ -14,6 +14,7 @@ FLOORS = [
     *(
         "errors",
         "process",
+        "processes",
         "randomness",
         "shapes",
         "columns",
@@ -33,6 +34,7 @@ FLOORS = [
         "data",
         "beginning",
         "steps",
+        "distributed",
         "config",
         "training",
         "evaluation",

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from aevb import page, process
 from aevb.config import Config, DataConfig
-from aevb.errors import BadInput, NonFinite, Notice
+from aevb.errors import BadInput, Lost, NonFinite, Notice
 
 if TYPE_CHECKING:
     import torch
@@ -89,19 +89,21 @@ def train(
         Print JSON instead of tables.
     """
     chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
-    from aevb import experiment
+    from aevb import processes
     from aevb.data import load
 
-    place = _device(device)
-    dataset = load(**chosen.data.model_dump())
-    if dataset.columns:
-        page.show_columns(dataset)
-    folder = resume or out or _free_folder(dataset.name)
-    if seeds > 1:
-        return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
-    with page.training_progress(chosen, dataset) as (on_step, on_epoch):
-        begun, watched = resume is not None, {"on_step": on_step, "on_epoch": on_epoch}
-        run = experiment.train(_absolute(chosen), folder, dataset, device=place, resume=begun, **watched)
+    with processes.joined(_device(device)) as place:
+        dataset = load(**chosen.data.model_dump())
+        if dataset.columns:
+            page.show_columns(dataset)
+        folder = processes.by_the_first(lambda: resume or out or _free_folder(dataset.name))
+        if seeds > 1 and processes.count() > 1:
+            raise BadInput(f"--seeds {seeds} under torchrun: give each model one process, or each process one model")
+        if seeds > 1:
+            return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
+        run = _trained(chosen, folder, dataset, place, resume=resume is not None)
+    if not processes.is_first():
+        return 0
     if run.outcome and run.outcome.ended == "interrupted":
         print(
             f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder},"
@@ -823,13 +825,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     process.keep_memory()
     try:
-        with warnings.catch_warnings(), _ended_as_by_ctrl_c():
+        with warnings.catch_warnings(), _ended_as_by_ctrl_c(), process.one_voice():
             warnings.showwarning = _show
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(_problem(error.__cause__) if isinstance(error.__cause__, ValidationError) else str(error))
     except (BadInput, NonFinite) as error:
         _fail(str(error))
+    except Lost as error:
+        print(f"aevb: {error}", file=sys.stderr)
+        sys.exit(130)
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
@@ -861,7 +866,8 @@ def _show(message: Warning | str, category: type[Warning], filename: str, lineno
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"aevb: {' '.join(message.split())}", file=sys.stderr)
+    if process.is_first():
+        print(f"aevb: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -881,6 +887,18 @@ def _begun(run: Path, settings: Config, path: Path | None, data: str | None, see
         raise BadInput(f"{run} is finished: there is nothing to go on with")
     place = {"data_dir": moved} if moved else {}
     return loaded.config.model_copy(update={"data": loaded.config.data.model_copy(update=place)})
+
+
+def _trained(chosen: Config, folder: Path, dataset: "Dataset", device: "torch.device", *, resume: bool) -> "Run":
+    """Train with a bar."""
+    from aevb import experiment
+
+    with page.training_progress(chosen, dataset) as (on_step, on_epoch):
+        watched = {"on_step": on_step, "on_epoch": on_epoch}
+        try:
+            return experiment.train(_absolute(chosen), folder, dataset, device=device, resume=resume, **watched)
+        except Lost as error:
+            raise Lost(f"{error}: go on, with any number of processes, by aevb train --resume {folder}") from error
 
 
 def _configuration(options: Config, file: Path | None, data: str | None) -> Config:

@@ -193,6 +193,11 @@ class TrainConfig(Section):
         "10s",
         description="What a run that is cut off loses at most: seconds, minutes, steps or epochs, as in 500steps.",
     )
+    strategy: Literal["ddp", "fsdp"] = Field(
+        "ddp",
+        description="What the processes share that torchrun starts: the examples of each batch, or with fsdp the"
+        " weights and the state of the optimizer, too.",
+    )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="Compile the step, which takes half a minute: auto does from 50,000 steps on."
     )

@@ -19,5 +19,9 @@ class NonFinite(ArithmeticError):
         )
 
 
+class Lost(RuntimeError):
+    """Another process of a job that shares a training is gone. The run has what its last checkpoint has."""
+
+
 class Notice(UserWarning):
     """Something is done in another way than was asked for, with the same numbers; its message is one line."""

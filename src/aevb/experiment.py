@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from aevb import processes
 from aevb.beginning import begin
 from aevb.config import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
-from aevb.errors import NonFinite
+from aevb.errors import Lost, NonFinite
 from aevb.graph import Untraceable
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
-from aevb.runs import Run, create, reopen
-from aevb.training import Epoch, Member, State, fit_together, worth_stacking
+from aevb.runs import Ending, Run, create, joined, load, reopen
+from aevb.training import Epoch, History, Member, State, fit_together, worth_stacking
 
 START_EXAMPLES = 10_000
 """Training examples, at most, that a model starts from."""
@@ -76,20 +78,32 @@ def train_together(
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
     runs = [_opened(chosen, resolved, folder, dataset, device, resume=resume) for chosen, folder in places]
+    first = processes.is_first()
     clock = Clock(config.train.checkpoint_every)
     members = [_member(run, clock, on_epoch) for run in runs]
     try:
         if len({_place(run.state) for run in runs}) > 1:
             raise Untraceable("they have gone unequally far")
         parts = (dataset.train, dataset.valid)
-        histories = fit_together(members, objective, *parts, config.train, due=clock.after_step, on_step=on_step)
+        due = clock.after_step if first else None
+        histories = fit_together(members, objective, *parts, config.train, due=due, on_step=on_step)
     except BaseException as error:
-        for run in runs:
-            run.close("non-finite" if isinstance(error, NonFinite) else "failed", kept=len(run.epochs))
+        for run in runs if first else []:
+            run.close(_ending(error), kept=len(run.epochs))
         raise
+    processes.by_the_first(lambda: _close(runs, histories))
+    return runs if first else [load(run.folder, device) for run in runs]
+
+
+def _close(runs: Sequence[Run], histories: Sequence[History]) -> None:
     for run, history in zip(runs, histories, strict=True):
         run.close(history.ended, history.kept)
-    return runs
+
+
+def _ending(error: BaseException) -> Ending:
+    if isinstance(error, Lost):
+        return "interrupted"
+    return "non-finite" if isinstance(error, NonFinite) else "failed"
 
 
 def _place(state: State | None) -> tuple[int, int]:
@@ -149,13 +163,22 @@ def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
 def _opened(
     config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
 ) -> Run:
-    model = _built(config, resolved, dataset).to(device)
-    run = reopen(folder, config, dataset, model) if resume else None
-    return run or create(folder, config, resolved, dataset, model)
+    """The run, which the first process makes or goes back to, and the others then find."""
+    model, made = _built(config, resolved, dataset).to(device), list[Run]()
+
+    def make() -> None:
+        run = reopen(folder, config, dataset, model) if resume else None
+        made.append(run or create(folder, config, resolved, dataset, model))
+
+    processes.by_the_first(make)
+    return made[0] if made else joined(folder, config, model)
 
 
 def _member(run: Run, clock: Clock, on_epoch: Callable[[Epoch], object] | None) -> Member:
-    """The run's model, which is recorded as it is trained."""
+    """The run's model, which the first process records as it is trained."""
+    member = Member(run.model, run.config.seed, run.state)
+    if not processes.is_first():
+        return member
 
     def after(epoch: Epoch) -> None:
         run.append(epoch)
@@ -168,4 +191,4 @@ def _member(run: Run, clock: Clock, on_epoch: Callable[[Epoch], object] | None) 
             run.save_model(state.number)
             run.save_state()
 
-    return Member(run.model, run.config.seed, run.state, after, keep)
+    return replace(member, on_epoch=after, on_state=keep)

@@ -3,6 +3,9 @@
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 
 KEPT = 2**30
 """Bytes of freed memory that a process keeps, and from which on a tensor gets pages of its own."""
@@ -20,3 +23,18 @@ def keep_memory() -> None:
         for parameter, name in ((_TRIM_THRESHOLD, "TRIM"), (_MMAP_THRESHOLD, "MMAP")):
             if os.environ.setdefault(f"MALLOC_{name}_THRESHOLD_", str(KEPT)) == str(KEPT):
                 library.mallopt(parameter, KEPT)
+
+
+def is_first() -> bool:
+    """Whether this is the first process of a job that `torchrun` has started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Let the first process of a job alone write to the terminal."""
+    if is_first():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield

@@ -459,6 +459,22 @@ def reopen(folder: Path, config: Config, dataset: Dataset, model: VAE) -> Run | 
     return run
 
 
+def joined(folder: Path, config: Config, model: VAE) -> Run:
+    """The run that another process of the job has just made or reopened, which alone writes to it.
+
+    Args:
+        folder, config, model: as in `reopen`.
+
+    Raises:
+        BadInput: there is none, as where processes do not see the same files.
+    """
+    run = find(folder, config)
+    if run is None:
+        raise BadInput(f"{folder} is not to be seen by all processes: choose an --out that they share")
+    run.model, run.state = model, _load_state(model, folder / "checkpoint.safetensors")
+    return run
+
+
 def _key(score: Score) -> tuple[object, ...]:
     return score.name, score.split, score.estimator, score.samples, score.examples
 

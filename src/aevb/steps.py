@@ -50,6 +50,12 @@ class Steps(Protocol):
     def joined(self, tensors: Sequence[Tensor]) -> Tensor:
         """The inverse of `split`."""
 
+    def gather(self) -> None:
+        """Bring the weights into the models, where what is trained lies elsewhere."""
+
+    def scatter(self) -> None:
+        """The inverse of `gather`."""
+
 
 class Single:
     """One model, by autograd."""
@@ -87,6 +93,11 @@ class Single:
 
     def joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return tensors[0].clone()
+
+    def gather(self) -> None:
+        """They are there."""
+
+    scatter = gather
 
 
 class Written:
@@ -168,6 +179,11 @@ class Written:
 
     def joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return self._joined(tensors) if self.many else tensors[0].clone()
+
+    def gather(self) -> None:
+        """They are there."""
+
+    scatter = gather
 
     def _batch(
         self, shuffled: Sequence[Shuffled], rows: slice, streams: Sequence[torch.Generator]

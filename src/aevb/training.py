@@ -20,12 +20,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from aevb import processes
 from aevb.config import TrainConfig
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput, NonFinite, Notice
@@ -33,7 +34,7 @@ from aevb.graph import Untraceable, constant_in_time, widest
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
 from aevb.randomness import Purpose, seeded
-from aevb.steps import Single, Steps, Written, means, release
+from aevb.steps import Single, Steps, Written, learnt_of, means, release
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -41,6 +42,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
+FUSED = ("adam", "adagrad", "sgd")
 STEP = "step"
 """What optimizers call their count of steps."""
 WRITTEN_FROM = 500
@@ -143,7 +145,7 @@ class State:
     Attributes:
         number: of the last whole epoch; 0 before the first is whole.
         weights: of the model, with its buffers, by name.
-        optimizer: the tensors of each parameter, by name; parameters by their place in the optimizer.
+        optimizer: the tensors of each weight that is learnt, by name; weights by their place among them.
         best: which may be these very weights.
         within: the place in the next epoch; None at its beginning.
     """
@@ -264,9 +266,10 @@ def _fitted(
         """Whether to stop."""
         if on_step:
             on_step()
-        if not whole and (interrupted() or due()) and (found := here()):
+        stop, wanted = processes.agreed(interrupted(), not whole and due())
+        if not whole and (stop or wanted) and (found := here()):
             _hand_over(members, found)
-        return interrupted()
+        return stop
 
     while not (ended := loop.ended(states)):
         started = time.perf_counter()
@@ -282,7 +285,7 @@ def _fitted(
             if member.on_epoch:
                 member.on_epoch(made[-1])
             _hand_over([member], [state])
-        if interrupted() and not loop.ended(states):
+        if processes.agreed(interrupted())[0] and not loop.ended(states):
             ended = "interrupted"
             break
     return [_left(loop.config, *one, ended) for one in zip(members, states, epochs, strict=True)]
@@ -347,6 +350,8 @@ class _Loop:
     def _maker(self) -> Steps:
         """What makes the gradients: a graph for several models, where one will repay itself, and where compilation is
         asked for."""
+        if processes.count() > 1:
+            return self._shared()
         planned, asked = self.epochs * self.steps, self.config.compile
         compiled = asked == "on" or (asked == "auto" and planned >= COMPILED_FROM)
         single = len(self.models) == 1
@@ -365,6 +370,14 @@ class _Loop:
     def _single(self) -> Single:
         return Single(self.models[0], self.objective, self.examples, self.seeds[0])
 
+    def _shared(self) -> Steps:
+        from aevb.distributed import Shared  # which takes a second to load
+
+        if len(self.models) > 1:
+            raise Untraceable("processes share the training of one model")
+        settings = (self.seeds[0], self.size, self.config.strategy)
+        return Shared(self.models[0], self.objective, self.examples, *settings)
+
     def begin(self, starts: Sequence[State | None]) -> list[State]:
         """Go to states, or stay before the first epoch; the states it is in then."""
         states = [start for start in starts if start]
@@ -374,7 +387,8 @@ class _Loop:
         return states
 
     def states(self, number: int, held_out: Sequence[Means | None], best: Sequence[Best]) -> list[State]:
-        """Copies of the states after an epoch, whose weights are the best ones where they are better than those."""
+        """Copies of the states after an epoch, whose weights are the best ones where they are better than those; the
+        models have their weights."""
         states = []
         for model, moments, measured, before in zip(self.models, self._moments(), held_out, best, strict=True):
             weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -393,7 +407,8 @@ class _Loop:
             return [None] * len(self.models)
         found: list[Means | None] = []
         for model, seed, state in zip(self.models, self.seeds, states, strict=True):
-            found.append(measured := measure(model, self.objective, valid, seed=seed))
+            measured = processes.by_the_first(partial(measure, model, self.objective, valid, seed=seed))
+            found.append(measured)
             if not math.isfinite(measured.merit):
                 raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
         return found
@@ -433,7 +448,7 @@ class _Loop:
         if made < self.steps:
             return []
         sums = total.cpu().double()
-        if not (_finite(_losses(sums)) and all(map(_finite, self.maker.weights.values()))):
+        if not (_finite(_losses(sums)) and self._finite_weights()):
             self._restore(before)
             tensor, step = self._first_non_finite(before[0]) if len(before) == 1 else ("a loss", self.steps)
             self._restore(before)
@@ -441,6 +456,11 @@ class _Loop:
                 model.eval()
             raise NonFinite(tensor, number, step)
         return [Means(*row) for row in (sums / made).tolist()]
+
+    def _finite_weights(self) -> bool:
+        """Whether the weights are finite, which the models then have."""
+        self.maker.gather()
+        return all(_finite(weight) for model in self.models for weight in learnt_of(model).values())
 
     def _totals(self, before: Sequence[State]) -> Tensor:
         """The sums of the terms' means so far, ``(M, 4)``."""
@@ -451,7 +471,7 @@ class _Loop:
 
     def _here(self, before: Sequence[State], made: int, total: Tensor) -> list[State] | None:
         """Copies of the states after some steps of a pass; None where a number is not finite."""
-        if not (_finite(total) and all(map(_finite, self.maker.weights.values()))):
+        if not (_finite(total) and self._finite_weights()):
             return None
         now = self.states(before[0].number, [None] * len(before), [state.best for state in before])
         places = zip(total.cpu().double(), self.maker.streams(), strict=True)
@@ -490,8 +510,8 @@ class _Loop:
     def _moments(self) -> list[dict[int, dict[str, Tensor]]]:
         """What the optimizer keeps of each weight, as a copy for each model; they have the count of steps in common."""
         found: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.models]
-        for place, kept in self.optimizer.state_dict()["state"].items():
-            for name, tensor in kept.items():
+        for place, weight in enumerate(self.maker.weights.values()):
+            for name, tensor in self.optimizer.state.get(weight, {}).items():
                 parts = [tensor.clone() for _ in found] if name == STEP else self.maker.split(tensor)
                 for moments, part in zip(found, parts, strict=True):
                     moments.setdefault(place, {})[name] = part
@@ -500,17 +520,19 @@ class _Loop:
     def _restore(self, states: Sequence[State]) -> None:
         for model, state in zip(self.models, states, strict=True):
             model.load_state_dict(state.weights)
-        first = states[0].optimizer
+        self.maker.scatter()
+        weights, groups = list(self.maker.weights.values()), self.optimizer.state_dict()["param_groups"]
+        in_groups = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        numbers = {id(weight): number for number, weight in enumerate(in_groups)}
         kept = {
-            place: {
+            numbers[id(weights[place])]: {
                 name: tensor.clone()
                 if name == STEP
                 else self.maker.joined([state.optimizer[place][name] for state in states])
-                for name, tensor in moments.items()
+                for name, tensor in sorted(moments.items())
             }
-            for place, moments in first.items()
+            for place, moments in sorted(states[0].optimizer.items())  # in one order in all processes
         }
-        groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
 
     def _first_non_finite(self, before: State) -> tuple[str, int]:
@@ -543,14 +565,17 @@ def _made(states: Sequence[State]) -> int:
 
 
 def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer, whose groups have each their share of the learning rate."""
+    """The optimizer, whose groups have each their share of the learning rate, and weights of one type."""
     if config.epsilon and config.optimizer == "sgd":
         raise BadInput("--train.epsilon has no meaning for sgd: leave it out")
-    shares: dict[float, list[Tensor]] = {}
+    kinds: dict[tuple[float, type], list[Tensor]] = {}
     for name, weight in weights.items():
-        shares.setdefault(config.bias_lr if name.endswith("bias") else 1.0, []).append(weight)
-    groups = [{"params": group, "share": share} for share, group in shares.items()]
-    options = {"eps": config.epsilon} if config.epsilon else {}
+        share = config.bias_lr if name.endswith("bias") else 1.0
+        kinds.setdefault((share, type(weight)), []).append(weight)
+    groups = [{"params": group, "share": share} for (share, _), group in kinds.items()]
+    options: dict[str, Any] = {"eps": config.epsilon} if config.epsilon else {}
+    if config.optimizer in FUSED and not {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}:
+        options["fused"] = False  # PyTorch has no such kernel for weights of which processes have shares
     return OPTIMIZERS[config.optimizer](groups, lr=config.lr, **options)
 
 
@@ -607,7 +632,8 @@ def _interruption() -> Iterator[Callable[[], bool]]:
 
     def note(*_: object) -> None:
         flag.set()
-        restore()
+        if processes.count() == 1:  # those of a job are told more than once
+            restore()
 
     for each in previous:
         signal.signal(each, note)
