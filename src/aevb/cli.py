@@ -101,8 +101,8 @@ def train(
             raise BadInput(f"--seeds {seeds} under torchrun: give each model one process, or each process one model")
         if seeds > 1:
             return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
-        run = _trained(chosen, folder, dataset, place, resume=resume is not None)
-    if not processes.is_first():
+        run, first = _trained(chosen, folder, dataset, place, resume=resume is not None), processes.is_first()
+    if not first:
         return 0
     if run.outcome and run.outcome.ended == "interrupted":
         print(

@@ -139,7 +139,8 @@ class Shared:
     def _has_unused(self, step: "_Step") -> bool:
         """Whether there are weights without a part in the loss."""
         with seeded(0, Purpose.EPOCH, device=self.examples.values.device):
-            loss = step(*self._some(2), 0.5)[Terms._fields.index("loss")]
+            loss = step.eval()(*self._some(2), 0.5)[Terms._fields.index("loss")]
+        step.train()
         found = torch.autograd.grad(loss, list(learnt_of(step).values()), allow_unused=True)
         return any(gradient is None for gradient in found)
 

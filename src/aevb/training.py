@@ -43,6 +43,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
 FUSED = ("adam", "adagrad", "sgd")
+"""Those whose update PyTorch makes in one pass."""
 STEP = "step"
 """What optimizers call their count of steps."""
 WRITTEN_FROM = 500
