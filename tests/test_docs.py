@@ -1,7 +1,8 @@
 """The pages of docs/ are scripts: their Python and their commands run, and what they show is what comes out.
 
     ```python    runs, with the names of the blocks before it
-    ```sh        lines that begin with aevb run; push and pull, which need the hub, are only parsed
+    ```sh        lines that begin with aevb run; push and pull, which need the hub, are only parsed; so do lines that
+                 begin with torchrun --standalone
     ```text      what the blocks since the last such one printed: the same words, and numbers within a fifth; a line
                  of three dots stands for any lines
 
@@ -13,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,6 +52,9 @@ def played(page: str) -> Iterator[tuple[re.Match[str], str]]:
 def command(line: str) -> None:
     """Run a line of the shell; one that ends in a refusal says so."""
     words = shlex.split(line, comments=True)
+    if words[:2] == ["torchrun", "--standalone"]:
+        launcher = [sys.executable, "-m", "torch.distributed.run"]
+        print(subprocess.run([*launcher, *words[1:]], capture_output=True, text=True, check=True).stdout)
     if words[:1] != ["aevb"]:
         return
     if words[1] in ("push", "pull"):
@@ -110,6 +115,13 @@ def test_every_page_is_in_the_index_and_no_link_is_broken() -> None:
         assert page.name == "README.md" or f"({page.name})" in index
         for link in LINK.findall(page.read_text(encoding="utf-8")):
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_promise_has_a_test() -> None:
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", (DOCS / "promises.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    for module, name in named:
+        assert f"def {name}(" in (DOCS.parent / "tests" / f"{module}.py").read_text(encoding="utf-8"), (module, name)
 
 
 @pytest.mark.parametrize(
