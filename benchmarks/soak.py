@@ -48,6 +48,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which a shell may have turned off for what it starts behind
     levels, start = list[Level](), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         settings = _settings(Path(place))
