@@ -50,7 +50,7 @@ def main() -> int:
     torch.set_num_threads(1)
     signal.signal(
         signal.SIGINT, signal.default_int_handler
-    )  # which a shell may have turned off for what it starts behind
+    )  # a shell may have turned it off
     levels, start = list[Level](), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         settings = _settings(Path(place))
