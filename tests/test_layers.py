@@ -29,6 +29,7 @@ FLOORS = [
         "model",
         "linear",
         "objectives",
+        "averages",
         "simplification",
         "graph",
         "data",

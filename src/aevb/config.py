@@ -187,6 +187,11 @@ class TrainConfig(Section):
         description="Share of the steps, at the end, over which the learning rate falls to zero; 0: it is constant.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Decay of a moving average of the weights over the steps, as in 0.999: the average is what is"
+        " validated, kept and saved. Default: none.",
+    )
     patience: Positive | None = Field(None, description="Stop after so many epochs without a better validation bound.")
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
     checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(

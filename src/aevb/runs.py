@@ -358,7 +358,7 @@ def _make(folder: Path, files: Mapping[str, bytes]) -> None:
             raise BadInput(f"{folder} is there already: choose another --out, or remove it")
         place = folder.resolve()
         place.parent.mkdir(parents=True, exist_ok=True)
-        _require_space(place, 9 * len(files["model.safetensors"]))
+        _require_space(place, 11 * len(files["model.safetensors"]))
         temporary = Path(tempfile.mkdtemp(prefix=".aevb-", dir=place.parent))
         try:
             for name, content in files.items():
@@ -381,7 +381,7 @@ def _put(temporary: Path, place: Path, names: Iterable[str]) -> None:
 
 
 def _require_space(folder: Path, weights: int) -> None:
-    """A checkpoint is up to four times as large as the weights, and old and new ones lie side by side for a moment.
+    """A checkpoint is up to five times as large as the weights, and old and new ones lie side by side for a moment.
 
     Pictures and scores take a few megabytes.
     """
@@ -488,7 +488,7 @@ def _packed_state(state: State) -> bytes:
     best = {} if state.best.number == state.number and not state.within else state.best.weights
     optimizer = {f"{place}.{name}": tensor for place, of in state.optimizer.items() for name, tensor in of.items()}
     within = {"totals": state.within.totals, "stream": state.within.stream} if state.within else {}
-    parts = {"model": state.weights, "best": best, "optimizer": optimizer, "within": within}
+    parts = {"model": state.weights, "averages": state.averages, "best": best, "optimizer": optimizer, "within": within}
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
     step = state.within.step if state.within else 0
     return _packed(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit)
@@ -617,15 +617,16 @@ def _load_state(model: VAE, path: Path) -> State | None:
     with _damaged(path):
         tensors, facts = _unpacked(path)
         number, step, best = int(facts["epoch"]), int(facts.get("step", 0)), int(facts["best"])
-        weights, optimizer = _part("model", tensors), dict[int, dict[str, Tensor]]()
+        weights, averages = _part("model", tensors), _part("averages", tensors)
+        optimizer = dict[int, dict[str, Tensor]]()
         for name, tensor in _part("optimizer", tensors).items():
             place, _, name = name.partition(".")
             optimizer.setdefault(int(place), {})[name] = tensor
         within = Within(step, tensors["within.totals"], tensors["within.stream"]) if step else None
-        kept = weights if best == number and not within else _part("best", tensors)
-        for suitable in (kept, weights) if best else (weights,):
+        kept = (averages or weights) if best == number and not within else _part("best", tensors)
+        for suitable in (*([kept] if best else []), *([averages] if averages else []), weights):
             model.load_state_dict(suitable)
-        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept), within)
+        return State(number, weights, optimizer, Best(best, float(facts["merit"]), kept), within, averages)
 
 
 def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aevb import processes
+from aevb.averages import Averages
 from aevb.config import TrainConfig
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput, NonFinite, Notice
@@ -147,8 +148,9 @@ class State:
         number: of the last whole epoch; 0 before the first is whole.
         weights: of the model, with its buffers, by name.
         optimizer: the tensors of each weight that is learnt, by name; weights by their place among them.
-        best: which may be these very weights.
+        best: which may be these very weights, or averages.
         within: the place in the next epoch; None at its beginning.
+        averages: of the weights and buffers, by name, which are what is measured and kept; empty where there are none.
     """
 
     number: int
@@ -156,11 +158,14 @@ class State:
     optimizer: dict[int, dict[str, Tensor]]
     best: Best
     within: Within | None = None
+    averages: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Member:
     """One of the models that are trained together.
+
+    Where the weights are averaged, the model has the averages while `on_epoch` and `on_state` look at it.
 
     Attributes:
         model: trained in place.
@@ -247,9 +252,10 @@ def fit_together(
             [member.model.train() for member in members], [member.seed for member in members], objective, train, config
         )
         try:
-            return _fitted(loop, members, valid, interrupted, due or (lambda: False), on_step)
+            states, epochs, ended = _fitted(loop, members, valid, interrupted, due or (lambda: False), on_step)
         finally:
             loop.release()
+        return [_left(config, *one, ended) for one in zip(members, states, epochs, strict=True)]
 
 
 def _fitted(
@@ -259,7 +265,7 @@ def _fitted(
     interrupted: Callable[[], bool],
     due: Callable[[], bool],
     on_step: Callable[[], object] | None,
-) -> list[History]:
+) -> tuple[list[State], list[list[Epoch]], Ended]:
     epochs: list[list[Epoch]] = [[] for _ in members]
     states = loop.begin([member.start for member in members])
 
@@ -269,7 +275,8 @@ def _fitted(
             on_step()
         stop, wanted = processes.agreed(interrupted(), not whole and due())
         if not whole and (stop or wanted) and (found := here()):
-            _hand_over(members, found)
+            with loop.averaged():
+                _hand_over(members, found)
         return stop
 
     while not (ended := loop.ended(states)):
@@ -281,15 +288,16 @@ def _fitted(
         seconds = (time.perf_counter() - started) / len(members)
         held_out = loop.held_out(states, valid)
         states = loop.states(states[0].number + 1, held_out, [state.best for state in states])
-        for member, made, state, own, valid_own in zip(members, epochs, states, trained, held_out, strict=True):
-            made.append(Epoch(state.number, seconds, own, valid_own))
-            if member.on_epoch:
-                member.on_epoch(made[-1])
-            _hand_over([member], [state])
+        with loop.averaged():
+            for member, made, state, own, valid_own in zip(members, epochs, states, trained, held_out, strict=True):
+                made.append(Epoch(state.number, seconds, own, valid_own))
+                if member.on_epoch:
+                    member.on_epoch(made[-1])
+                _hand_over([member], [state])
         if processes.agreed(interrupted())[0] and not loop.ended(states):
             ended = "interrupted"
             break
-    return [_left(loop.config, *one, ended) for one in zip(members, states, epochs, strict=True)]
+    return states, epochs, ended
 
 
 def _hand_over(members: Sequence[Member], states: Sequence[State]) -> None:
@@ -347,6 +355,7 @@ class _Loop:
         self.size = min(config.batch_size, len(examples))
         self.maker = self._maker()
         self.optimizer = _optimizer(self.maker.weights, config)
+        self.averages = Averages(self._changing(), config.ema) if config.ema else None
 
     def _maker(self) -> Steps:
         """What makes the gradients: a graph for several models, where one will repay itself, and where compilation is
@@ -376,8 +385,20 @@ class _Loop:
 
         if len(self.models) > 1:
             raise Untraceable("processes share the training of one model")
+        if self.config.ema and self.config.strategy == "fsdp":
+            raise BadInput("--train.ema is of whole weights, which processes of fsdp do not have: use ddp")
         settings = (self.seeds[0], self.size, self.config.strategy)
         return Shared(self.models[0], self.objective, self.examples, *settings)
+
+    def _changing(self) -> list[Tensor]:
+        """What is averaged: the weights, and the statistics of batch normalisation, which belong to them; a step of
+        several models has none."""
+        buffers = self.models[0].buffers() if len(self.models) == 1 else ()
+        return [*self.maker.weights.values(), *(buffer for buffer in buffers if buffer.is_floating_point())]
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The models as they are to be looked at: with their averages, where there are some."""
+        return self.averages.shown() if self.averages else nullcontext()
 
     def begin(self, starts: Sequence[State | None]) -> list[State]:
         """Go to states, or stay before the first epoch; the states it is in then."""
@@ -390,13 +411,18 @@ class _Loop:
     def states(self, number: int, held_out: Sequence[Means | None], best: Sequence[Best]) -> list[State]:
         """Copies of the states after an epoch, whose weights are the best ones where they are better than those; the
         models have their weights."""
-        states = []
-        for model, moments, measured, before in zip(self.models, self._moments(), held_out, best, strict=True):
-            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        states, weights = [], self._copies()
+        with self.averaged():
+            averages = self._copies() if self.averages else [dict[str, Tensor]() for _ in weights]
+        parts = zip(weights, averages, self._moments(), held_out, best, strict=True)
+        for own, average, moments, measured, before in parts:
             better = measured is not None and measured.merit > before.merit
-            now = Best(number, measured.merit, weights) if measured and better else before
-            states.append(State(number, weights, moments, now))
+            now = Best(number, measured.merit, average or own) if measured and better else before
+            states.append(State(number, own, moments, now, averages=average))
         return states
+
+    def _copies(self) -> list[dict[str, Tensor]]:
+        return [{name: tensor.clone() for name, tensor in model.state_dict().items()} for model in self.models]
 
     def held_out(self, states: Sequence[State], valid: Examples | None) -> list[Means | None]:
         """The terms on validation examples.
@@ -407,11 +433,12 @@ class _Loop:
         if not valid:
             return [None] * len(self.models)
         found: list[Means | None] = []
-        for model, seed, state in zip(self.models, self.seeds, states, strict=True):
-            measured = processes.by_the_first(partial(measure, model, self.objective, valid, seed=seed))
-            found.append(measured)
-            if not math.isfinite(measured.merit):
-                raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
+        with self.averaged():
+            for model, seed, state in zip(self.models, self.seeds, states, strict=True):
+                measured = processes.by_the_first(partial(measure, model, self.objective, valid, seed=seed))
+                found.append(measured)
+                if not math.isfinite(measured.merit):
+                    raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
         return found
 
     def ended(self, states: Sequence[State]) -> Ended | None:
@@ -421,7 +448,9 @@ class _Loop:
         return "finished" if states[0].number >= self.epochs else None
 
     def release(self) -> None:
-        """Leave each model tensors of its own."""
+        """Leave each model tensors of its own, and the averages where there are some."""
+        if self.averages:
+            self.averages.put()
         if len(self.models) > 1:
             release(self.models)
 
@@ -488,7 +517,10 @@ class _Loop:
         with maker.epoch(number, [state.within.stream for state in before if state.within]) as gradients:
             for step in range(first, self.steps):
                 done = (number - 1 + step / self.steps) / self.epochs
-                yield self._step(partial(gradients, slice(step * self.size, (step + 1) * self.size)), done)
+                rows = self._step(partial(gradients, slice(step * self.size, (step + 1) * self.size)), done)
+                if self.averages:
+                    self.averages.update((number - 1) * self.steps + step + 1)
+                yield rows
 
     def _step(self, gradients: Callable[[float], Tensor], done: float) -> Tensor:
         for group in self.optimizer.param_groups:
@@ -519,8 +551,10 @@ class _Loop:
         return found
 
     def _restore(self, states: Sequence[State]) -> None:
-        for model, state in zip(self.models, states, strict=True):
-            model.load_state_dict(state.weights)
+        if self.averages:
+            self._load([state.averages or state.weights for state in states])
+            self.averages.start()
+        self._load([state.weights for state in states])
         self.maker.scatter()
         weights, groups = list(self.maker.weights.values()), self.optimizer.state_dict()["param_groups"]
         in_groups = [weight for group in self.optimizer.param_groups for weight in group["params"]]
@@ -535,6 +569,10 @@ class _Loop:
             for place, moments in sorted(states[0].optimizer.items())  # in one order in all processes
         }
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+
+    def _load(self, weights: Sequence[dict[str, Tensor]]) -> None:
+        for model, own in zip(self.models, weights, strict=True):
+            model.load_state_dict(own)
 
     def _first_non_finite(self, before: State) -> tuple[str, int]:
         """Make the epoch again, which is the same again, and watch: the first tensor's name and its step."""
