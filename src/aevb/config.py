@@ -173,6 +173,11 @@ class TrainConfig(Section):
         None, description=f"Passes over the training part. Default: as many as make {STEPS} steps."
     )
     batch_size: Positive = Field(100, description="Examples in a step.")
+    accumulate: Positive = Field(
+        1,
+        description="Parts in which the examples of a step are taken, one after another, for less memory and the same"
+        " gradient; batch normalisation, free bits and beta-tc see a part at a time.",
+    )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
     bias_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")

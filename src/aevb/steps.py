@@ -8,6 +8,7 @@ values that are drawn anew, then the noise.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -58,12 +59,23 @@ class Steps(Protocol):
 
 
 class Single:
-    """One model, by autograd."""
+    """One model, by autograd.
 
-    def __init__(self, model: VAE, objective: Objective, examples: Examples, seed: int) -> None:
+    In parts, a step needs the memory of one of them, and the gradient is that of the whole batch; but what an objective
+    or batch normalisation takes from all examples of a batch, it takes from those of a part.
+
+    Args:
+        model: in training mode.
+        objective: what is minimised.
+        examples: to learn from.
+        seed: of what is drawn.
+        parts: in which a batch is taken, one after another.
+    """
+
+    def __init__(self, model: VAE, objective: Objective, examples: Examples, seed: int, parts: int = 1) -> None:
         self.models: Sequence[VAE] = [model]
         self.weights = learnt_of(model)
-        self.objective, self.examples, self.seed = objective, examples, seed
+        self.objective, self.examples, self.seed, self.parts = objective, examples, seed, parts
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
@@ -74,13 +86,23 @@ class Single:
                 set_drawing(state, device)
 
             def gradients(rows: slice, done: float) -> Tensor:
-                x, *given = shuffled.inputs(rows)
-                trace = self.models[0].given(*given).trace(x, self.objective.samples)
-                terms = self.objective(trace, done)
-                terms.loss.mean().backward()
-                return means(terms).unsqueeze(0)
+                if self.parts == 1:
+                    return self._gradients(shuffled.inputs(rows), done)
+                parts = parted(rows, self.parts)
+                shares = [(part.stop - part.start) / (rows.stop - rows.start) for part in parts]
+                each = zip(parts, shares, strict=True)
+                return torch.stack([self._gradients(shuffled.inputs(part), done, share) for part, share in each]).sum(0)
 
             yield gradients
+
+    def _gradients(self, inputs: Sequence[Tensor], done: float, share: float = 1.0) -> Tensor:
+        """Add the share of a batch that these examples are to the gradients, and give that of the terms' means."""
+        x, *given = inputs
+        trace = self.models[0].given(*given).trace(x, self.objective.samples)
+        terms = self.objective(trace, done)
+        loss = terms.loss.mean()
+        loss.backward(torch.full_like(loss, share))
+        return share * means(terms).unsqueeze(0)
 
     def streams(self) -> list[Tensor]:
         return [drawing(self.examples.values.device)]
@@ -198,6 +220,13 @@ class Written:
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]
+
+
+def parted(rows: slice, count: int) -> list[slice]:
+    """The same rows in so many parts, which differ by one at most."""
+    size = rows.stop - rows.start
+    bounds = [rows.start + size * place // count for place in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def learnt_of(model: nn.Module) -> dict[str, Tensor]:

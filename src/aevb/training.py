@@ -340,8 +340,12 @@ def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples |
         raise BadInput("models with patience end apart: train them one after another")
     if config.patience and valid is None:
         raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
-    if min(config.batch_size, len(train)) == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
-        raise BadInput("batch normalisation needs batches of two examples or more: use a larger --train.batch-size")
+    size = min(config.batch_size, len(train))
+    if config.accumulate > size:
+        raise BadInput(f"--train.accumulate {config.accumulate} is more than the {size} examples of a step: use fewer")
+    if size // config.accumulate == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        wanted = "a smaller --train.accumulate" if config.accumulate > 1 else "a larger --train.batch-size"
+        raise BadInput(f"batch normalisation needs batches of two examples or more: use {wanted}")
 
 
 class _Loop:
@@ -365,6 +369,8 @@ class _Loop:
         planned, asked = self.epochs * self.steps, self.config.compile
         compiled = asked == "on" or (asked == "auto" and planned >= COMPILED_FROM)
         single = len(self.models) == 1
+        if self.config.accumulate > 1:
+            return self._in_parts()
         worthwhile = planned >= WRITTEN_FROM and constant_in_time(self.models[0], self.objective)
         if single and not (worthwhile or asked == "on"):
             return self._single()
@@ -378,7 +384,15 @@ class _Loop:
             return self._single()
 
     def _single(self) -> Single:
-        return Single(self.models[0], self.objective, self.examples, self.seeds[0])
+        return Single(self.models[0], self.objective, self.examples, self.seeds[0], self.config.accumulate)
+
+    def _in_parts(self) -> Single:
+        """Steps whose memory is what matters: a graph would save time in calls, which large ones do not miss."""
+        if len(self.models) > 1:
+            raise Untraceable("a batch is taken in parts for one model alone")
+        if self.config.compile == "on":
+            warnings.warn("training goes on without compilation: batches are taken in parts", Notice, stacklevel=2)
+        return self._single()
 
     def _shared(self) -> Steps:
         from aevb.distributed import Shared  # which takes a second to load
@@ -634,7 +648,8 @@ def _threads(
 
 def worth_stacking(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> bool:
     """Whether several such models are trained faster as one, as far as can be said beforehand."""
-    return config.patience is None and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
+    apart = config.patience is not None or config.accumulate > 1
+    return not apart and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
 @torch.no_grad()
