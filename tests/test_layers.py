@@ -29,6 +29,7 @@ FLOORS = [
         "model",
         "linear",
         "objectives",
+        "precision",
         "averages",
         "simplification",
         "graph",

@@ -132,6 +132,14 @@ def test_best_weights_are_kept_where_asked(stripes: Dataset) -> None:
     assert kept["best"] < kept["last"] == 30
 
 
+def test_pseudo_inputs_of_images_are_learned(stripes: Dataset) -> None:
+    """A flattened weight is what the encoder sees first."""
+    model = small(stripes, prior="vamp", components=3)
+    before = state(model)
+    fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=2, batch_size=20))
+    assert not torch.equal(before["prior.inputs"], model.state_dict()["prior.inputs"])
+
+
 def test_patience_stops(stripes: Dataset) -> None:
     model = small(stripes)
     history = fit(

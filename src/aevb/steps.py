@@ -18,6 +18,7 @@ from aevb.data.dataset import Examples, Shuffled
 from aevb.graph import Graph, Untraceable, share_done, state_of, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
+from aevb.precision import in_bfloat16
 from aevb.randomness import Purpose, drawing, generator, seeded, set_drawing
 
 Gradients = Callable[[slice, float], Tensor]
@@ -70,10 +71,14 @@ class Single:
         examples: to learn from.
         seed: of what is drawn.
         parts: in which a batch is taken, one after another.
+        bf16: whether its networks run in bfloat16 (`aevb.precision`).
     """
 
-    def __init__(self, model: VAE, objective: Objective, examples: Examples, seed: int, parts: int = 1) -> None:
+    def __init__(
+        self, model: VAE, objective: Objective, examples: Examples, seed: int, parts: int = 1, *, bf16: bool = False
+    ) -> None:
         self.models: Sequence[VAE] = [model]
+        self.passed = in_bfloat16(model) if bf16 else model
         self.weights = learnt_of(model)
         self.objective, self.examples, self.seed, self.parts = objective, examples, seed, parts
 
@@ -98,7 +103,7 @@ class Single:
     def _gradients(self, inputs: Sequence[Tensor], done: float, share: float = 1.0) -> Tensor:
         """Add the share of a batch that these examples are to the gradients, and give that of the terms' means."""
         x, *given = inputs
-        trace = self.models[0].given(*given).trace(x, self.objective.samples)
+        trace = self.passed.given(*given).trace(x, self.objective.samples)
         terms = self.objective(trace, done)
         loss = terms.loss.mean()
         loss.backward(torch.full_like(loss, share))
@@ -132,6 +137,7 @@ class Written:
         seeds: one for each model.
         size: of a batch.
         compiled: whether the graph is.
+        bf16: as in `Single`.
 
     Raises:
         Untraceable: a step cannot be written down, stacked or compiled.
@@ -146,12 +152,14 @@ class Written:
         size: int,
         *,
         compiled: bool,
+        bf16: bool = False,
     ) -> None:
         self.models, self.examples, self.seeds = models, examples, seeds
         self.many = len(models) > 1
         device = examples.values.device
         batch = examples.inputs(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
-        self.graph = _graph(models[0], objective, batch, len(models), compiled=compiled)
+        passed = in_bfloat16(models[0]) if bf16 else models[0]
+        self.graph = _graph(passed, objective, batch, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
         learnt = learnt_of(models[0])
         if self.many:

@@ -356,7 +356,7 @@ class _Loop:
     ) -> None:
         self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
         self.epochs, self.steps = config.plan(len(examples))
-        self.size = min(config.batch_size, len(examples))
+        self.size, self.bf16 = min(config.batch_size, len(examples)), config.precision == "bf16"
         self.maker = self._maker()
         self.optimizer = _optimizer(self.maker.weights, config)
         self.averages = Averages(self._changing(), config.ema) if config.ema else None
@@ -375,7 +375,8 @@ class _Loop:
         if single and not (worthwhile or asked == "on"):
             return self._single()
         try:
-            return Written(self.models, self.objective, self.examples, self.seeds, self.size, compiled=compiled)
+            sizes = self.seeds, self.size
+            return Written(self.models, self.objective, self.examples, *sizes, compiled=compiled, bf16=self.bf16)
         except Untraceable as reason:
             if not single:
                 raise
@@ -384,7 +385,8 @@ class _Loop:
             return self._single()
 
     def _single(self) -> Single:
-        return Single(self.models[0], self.objective, self.examples, self.seeds[0], self.config.accumulate)
+        parts = self.config.accumulate
+        return Single(self.models[0], self.objective, self.examples, self.seeds[0], parts, bf16=self.bf16)
 
     def _in_parts(self) -> Single:
         """Steps whose memory is what matters: a graph would save time in calls, which large ones do not miss."""
@@ -638,7 +640,10 @@ def _threads(
 ) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
     before = torch.get_num_threads()
-    if operations(members[0].model, objective, examples, config.batch_size) * len(members) < PARALLEL_FROM:
+    if (
+        operations(members[0].model, objective, examples, config.batch_size // config.accumulate) * len(members)
+        < PARALLEL_FROM
+    ):
         torch.set_num_threads(1)
     try:
         yield
@@ -652,10 +657,10 @@ def worth_stacking(model: VAE, objective: Objective, examples: Examples, config:
     return not apart and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
-@torch.no_grad()
 def operations(model: VAE, objective: Objective, examples: Examples, size: int) -> int:
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
+    # With gradients on: the counter fails at a view of a weight, such as a flattened pseudo-input, where they are off.
     with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
         some = examples.some(size)
         model.eval().given(some.given).trace(some.batch(slice(None)), objective.samples)
