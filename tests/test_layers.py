@@ -51,6 +51,7 @@ FLOORS = [
         "estimators",
         "export",
         "doctor",
+        "loggers",
         "experiment",
         "sweep",
         "plots",

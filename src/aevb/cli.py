@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from aevb.data import Dataset
+    from aevb.loggers import Together
     from aevb.report import Report
     from aevb.reproduction import Plan
     from aevb.runs import Run
@@ -61,6 +62,7 @@ def train(
     resume: Path | None = None,
     seeds: Count = 1,
     samples: Count = 1000,
+    log: list[Literal["tensorboard", "trackio"]] = [],  # noqa: B006  (never changed)
     device: str = "auto",
     json: bool = False,
 ) -> int:
@@ -83,45 +85,33 @@ def train(
         Each gets a run folder below the one to make, and the table their means and deviations.
     samples
         K, draws of z for each test example in the estimate of log p(x).
+    log
+        Where the numbers of epochs go beside the run folder: tensorboard (into RUN/tensorboard; extra tensorboard),
+        trackio (on this machine; extra trackio).
     device
         auto, cpu, cuda or mps.
     json
         Print JSON instead of tables.
     """
     chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
-    from aevb import processes
+    from aevb import loggers, processes
     from aevb.data import load
 
-    with processes.joined(_device(device)) as place:
-        dataset = load(**chosen.data.model_dump())
-        if dataset.columns:
-            page.show_columns(dataset)
-        folder = processes.by_the_first(lambda: resume or out or _free_folder(dataset.name))
-        if seeds > 1 and processes.count() > 1:
-            raise BadInput(f"--seeds {seeds} under torchrun: give each model one process, or each process one model")
-        if seeds > 1:
-            return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
-        run, first = _trained(chosen, folder, dataset, place, resume=resume is not None), processes.is_first()
-    if not first:
-        return 0
-    if run.outcome and run.outcome.ended == "interrupted":
-        print(
-            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder},"
-            f" or go on with: aevb train --resume {run.folder}",
-            file=sys.stderr,
-        )
-        return 130
-    try:
-        with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
-            run.evaluate(dataset, "valid", samples=chosen.objective.samples or 1)
-            run.evaluate(dataset, "test", samples=samples)
-        with page.status("drawing and judging"):
-            _report(run, dataset)
-        page.show(run, json)
-    except KeyboardInterrupt:
-        print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
-        return 130
-    return 0
+    if log and seeds > 1:
+        raise BadInput("--log is for one run: leave it out, or --seeds")
+    with loggers.chosen(log) as logger:
+        with processes.joined(_device(device)) as place:
+            dataset = load(**chosen.data.model_dump())
+            if dataset.columns:
+                page.show_columns(dataset)
+            folder = processes.by_the_first(lambda: resume or out or _free_folder(dataset.name))
+            if seeds > 1 and processes.count() > 1:
+                raise BadInput(f"--seeds {seeds} under torchrun: train one model there, or several without it")
+            if seeds > 1:
+                return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
+            run = _trained(_absolute(chosen), folder, dataset, logger, resume=resume is not None, device=place)
+            first = processes.is_first()
+        return _measured(run, dataset, logger, samples=samples, json=json) if first else 0
 
 
 @app.command
@@ -889,18 +879,6 @@ def _begun(run: Path, settings: Config, path: Path | None, data: str | None, see
     return loaded.config.model_copy(update={"data": loaded.config.data.model_copy(update=place)})
 
 
-def _trained(chosen: Config, folder: Path, dataset: "Dataset", device: "torch.device", *, resume: bool) -> "Run":
-    """Train with a bar."""
-    from aevb import experiment
-
-    with page.training_progress(chosen, dataset) as (on_step, on_epoch):
-        watched = {"on_step": on_step, "on_epoch": on_epoch}
-        try:
-            return experiment.train(_absolute(chosen), folder, dataset, device=device, resume=resume, **watched)
-        except Lost as error:
-            raise Lost(f"{error}: go on, with any number of processes, by aevb train --resume {folder}") from error
-
-
 def _configuration(options: Config, file: Path | None, data: str | None) -> Config:
     """What the file says, with the options that were given over it."""
     content = _read(file) if file else {}
@@ -939,6 +917,43 @@ def _reproduced(plan: "Plan", jobs: int | None, share: Callable[[], float], json
     if not json:
         page.show_report(made)
     return made
+
+
+def _trained(
+    config: Config, folder: Path, dataset: "Dataset", logger: "Together", *, resume: bool, device: "torch.device"
+) -> "Run":
+    """Train one model, with a bar."""
+    from aevb import experiment
+
+    with page.training_progress(config, dataset) as (on_step, on_epoch):
+        watched = {"on_step": on_step, "on_epoch": on_epoch, "loggers": [logger]}
+        try:
+            return experiment.train(config, folder, dataset, device=device, resume=resume, **watched)
+        except Lost as error:
+            raise Lost(f"{error}: go on, with any number of processes, by aevb train --resume {folder}") from error
+
+
+def _measured(run: "Run", dataset: "Dataset", logger: "Together", *, samples: int, json: bool) -> int:
+    """Measure what was trained, draw its figures and show what it has reached."""
+    if run.outcome and run.outcome.ended == "interrupted":
+        print(
+            f"interrupted: {run.folder} has what was trained; measure it with: aevb evaluate {run.folder},"
+            f" or go on with: aevb train --resume {run.folder}",
+            file=sys.stderr,
+        )
+        return 130
+    try:
+        with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
+            run.evaluate(dataset, "valid", samples=run.config.objective.samples or 1)
+            run.evaluate(dataset, "test", samples=samples)
+        logger.scores(run.scores)
+        with page.status("drawing and judging"):
+            _report(run, dataset)
+        page.show(run, json)
+    except KeyboardInterrupt:
+        print(f"interrupted: {run.folder} has the trained model, not all of its numbers and pictures", file=sys.stderr)
+        return 130
+    return 0
 
 
 def _swept(

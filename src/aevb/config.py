@@ -207,6 +207,7 @@ class TrainConfig(Section):
         "ddp",
         description="What the processes share that torchrun starts: the examples of each batch, or with fsdp the"
         " weights and the state of the optimizer, too.",
+    )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
         description="Of the products of encoder and decoder in training: bf16 is for GPUs and large networks, and not"

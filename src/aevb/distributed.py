@@ -31,6 +31,7 @@ from aevb.errors import BadInput
 from aevb.graph import DRAWS, Draw, Untraceable, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
+from aevb.precision import in_bfloat16
 from aevb.processes import count, together
 from aevb.randomness import Purpose, generator, seeded
 from aevb.steps import Gradients, learnt_of
@@ -48,13 +49,22 @@ class Shared:
         seed: of the order and the noise.
         size: B, of a batch.
         strategy: whether weights are shared, too.
+        bf16: whether its networks run in bfloat16 (`aevb.precision`).
 
     Raises:
         BadInput: a batch has fewer examples than there are processes.
     """
 
     def __init__(
-        self, model: VAE, objective: Objective, examples: Examples, seed: int, size: int, strategy: Strategy
+        self,
+        model: VAE,
+        objective: Objective,
+        examples: Examples,
+        seed: int,
+        size: int,
+        strategy: Strategy,
+        *,
+        bf16: bool = False,
     ) -> None:
         if size < count():
             raise BadInput(
@@ -64,8 +74,8 @@ class Shared:
         self.examples, self.seed, self.size = examples, seed, size
         self.share = _share(size, dist.get_rank(), count())
         self.draws = self._planned(objective)
-        step = _Step(model if strategy == "ddp" else deepcopy(model), objective, count() / size)
-        self.trained = step.model
+        self.trained = model if strategy == "ddp" else deepcopy(model)
+        step = _Step(in_bfloat16(self.trained) if bf16 else self.trained, objective, count() / size)
         # FSDP takes no single numbers: each process has them.
         self.alone = [weight for weight in step.parameters() if strategy == "fsdp" and not weight.dim()]
         self.mesh = init_device_mesh(model.device.type, (count(),)) if strategy == "fsdp" else None

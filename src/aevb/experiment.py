@@ -13,6 +13,7 @@ from aevb.config import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import Lost, NonFinite
 from aevb.graph import Untraceable
+from aevb.loggers import Logger, Together
 from aevb.model import VAE
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Ending, Run, create, joined, load, reopen
@@ -31,6 +32,7 @@ def train(
     resume: bool = False,
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Run:
     """Build and train a model and record it as it goes: after every epoch its metrics, and now and then its weights.
 
@@ -45,6 +47,8 @@ def train(
         device: where to train.
         resume: go on with the run in the folder, if there is one that was cut off, from its last checkpoint.
         on_step, on_epoch: called after each.
+        loggers: told of the run as it begins and of its epochs; one that fails ends nothing. What is measured later is
+            for the caller to tell them, and to close them.
 
     Raises:
         BadInput: the configuration does not fit the data, the folder cannot be written, or the run in it is damaged,
@@ -52,7 +56,9 @@ def train(
         NonFinite: a loss became infinite or NaN.
     """
     places = [(config, folder)]
-    return train_together(places, dataset, device=device, resume=resume, on_step=on_step, on_epoch=on_epoch)[0]
+    return train_together(
+        places, dataset, device=device, resume=resume, on_step=on_step, on_epoch=on_epoch, loggers=[loggers]
+    )[0]
 
 
 def train_together(
@@ -63,12 +69,14 @@ def train_together(
     resume: bool = False,
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    loggers: Sequence[Sequence[Logger]] | None = None,
 ) -> list[Run]:
     """The same for configurations that differ in their seeds alone, as one stacked model.
 
     Args:
         places: configurations and folders.
         dataset, device, resume, on_step, on_epoch: as in `train`.
+        loggers: those of each place.
 
     Raises:
         BadInput, NonFinite: as in `train`, and the runs are left as cut off.
@@ -80,10 +88,13 @@ def train_together(
     runs = [_opened(chosen, resolved, folder, dataset, device, resume=resume) for chosen, folder in places]
     first = processes.is_first()
     clock = Clock(config.train.checkpoint_every)
-    members = [_member(run, clock, on_epoch) for run in runs]
+    told = [Together(own) for own in loggers or [()] * len(runs)]
+    members = [_member(run, clock, logger, on_epoch) for run, logger in zip(runs, told, strict=True)]
     try:
         if len({_place(run.state) for run in runs}) > 1:
             raise Untraceable("they have gone unequally far")
+        for run, logger in zip(runs, told, strict=True) if first else ():
+            logger.begin(run)
         parts = (dataset.train, dataset.valid)
         due = clock.after_step if first else None
         histories = fit_together(members, objective, *parts, config.train, due=due, on_step=on_step)
@@ -174,7 +185,7 @@ def _opened(
     return made[0] if made else joined(folder, config, model)
 
 
-def _member(run: Run, clock: Clock, on_epoch: Callable[[Epoch], object] | None) -> Member:
+def _member(run: Run, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> Member:
     """The run's model, which the first process records as it is trained."""
     member = Member(run.model, run.config.seed, run.state)
     if not processes.is_first():
@@ -182,6 +193,7 @@ def _member(run: Run, clock: Clock, on_epoch: Callable[[Epoch], object] | None) 
 
     def after(epoch: Epoch) -> None:
         run.append(epoch)
+        logger.epoch(epoch)
         if on_epoch:
             on_epoch(epoch)
 

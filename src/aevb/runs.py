@@ -8,6 +8,7 @@
     estimator.json          what a scikit-learn estimator is beside its model; only where one was saved
     README.md               a model card; only where the run was saved for others
     figures/                pictures
+    tensorboard/            the metrics once more; only where they were asked for there (`aevb.loggers`)
 
 A file is written under a temporary name, flushed and renamed, so that it is there whole or not at all, and a folder
 appears with its configuration and initial weights in one step. Nothing is ever unpickled.

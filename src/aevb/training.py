@@ -403,8 +403,10 @@ class _Loop:
             raise Untraceable("processes share the training of one model")
         if self.config.ema and self.config.strategy == "fsdp":
             raise BadInput("--train.ema is of whole weights, which processes of fsdp do not have: use ddp")
+        if self.config.accumulate > 1:
+            raise BadInput("--train.accumulate has no meaning for several processes: start more of them")
         settings = (self.seeds[0], self.size, self.config.strategy)
-        return Shared(self.models[0], self.objective, self.examples, *settings)
+        return Shared(self.models[0], self.objective, self.examples, *settings, bf16=self.bf16)
 
     def _changing(self) -> list[Tensor]:
         """What is averaged: the weights, and the statistics of batch normalisation, which belong to them; a step of
