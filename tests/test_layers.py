@@ -40,6 +40,7 @@ FLOORS = [
         "config",
         "training",
         "evaluation",
+        "widening",
         "monte_carlo_em",
         "baselines",
     ),

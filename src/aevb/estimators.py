@@ -48,6 +48,7 @@ from aevb.hub import fetch, is_address
 from aevb.randomness import Purpose, seeded
 from aevb.runs import DataCard, Estimator, Outcome, Run, Usual
 from aevb.training import History, State, fit
+from aevb.widening import widen
 
 FEWEST = 10
 """Rows below which a held-out part judges nothing: then all are learned from, and the last weights kept."""
@@ -200,11 +201,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Train a model of the rows of X ``(N, D)``."""
-        dataset = self._begun(X, self.validation)
-        config = self._training(epochs=self.epochs, keep="best")
-        valid = dataset.valid if len(dataset.valid) else None
-        self._record(fit(self.model_, self._objective, dataset.train, valid, config, seed=self.seed_))
-        self.model_.double()
+        self._learned(X)
         return self
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
@@ -274,6 +271,15 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         self.model_.to(self.device)
         self._run = Run(Path(runs.IN_MEMORY), config, resolved, _card(dataset), self.model_)
         return dataset
+
+    def _learned(self, X: Any) -> Examples:
+        """What `fit` does; the rows that were held out."""
+        dataset = self._begun(X, self.validation)
+        config = self._training(epochs=self.epochs, keep="best")
+        valid = dataset.valid if len(dataset.valid) else None
+        self._record(fit(self.model_, self._objective, dataset.train, valid, config, seed=self.seed_))
+        self.model_.double()
+        return dataset.valid
 
     def _configuration(self) -> Config:
         """What the commands would call the parameters."""
@@ -427,6 +433,9 @@ class VAEOutlierDetector(_Shared, OutlierMixin, BaseEstimator):
 class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Missing values, by what is there in the row.
 
+    After training, the noise of numbers is widened to what the rows need that the model held out (`aevb.widening`), so
+    that intervals cover what they say; a `VariationalAutoencoder` alone keeps the noise that it learned.
+
     Parameters
     ----------
     estimator
@@ -439,7 +448,7 @@ class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     Attributes
     ----------
     estimator_
-        Fitted.
+        Fitted, its noise widened.
     """
 
     def __init__(
@@ -456,11 +465,12 @@ class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             BadInput: a column is empty.
         """
         X = _checked(self, X, reset=True)
-        model = _unfitted(self.estimator)
-        self.estimator_ = model.fit(X)
-        for column in self.estimator_.columns_:
+        self.estimator_ = model = _unfitted(self.estimator)
+        held_out = model._learned(X)
+        for column in model.columns_:
             if column.kind == "constant" and not column.values:
                 raise BadInput(f"column {column.name!r} is empty: drop it")
+        widen(model.model_, held_out, seed=model.seed_)
         return self
 
     def transform(self, X: Any) -> Any:

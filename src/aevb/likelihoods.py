@@ -349,6 +349,21 @@ class Columns(Likelihood):
         ]
         return distributions.Joined([part for part, size in zip(parts, self.split, strict=True) if size])
 
+    @property
+    def noises(self) -> int:
+        """How many numbers and counts there are, whose noise is learned."""
+        return len(self.log_scale) + len(self.log_total)
+
+    def widened(self, by: Tensor) -> dict[str, Tensor]:
+        """What it learns, with the deviations of numbers, and those of counts beyond a Poisson's, e^by times as large.
+
+        Args:
+            by: ``(noises,)``.
+        """
+        numbers, counts = by.split([len(self.log_scale), len(self.log_total)])
+        scale = self.log_scale.detach().clamp_min(_LEAST)
+        return {"log_scale": scale + numbers, "log_total": self.log_total.detach() - 2 * counts}
+
     def _table(self, logits: Tensor) -> Tensor:
         """``(..., ΣK)`` to ``(..., columns, largest K)``, with no chance for the values that a column has not."""
         largest = self.absent.shape[-1]
