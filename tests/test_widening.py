@@ -1,7 +1,7 @@
 """Noise is as wide as new rows need it.
 
-What has a ± was measured over 8 to 20 seeds, and bounds are about four of these deviations away, or more: with any other
-seed a false alarm is one in ten thousand.
+What has a ± was measured over 8 to 20 seeds, and bounds are about four of these deviations away, or more: with any
+other seed a false alarm is one in ten thousand.
 """
 
 import math
