@@ -210,8 +210,8 @@ class TrainConfig(Section):
     )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
-        description="Of the products of encoder and decoder in training: bf16 is for GPUs and large networks, and not"
-        " for data that a density is to fit to three digits. All else, and every number reported, is float32.",
+        description="Of the products of encoder and decoder in training. bf16 is faster for large networks, on"
+        " GPUs and CPUs that have it, and too coarse for a density to fit three digits; held-out numbers are float32.",
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="Compile the step, which takes half a minute: auto does from 50,000 steps on."
