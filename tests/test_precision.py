@@ -18,7 +18,7 @@ from aevb.data import Dataset, load
 from aevb.graph import Graph
 from aevb.model import VAE, Trace
 from aevb.objectives import ELBO, Terms
-from aevb.precision import in_bfloat16
+from aevb.precision import InBfloat16, in_bfloat16
 from aevb.steps import Single, Written
 from aevb.training import Member, fit, fit_together, measure
 from tests.conftest import some
@@ -91,6 +91,16 @@ def test_the_weights_are_the_models_own(stripes: Dataset, kind: str) -> None:
     other = in_bfloat16(model)
     ours, theirs = ([*each.parameters(), *each.buffers()] for each in (model, other))
     assert [id(tensor) for tensor in ours] == [id(tensor) for tensor in theirs]
+    assert not any(isinstance(module, InBfloat16) for module in model.modules())
+
+
+def test_a_model_of_ones_own_stays_one(stripes: Dataset) -> None:
+    class Own(VAE):
+        pass
+
+    model = small(stripes)
+    model.__class__ = Own
+    assert type(in_bfloat16(model)) is Own
 
 
 def test_a_conditional_model() -> None:

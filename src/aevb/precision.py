@@ -6,6 +6,8 @@ Weights, their gradients and what optimizers keep are float32, and so are the he
 nats (mixed precision: Micikevicius et al. 2018; in bfloat16, which needs no scaling of the loss: Kalamkar et al. 2019).
 """
 
+from copy import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -33,12 +35,9 @@ class InBfloat16(nn.Module):
 
 def in_bfloat16(model: VAE) -> VAE:
     """The same model, of the same weights in the same order, with encoder and decoder in bfloat16."""
-    return VAE(
-        InBfloat16(model.encoder),
-        model.posterior,
-        model.prior,
-        InBfloat16(model.decoder),
-        model.likelihood,
-        [Rung(InBfloat16(one.up), InBfloat16(one.down), one.conditional, one.posterior) for one in model.rungs],
-        model.condition,
-    )
+    other = copy(model)
+    other._modules = dict(model._modules)  # which a copy has in common with the model
+    other.encoder, other.decoder = InBfloat16(model.encoder), InBfloat16(model.decoder)
+    rungs = [Rung(InBfloat16(one.up), InBfloat16(one.down), one.conditional, one.posterior) for one in model.rungs]
+    other.rungs = nn.ModuleList(rungs)  # type: ignore[assignment]
+    return other

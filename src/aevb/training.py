@@ -5,7 +5,8 @@ A run is a function of (configuration, data, seed). Every epoch draws its permut
 an epoch or within one, and on the same CPU ends as it would have without, bit for bit. The data stay on the device as
 one tensor and a batch is one gather; an epoch is as many full batches as there are, and which examples are left over
 differs each time. Nothing is read back from the device before the end of an epoch or a state is due. The learning rate
-is constant, then falls linearly to zero.
+is constant, then falls linearly to zero. Where the weights are averaged (`aevb.averages`), the averages are what is
+measured, kept and looked at, and training goes on with the weights.
 
 Where the gradients of a step come from, of one model or of several that are trained as one, is told in `aevb.steps`;
 the optimizers work on each number alone and so know nothing of it.
