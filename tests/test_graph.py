@@ -237,7 +237,7 @@ def test_without_a_compiler_training_goes_on_and_says_so_in_one_line(tmp_path: P
 def test_auto_compiles_long_trainings_alone(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[bool]()
 
-    def spy(*_: object, compiled: bool) -> None:
+    def spy(*_: object, compiled: bool, **__: object) -> None:
         asked.append(compiled)
         raise Untraceable("enough")
 
