@@ -13,6 +13,7 @@ import aevb
 FLOORS = [
     *(
         "errors",
+        "memory",
         "process",
         "processes",
         "randomness",

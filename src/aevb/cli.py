@@ -48,6 +48,8 @@ Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 Given = dict[str, str]
 JUDGED_BY = 100
 """Draws of z for each example, when a model is judged for its page."""
+CONFIGURATION = 2**24
+"""Characters, at most, of a configuration file."""
 Measure = Literal["likelihood", "quadrature", "annealing", "sandwich", "gaps", "latent-space", "sample-quality"]
 
 
@@ -857,7 +859,7 @@ def _show(message: Warning | str, category: type[Warning], filename: str, lineno
 
 def _fail(message: str) -> NoReturn:
     if process.is_first():
-        print(f"aevb: {' '.join(message.split())}", file=sys.stderr)
+        print(f"aevb: {BadInput(message)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -1047,7 +1049,8 @@ def _data_folder(given: str | None) -> str | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = json_format.loads(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8") as stream:  # of a device there is no end
+            content = json_format.loads(stream.read(CONFIGURATION))
     except OSError as error:
         raise BadInput(f"cannot read --config {file}: {(error.strerror or str(error)).lower()}") from error
     except (ValueError, RecursionError) as error:
@@ -1058,15 +1061,15 @@ def _read(file: Path) -> dict[str, Any]:
         )
     from aevb.runs import configuration
 
-    given: dict[str, Any] = _underscored(configuration(content, file))
-    return given
+    return _underscored(configuration(content, file))
 
 
-def _underscored(content: Any) -> Any:
-    """Keys may be written as options are, with hyphens."""
-    if not isinstance(content, dict):
-        return content
-    return {key.replace("-", "_"): _underscored(value) for key, value in content.items()}
+def _underscored(content: dict[str, Any], deeper: int = 1) -> dict[str, Any]:
+    """Names of groups and of their options may be written with hyphens."""
+    return {
+        key.replace("-", "_"): _underscored(value, deeper - 1) if deeper and isinstance(value, dict) else value
+        for key, value in content.items()
+    }
 
 
 def _overlay(below: Any, above: Any) -> Any:

@@ -4,6 +4,7 @@ A `Config` is everything a run is a function of, beside the data themselves. Its
 (`--model.latent 20`) and the keys of a configuration file. Nothing heavy is imported before `build`.
 """
 
+import math
 from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from aevb import memory
 from aevb.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from aevb.priors import Prior
 
 Positive = Annotated[int, Field(ge=1)]
-Widths = Annotated[tuple[Positive, ...], BeforeValidator(lambda value: _split(value))]
+Size = Annotated[int, Field(ge=1, le=2**24)]
+Widths = Annotated[tuple[Size, ...], Field(max_length=100), BeforeValidator(lambda value: _split(value))]
 _NETWORK_OPTIONS = {"mlp": ("hidden",), "conv": ("channels",)}
 STEPS = 10_000
 
@@ -71,7 +74,7 @@ class DataConfig(Section):
     split_seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Seed of the splits and of the test part's binarisation."
     )
-    size: Positive | None = Field(None, description="Resize the images of a folder to this height and width.")
+    size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
     condition: Annotated[tuple[str, ...], Parameter(name="--model.condition")] = Field(
         (),
         description="Columns of a table that the model is given and does not explain, or label, the class of an"
@@ -119,7 +122,7 @@ class ModelConfig(Section):
     prior: Literal["normal", "mixture", "vamp", "flow"] = Field(
         "normal", description="p(z): standard normal, mixture of normals, VampPrior, or a flow (extra flows)."
     )
-    components: Positive | None = Field(
+    components: Size | None = Field(
         None, description="Components of the mixture prior, or pseudo-inputs of the vamp prior. Default: 20."
     )
     likelihood: (
@@ -139,7 +142,7 @@ class ModelConfig(Section):
     variance: Annotated[float, Field(gt=0)] | Literal["learned"] | None = Field(
         None, description="Variance of the gaussian likelihood: a number, or learned (default)."
     )
-    classes: Positive | None = Field(
+    classes: Size | None = Field(
         None,
         description="Values 0, 1, ... of the categorical likelihood. Default: up to the largest in the data.",
     )
@@ -153,7 +156,7 @@ class ObjectiveConfig(Section):
         description="The ELBO with its KL in closed form, or all by Monte Carlo; the importance-weighted bound, plain"
         " or with doubly reparameterised gradients; the ELBO with its total correlation weighed by beta.",
     )
-    samples: Positive | None = Field(None, description="Draws of z for each example. Default: 1; of iwae and dreg, 50.")
+    samples: Size | None = Field(None, description="Draws of z for each example. Default: 1; of iwae and dreg, 50.")
     beta: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
     )
@@ -300,8 +303,35 @@ def build(
         given: what the model is given of each example.
 
     Raises:
-        BadInput: the network does not fit the shape, or a flow lacks its library.
+        BadInput: the network does not fit the shape, a flow lacks its library, or there is not the memory for it.
     """
+    advice = "use smaller widths or fewer latent dimensions"
+    memory.require(weight(model, event, columns, given), "a model of these widths", advice)
+    return _joined(model, event, columns, given)
+
+
+def weight(
+    model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]" = (), given: "Sequence[Column]" = ()
+) -> float:
+    """Bytes of the weights of a model, at the least, without making it; the arguments are those of `build`."""
+    import torch
+
+    flows = [piece for piece in ("posterior", "prior") if getattr(model, piece) == "flow"]
+    simpler = {"posterior": "diagonal", "prior": "normal"}  # flows cannot be made without memory
+    try:
+        with torch.device("meta"):
+            found = _joined(model.model_copy(update={piece: simpler[piece] for piece in flows}), event, columns, given)
+    except (RuntimeError, TypeError) as error:
+        if "verflow" not in str(error):
+            raise
+        return math.inf
+    weights: list[int] = [tensor.numel() * tensor.element_size() for tensor in found.state_dict().values()]
+    return sum(weights) + len(flows) * model.latent[-1] ** 2  # of a flow, its masks
+
+
+def _joined(
+    model: ModelConfig, event: tuple[int, ...], columns: "Sequence[Column]", given: "Sequence[Column]"
+) -> "VAE":
     from aevb import likelihoods, networks, posteriors, priors
     from aevb.model import VAE
     from aevb.shapes import size

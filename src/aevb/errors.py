@@ -1,12 +1,21 @@
 """The errors that a user, not a programmer, can mend: their messages are one line."""
 
+LONGEST = 480
+"""Characters of a message."""
+
 
 class BadInput(ValueError):
     """Something given to aevb cannot be used: a file, a value, an option or a run folder.
 
     The message is one line that names the thing, what was expected and what to do. The commands print it and exit with
-    status 2; everything else that goes wrong is a bug and keeps its traceback.
+    status 2; everything else that goes wrong is a bug and keeps its traceback. Names and values in it come from files,
+    so it is made a line that can be shown anywhere, however they are.
     """
+
+    def __init__(self, message: str) -> None:
+        line = printable(" ".join(message.split()))
+        half = LONGEST // 2
+        super().__init__(line if len(line) <= LONGEST else f"{line[: half - 2]} … {line[1 - half :]}")
 
 
 class NonFinite(ArithmeticError):
@@ -25,3 +34,8 @@ class Lost(RuntimeError):
 
 class Notice(UserWarning):
     """Something is done in another way than was asked for, with the same numbers; its message is one line."""
+
+
+def printable(text: str) -> str:
+    """Text in which what is not printable, such as the beginning of a terminal's commands, is written as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

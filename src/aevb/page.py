@@ -1,6 +1,7 @@
 """What a person sees in the terminal: progress while something runs, then tables, or JSON for a program.
 
-Rich is imported when it is first needed, so that `aevb --help` is quick.
+Names come from files: they are shown as they are, without markup, and what is not printable in them as an escape. Rich
+is imported when it is first needed, so that `aevb --help` is quick.
 """
 
 import json as json_format
@@ -14,6 +15,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from aevb.config import Config
+from aevb.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,14 +47,14 @@ def _paper(width: int | None = None) -> "Console":
     """Where results are printed."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, width=width)
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def _console() -> "Console":
     """Where progress is shown."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, emoji=False)
 
 
 @contextmanager
@@ -76,11 +78,13 @@ def training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
 @contextmanager
 def status(text: str) -> Iterator[None]:
     """A line while something runs; nothing where no terminal is looking."""
+    from rich.text import Text
+
     console = _console()
     if not console.is_terminal:
         yield
         return
-    with console.status(text):
+    with console.status(Text(printable(text))):
         yield
 
 
@@ -96,17 +100,17 @@ def show(run: "Run", json: bool) -> None:
     found, table, console = numbers(run), _table(), _paper()
     table.add_column("nats per example")
     for part in found.parts:
-        table.add_column(part, justify="right")
+        table.add_column(printable(part), justify="right")
     for title, cells in found.rows:
         table.add_row(title, *cells)
     where = {"run": str(run.folder) + (", page in report.html" if (run.folder / "report.html").exists() else "")}
     for name, text in (description(run) | where).items():
-        console.print(f"{name:<9} {text}", soft_wrap=True)
+        console.print(printable(f"{name:<9} {text}"), soft_wrap=True)
     console.print()
     console.print(table)
     console.print()
     for line in found.legend:
-        console.print(line, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
 
 
 def show_findings(run: Path, findings: list["Finding"], checks: int, json: bool) -> None:
@@ -115,8 +119,14 @@ def show_findings(run: Path, findings: list["Finding"], checks: int, json: bool)
         print(json_format.dumps({"run": str(run), "findings": [asdict(finding) for finding in findings]}, indent=2))
         return
     for finding in findings:
-        print(f"{finding.what}\n  evidence  {finding.evidence}")
-        print(f"  cause     {finding.cause}\n  try       {finding.remedy.replace('RUN', str(run))}\n")
+        remedy = finding.remedy.replace("RUN", str(run))
+        parts = (
+            finding.what,
+            f"  evidence  {finding.evidence}",
+            f"  cause     {finding.cause}",
+            f"  try       {remedy}",
+        )
+        print(*map(printable, parts), "", sep="\n")
     if not findings:
         print(f"{run} is well: {checks} checks found nothing")
 
@@ -303,8 +313,9 @@ def show_columns(dataset: "Dataset") -> None:
         table.add_column(title)
     for column in sorted((*dataset.columns, *dataset.given), key=lambda column: column.place):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        table.add_row(column.name, column.kind + ", given" * (column in dataset.given), values)
+        cells = (column.name, column.kind + ", given" * (column in dataset.given), values)
+        table.add_row(*map(printable, cells))
     console = _console()
     console.print(table)
     for note in dataset.notes:
-        console.print(note, soft_wrap=True)
+        console.print(printable(note), soft_wrap=True)

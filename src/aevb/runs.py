@@ -28,14 +28,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from aevb.columns import Column
-from aevb.config import Config, ModelConfig, build
+from aevb.config import Config, ModelConfig, build, weight
 from aevb.data import Examples, Kind, Like, read
 from aevb.data import load as load_data
 from aevb.data.dataset import Dataset
@@ -44,7 +43,7 @@ from aevb.evaluation import Score, Split, evaluate
 from aevb.evaluation.likelihood import per_example
 from aevb.hub import fetch, is_address
 from aevb.model import VAE
-from aevb.training import Best, Epoch, Means, State, Within
+from aevb.training import Best, Epoch, State, Within
 
 FORMAT = 1
 IN_MEMORY = "(in memory)"
@@ -52,6 +51,7 @@ IN_MEMORY = "(in memory)"
 SHARED = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
 """The files of a run that others get: nothing of its data, and no more is taken from others."""
 _FILES = (*SHARED, "checkpoint.safetensors")
+_SCORES, _EPOCH = TypeAdapter(list[Score]), TypeAdapter(Epoch)
 Ending = Literal["finished", "early", "interrupted", "non-finite", "failed"]
 
 
@@ -214,7 +214,8 @@ class Run:
         Raises:
             BadInput: they are others.
         """
-        if dataset.fingerprint != self.data.fingerprint:
+        same = ("fingerprint", "kind", "shape", "columns", "given")
+        if any(getattr(dataset, name) != getattr(self.data, name) for name in same):
             raise BadInput(
                 f"{self.config.data.source} is not what {self.folder} was trained on any more:"
                 " bring the data back, or train again"
@@ -301,6 +302,8 @@ class Run:
 
     def save_figure(self, name: str, draw: Callable[[Path], object]) -> None:
         """Put a picture that `draw` writes into figures/."""
+        if (self.folder / "figures").is_symlink():  # which a folder from elsewhere may have as a link to anywhere
+            raise BadInput(f"{self.folder / 'figures'} is a link to another place: remove it")
         write(self.folder / "figures" / f"{name}.png", draw)
 
     def evaluate(self, dataset: Dataset, split: Split = "test", *, samples: int = 1000, seed: int = 0) -> list[Score]:
@@ -408,15 +411,17 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         if not (folder / "config.json").is_file():
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
+    pieces, file = (resolved, card.shape, card.columns, card.given), folder / "model.safetensors"
     with _damaged(folder / "config.json"):
-        model = build(resolved, card.shape, card.columns, card.given)
-    weights = _load_weights(model, folder / "model.safetensors")
+        _require_weights(weight(*pieces), file)
+        model = build(*pieces)
+    weights = _load_weights(model, file)
     run = Run(folder, config, resolved, card, model.to(device).eval(), weights=weights)
     run.epochs = _read_epochs(folder / "metrics.jsonl")
     if (folder / "scores.json").is_file():
         content = _read_json(folder / "scores.json")
         with _damaged(folder / "scores.json"):
-            run.scores = [Score(**score) for score in content["scores"]]
+            run.scores = _SCORES.validate_python(content["scores"])
             run.outcome = Outcome(**content["training"]) if content["training"] else None
     if (folder / "estimator.json").is_file():
         content = _read_json(folder / "estimator.json")
@@ -501,8 +506,17 @@ def _packed(tensors: Mapping[str, Tensor], **facts: float) -> bytes:
 
 
 def _unpacked(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    with safe_open(path, "pt") as file:
-        return load_tensors(path.read_bytes()), file.metadata()
+    content = path.read_bytes()
+    tensors = load_tensors(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
+    return tensors, header["__metadata__"]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose names differ."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
 
 
 def _json(content: object) -> bytes:
@@ -520,6 +534,7 @@ def write(path: Path, draw: Callable[[Path], object]) -> None:
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.unlink(missing_ok=True)  # not through a link that somebody has put there
             draw(temporary)
             _flush(temporary)
             temporary.replace(path)
@@ -564,27 +579,41 @@ def _damaged(path: Path) -> Iterator[None]:
     """Content that is not what a run folder holds, in one line."""
     try:
         yield
-    except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path} is damaged or was not written by aevb: {_first_line(error)}") from error
+    except BadInput:
+        raise
+    except Exception as error:  # what is not what it should be can go wrong anywhere
+        raise BadInput(f"{path} is damaged or was not written by aevb: {_reason(error)}") from error
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).partition("\n")[0]
+    return f"{type(error).__name__} {error}" if isinstance(error, LookupError) else str(error)
 
 
 def _read_json(path: Path) -> Any:
     with _damaged(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
+
+
+def _parsed(text: str) -> Any:
+    """JSON, whose numbers are finite."""
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:
     content = _read_json(path)
     with _damaged(path):
+        if not isinstance(content, dict):
+            raise TypeError(f"expected an object, got a {type(content).__name__}")
         given = configuration(content, path)
         return Config(**given), ModelConfig(**content["resolved"]), DataCard(**content["dataset"])
 
@@ -595,12 +624,24 @@ def configuration(content: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         BadInput: a newer version wrote it.
     """
-    if content.get("format", FORMAT) > FORMAT:
+    found = content.get("format", FORMAT)
+    if not isinstance(found, int) or found > FORMAT:
         raise BadInput(
-            f"{path} has format {content['format']}, of aevb {content.get('aevb')}, and this version reads up to"
+            f"{path} has format {found}, of aevb {content.get('aevb')}, and this version reads up to"
             f" {FORMAT}: install that version or a newer one"
         )
     return {key: value for key, value in content.items() if key not in ("format", "aevb", "dataset", "resolved")}
+
+
+def _require_weights(needed: float, path: Path) -> None:
+    """Refuse a model that has more weights than a file can hold, before memory is taken for them."""
+    if not path.is_file():
+        raise BadInput(f"{path} is missing, or no regular file: bring it back, or train again")
+    if (found := path.stat().st_size) < needed:
+        raise BadInput(
+            f"{path} is damaged or was not written by aevb: it has {found} bytes, and the model in config.json takes"
+            f" {needed:.0f}"
+        )
 
 
 def _load_weights(model: VAE, path: Path) -> int:
@@ -608,6 +649,9 @@ def _load_weights(model: VAE, path: Path) -> int:
     with _damaged(path):
         tensors, facts = _unpacked(path)
         model.load_state_dict(tensors)
+        for name, tensor in model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds numbers that are not finite")
         return int(facts["epoch"])
 
 
@@ -640,7 +684,7 @@ def _read_epochs(path: Path) -> list[Epoch]:
         return []
     with _damaged(path):
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [_epoch(**json.loads(line)) for line in lines]
+        return [_epoch(**_parsed(line)) for line in lines]
 
 
 def _line(epoch: Epoch) -> str:
@@ -658,8 +702,9 @@ def _without_infinities(content: Any) -> Any:
 
 
 def _epoch(number: int, seconds: float, train: dict[str, Any], valid: dict[str, Any] | None) -> Epoch:
-    return Epoch(number, seconds, _means(train), _means(valid) if valid else None)
+    facts = {"number": number, "seconds": seconds, "train": _infinite(train), "valid": valid and _infinite(valid)}
+    return _EPOCH.validate_python(facts)
 
 
-def _means(values: dict[str, Any]) -> Means:
-    return Means(**{name: _INFINITE[name] if value is None else value for name, value in values.items()})
+def _infinite(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _INFINITE[name] if value is None else value for name, value in values.items()}

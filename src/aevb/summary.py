@@ -48,7 +48,7 @@ def with_error(score: Score) -> str:
     """Value and standard error, to at least two digits of the error."""
     if score.stderr is None:
         return f"{score.value:.2f}"
-    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr else 2
+    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr > 0 else 2
     return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
@@ -104,7 +104,8 @@ def _legend(run: Run) -> list[str]:
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
-    notes = {_part(run, score) + ": " + score.note: TITLES[score.name] for score in reversed(run.scores) if score.note}
+    titles = {score.name: TITLES.get(score.name, score.name) for score in run.scores}
+    notes = {f"{_part(run, score)}: {score.note}": titles[score.name] for score in reversed(run.scores) if score.note}
     lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
     if any(score.name == "squared_error" for score in run.scores):
         lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")

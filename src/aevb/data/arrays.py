@@ -7,17 +7,21 @@
 - Labels are N integers or strings; sorted, they name the classes, and each becomes the code 0, 1, ... of its class.
 
 Bytes in images are greys (0 to 255 become 0 to 1) unless none is above 1; any other number is just that number. Python
-objects, which only unpickling could read, are refused: loading a file never runs code from it.
+objects, which only unpickling could read, are refused: loading a file never runs code from it. Nor does a small file
+take much memory: what an array says of its size must be there, and archives that expand beyond reason are refused.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aevb import memory
 from aevb.data.dataset import Examples, Pool
 from aevb.errors import BadInput
 
@@ -25,6 +29,10 @@ Array = NDArray[Any]
 
 _CHANNELS = (1, 3)
 _LARGEST = np.finfo(np.float32).max
+_EXPANDED = 2**30
+"""Bytes to which an archive may expand, however small it is."""
+_RATIO = 100
+"""How much larger than the file it may be beyond that."""
 _KEYS = (("x", "y"), ("x_train", "x_test"), ("x_train", "y_train", "x_test", "y_test"))  # of several arrays
 
 
@@ -75,6 +83,8 @@ def _read(path: Path) -> dict[str, Array]:
     """The arrays in the file; one alone is called x, whatever its name."""
     try:
         arrays = _load(path)
+    except BadInput:
+        raise
     except Exception as error:  # NumPy and zipfile raise nearly anything on a damaged file
         reason = " ".join(str(error).split())[:120]
         raise BadInput(
@@ -90,12 +100,33 @@ def _read(path: Path) -> dict[str, Array]:
 
 
 def _load(path: Path) -> dict[str, Array]:
-    with path.open("rb") as stream:  # NumPy itself leaves a damaged archive open
+    with path.open("rb") as stream, warnings.catch_warnings():  # NumPy itself leaves a damaged archive open
+        warnings.simplefilter("ignore")  # remarks on headers that are damaged, or of long ago
+        if stream.read(4) == b"PK\x03\x04":
+            _require_modest(path)
+        else:
+            _require_whole(path)
+        stream.seek(0)
         loaded = np.load(stream, allow_pickle=False)
         arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise ValueError(f"{strangers[0]} in it is no array")
     return arrays
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse an array that is not as large as it says, before memory is taken for it; mapping it takes none."""
+    np.load(path, mmap_mode="r", allow_pickle=False)
+    memory.require(path.stat().st_size, str(path), "give fewer examples, or smaller ones")
+
+
+def _require_modest(path: Path) -> None:
+    """Refuse an archive that expands beyond reason, before it does."""
+    with ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > max(_EXPANDED, _RATIO * path.stat().st_size):
+        raise ValueError(f"it expands to {size} bytes, over {_RATIO} times its own size")
+    memory.require(size, str(path), "give fewer examples, or smaller ones")
 
 
 def _named(path: Path, arrays: dict[str, Array], key: str) -> str:

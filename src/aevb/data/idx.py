@@ -1,7 +1,8 @@
 """IDX, the file format of MNIST: two zero bytes, a type, the number of dimensions, the dimensions, then the values.
 
 Numbers are big-endian; a file may be compressed by gzip, which its ending .gz tells. The dimensions are the file's own
-claim, so the values are read first, never more than claimed, and memory is taken only for what is really there.
+claim, so the values are read first, never more than claimed, and memory is taken only for what is really there. A small
+compressed file may hold a lot, so that claims of more than `MOST` are refused.
 """
 
 import gzip
@@ -19,6 +20,8 @@ from aevb.errors import BadInput
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _BLOCK = 1 << 20  # bytes read at a time
+MOST = 1 << 30
+"""Bytes of values."""
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
@@ -57,6 +60,8 @@ def _read(stream: BufferedIOBase, path: Path, dimensions: int) -> NDArray[Any]:
 
 
 def _read_values(stream: BufferedIOBase, path: Path, declared: int) -> bytearray:
+    if declared > MOST:
+        raise BadInput(f"{path} declares {declared} bytes of values: expected at most {MOST}; get it again")
     values = bytearray()
     while len(values) <= declared and (block := stream.read(_BLOCK)):
         values += block

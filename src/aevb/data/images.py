@@ -2,10 +2,12 @@
 
 The examples are (1, H, W) if all images are grey, else (3, H, W): bytes, or float32 in [0, 1] where some image is grey
 of 16 bits. The order is that of the names. An image is taken as one sees it: turned as its EXIF data tell, transparent
-parts on white. Files with other endings and names that begin with a dot are passed over; deeper folders too.
+parts on white. Files with other endings and names that begin with a dot are passed over; deeper folders too, and what
+is no regular file. How large an image is, it tells before it is decoded: those of more than `MOST` pixels are refused.
 """
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aevb import memory
 from aevb.data.dataset import Examples, Pool
 from aevb.errors import BadInput
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no format that needs a program from outside
+MOST = 10**8
+"""Pixels of an image."""
 _GREY_MODES = ("1", "L", "LA")
 _WIDE = 65535.0  # white in 16 bits
 
@@ -34,11 +39,11 @@ def read_images(folder: Path, size: int | None = None) -> Pool:
         BadInput: there are no images, they are both in the folder and in subfolders, have different sizes, or one is
             damaged, far too large, a sequence of images, or of 32 bits.
     """
-    if size is not None and size < 1:
-        raise BadInput(f"size={size}: expected a whole number of pixels from 1 on")
+    if size is not None and not 1 <= size <= MOST**0.5:
+        raise BadInput(f"size={size}: expected a whole number of pixels from 1 to {MOST**0.5:.0f}")
     by_class = _find(folder)
     files = [file for found in by_class.values() for file in found]
-    values, scale = _stacked(_read_all(files, size))
+    values, scale = _stacked(_read_all(folder, files, size))
     labels, classes = None, None
     if list(by_class) != [""]:
         classes = tuple(by_class)
@@ -52,7 +57,7 @@ def read_images(folder: Path, size: int | None = None) -> Pool:
 def _find(folder: Path) -> dict[str, list[Path]]:
     """The image files of each class, by its name; of the one class "" if they are directly in the folder."""
     direct = _images_in(folder)
-    by_class = {sub.name: found for sub in _visible(folder) if sub.is_dir() and (found := _images_in(sub))}
+    by_class = {sub.name: found for sub in _visible(folder, Path.is_dir) if (found := _images_in(sub))}
     if direct and by_class:
         raise BadInput(
             f"{folder} has images both in it ({direct[0].name}) and in subfolders ({next(iter(by_class))}): "
@@ -67,12 +72,12 @@ def _find(folder: Path) -> dict[str, list[Path]]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return [file for file in _visible(folder) if file.suffix.lower() in _ENDINGS and file.is_file()]
+    return [file for file in _visible(folder, Path.is_file) if file.suffix.lower() in _ENDINGS]
 
 
-def _visible(folder: Path) -> list[Path]:
+def _visible(folder: Path, suits: Callable[[Path], bool]) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and suits(entry))
     except OSError as error:
         raise BadInput(f"{folder} cannot be listed ({error.strerror}): expected a folder one may read") from error
 
@@ -80,13 +85,12 @@ def _visible(folder: Path) -> list[Path]:
 # Reading them.
 
 
-def _read_all(files: list[Path], size: int | None) -> list[Pixels]:
-    from PIL import Image
+def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]:
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on odd metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # remarks on odd metadata, and on images that `_require_modest` judges
         images = [_read(files[0], size)]
+        memory.require(len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.size")
         for file in files[1:]:
             images.append(_read(file, size))
             _require_same_size(images[0], images[-1], files[0], file)
@@ -107,23 +111,32 @@ def _read(file: Path, size: int | None) -> Pixels:
 
     try:
         with Image.open(file, formats=_FORMATS) as image:
+            _require_modest(image.size, file)
             _require_one_image(image, file)
             wide = _is_wide(image, file)
             upright = ImageOps.exif_transpose(image)
             return _wide_pixels(upright, size) if wide else _byte_pixels(upright, size)
     except BadInput:
         raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = f"at most {Image.MAX_IMAGE_PIXELS} pixels"
-        raise BadInput(f"{file} declares too large an image: expected {limit}; shrink or remove it") from error
+    except Image.DecompressionBombError as error:
+        raise BadInput(_too_large(file)) from error
     except Exception as error:  # Pillow raises nearly anything on a damaged file
         raise BadInput(f"{file} cannot be read as an image: it is damaged or of another kind; remove it") from error
 
 
+def _require_modest(size: tuple[int, int], file: Path) -> None:
+    if size[0] * size[1] > MOST:
+        raise BadInput(_too_large(file))
+
+
+def _too_large(file: Path) -> str:
+    return f"{file} declares too large an image: expected at most {MOST} pixels; shrink or remove it"
+
+
 def _require_one_image(image: "Image.Image", file: Path) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # photographs with a preview
-        raise BadInput(f"{file} holds {frames} images: expected one in each file; save them one by one")
+    several = getattr(image, "is_animated", False)  # how many takes long to tell
+    if several and image.format != "MPO":  # photographs with a preview
+        raise BadInput(f"{file} holds several images: expected one in each file; save them one by one")
 
 
 def _is_wide(image: "Image.Image", file: Path) -> bool:

@@ -18,18 +18,20 @@ The same columns are asked of other tables for the same model (`coded`): in any 
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aevb import memory
 from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples, Pool
 from aevb.errors import BadInput
@@ -43,6 +45,13 @@ MOST_VALUES = 100
 """Of a categorical column that is not declared to be one."""
 NEAR_ZERO = 0.1
 """Counts begin below this share of the largest; other whole numbers, such as years, are real."""
+MOST_COLUMNS = 100_000
+_LONGEST_LINE = 2**24
+"""Characters."""
+_EXPANDED = 2**30
+"""Bytes to which a Parquet file may expand, however small it is."""
+_RATIO = 1000
+"""How much larger than the file it may be beyond that."""
 _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_COUNT = 2**24
 _TRUTH = {"true": True, "false": False}
@@ -108,10 +117,7 @@ def read_raw(path: Path) -> list[Raw]:
         BadInput: it cannot be read.
     """
     columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
-    names = [column.name for column in columns]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadInput(f"{path} has {names.count(name)} columns named {name!r}: rename all but one")
+    _require_different([column.name for column in columns], str(path))
     return columns
 
 
@@ -122,10 +128,14 @@ def frame(table: Any, name: str = "the frame") -> list[Raw]:
         BadInput: a column holds what no model can use, or two have one name.
     """
     names = [str(column) for column in table.columns]
-    if len(set(names)) < len(names):
-        twice = next(column for column in names if names.count(column) > 1)
-        raise BadInput(f"{name} has {names.count(twice)} columns named {twice!r}: rename all but one")
+    _require_different(names, name)
     return [_of_series(text, table[column]) for text, column in zip(names, table.columns, strict=True)]
+
+
+def _require_different(names: Sequence[str], table: str) -> None:
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise BadInput(f"{table} has {count} columns named {name!r}: rename all but one")
 
 
 def rows(values: NDArray[Any]) -> list[Raw]:
@@ -272,10 +282,11 @@ def _shown(value: Value | None) -> object:
 def _text(path: Path) -> list[Raw]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
+            first = next(_lines(file), "")
             file.seek(0)
             delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
-            header, *rows = _rows(csv.reader(file, delimiter=delimiter, strict=True), path)
+            _require_columns(first.count(delimiter) + 1, path)
+            header, *rows = _rows(csv.reader(_lines(file), delimiter=delimiter, strict=True), path)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         if isinstance(error, BadInput):
             raise
@@ -286,6 +297,21 @@ def _text(path: Path) -> list[Raw]:
     if all(_number(name) is not None for name in header):
         raise BadInput(f"{path} begins with a line of numbers: expected the names of its columns")
     return [_of_texts(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True)]
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a text file, no longer than those of a table are."""
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"a line of {_LONGEST_LINE} characters or more")
+        if "\0" in line:
+            raise ValueError("a zero byte, which no text has")
+        yield line
+
+
+def _require_columns(count: int, path: Path) -> None:
+    if count > MOST_COLUMNS:
+        raise BadInput(f"{path} has {count} columns: expected at most {MOST_COLUMNS}; leave some out")
 
 
 def _rows(reader: Any, path: Path) -> Iterator[list[str]]:
@@ -362,9 +388,23 @@ def _parquet(path: Path) -> list[Raw]:
     arrow = _arrow()
     try:
         file = arrow.parquet.ParquetFile(path)
-        return [_of_arrow(name, file.read([name]).column(0)) for name in file.schema_arrow.names]
-    except (OSError, arrow.ArrowException) as error:
+        names = file.schema_arrow.names
+        _require_columns(len(names), path)
+        _require_modest(file.metadata, path)
+        return [_of_arrow(name, file.read([name]).column(0)) for name in names]
+    except (OSError, ValueError, LookupError, arrow.ArrowException) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"{path} cannot be read ({' '.join(str(error).split())[:120]}): write it again") from error
+
+
+def _require_modest(facts: Any, path: Path) -> None:
+    """Refuse a table that is far larger than its file, before memory is taken for it."""
+    groups = [facts.row_group(place).total_byte_size for place in range(facts.num_row_groups)]
+    size = max(sum(groups), 8 * facts.num_rows * facts.num_columns)
+    if size > max(_EXPANDED, _RATIO * path.stat().st_size):
+        raise BadInput(f"{path} expands to {size} bytes, over {_RATIO} times its own size: write it again")
+    memory.require(size, str(path), "give fewer rows or columns")
 
 
 def _arrow() -> Any:
