@@ -12,7 +12,7 @@ take much memory: what an array says of its size must be there, and archives tha
 """
 
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from zipfile import ZipFile
 
@@ -123,7 +123,10 @@ def _require_whole(path: Path) -> None:
 def _require_modest(path: Path) -> None:
     """Refuse an archive that expands beyond reason, before it does."""
     with ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+        members = archive.infolist()
+    if outside := [member.filename for member in members if PurePath(member.filename).name != member.filename]:
+        raise ValueError(f"its part {outside[0]} names a place")
+    size = sum(member.file_size for member in members)
     if size > max(_EXPANDED, _RATIO * path.stat().st_size):
         raise ValueError(f"it expands to {size} bytes, over {_RATIO} times its own size")
     memory.require(size, str(path), "give fewer examples, or smaller ones")

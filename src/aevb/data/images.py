@@ -6,8 +6,11 @@ parts on white. Files with other endings and names that begin with a dot are pas
 is no regular file. How large an image is, it tells before it is decoded: those of more than `MOST` pixels are refused.
 """
 
+import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +117,8 @@ def _read(file: Path, size: int | None) -> Pixels:
             _require_modest(image.size, file)
             _require_one_image(image, file)
             wide = _is_wide(image, file)
-            upright = ImageOps.exif_transpose(image)
+            with _silence() if image.format == "TIFF" and sys.stderr else nullcontext():
+                upright = ImageOps.exif_transpose(image)
             return _wide_pixels(upright, size) if wide else _byte_pixels(upright, size)
     except BadInput:
         raise
@@ -122,6 +126,20 @@ def _read(file: Path, size: int | None) -> Pixels:
         raise BadInput(_too_large(file)) from error
     except Exception as error:  # Pillow raises nearly anything on a damaged file
         raise BadInput(f"{file} cannot be read as an image: it is damaged or of another kind; remove it") from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep libtiff from writing on stderr what it thinks of a file: whether it can be decoded is all that counts."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _require_modest(size: tuple[int, int], file: Path) -> None:

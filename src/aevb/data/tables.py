@@ -294,6 +294,8 @@ def _text(path: Path) -> list[Raw]:
         raise BadInput(f"{path} cannot be read ({reason}): expected a table with a line of names, in UTF-8") from error
     if not all(header):
         raise BadInput(f"{path} has a column without a name in its first line: name it")
+    if not rows:
+        raise BadInput(f"{path} has no rows: expected some below the names of its columns")
     if all(_number(name) is not None for name in header):
         raise BadInput(f"{path} begins with a line of numbers: expected the names of its columns")
     return [_of_texts(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True)]

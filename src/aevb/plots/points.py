@@ -16,7 +16,7 @@ from torch import Tensor
 from aevb.data.dataset import Examples
 from aevb.evaluation.codes import codes
 from aevb.model import VAE
-from aevb.plots.style import COLOURS, STYLE, subplots
+from aevb.plots.style import COLOURS, STYLE, as_text, subplots
 
 MOST_BARS, MOST_LETTERS = 8, 14
 """Values of a column that are shown, and letters of their names."""
@@ -62,7 +62,7 @@ def _clouds_of_classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequenc
         second, colour = divmod(number, len(COLOURS))
         chosen = means[labels == number]
         axis.scatter(
-            chosen[:, 0], chosen[:, 1], color=COLOURS[colour], marker="o^"[second], label=names[number], **look
+            chosen[:, 0], chosen[:, 1], color=COLOURS[colour], marker="o^"[second], label=as_text(names[number]), **look
         )
 
 
@@ -152,7 +152,7 @@ def shares(axis: Axes, x: Tensor, drawn: Tensor, values: Sequence[object]) -> No
     ):
         share = count[shown] / count.sum().clamp_min(1)
         axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=colour, label=label)
-    names = [_short(str(values[code])) for code in shown.tolist()]
+    names = [as_text(_short(str(values[code]))) for code in shown.tolist()]
     axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
 
 

@@ -13,7 +13,7 @@ from aevb.model import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
 from aevb.plots.points import Cloud, clouds, histograms, latent, shares
-from aevb.plots.style import STYLE, legend_below, subplots
+from aevb.plots.style import STYLE, as_text, legend_below, subplots
 from aevb.randomness import Purpose, seeded
 from aevb.runs import Run
 
@@ -73,7 +73,7 @@ def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
             shares(axis, found, drawn[:, place], column.values)
         else:
             histograms(axis, found, _near(drawn[:, place], found))
-        axis.set(title=column.name, ylabel="share" if column.values else "density")
+        axis.set(title=as_text(column.name), ylabel="share" if column.values else "density")
     legend_below(figure, axes[0])
     return figure
 

@@ -3,12 +3,15 @@
 Colours can be told apart by the colour blind (Petroff 2021).
 """
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from aevb.errors import printable
 
 COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 STYLE: Any = {
@@ -27,8 +30,14 @@ LINES: tuple[Literal["--", ":", "-."], ...] = ("--", ":", "-.")
 
 def save(figure: Figure, path: Any) -> None:
     """Write a figure in the house's resolution."""
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # names in scripts that the font lacks become boxes
         figure.savefig(path)
+
+
+def as_text(name: str) -> str:
+    """A name from the data, of which no part is taken for a formula."""
+    return printable(name).replace("$", r"\$")
 
 
 def subplots(
