@@ -342,8 +342,8 @@ def written(path: Path, content: bytes) -> Path:
         (lying_parquet, "cannot be read"),
         (truncated_parquet, "cannot be read"),
         (parquet_bomb, "expands to 1200000000 bytes"),
-        (pipe, "no such file"),
-        (device, "no such file"),
+        (pipe, "no regular file"),
+        (device, "no regular file"),
         (loop, "no such file"),
         (special_pictures, "has no images"),
     ],
@@ -608,7 +608,7 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
 
     few = ["--train.epochs", 2, "--model.hidden", 4, "--samples", 2]
     shown = done("train", named, "--data.kinds.label", "label", *few, "--out", f"[red]{COMMAND}")
-    for name in ("[bold]a[/bold]", "[/]", ":smile:", r"\x1b[2Jb", "[red]c, "):
+    for name in ("[bold]a[/bold]", "[/]", ":smile:", r"\x1b[2Jb", "[red]c"):
         assert name in shown
     run = shutil.move(f"[red]{COMMAND}", "run")
     done("evaluate", run, "--samples", 2)

@@ -627,7 +627,7 @@ def configuration(content: dict[str, Any], path: Path) -> dict[str, Any]:
     found = content.get("format", FORMAT)
     if not isinstance(found, int) or found > FORMAT:
         raise BadInput(
-            f"{path} has format {found}, of aevb {content.get('aevb')}, and this version reads up to"
+            f"{path} has format {found!r}, of aevb {content.get('aevb')}, and this version reads up to"
             f" {FORMAT}: install that version or a newer one"
         )
     return {key: value for key, value in content.items() if key not in ("format", "aevb", "dataset", "resolved")}

@@ -144,6 +144,8 @@ def _pool(
     is_table = found == "file" and path.suffix.lower() in tables.SUFFIXES
     if kinds and not is_table:
         raise BadInput(f"kinds are of the columns of a table, which {source!r} is not: leave them out")
+    if found == "special":
+        raise BadInput(f"{path} is no regular file: expected one, such as .npy, .npz or a table, or a folder of images")
     if found == "nothing":
         raise BadInput(
             f"no data set is named {source!r} and no such file exists: "
@@ -164,12 +166,14 @@ def _pool(
     return read_arrays(path)
 
 
-def _what_is(source: str) -> Literal["synthetic", "named", "folder", "file", "nothing"]:
+def _what_is(source: str) -> Literal["synthetic", "named", "folder", "file", "special", "nothing"]:
     if source in NAMES:
         return "synthetic" if source in synthetic.NAMES else "named"
     path = Path(source)
     try:
-        return "folder" if source and path.is_dir() else "file" if path.is_file() else "nothing"
+        if source and path.is_dir():
+            return "folder"
+        return "file" if path.is_file() else "special" if source and path.exists() else "nothing"
     except OSError:  # such as a name too long for the file system
         return "nothing"
 

@@ -102,11 +102,14 @@ def _read(path: Path) -> dict[str, Array]:
 def _load(path: Path) -> dict[str, Array]:
     with path.open("rb") as stream, warnings.catch_warnings():  # NumPy itself leaves a damaged archive open
         warnings.simplefilter("ignore")  # remarks on headers that are damaged, or of long ago
-        if stream.read(4) == b"PK\x03\x04":
-            _require_modest(path)
-        else:
-            _require_whole(path)
+        first = stream.read(6)
         stream.seek(0)
+        if first.startswith(b"PK"):
+            _require_modest(path)
+        elif first == b"\x93NUMPY":
+            _require_whole(path)
+        else:
+            raise ValueError("it begins as no such file does")
         loaded = np.load(stream, allow_pickle=False)
         arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
@@ -125,7 +128,7 @@ def _require_modest(path: Path) -> None:
     with ZipFile(path) as archive:
         members = archive.infolist()
     if outside := [member.filename for member in members if PurePath(member.filename).name != member.filename]:
-        raise ValueError(f"its part {outside[0]} names a place")
+        raise ValueError(f"its part {outside[0]} names a place, and no array")
     size = sum(member.file_size for member in members)
     if size > max(_EXPANDED, _RATIO * path.stat().st_size):
         raise ValueError(f"it expands to {size} bytes, over {_RATIO} times its own size")
