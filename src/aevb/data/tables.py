@@ -52,7 +52,7 @@ _EXPANDED = 2**30
 """Bytes to which a Parquet file may expand, however small it is."""
 _RATIO = 1000
 """How much larger than the file it may be beyond that."""
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal)
 _LARGEST_COUNT = 2**24
 _TRUTH = {"true": True, "false": False}
 _LISTED = ("category", "ordered category", "enum", "Categorical")
@@ -501,11 +501,12 @@ def _kind_of_numbers(raw: Raw, different: NDArray[Any]) -> str | None:
     if raw.logical or different.tolist() == [0.0, 1.0]:
         return "binary"
     low, high, whole = different[0], different[-1], bool((different == different.round()).all())
-    if whole and len(different) == len(raw) > 2 and high - low == len(raw) - 1:
-        return None
-    if whole and 0 <= low <= NEAR_ZERO * high and high <= _LARGEST_COUNT:
-        return "count"
-    return "positive" if low > 0 and _is_log_normal(raw.present) else "real"
+    with np.errstate(all="ignore"):  # numbers too large to work with are refused later, by `_codes`
+        if whole and len(different) == len(raw) > 2 and high - low == len(raw) - 1:
+            return None
+        if whole and 0 <= low <= NEAR_ZERO * high and high <= _LARGEST_COUNT:
+            return "count"
+        return "positive" if low > 0 and _is_log_normal(raw.present) else "real"
 
 
 def _is_log_normal(values: NDArray[np.float64]) -> bool:
@@ -561,7 +562,7 @@ def _codes(raw: Raw, column: Column, table: str) -> NDArray[np.float32]:
     numbers = raw.numbers
     wrong = {
         "real": np.abs(numbers) > _LARGEST,
-        "positive": (numbers <= 0) | (numbers > _LARGEST),
+        "positive": (numbers < _SMALLEST) | (numbers > _LARGEST),
         "count": (numbers < 0) | (numbers != np.round(numbers)) | (numbers > _LARGEST_COUNT),
     }[column.kind] & ~np.isnan(numbers)
     if wrong.any():
