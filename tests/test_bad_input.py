@@ -165,10 +165,10 @@ def sound(dataset: Dataset) -> None:
     [
         ("x.npy", arrays, 350, 250),
         ("x.npz", archives, 350, 250),
-        ("x.csv", tables, 400, 80),
-        ("x.tsv", tabbed, 100, 20),
+        ("x.csv", tables, 400, 250),
+        ("x.tsv", tabbed, 100, 60),
         ("x.parquet", parquets, 400, 300),
-        ("images/02.png", pictures, 500, 200),
+        ("images/02.png", pictures, 500, 300),
     ],
 )
 def test_damaged_data(
@@ -213,7 +213,7 @@ def test_odd_cells(tmp_path: Path) -> None:
         sound(load(str(path)))
 
     few = st.lists(CELLS, min_size=2, max_size=4).flatmap(lambda kinds: st.lists(st.sampled_from(kinds), min_size=10))
-    assert refusals(400, few, act) >= 60
+    assert refusals(400, few, act) >= 20
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -380,7 +380,7 @@ def test_configurations(asked: Callable[[list[str]], None], tmp_path: Path) -> N
     content = Config.model_validate({"data": {"source": "rows.npy"}}).model_dump()
     changed = altered([content]).map(lambda value: json.dumps(value).encode())
     written = json.dumps(content).encode()
-    assert refusals(130, st.one_of(changed, damaged([written])), act) >= 60
+    assert refusals(130, st.one_of(changed, damaged([written])), act) >= 80
 
 
 def test_training_on_damaged_data_leaves_nothing(
