@@ -48,9 +48,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell may have turned it off
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have turned it off
     levels, start = list[Level](), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         settings = _settings(Path(place))

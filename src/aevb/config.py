@@ -75,6 +75,11 @@ class DataConfig(Section):
         0, description="Seed of the splits and of the test part's binarisation."
     )
     size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
+    in_memory: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Read all of a .npy file at once, or leave it where it is and read blocks ahead of the step: auto"
+        " does so from 2 GiB on.",
+    )
     condition: Annotated[tuple[str, ...], Parameter(name="--model.condition")] = Field(
         (),
         description="Columns of a table that the model is given and does not explain, or label, the class of an"

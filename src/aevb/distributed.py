@@ -26,7 +26,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Supply
 from aevb.errors import BadInput
 from aevb.graph import DRAWS, Draw, Untraceable, trace
 from aevb.model import VAE
@@ -59,7 +59,7 @@ class Shared:
         self,
         model: VAE,
         objective: Objective,
-        examples: Examples,
+        examples: Supply,
         seed: int,
         size: int,
         strategy: Strategy,
@@ -84,7 +84,7 @@ class Shared:
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
-        stream = generator(self.seed, Purpose.EPOCH, number, device=self.examples.values.device)
+        stream = generator(self.seed, Purpose.EPOCH, number, device=self.examples.device)
         shuffled = self.examples.shuffled(stream)
         for state in streams:
             stream.set_state(state)
@@ -148,7 +148,7 @@ class Shared:
 
     def _has_unused(self, step: "_Step") -> bool:
         """Whether there are weights without a part in the loss."""
-        with seeded(0, Purpose.EPOCH, device=self.examples.values.device):
+        with seeded(0, Purpose.EPOCH, device=self.examples.device):
             loss = step.eval()(*self._some(2), 0.5)[Terms._fields.index("loss")]
         step.train()
         found = torch.autograd.grad(loss, list(learnt_of(step).values()), allow_unused=True)
@@ -170,13 +170,13 @@ class Shared:
         return planned
 
     def _some(self, size: int) -> tuple[Tensor, ...]:
-        device = self.examples.values.device
-        return self.examples.inputs(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
+        stream = generator(0, Purpose.EPOCH, device=self.examples.device)
+        return self.examples.some(size).inputs(slice(None), stream)
 
     def _noise(self, number: int, own: slice, stream: torch.Generator) -> AbstractContextManager[object]:
         """What the draws of a step are taken from."""
         if self.draws is None:
-            return seeded(self.seed, Purpose.EPOCH, number, own.start, device=self.examples.values.device)
+            return seeded(self.seed, Purpose.EPOCH, number, own.start, device=self.examples.device)
         width = self.share.stop - self.share.start
         dealt = [draw(stream).narrow(axis, self.share.start, width) for draw, axis in self.draws]
         return _Dealt(dealt) if dealt else nullcontext()

@@ -95,7 +95,7 @@ def train_together(
             raise Untraceable("they have gone unequally far")
         for run, logger in zip(runs, told, strict=True) if first else ():
             logger.begin(run)
-        parts = (dataset.train, dataset.valid)
+        parts = (dataset.supply, dataset.valid)
         due = clock.after_step if first else None
         histories = fit_together(members, objective, *parts, config.train, due=due, on_step=on_step)
     except BaseException as error:
@@ -160,7 +160,8 @@ def stackable(config: Config, dataset: Dataset) -> bool:
     """Whether several models of a configuration are faster as one, as far as can be said beforehand."""
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
-    return worth_stacking(_built(config, resolved, dataset), objective, dataset.train, config.train)
+    model = _built(config, resolved, dataset)
+    return dataset.stored is None and worth_stacking(model, objective, dataset.train, config.train)
 
 
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:

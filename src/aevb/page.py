@@ -62,7 +62,7 @@ def training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
     """A bar with the time left and the validation bound; nothing where no terminal is looking."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    epochs, steps = config.train.plan(len(dataset.train))
+    epochs, steps = config.train.plan(len(dataset.supply))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
     console = _console()
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

@@ -74,7 +74,7 @@ class DataCard(BaseModel):
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
         """The card of a data set."""
-        sizes = {split: len(getattr(dataset, split)) for split in ("train", "valid", "test")}
+        sizes = {"train": len(dataset.supply), "valid": len(dataset.valid), "test": len(dataset.test)}
         facts = {
             name: getattr(dataset, name)
             for name in ("name", "kind", "shape", "classes", "fingerprint", "columns", "given")

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aevb.data.dataset import Examples, Shuffled
+from aevb.data.examples import Examples, Order, Shuffled, Supply
 from aevb.graph import Graph, Untraceable, share_done, state_of, trace
 from aevb.model import VAE
 from aevb.objectives import Objective, Terms
@@ -75,7 +75,7 @@ class Single:
     """
 
     def __init__(
-        self, model: VAE, objective: Objective, examples: Examples, seed: int, parts: int = 1, *, bf16: bool = False
+        self, model: VAE, objective: Objective, examples: Supply, seed: int, parts: int = 1, *, bf16: bool = False
     ) -> None:
         self.models: Sequence[VAE] = [model]
         self.passed = in_bfloat16(model) if bf16 else model
@@ -84,7 +84,7 @@ class Single:
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
-        device = self.examples.values.device
+        device = self.examples.device
         with seeded(self.seed, Purpose.EPOCH, number, device=device):
             shuffled = self.examples.shuffled()
             for state in streams:
@@ -110,7 +110,7 @@ class Single:
         return share * means(terms).unsqueeze(0)
 
     def streams(self) -> list[Tensor]:
-        return [drawing(self.examples.values.device)]
+        return [drawing(self.examples.device)]
 
     def clip(self, limit: float) -> None:
         nn.utils.clip_grad_norm_(self.weights.values(), limit)
@@ -147,7 +147,7 @@ class Written:
         self,
         models: Sequence[VAE],
         objective: Objective,
-        examples: Examples,
+        examples: Supply,
         seeds: Sequence[int],
         size: int,
         *,
@@ -156,8 +156,10 @@ class Written:
     ) -> None:
         self.models, self.examples, self.seeds = models, examples, seeds
         self.many = len(models) > 1
-        device = examples.values.device
-        batch = examples.inputs(torch.arange(size, device=device), generator(0, Purpose.EPOCH, device=device))
+        if self.many and not isinstance(examples, Examples):
+            raise Untraceable("examples that are not in memory are read for one model at a time")
+        device = examples.device
+        batch = examples.some(size).inputs(slice(None), generator(0, Purpose.EPOCH, device=device))
         passed = in_bfloat16(models[0]) if bf16 else models[0]
         self.graph = _graph(passed, objective, batch, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
@@ -173,7 +175,7 @@ class Written:
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
-        device = self.examples.values.device
+        device = self.examples.device
         drawn_from = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
         shuffled = [self.examples.shuffled(stream) for stream in drawn_from]
         for stream, state in zip(drawn_from, streams, strict=False):
@@ -215,16 +217,15 @@ class Written:
 
     scatter = gather
 
-    def _batch(
-        self, shuffled: Sequence[Shuffled], rows: slice, streams: Sequence[torch.Generator]
-    ) -> tuple[Tensor, ...]:
+    def _batch(self, shuffled: Sequence[Order], rows: slice, streams: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
         """A batch for each model; one gather for all of them, unless its values are drawn anew."""
         if not self.many:
             return shuffled[0].inputs(rows, streams[0])
-        if self.examples.resampled:
-            each = [one.inputs(rows, stream) for one, stream in zip(shuffled, streams, strict=True)]
+        orders = [one for one in shuffled if isinstance(one, Shuffled)]  # all of them are
+        if orders[0].examples.resampled:
+            each = [one.inputs(rows, stream) for one, stream in zip(orders, streams, strict=True)]
             return tuple(torch.stack(tensors) for tensors in zip(*each, strict=True))
-        return self.examples.inputs(torch.stack([one.order[rows] for one in shuffled]))
+        return orders[0].examples.inputs(torch.stack([one.order[rows] for one in orders]))
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]

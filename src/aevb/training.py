@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aevb import processes
 from aevb.averages import Averages
 from aevb.config import TrainConfig
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples, Supply
 from aevb.errors import BadInput, NonFinite, Notice
 from aevb.graph import Untraceable, constant_in_time, widest
 from aevb.model import VAE
@@ -187,7 +187,7 @@ class Member:
 def fit(
     model: VAE,
     objective: Objective,
-    train: Examples,
+    train: Supply,
     valid: Examples | None = None,
     config: TrainConfig | None = None,
     *,
@@ -223,7 +223,7 @@ def fit(
 def fit_together(
     members: Sequence[Member],
     objective: Objective,
-    train: Examples,
+    train: Supply,
     valid: Examples | None = None,
     config: TrainConfig | None = None,
     *,
@@ -336,7 +336,7 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
     return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
 
-def _require(model: VAE, config: TrainConfig, train: Examples, valid: Examples | None, together: int) -> None:
+def _require(model: VAE, config: TrainConfig, train: Supply, valid: Examples | None, together: int) -> None:
     if config.patience and together > 1:
         raise BadInput("models with patience end apart: train them one after another")
     if config.patience and valid is None:
@@ -353,7 +353,7 @@ class _Loop:
     """The training of models: a step, an epoch of steps, and the undoing of an epoch that went wrong."""
 
     def __init__(
-        self, models: Sequence[VAE], seeds: Sequence[int], objective: Objective, examples: Examples, config: TrainConfig
+        self, models: Sequence[VAE], seeds: Sequence[int], objective: Objective, examples: Supply, config: TrainConfig
     ) -> None:
         self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
         self.epochs, self.steps = config.plan(len(examples))
@@ -638,9 +638,7 @@ def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.opti
 
 
 @contextmanager
-def _threads(
-    members: Sequence[Member], objective: Objective, examples: Examples, config: TrainConfig
-) -> Iterator[None]:
+def _threads(members: Sequence[Member], objective: Objective, examples: Supply, config: TrainConfig) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
     before = torch.get_num_threads()
     if (
@@ -654,13 +652,13 @@ def _threads(
         torch.set_num_threads(before)
 
 
-def worth_stacking(model: VAE, objective: Objective, examples: Examples, config: TrainConfig) -> bool:
+def worth_stacking(model: VAE, objective: Objective, examples: Supply, config: TrainConfig) -> bool:
     """Whether several such models are trained faster as one, as far as can be said beforehand."""
     apart = config.patience is not None or config.accumulate > 1
     return not apart and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
-def operations(model: VAE, objective: Objective, examples: Examples, size: int) -> int:
+def operations(model: VAE, objective: Objective, examples: Supply, size: int) -> int:
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
     # With gradients on: the counter fails at a view of a weight, such as a flattened pseudo-input, where they are off.

@@ -3,7 +3,8 @@
 What each source may hold stands at the top of its module: `named` (published sets that are known by name),
 `synthetic` (points in the plane, drawn from a density that `truth` gives), `arrays` (.npy and .npz), `tables` (.csv,
 .tsv and .parquet), `images` (folders). Each returns its examples as one pool; `dataset` says which kind of values they
-are, splits them and binarises them, alike for all sources.
+are, splits them and binarises them, alike for all sources. What is larger than memory stays where it lies: `stored`
+says how that is learned from, `maps` reads .npy files so.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,22 @@ from aevb.columns import Column
 from aevb.data import named, synthetic, tables
 from aevb.data.arrays import read_arrays, read_rows
 from aevb.data.conditions import conditioned, labels_given
-from aevb.data.dataset import Binarize, Dataset, Examples, Kind, Pool, ValidateOn, made_alike, make_dataset
+from aevb.data.dataset import (
+    Binarize,
+    Dataset,
+    Examples,
+    Kind,
+    Pool,
+    ValidateOn,
+    made_alike,
+    make_dataset,
+    require_seed,
+)
 from aevb.data.images import read_images
+from aevb.data.maps import stored_array, whole_array
 from aevb.data.named import read_named
+from aevb.data.places import Place, is_remote, place
+from aevb.data.stored import InMemory, stays
 from aevb.data.synthetic import Normals, Truth, Variant, read_synthetic, truth
 from aevb.errors import BadInput
 
@@ -52,12 +66,14 @@ def load(
     variant: Variant | None = None,
     kinds: tables.Kinds | None = None,
     condition: Sequence[str] = (),
+    in_memory: InMemory = "auto",
     data_dir: str | Path | None = None,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test examples.
 
     Args:
-        source: a known name (see `NAMES`), or else the path of a .npy or .npz file, a table or a folder of images.
+        source: a known name (see `NAMES`), or else the path of a .npy or .npz file, a table or a folder of images, or
+            the address of a .npy file that fsspec knows, such as s3://bucket/cells.npy.
         binarize: what becomes of values in [0, 1]. "none": they stay. "threshold": 1 where the value is >= 0.5, else 0.
             "resampled": every training batch is a fresh Bernoulli draw with the values as probabilities; validation and
             test are drawn once, from `split_seed`. "treat-as-probabilities": they stay, but the set is declared binary.
@@ -72,6 +88,8 @@ def load(
         variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
         kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables`.
         condition: columns of a table, or `label`, that a model is given and does not explain.
+        in_memory: "on" reads everything; "off" leaves the examples of a .npy file where they are, of which then shares
+            of those that are looked at are validation and test (`aevb.data.stored`); "auto" does so from 2 GiB on.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -85,7 +103,10 @@ def load(
         raise BadInput(f"binarize={binarize!r} is unknown: expected one of {_nearest(binarize, get_args(Binarize))}")
     if validate_on not in get_args(ValidateOn):
         raise BadInput(f"validate_on={validate_on!r} is unknown: expected random or last")
-    pool = conditioned(_pool(source, size, variant, kinds or {}, split_seed, data_dir), condition)
+    if in_memory not in get_args(InMemory):
+        raise BadInput(f"in_memory={in_memory!r} is unknown: expected auto, on or off")
+    require_seed(split_seed)
+    pool = conditioned(_pool(source, size, variant, kinds or {}, split_seed, data_dir, in_memory), condition)
     return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
@@ -107,7 +128,7 @@ def read(source: str, like: "Like") -> Examples:
         raws = tables.read_raw(path) if is_table else tables.rows(read_rows(path))
         given = tables.coded(raws, like.given, path.name) if like.given else None
         return Examples(tables.coded(raws, like.columns, path.name), given=given)
-    pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir)
+    pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir, "on")
     examples = made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
     return replace(examples, given=labels_given(pool, like.given[0])) if like.given else examples
 
@@ -137,6 +158,7 @@ def _pool(
     kinds: tables.Kinds,
     split_seed: int,
     data_dir: str | Path | None,
+    in_memory: InMemory,
 ) -> Pool:
     path, found = Path(source), _what_is(source)
     if size is not None and found != "folder":
@@ -156,6 +178,8 @@ def _pool(
         return read_synthetic(source, variant, split_seed)
     if found == "named":
         return read_named(source, data_dir)
+    if found == "address":
+        return _remote(place(source), split_seed, in_memory)
     if found == "folder":
         return read_images(path, size)
     if is_table:
@@ -163,12 +187,22 @@ def _pool(
     if path.suffix.lower() not in (".npy", ".npz"):
         known = ", ".join((".npy", ".npz", *tables.SUFFIXES))
         raise BadInput(f"{path} is of no known kind: expected one of {known}, or a folder of images")
+    if path.suffix.lower() == ".npy" and stays(in_memory, path.stat().st_size):
+        return stored_array(place(source), split_seed)
     return read_arrays(path)
 
 
-def _what_is(source: str) -> Literal["synthetic", "named", "folder", "file", "special", "nothing"]:
+def _remote(source: Place, split_seed: int, in_memory: InMemory) -> Pool:
+    if source.suffix != ".npy":
+        raise BadInput(f"{source} is of no known kind: expected a .npy file")
+    return stored_array(source, split_seed) if stays(in_memory, source.size()) else whole_array(source)
+
+
+def _what_is(source: str) -> Literal["synthetic", "named", "address", "folder", "file", "special", "nothing"]:
     if source in NAMES:
         return "synthetic" if source in synthetic.NAMES else "named"
+    if is_remote(source):
+        return "address"
     path = Path(source)
     try:
         if source and path.is_dir():

@@ -47,7 +47,7 @@ def read_arrays(path: Path) -> Pool:
     parts = ("_train", "_test") if "x_train" in arrays else ("",)
     examples = [_events(arrays["x" + part], _named(path, arrays, "x" + part)) for part in parts]
     _require_alike(examples, path)
-    values, scale = _stored(np.concatenate(examples) if len(examples) > 1 else examples[0])
+    values = small(np.concatenate(examples) if len(examples) > 1 else examples[0])
     labels, classes = None, None
     if "y" + parts[0] in arrays:
         found = [
@@ -57,7 +57,7 @@ def read_arrays(path: Path) -> Pool:
         labels, classes = _codes(np.concatenate(found))
     return Pool(
         name=path.resolve().name,
-        examples=Examples(torch.from_numpy(values), labels, scale),
+        examples=Examples(torch.from_numpy(values), labels, scale_of(values)),
         classes=classes,
         test_from=len(examples[0]) if len(examples) > 1 else None,
     )
@@ -146,14 +146,15 @@ def _events(array: Array, name: str) -> Array:
     """The array as (N, D) or (N, C, H, W), its values checked."""
     if array.dtype.kind not in "buif":
         raise BadInput(f"{name} holds values of type {array.dtype}: expected real numbers; convert them")
-    events = _laid_out(array, name)
+    events = laid_out(array, name)
     if array.dtype.kind == "f":
         _require(np.isfinite(array), name, "NaN or infinite")
         _require(np.abs(array) <= _LARGEST, name, "too large for float32")
     return events
 
 
-def _laid_out(array: Array, name: str) -> Array:
+def laid_out(array: Array, name: str) -> Array:
+    """The array as (N, D) or (N, C, H, W)."""
     if array.ndim == 2:
         return array
     if array.ndim == 3:
@@ -186,11 +187,14 @@ def _require_alike(parts: list[Array], path: Path) -> None:
         )
 
 
-def _stored(array: Array) -> tuple[Array, float]:
-    """The array as contiguous uint8 or float32, and the scale of its values."""
-    stored = np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
-    grey = array.dtype == np.uint8 and array.ndim == 4 and array.max(initial=0) > 1
-    return stored, 1 / 255 if grey else 1.0
+def small(array: Array) -> Array:
+    """The array as contiguous uint8 or float32."""
+    return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
+
+
+def scale_of(values: Array) -> float:
+    """What brings stored values to [0, 1] if they are greys."""
+    return 1 / 255 if values.dtype == np.uint8 and values.ndim == 4 and values.max(initial=0) > 1 else 1.0
 
 
 # Labels.

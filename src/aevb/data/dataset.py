@@ -1,20 +1,15 @@
-"""Examples, data sets, and the way from one to the other: the kind of the values, splits, binarisation.
+"""Data sets, and the way to them from the examples of a source: splits and binarisation.
 
-Legend: N examples, B of them in a batch; *event is one example, an image (C, H, W) with C in {1, 3} or a vector (D,).
-
-A set is of the kind "binary" if every value in it is exactly 0 or 1, "unit" if all lie in [0, 1], "counts" if they are
-rows of whole numbers from 0 on, "columns" if they are the rows of a table (`aevb.columns`), "real" otherwise. Only in
-tables values may be missing, NaN.
-Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made.
+Where the examples are (`aevb.data.examples`) and what kinds of values there are (`aevb.data.kinds`) is told elsewhere.
 
 Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
 read or changed, and the validation examples, say, do not depend on whether the set is binarised.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,110 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column
+from aevb.data.examples import Examples as Examples
+from aevb.data.examples import Supply
+from aevb.data.kinds import Kind as Kind
+from aevb.data.kinds import kind_of, one
+from aevb.data.stored import Stored
 from aevb.errors import BadInput
 
 Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]
-Kind = Literal["binary", "unit", "counts", "real", "columns"]
 ValidateOn = Literal["random", "last"]
 
 _FEWEST = 10  # examples below which no split means anything
 _TEST_SHARE = 0.2
-_LARGEST_COUNT = 2**24  # beyond it float32 has no more odd numbers
 _FOR_SPLITS, _FOR_VALID, _FOR_TEST = range(3)  # purposes, each with a stream of random numbers of its own
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """N examples as one tensor, and how a batch of them becomes the input of a model.
-
-    Raises `BadInput` where `values` or `labels` have another type or length than stated here.
-    """
-
-    values: Tensor  # (N, *event), uint8 or float32
-    labels: Tensor | None = None  # (N,) int64
-    scale: float = 1.0  # a batch is values * scale: 1/255 for grey bytes
-    resampled: bool = False  # every batch is a fresh Bernoulli draw with the grey values as probabilities
-    given: Tensor | None = None  # (N, G) float32, what a model is given of each and does not explain
-
-    def __post_init__(self) -> None:
-        if self.values.dtype not in (torch.uint8, torch.float32):
-            raise BadInput(f"examples are {self.values.dtype}: expected torch.uint8 or torch.float32; convert them")
-        if self.labels is not None and (self.labels.dtype != torch.int64 or self.labels.shape != (len(self),)):
-            raise BadInput(
-                f"labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}: "
-                f"expected torch.int64 of shape ({len(self)},), one for each example"
-            )
-        if self.given is not None and len(self.given) != len(self):
-            raise BadInput(f"a condition is given of {len(self.given)} examples: expected one for each of {len(self)}")
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example, *event."""
-        return tuple(self.values.shape[1:])
-
-    def to(self, device: torch.device | str) -> "Examples":
-        """The same examples on another device."""
-        return self._each(lambda tensor: tensor.to(device))
-
-    def __getitem__(self, index: Tensor | slice) -> "Examples":
-        """Some of the examples."""
-        return self._each(lambda tensor: tensor[index.to(tensor.device) if isinstance(index, Tensor) else index])
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Examples":
-        """The same with all tensors that have a row for each example changed."""
-        rows = {"labels": self.labels, "given": self.given}
-        changed: dict[str, Any] = {name: change(tensor) for name, tensor in rows.items() if tensor is not None}
-        return replace(self, values=change(self.values), **changed)
-
-    def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Tensor:
-        """The examples at `index`, (B, *event) float32, ready for a model.
-
-        A slice of float32 values is a view of the data, not to be written into. Resampled examples are drawn from
-        the generator; from PyTorch's global one where None.
-        """
-        batch = self.values[index].to(torch.float32)
-        if self.scale != 1.0:
-            batch = batch * self.scale
-        return torch.bernoulli(batch, generator=generator) if self.resampled else batch
-
-    def some(self, count: int) -> "Examples":
-        """At most `count` of the examples, evenly spaced, since files may be sorted."""
-        return self[torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64).long()]
-
-    def settled(self) -> "Examples":
-        """The same, with values that are drawn anew for each batch drawn once, from PyTorch's global generator."""
-        return Examples(self.batch(slice(None)), self.labels, given=self.given) if self.resampled else self
-
-    def inputs(self, index: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
-        """The batch at `index` and, if there is a condition, what is given of it, ``(B, G)``."""
-        given = () if self.given is None else (self.given[index],)
-        return (self.batch(index, generator), *given)
-
-    def shuffled(self, generator: torch.Generator | None = None) -> "Shuffled":
-        """The examples in an order that the generator draws; PyTorch's global one where None."""
-        return Shuffled(self, torch.randperm(len(self), generator=generator, device=self.values.device))
-
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """All examples in order, `size` at a time; the last batch is what is left."""
-        return (part.batch(slice(None)) for part in self.parts(size))
-
-    def parts(self, size: int) -> Iterator["Examples"]:
-        """All examples in order, `size` of them at a time."""
-        return (self[start : start + size] for start in range(0, len(self), size))
-
-
-class Shuffled(NamedTuple):
-    """Examples in the order of an epoch."""
-
-    examples: Examples
-    order: Tensor  # (N,)
-
-    def inputs(self, rows: slice, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
-        """What `Examples.inputs` gives for these places in the order."""
-        return self.examples.inputs(self.order[rows], generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +39,7 @@ class Dataset:
     name: str
     kind: Kind
     shape: tuple[int, ...]  # *event
-    train: Examples
+    train: Examples  # all, or some of those that are stored
     valid: Examples
     test: Examples
     binarize: Binarize
@@ -143,6 +47,12 @@ class Dataset:
     columns: tuple[Column, ...] = ()  # of a table
     given: tuple[Column, ...] = ()  # what a model is given of each example and does not explain
     notes: tuple[str, ...] = ()  # what was done to the data that their owner may not expect, a line each
+    stored: Stored | None = None  # all training examples, where they are not in memory
+
+    @property
+    def supply(self) -> Supply:
+        """All training examples."""
+        return self.stored or self.train
 
     @property
     def largest(self) -> int:
@@ -152,16 +62,16 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?"""
+        """32 hexadecimal digits of all values, their splits and what they are: are these the data of that run?
+
+        Of training examples that are stored, of those at hand, their number, and the size of their source.
+        """
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.given):
             digest.update(column.model_dump_json(exclude={"type"}).encode())  # the same from a file and a frame
-        for part in (self.train, self.valid, self.test):
-            values = part.values.cpu().contiguous()
-            digest.update(f"{values.dtype} {tuple(values.shape)} {part.scale}".encode())
-            digest.update(values.numpy().data)
-            if part.given is not None:
-                digest.update(part.given.cpu().contiguous().numpy().data)
+        for part in (self.supply, self.valid, self.test):
+            for content in part.content():
+                digest.update(content)
         return digest.hexdigest()
 
 
@@ -177,6 +87,7 @@ class Pool:
     columns: tuple[Column, ...] = ()
     given: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
+    stored: Stored | None = None  # where all examples are, if `examples` are only some of them
 
 
 def make_dataset(
@@ -193,13 +104,19 @@ def make_dataset(
     """
     _require_examples(pool)
     require_seed(split_seed)
-    kind = "columns" if pool.columns else _kind(pool.examples)
+    kind = "columns" if pool.columns else kind_of(pool.examples)
     if kind in ("counts", "real", "columns") and binarize != "none":
         raise BadInput(_not_in_unit_interval(pool, binarize))
     examples = _as_bits(pool.examples) if kind == "binary" else pool.examples
-    splits = [examples[torch.from_numpy(index)] for index in _split(pool, validation, test, split_seed, validate_on)]
+    indices = _split(pool, validation, test, split_seed, validate_on)
+    splits = [examples[torch.from_numpy(index)] for index in indices]
     if kind == "unit":
         splits = _binarized(splits, binarize, split_seed)
+    stored = pool.stored
+    if stored:
+        held_out, last = np.sort(np.concatenate(indices[1:])), indices[1][0] if validate_on == "last" else None
+        stored = stored.without(held_out, splits[0], kind, from_on=last)
+        stored = stored.changed(partial(_learnt, kind=kind, binarize=binarize))
     return Dataset(
         name=pool.name,
         kind="binary" if binarize != "none" else kind,
@@ -212,6 +129,7 @@ def make_dataset(
         columns=pool.columns,
         given=pool.given,
         notes=pool.notes,
+        stored=stored,
     )
 
 
@@ -229,7 +147,7 @@ def made_alike(pool: Pool, kind: Kind, shape: tuple[int, ...], binarize: Binariz
     examples = pool.examples
     if examples.shape != shape:
         raise BadInput(f"{pool.name} holds examples of shape {examples.shape}, and the model learned from {shape}")
-    found, known = _kind(examples), {"binary": 0, "unit": 1, "counts": 1, "real": 2}
+    found, known = kind_of(examples), {"binary": 0, "unit": 1, "counts": 1, "real": 2}
     wanted: Kind = kind if binarize == "none" else "unit"
     if known[found] > known[wanted] or (known[found] == 1 and found != wanted != "real"):
         raise BadInput(f"{pool.name} holds {found} values, and the model learned from {wanted} ones")
@@ -253,31 +171,12 @@ def require_seed(seed: int) -> None:
         raise BadInput(f"split_seed={seed} is negative: expected a whole number from 0 on")
 
 
-# The kind of the values. A value is 1 where its stored number is `_one`, so that bytes are compared as bytes.
-
-
-def _one(examples: Examples) -> int:
-    return round(1 / examples.scale)
-
-
-def _kind(examples: Examples) -> Kind:
-    values, one = examples.values, _one(examples)
-    if bool(((values == 0) | (values == one)).all()):
-        return "binary"
-    if values.min() >= 0 and values.max() <= one:
-        return "unit"
-    return "counts" if _are_counts(values) else "real"
-
-
-def _are_counts(values: Tensor) -> bool:
-    """Whether rows hold whole numbers from 0 on; those of images are greys of some other scale."""
-    within = values.dim() == 2 and values.min().item() >= 0 and values.max().item() <= _LARGEST_COUNT
-    return within and (not values.is_floating_point() or bool((values == values.round()).all()))
+# Binarisation, and what becomes of zeros and ones.
 
 
 def _as_bits(examples: Examples) -> Examples:
     """Examples whose values are all 0 or 1, one byte each."""
-    return replace(examples, values=(examples.values == _one(examples)).to(torch.uint8), scale=1.0)
+    return replace(examples, values=(examples.values == one(examples)).to(torch.uint8), scale=1.0)
 
 
 # Splits.
@@ -330,12 +229,19 @@ def _generator(seed: int, purpose: int) -> np.random.Generator:
 
 
 def _binarized(splits: list[Examples], binarize: Binarize, seed: int) -> list[Examples]:
-    if binarize == "threshold":
-        return [_with_bits(examples, examples.values >= _one(examples) / 2) for examples in splits]
+    train, valid, test = splits
     if binarize == "resampled":
-        train, valid, test = splits
-        return [replace(train, resampled=True), _drawn(valid, seed, _FOR_VALID), _drawn(test, seed, _FOR_TEST)]
-    return splits
+        return [_learnt(train, "unit", binarize), _drawn(valid, seed, _FOR_VALID), _drawn(test, seed, _FOR_TEST)]
+    return [_learnt(examples, "unit", binarize) for examples in splits]
+
+
+def _learnt(examples: Examples, kind: Kind, binarize: Binarize) -> Examples:
+    """Values of a kind as they are learned from."""
+    if kind == "binary":
+        return _as_bits(examples)
+    if binarize == "threshold":
+        return _with_bits(examples, examples.values >= one(examples) / 2)
+    return replace(examples, resampled=True) if binarize == "resampled" else examples
 
 
 def _drawn(examples: Examples, seed: int, purpose: int) -> Examples:
