@@ -1036,7 +1036,7 @@ def _absolute(chosen: Config) -> Config:
     from aevb.data import NAMES
 
     source, folder = chosen.data.source, _data_folder(chosen.data.data_dir)
-    places = {} if source in NAMES else {"source": str(Path(source).resolve())}
+    places = {} if source in NAMES or "://" in source else {"source": str(Path(source).resolve())}
     places |= {"data_dir": folder} if folder else {}
     return chosen.model_copy(update={"data": chosen.data.model_copy(update=places)})
 

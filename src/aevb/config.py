@@ -45,7 +45,8 @@ class DataConfig(Section):
     source: str = Field(
         "digits",
         description="digits, mnist, fashion-mnist; gaussian, gaussian-rotated, figure-8, blobs, mixture (points of the"
-        " plane); a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images.",
+        " plane); a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images, or of Parquet or Arrow"
+        " files; an address such as s3://bucket/cells.npy.",
     )
     kinds: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
         default_factory=dict,
@@ -77,8 +78,8 @@ class DataConfig(Section):
     size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
     in_memory: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Read all of a .npy file at once, or leave it where it is and read blocks ahead of the step: auto"
-        " does so from 2 GiB on.",
+        description="Read everything at once, or leave .npy, Parquet and Arrow where they are and read blocks ahead of"
+        " the step: auto does so from 2 GiB on, and 256 MiB of tables.",
     )
     condition: Annotated[tuple[str, ...], Parameter(name="--model.condition")] = Field(
         (),

@@ -4,7 +4,7 @@ What each source may hold stands at the top of its module: `named` (published se
 `synthetic` (points in the plane, drawn from a density that `truth` gives), `arrays` (.npy and .npz), `tables` (.csv,
 .tsv and .parquet), `images` (folders). Each returns its examples as one pool; `dataset` says which kind of values they
 are, splits them and binarises them, alike for all sources. What is larger than memory stays where it lies: `stored`
-says how that is learned from, `maps` reads .npy files so.
+says how that is learned from, `maps` reads .npy files so and `groups` Parquet and Arrow, also from afar (`places`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from aevb.columns import Column
-from aevb.data import named, synthetic, tables
+from aevb.data import groups, named, synthetic, tables
 from aevb.data.arrays import read_arrays, read_rows
 from aevb.data.conditions import conditioned, labels_given
 from aevb.data.dataset import (
@@ -73,7 +73,7 @@ def load(
 
     Args:
         source: a known name (see `NAMES`), or else the path of a .npy or .npz file, a table or a folder of images, or
-            the address of a .npy file that fsspec knows, such as s3://bucket/cells.npy.
+            a folder of .parquet or .arrow files, or an address that fsspec knows, such as s3://bucket/cells.npy.
         binarize: what becomes of values in [0, 1]. "none": they stay. "threshold": 1 where the value is >= 0.5, else 0.
             "resampled": every training batch is a fresh Bernoulli draw with the values as probabilities; validation and
             test are drawn once, from `split_seed`. "treat-as-probabilities": they stay, but the set is declared binary.
@@ -88,8 +88,9 @@ def load(
         variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
         kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables`.
         condition: columns of a table, or `label`, that a model is given and does not explain.
-        in_memory: "on" reads everything; "off" leaves the examples of a .npy file where they are, of which then shares
-            of those that are looked at are validation and test (`aevb.data.stored`); "auto" does so from 2 GiB on.
+        in_memory: "on" reads everything; "off" leaves the examples of .npy, Parquet and Arrow files where they are, of
+            which then shares of those that are looked at are validation and test (`aevb.data.stored`); "auto" does so
+            from 2 GiB on, and 256 MiB of tables.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -161,29 +162,31 @@ def _pool(
     in_memory: InMemory,
 ) -> Pool:
     path, found = Path(source), _what_is(source)
+    grouped = found in ("address", "groups")
     if size is not None and found != "folder":
         raise BadInput(f"size={size} resizes a folder of images, which {source!r} is not: leave it out")
     is_table = found == "file" and path.suffix.lower() in tables.SUFFIXES
-    if kinds and not is_table:
+    if kinds and not (is_table or grouped):
         raise BadInput(f"kinds are of the columns of a table, which {source!r} is not: leave them out")
     if found == "special":
         raise BadInput(f"{path} is no regular file: expected one, such as .npy, .npz or a table, or a folder of images")
     if found == "nothing":
         raise BadInput(
             f"no data set is named {source!r} and no such file exists: "
-            f"expected one of {_nearest(source, NAMES)}, a .npy or .npz file, a table, or a folder of images"
+            f"expected one of {_nearest(source, NAMES)}, a .npy or .npz file, a table, a folder of images or of Parquet"
         )
     synthetic.chosen(source, variant)
     if found == "synthetic":
         return read_synthetic(source, variant, split_seed)
     if found == "named":
         return read_named(source, data_dir)
-    if found == "address":
-        return _remote(place(source), split_seed, in_memory)
+    if grouped:
+        return _placed(place(source), kinds, split_seed, in_memory)
     if found == "folder":
         return read_images(path, size)
     if is_table:
-        return tables.read_table(path, kinds)
+        large = path.suffix.lower() == ".parquet" and stays(in_memory, groups.LARGER * path.stat().st_size)
+        return groups.read_groups(place(source), kinds, split_seed, "off") if large else tables.read_table(path, kinds)
     if path.suffix.lower() not in (".npy", ".npz"):
         known = ", ".join((".npy", ".npz", *tables.SUFFIXES))
         raise BadInput(f"{path} is of no known kind: expected one of {known}, or a folder of images")
@@ -192,13 +195,21 @@ def _pool(
     return read_arrays(path)
 
 
-def _remote(source: Place, split_seed: int, in_memory: InMemory) -> Pool:
-    if source.suffix != ".npy":
-        raise BadInput(f"{source} is of no known kind: expected a .npy file")
+def _placed(source: Place, kinds: tables.Kinds, split_seed: int, in_memory: InMemory) -> Pool:
+    """What lies at an address, or a local folder or file of Parquet or Arrow."""
+    inside = source.files()
+    if groups.tables_in([source] if inside is None else inside):
+        return groups.read_groups(source, kinds, split_seed, in_memory)
+    if inside is not None or source.suffix != ".npy" or kinds:
+        raise BadInput(
+            f"{source} is of no known kind: expected a .npy file, or {', '.join(groups.SUFFIXES)} or a folder of such"
+        )
     return stored_array(source, split_seed) if stays(in_memory, source.size()) else whole_array(source)
 
 
-def _what_is(source: str) -> Literal["synthetic", "named", "address", "folder", "file", "special", "nothing"]:
+def _what_is(
+    source: str,
+) -> Literal["synthetic", "named", "address", "groups", "folder", "file", "special", "nothing"]:
     if source in NAMES:
         return "synthetic" if source in synthetic.NAMES else "named"
     if is_remote(source):
@@ -206,7 +217,9 @@ def _what_is(source: str) -> Literal["synthetic", "named", "address", "folder", 
     path = Path(source)
     try:
         if source and path.is_dir():
-            return "folder"
+            return "groups" if groups.tables_in(place(source).files() or []) else "folder"
+        if path.suffix.lower() in (".arrow", ".feather") and path.is_file():
+            return "groups"
         return "file" if path.is_file() else "special" if source and path.exists() else "nothing"
     except OSError:  # such as a name too long for the file system
         return "nothing"

@@ -6,6 +6,7 @@ table (`aevb.networks.Embedding`): the labels are one categorical column called 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from aevb.columns import Column, modelled
 from aevb.data.dataset import Pool
+from aevb.data.examples import Examples
 from aevb.data.tables import Raw, coded
 from aevb.errors import BadInput
 
@@ -43,13 +45,20 @@ def conditioned(pool: Pool, names: Sequence[str]) -> Pool:
     explained = [place for place, name in enumerate(known) if name not in names]
     if not explained:
         raise BadInput(f"{pool.name} has no column left to explain: give the model fewer")
-    examples = pool.examples
+    divide = partial(_divided, explained=explained, given=given)
     return replace(
         pool,
-        examples=replace(examples, values=examples.values[:, explained].contiguous(), given=examples.values[:, given]),
+        examples=divide(pool.examples),
+        stored=pool.stored and pool.stored.changed(divide),
         columns=tuple(column for column in pool.columns if column.name not in names),
         given=tuple(order[place] for place in given),
     )
+
+
+def _divided(examples: Examples, explained: Sequence[int], given: Sequence[int]) -> Examples:
+    """Rows of which some columns are explained and others given."""
+    values = examples.values
+    return replace(examples, values=values[:, explained].contiguous(), given=values[:, given])
 
 
 def _by_label(pool: Pool, names: Sequence[str]) -> Pool:

@@ -186,7 +186,7 @@ def coded(raws: Sequence[Raw], columns: Sequence[Column], name: str) -> Tensor:
     values = torch.empty(count, len(wanted))
     for place, column in enumerate(wanted):
         _require_finite(by_name[column.name], name)
-        values[:, place] = torch.from_numpy(_codes(by_name[column.name], column, name))
+        values[:, place] = torch.from_numpy(codes(by_name[column.name], column, name))
     return values
 
 
@@ -214,7 +214,7 @@ def table(
 def write_table(path: Path, columns: Mapping[str, Sequence[Value | None]], like: Sequence[Column] = ()) -> None:
     """Write a table as .csv, .tsv or .parquet, there with the types of the columns that it is like."""
     if path.suffix.lower() == ".parquet":
-        arrow, known = _arrow(), {column.name: column for column in like}
+        arrow, known = arrow_library(), {column.name: column for column in like}
         arrays = {name: _arrow_array(values, known.get(name)) for name, values in columns.items()}
         arrow.parquet.write_table(arrow.table(arrays), path)
         return
@@ -254,7 +254,7 @@ def _polars_series(polars: Any, column: Column, values: Sequence[Value | None]) 
 
 
 def _arrow_array(values: Sequence[Value | None], column: Column | None) -> Any:
-    arrow, kind = _arrow(), column.type if column else ""
+    arrow, kind = arrow_library(), column.type if column else ""
     try:
         if column and column.values and (kind in _LISTED or kind.startswith("dictionary")):
             return _dictionary_array(arrow, values, column)
@@ -387,13 +387,13 @@ def _is_missing(value: object) -> bool:
 
 
 def _parquet(path: Path) -> list[Raw]:
-    arrow = _arrow()
+    arrow = arrow_library()
     try:
         file = arrow.parquet.ParquetFile(path)
         names = file.schema_arrow.names
         _require_columns(len(names), path)
         _require_modest(file.metadata, path)
-        return [_of_arrow(name, file.read([name]).column(0)) for name in names]
+        return [of_arrow(name, file.read([name]).column(0)) for name in names]
     except (OSError, ValueError, LookupError, arrow.ArrowException) as error:
         if isinstance(error, BadInput):
             raise
@@ -409,7 +409,8 @@ def _require_modest(facts: Any, path: Path) -> None:
     memory.require(size, str(path), "give fewer rows or columns")
 
 
-def _arrow() -> Any:
+def arrow_library() -> Any:
+    """Arrow, if it is installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -418,9 +419,9 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _of_arrow(name: str, column: Any) -> Raw:
+def of_arrow(name: str, column: Any) -> Raw:
     """A column of an Arrow table."""
-    types, called, levels = _arrow().types, str(column.type), tuple[Value, ...]()
+    types, called, levels = arrow_library().types, str(column.type), tuple[Value, ...]()
     if types.is_dictionary(column.type):
         levels = _levels_of_arrow(column)
         column = column.cast(column.type.value_type)
@@ -454,7 +455,7 @@ def _inferred(raw: Raw, place: int, kind: str | None, table: str) -> Column | No
     different = np.unique(present)
     if len(different) < 2:
         facts: Any = {"place": place, "whole": raw.whole, "type": raw.type}
-        return Column(name=raw.name, kind="constant", values=tuple(_plain(raw, different)), **facts)
+        return Column(name=raw.name, kind="constant", values=tuple(plain(raw, different)), **facts)
     kind = kind or _kind(raw, different, table)
     if kind is None:
         return None
@@ -462,7 +463,7 @@ def _inferred(raw: Raw, place: int, kind: str | None, table: str) -> Column | No
         if raw.numbers is None:
             raise BadInput(f"{table}: column {raw.name!r} is to be {kind}, and holds texts such as {different[0]!r}")
         return Column(name=raw.name, kind=kind, place=place, whole=raw.whole or kind == "count", type=raw.type)
-    values = raw.levels or tuple(_plain(raw, different))
+    values = raw.levels or tuple(plain(raw, different))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is to be binary, and has {len(values)} values: use categorical")
     return Column(name=raw.name, kind=kind, place=place, values=values, type=raw.type)
@@ -530,7 +531,7 @@ def _dated(name: str) -> str:
     )
 
 
-def _plain(raw: Raw, values: NDArray[Any]) -> list[Value]:
+def plain(raw: Raw, values: NDArray[Any]) -> list[Value]:
     """Values with the type that they had."""
     if raw.numbers is None:
         return [str(value) for value in values]
@@ -551,7 +552,7 @@ def _notes(raw: Raw, column: Column | None, *, asked: bool) -> list[str]:
 # Codes.
 
 
-def _codes(raw: Raw, column: Column, table: str) -> NDArray[np.float32]:
+def codes(raw: Raw, column: Column, table: str) -> NDArray[np.float32]:
     """The column as numbers, NaN where missing."""
     if column.kind in ("binary", "categorical"):
         return _places(raw, column, table)
@@ -603,7 +604,7 @@ def _labels(raw: Raw, table: str) -> tuple[Tensor, tuple[str, ...]]:
     if len(raw.present) < len(raw):
         raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them, or give it another kind")
     names, codes = np.unique(raw.present, return_inverse=True)
-    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, _plain(raw, names)))
+    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, plain(raw, names)))
 
 
 def _require_finite(raw: Raw, table: str) -> None:
