@@ -33,6 +33,7 @@ from aevb.data.maps import stored_array, whole_array
 from aevb.data.named import read_named
 from aevb.data.places import Place, is_remote, place
 from aevb.data.stored import InMemory, stays
+from aevb.data.streams import Streamed, from_iterable
 from aevb.data.synthetic import Normals, Truth, Variant, read_synthetic, truth
 from aevb.errors import BadInput
 
@@ -44,8 +45,10 @@ __all__ = [
     "Kind",
     "Like",
     "Normals",
+    "Streamed",
     "Truth",
     "Variant",
+    "from_iterable",
     "load",
     "read",
     "truth",

@@ -69,7 +69,7 @@ class Dataset:
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.given):
             digest.update(column.model_dump_json(exclude={"type"}).encode())  # the same from a file and a frame
-        for part in (self.supply, self.valid, self.test):
+        for part in (self.stored or self.train, self.valid, self.test):
             for content in part.content():
                 digest.update(content)
         return digest.hexdigest()

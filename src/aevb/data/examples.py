@@ -53,9 +53,6 @@ class Supply(Protocol):
     def shuffled(self, generator: torch.Generator | None = None) -> Order:
         """The examples in an order that the generator draws; PyTorch's global one where None."""
 
-    def content(self) -> Iterator[bytes | memoryview]:
-        """What tells these examples from others."""
-
 
 @dataclass(frozen=True, eq=False)
 class Examples:

@@ -230,7 +230,11 @@ def _codes(array: Any, column: Column, name: str) -> NDArray[np.float32]:
     encoded = flat if types.is_dictionary(flat.type) else flat.dictionary_encode()
     raw = tables.of_arrow(column.name, tables.arrow_library().chunked_array([encoded.dictionary]))
     places = encoded.indices.cast("int64").fill_null(len(raw)).to_numpy(zero_copy_only=False)
-    coded: NDArray[np.float32] = np.append(tables.codes(_used(raw, places), column, name), np.float32(np.nan))[places]
+    try:
+        known = tables.codes(_used(raw, places), column, name)
+    except BadInput:
+        return tables.codes(tables.of_arrow(column.name, array), column, name)  # which names the row as well
+    coded: NDArray[np.float32] = np.append(known, np.float32(np.nan))[places]
     return coded
 
 
