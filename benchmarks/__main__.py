@@ -14,7 +14,7 @@ import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks import choices, likelihood, peers, scaling, starting, timing, training
+from benchmarks import choices, likelihood, peers, scaling, starting, stored, timing, training
 from benchmarks.timing import Rates
 from benchmarks.workloads import WORKLOADS
 
@@ -24,6 +24,7 @@ TITLES = {
     "likelihood": "log p(x) with K = 5000",
     "starting": "Starting",
     "scaling": "Growing",
+    "stored": "Data that stay in their files",
     "choices": "What the loop chooses by",
 }
 
@@ -43,6 +44,7 @@ def main() -> int:
         "likelihood": lambda: _with(likelihood.table, likelihood.measured(chosen.rounds, peers.python())),
         "starting": lambda: _with(starting.table, starting.measured(chosen.rounds)),
         "scaling": lambda: _with(scaling.table, scaling.measured(min(3, chosen.rounds))),
+        "stored": lambda: _with(stored.table, stored.measured(chosen.rounds)),
         "choices": lambda: _with(choices.table, choices.measured(chosen.rounds)),
     }
     RESULTS.mkdir(exist_ok=True)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from aevb import experiment
+from aevb.cli import _absolute
 from aevb.config import Config
 from aevb.data import Dataset, groups, load, stored
 from aevb.errors import BadInput
@@ -107,6 +108,9 @@ def test_conditions_and_labels(tmp_path: Path) -> None:
     assert (tuple(x.shape), tuple(given.shape)) == ((60, 2), (60, 2))
     assert dataset.test.labels is not None
     assert dataset.classes == ("common", "usual")
+    assert dataset.notes[-1] == (
+        "340 of 400 rows are learned from where they are; the others were drawn from 200 that were looked at"
+    )
 
 
 def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
@@ -127,6 +131,11 @@ def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
 @pytest.fixture
 def afar() -> str:
     return f"memory://{uuid.uuid4()}"
+
+
+def test_an_address_is_found_from_any_folder(afar: str) -> None:
+    config = Config.model_validate({"data": {"source": afar}})
+    assert _absolute(config).data.source == afar
 
 
 def copied(folder: str, address: str) -> None:

@@ -128,7 +128,7 @@ def make_dataset(
         classes=pool.classes,
         columns=pool.columns,
         given=pool.given,
-        notes=pool.notes,
+        notes=(*pool.notes, stored.note) if stored else pool.notes,
         stored=stored,
     )
 

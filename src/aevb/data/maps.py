@@ -16,7 +16,7 @@ from aevb.data.arrays import laid_out, scale_of, small
 from aevb.data.dataset import Pool
 from aevb.data.examples import Examples
 from aevb.data.places import Place
-from aevb.data.stored import BLOCK, Rows, Stored, spread
+from aevb.data.stored import Rows, Stored, spread
 from aevb.errors import BadInput
 
 
@@ -55,7 +55,7 @@ class Map:
                 " short: write it again"
             )
         self.event = laid_out(np.empty((0, *shape[1:]), dtype), self.name).shape[1:]
-        self.bounds = np.append(np.arange(0, shape[0], max(1, BLOCK // max(1, self.row))), shape[0])
+        self.bounds = np.append(np.arange(0, shape[0], max(1, place.block // max(1, self.row))), shape[0])
         self.scale = 1.0
 
     @property

@@ -16,6 +16,8 @@ from aevb.errors import BadInput
 
 Span = tuple[int, int]
 """From this byte up to that one."""
+NEAR, FAR = 2**20, 2**23
+"""Bytes that are read at once: from afar, asking takes longer than reading."""
 
 
 class Place(Protocol):
@@ -24,10 +26,12 @@ class Place(Protocol):
     Attributes:
         name: the last part of its path.
         suffix: of a file's name, in small letters, with its dot.
+        block: bytes that are read at once.
     """
 
     name: str
     suffix: str
+    block: int
 
     def files(self) -> "list[Place] | None":
         """What lies in a folder, by name; None of a file."""
@@ -61,6 +65,7 @@ class Local:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.suffix = path, path.resolve().name, path.suffix.lower()
+        self.block = NEAR
 
     def __str__(self) -> str:
         return str(self.path)
@@ -95,6 +100,7 @@ class Remote:
         self.system, self.path, self.address = system, path, address
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.suffix = Path(self.name).suffix.lower()
+        self.block = FAR
 
     def __str__(self) -> str:
         return self.address

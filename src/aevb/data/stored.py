@@ -1,13 +1,13 @@
 """Examples that stay where they lie: read in blocks, shuffled in a buffer, ahead of the step.
 
-    source   | block | block | block | ...      consecutive rows, about BLOCK bytes of a .npy file
+    source   | block | block | block | ...      consecutive rows: 1 MiB of a .npy file (8 from afar), or a row group
     epoch    the blocks in a drawn order, cut into buffers of up to BUFFER bytes
     buffer   its rows in an order that is drawn anew
 
 One buffer is learned from while a thread reads the next, so an epoch holds two of them. Every example comes once in an
 epoch. Neighbours in a source are apart in an epoch as far as a buffer reaches: where BUFFER holds all examples, the
 order is any order, as of examples in memory; where it holds a small part of them and the source is sorted, each buffer
-has rows from some BUFFER / BLOCK places of it.
+has rows from as many places of it as it has blocks.
 
 Orders are a function of what the epoch's generator draws at its beginning, so an epoch can be entered anywhere.
 
@@ -41,8 +41,6 @@ Rows = NDArray[np.int64]
 Change = Callable[[Examples], Examples]
 T = TypeVar("T")
 
-BLOCK = 2**20
-"""Bytes of a file that are read at once."""
 BUFFER = 2**27
 """Bytes of examples, about, that are shuffled among each other."""
 LOOKED, LOOKED_BYTES = 50_000, 2**27
@@ -176,6 +174,14 @@ class Stored:
         for change in self.changes:
             examples = change(examples)
         return replace(examples, labels=None)
+
+    @property
+    def note(self) -> str:
+        """What its owner may not expect."""
+        return (
+            f"{len(self):,} of {self.source.bounds[-1]:,} rows are learned from where they are; the others were drawn"
+            f" from {len(self.looked):,} that were looked at"
+        )
 
     def content(self) -> Iterator[bytes | memoryview]:
         """How many there are, their shape, the size of the source, and all that is at hand."""
