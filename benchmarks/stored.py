@@ -1,7 +1,8 @@
 """Learning from a file that stays where it is, beside learning from the same examples in memory.
 
-Both are trained in one process, one after the other in each round: two epochs, of which the second counts. The cache of
-the file system is warm, so what is told is what reading, checking and shuffling cost, not what a disk does.
+Both are trained in one process, one after the other, the other one first in the next round: two epochs, of which the
+second counts. The cache of the file system is warm, so what is told is what reading, checking and shuffling cost, not
+what a disk does.
 """
 
 import json
@@ -23,15 +24,15 @@ from aevb.process import keep_memory
 from aevb.training import fit
 keep_memory()
 path, hidden, latent, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-rates = []
-for in_memory in ("on", "off"):
+rates = {}
+for in_memory in sys.argv[5:]:
     dataset = load(path, in_memory=in_memory)
     config = ModelConfig(hidden=(hidden,), latent=(latent,))
     model = build(resolve(config, dataset), dataset.shape, dataset.columns)
     options = TrainConfig(epochs=2, batch_size=size, compile="off")
     history = fit(model, ELBO(), dataset.supply, config=options)
-    rates.append(len(dataset.supply) / history.epochs[-1].seconds)
-print(json.dumps(rates))
+    rates[in_memory] = len(dataset.supply) / history.epochs[-1].seconds
+print(json.dumps([rates["on"], rates["off"]]))
 """
 MADE = {
     "images": """
@@ -100,5 +101,11 @@ def _rounds(name: str, count: int) -> list[tuple[float, float]]:
         subprocess.run([sys.executable, "-c", MADE[name]], cwd=folder, check=True)
         _, path, *sizes = WORKLOADS[name]
         command = [sys.executable, "-c", TURN, str(Path(folder) / path), *map(str, sizes)]
-        turns = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(count)]
-    return [tuple(json.loads(turn.splitlines()[-1])) for turn in turns]
+        orders = [("on", "off"), ("off", "on")] * count
+        return [_turn([*command, *order]) for order in orders[:count]]
+
+
+def _turn(command: list[str]) -> tuple[float, float]:
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    near, far = json.loads(done.stdout.splitlines()[-1])
+    return near, far
