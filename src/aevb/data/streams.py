@@ -43,6 +43,11 @@ class Streamed:
         """Shape of one example, *event."""
         return self.first.shape
 
+    @property
+    def resampled(self) -> bool:
+        """Its values are what they are."""
+        return False
+
     def __len__(self) -> int:
         return self.per_epoch
 
@@ -51,8 +56,8 @@ class Streamed:
         return replace(self, first=self.first.to(device), device=torch.device(device))
 
     def some(self, count: int) -> Examples:
-        """At most `count` of the first ones."""
-        return self.first.some(count)
+        """As of examples in memory, with the first ones for all of them."""
+        return self.first.spaced(min(count, self.per_epoch))
 
     def shuffled(self, generator: torch.Generator | None = None) -> Buffered:
         """The examples in an order that the generator draws; PyTorch's global one where None."""
