@@ -307,7 +307,7 @@ def test_main_module_and_installed_command() -> None:
         (["evaluate", 300 * "x"], "file name too long"),
         (["train", "--device", "cpu:x"], "--device cpu:x is not to be had"),
         (["train", "--device", "cpu:7"], "--device cpu:7 is not to be had"),
-        (["train", "--model.hidden", "100000000000000"], "out of memory"),
+        (["train", "--model.hidden", "100000000000000"], "less than or equal to 16777216"),
         (["train", "--model.network", "conv", "--train.batch-size", "1"], "batch normalisation"),
         (["train", "--objective.kind", "iwae", "--objective.beta", "2"], "--objective.beta has no meaning"),
         (["train", "--model.prior", "normal", "--model.components", "2"], "--model.components 2 has no meaning"),
