@@ -393,7 +393,10 @@ def _parquet(path: Path) -> list[Raw]:
         names = file.schema_arrow.names
         _require_columns(len(names), path)
         _require_modest(file.metadata, path)
-        return [of_arrow(name, file.read([name]).column(0)) for name in names]
+        columns = [of_arrow(name, file.read([name]).column(0)) for name in names]
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError("its columns have different lengths")
+        return columns
     except (OSError, ValueError, LookupError, arrow.ArrowException) as error:
         if isinstance(error, BadInput):
             raise
