@@ -31,7 +31,7 @@ def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_own_pieces_learn(capsys: pytest.CaptureFixture[str]) -> None:
     """The page's model beats independent uniform angles, of -3 log 2π nats, and its pieces are short."""
-    (block,) = re.findall(r"```python\n(.*?)```", OWN_PIECES, re.DOTALL)
+    block, *_ = re.findall(r"```python\n(.*?)```", OWN_PIECES, re.DOTALL)
     names: dict[str, Any] = {}
     exec(block, names)
     assert names["history"].epochs[-1].valid.bound > -3 * math.log(2 * math.pi) + 0.8

@@ -64,7 +64,8 @@ class Local:
     """A place in the file system."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name, self.suffix = path, path.resolve().name, path.suffix.lower()
+        self.path, self.suffix = path, path.suffix.lower()
+        self.name = path.name if path.name not in ("", "..") else path.resolve().name
         self.block = NEAR
 
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ from aevb.sweep import Measure
 VARIANCE = 0.05
 LATENT = (1, 2, 3, 20)
 VARIANCES = (1e-4, 1.0)
-EPOCHS = {"smoke": {"mlp": 1, "conv": 1}, "default": {"mlp": 15, "conv": 2}, "full": {"mlp": 15, "conv": 15}}
+EPOCHS = {"smoke": {"mlp": 1, "conv": 1}, "default": {"mlp": 15, "conv": 1}, "full": {"mlp": 15, "conv": 15}}
 NETWORKS = {"mlp": "MLP", "conv": "CNN"}
 SETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 REPORTED: dict[tuple[str, str], tuple[float, float | None, float | None]] = {
