@@ -81,14 +81,15 @@ def cut_off(folder: Path, dataset: Dataset, strategy: str, at: int) -> None:
     experiment.train(settings(strategy), folder, dataset, on_step=on_step)
 
 
-def main(task: str, place: str, strategy: str = "ddp") -> None:
+def main(task: str, place: str, *words: str) -> None:
+    """`curves FILE CASE ...` or `cut-off FOLDER STRATEGY`."""
     with processes.joined(torch.device("cpu")):
         if task == "curves":
-            found = {f"{case}, {kind}": curve(case, kind) for case in CASES for kind in ("ddp", "fsdp")}
+            found = {f"{case}, {kind}": curve(case, kind) for case in words for kind in ("ddp", "fsdp")}
             if processes.is_first():
                 Path(place).write_text(json.dumps(found))
         else:
-            cut_off(Path(place), load("digits"), strategy, at=30)
+            cut_off(Path(place), load("digits"), words[0], at=30)
 
 
 if __name__ == "__main__":

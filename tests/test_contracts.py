@@ -3,7 +3,7 @@ them together."""
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -328,9 +328,14 @@ def test_gradients_against_finite_differences(kind: str, posterior: str, prior: 
         assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("latent", [(2,), (2, 3)])
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("prior", priors.FAMILIES)
+def combinations() -> Iterator[Any]:
+    """Every prior with every posterior, in one layer and in two; those with more than one unusual choice are slow."""
+    for latent, prior, posterior in itertools.product([(2,), (2, 3)], priors.FAMILIES, POSTERIORS):
+        rare = (latent != (2,)) + (prior != "normal") + (posterior != "diagonal") > 1
+        yield pytest.param(latent, prior, posterior, marks=pytest.mark.slow if rare else ())
+
+
+@pytest.mark.parametrize(("latent", "prior", "posterior"), list(combinations()))
 def test_every_combination_trains_saves_loads_and_measures_the_same(
     latent: tuple[int, ...], posterior: str, prior: str, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from aevb.distributed import _share
 from aevb.training import Epoch
 from tests.job import BATCH_NORMALISED, CASES, STEPS, curve, settings
 
+USUAL = ["importance-weighted, resampled"]
+RARE = [case for case in CASES if case not in (*USUAL, BATCH_NORMALISED)]
 AS_ONE = 1e-5
 """Between two processes and one: nats per example below 1, and of the value above."""
 
@@ -43,24 +46,38 @@ def test_shares_are_all_of_a_batch(size: int, count: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    done = launched("tests.job", "curves", str(tmp_path / "curves.json"))
+def together(cases: Sequence[str], place: Path) -> dict[str, list[list[float]]]:
+    """The curves of two processes."""
+    done = launched("tests.job", "curves", str(place / "curves.json"), *cases)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
-    found = json.loads((tmp_path / "curves.json").read_text())
-    for case in CASES.keys() - {BATCH_NORMALISED}:
+    found: dict[str, list[list[float]]] = json.loads((place / "curves.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("cases", [USUAL, pytest.param(RARE, marks=pytest.mark.slow)])
+def test_two_processes_train_as_one(cases: Sequence[str], tmp_path: Path) -> None:
+    found = together(cases, tmp_path)
+    for case in cases:
         alone = curve(case, "ddp")
         assert len(alone) == STEPS + 1
         for strategy in ("ddp", "fsdp"):
             for one, two in zip(alone, found[f"{case}, {strategy}"], strict=True):
                 assert two == pytest.approx(one, rel=AS_ONE, abs=AS_ONE), (case, strategy)
-    for strategy in ("ddp", "fsdp"):  # statistics of a share are not those of the batch: it learns, in its own way
+
+
+@pytest.mark.slow
+def test_with_batch_normalisation_they_learn_in_their_own_way(tmp_path: Path) -> None:
+    """Statistics of a share are not those of the batch."""
+    found = together([BATCH_NORMALISED], tmp_path)
+    for strategy in ("ddp", "fsdp"):
         *rows, _ = found[f"{BATCH_NORMALISED}, {strategy}"]
         assert np.isfinite(rows).all()
         assert rows[-1][0] < rows[0][0] - 1
 
 
-@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_lost_process_ends_the_job_and_another_number_goes_on(tmp_path: Path, strategy: str) -> None:
     folder, dataset = tmp_path / "run", load("digits")
     done = launched("tests.job", "cut-off", str(folder), strategy)

@@ -70,7 +70,7 @@ def test_rate_and_distortion_make_the_bound(exact: Callable[..., Exact], rows: R
 
 
 @pytest.mark.parametrize("latent", [(2,), (2, 3)])
-@pytest.mark.parametrize("posterior", ["diagonal", "full", "flow"])
+@pytest.mark.parametrize("posterior", ["diagonal", "full", pytest.param("flow", marks=pytest.mark.slow)])
 def test_no_score_depends_on_batches_or_on_the_order_of_the_data(
     latent: tuple[int, ...], posterior: str, rows: Rows
 ) -> None:

@@ -207,6 +207,7 @@ def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes
             torch.testing.assert_close(tensor, alone.model.state_dict()[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_training_goes_on_and_says_so_in_one_line(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -117,6 +117,7 @@ def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
     assert values["mutual_information"] <= math.log(300)
 
 
+@pytest.mark.slow
 def test_several_layers(tmp_path: Path) -> None:
     dataset = some("real", (3,), count=40)
     run = trained(tmp_path / "run", dataset, latent=[2, 2], between=[4])

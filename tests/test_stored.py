@@ -377,6 +377,7 @@ def trained_for(folder: Path, gib: int, steps: int) -> tuple[int, float, float]:
     return number, peak, rate
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
 def test_three_gib_take_less_than_one(tmp_path: Path) -> None:
     number, peak, _ = trained_for(tmp_path, 3, 200)

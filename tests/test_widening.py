@@ -171,6 +171,7 @@ def test_a_saved_imputer_keeps_its_noise(tmp_path: Path) -> None:
     assert np.array_equal(again.sample(few(), 3), imputer.sample(few(), 3))
 
 
+@pytest.mark.slow
 def test_intervals_learned_from_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.87 ± 0.04 of what is missing, and with the noise that was learned 0.10 ± 0.05 less: here are means of four."""
     wider = np.mean([covered(seed) for seed in range(4)])
