@@ -1,5 +1,6 @@
 """Several processes against one."""
 
+import inspect
 import json
 import os
 import signal
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.distributed.run import get_args_parser
 
-from aevb import experiment, processes, runs
+from aevb import cli, experiment, processes, runs
 from aevb.data import load
 from aevb.distributed import _share
 from aevb.training import Epoch
@@ -119,6 +121,14 @@ def test_bad_input_is_told_once(options: list[str], said: str, tmp_path: Path) -
     assert sum(line.startswith("aevb: ") and said in line for line in done.stderr.splitlines()) == 1
     assert done.stderr.count("Traceback (") == 1  # of torchrun itself
     assert not (tmp_path / "run").exists()
+
+
+def test_no_option_is_taken_for_one_of_torchruns() -> None:
+    """It takes beginnings of its own options, wherever they stand."""
+    own = [f"--{name.replace('_', '-')}" for name in inspect.signature(cli.train).parameters]
+    theirs = [word for action in get_args_parser()._actions for word in action.option_strings]
+    assert "--logger" in own
+    assert not [(one, word) for one in own for word in theirs if word.startswith(one)]
 
 
 def test_one_process_is_a_job_of_its_own() -> None:

@@ -233,7 +233,7 @@ def test_the_command_logs_and_says_nothing_of_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
-        main(["train", *QUICK, "--log", "trackio", "tensorboard", "--json", "--out", "run"])
+        main(["train", *QUICK, "--logger", "trackio", "tensorboard", "--json", "--out", "run"])
     assert not caught.value.code
     printed = json.loads(capsys.readouterr().out)
     shown = scalars(tmp_path / "run" / "tensorboard")
@@ -260,13 +260,13 @@ def test_a_missing_extra_is_told_before_anything_is_made(
     monkeypatch.chdir(tmp_path)
     for module in ("torch.utils.tensorboard", "tensorboard", "trackio"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert f"pip install 'aevb[{name}]'" in refused(capsys, "--log", name, "--out", "run")
+    assert f"pip install 'aevb[{name}]'" in refused(capsys, "--logger", name, "--out", "run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "wandb" in refused(capsys, "--log", "wandb", "--out", str(tmp_path / "run"))
-    assert "--log is for one run" in refused(capsys, "--log", "tensorboard", "--seeds", "2")
+    assert "wandb" in refused(capsys, "--logger", "wandb", "--out", str(tmp_path / "run"))
+    assert "--logger is for one run" in refused(capsys, "--logger", "tensorboard", "--seeds", "2")
 
 
 def test_a_run_that_cannot_begin_says_that_alone(trackio: Library, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def train(
     resume: Path | None = None,
     seeds: Count = 1,
     samples: Count = 1000,
-    log: list[Literal["tensorboard", "trackio"]] = [],  # noqa: B006  (never changed)
+    logger: list[Literal["tensorboard", "trackio"]] = [],  # noqa: B006  (never changed)
     device: str = "auto",
     json: bool = False,
 ) -> int:
@@ -87,7 +87,7 @@ def train(
         Each gets a run folder below the one to make, and the table their means and deviations.
     samples
         K, draws of z for each test example in the estimate of log p(x).
-    log
+    logger
         Where the numbers of epochs go beside the run folder: tensorboard (into RUN/tensorboard; extra tensorboard),
         trackio (on this machine; extra trackio).
     device
@@ -99,9 +99,9 @@ def train(
     from aevb import loggers, processes
     from aevb.data import load
 
-    if log and seeds > 1:
-        raise BadInput("--log is for one run: leave it out, or --seeds")
-    with loggers.chosen(log) as logger:
+    if logger and seeds > 1:
+        raise BadInput("--logger is for one run: leave it out, or --seeds")
+    with loggers.chosen(logger) as told:
         with processes.joined(_device(device)) as place:
             dataset = load(**chosen.data.model_dump())
             if dataset.columns:
@@ -111,9 +111,9 @@ def train(
                 raise BadInput(f"--seeds {seeds} under torchrun: train one model there, or several without it")
             if seeds > 1:
                 return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
-            run = _trained(_absolute(chosen), folder, dataset, logger, resume=resume is not None, device=place)
+            run = _trained(_absolute(chosen), folder, dataset, told, resume=resume is not None, device=place)
             first = processes.is_first()
-        return _measured(run, dataset, logger, samples=samples, json=json) if first else 0
+        return _measured(run, dataset, told, samples=samples, json=json) if first else 0
 
 
 @app.command
