@@ -15,7 +15,7 @@ from torch.distributed.run import get_args_parser
 
 from aevb import cli, experiment, processes, runs
 from aevb.data import load
-from aevb.distributed import _share
+from aevb.steps import parted
 from aevb.training import Epoch
 from tests.job import BATCH_NORMALISED, CASES, STEPS, curve, settings
 
@@ -41,7 +41,8 @@ def launched(*command: str, count: int = 2) -> subprocess.CompletedProcess[str]:
 def test_shares_are_all_of_a_batch(size: int, count: int) -> None:
     if size < count:
         return
-    shares = [_share(size, rank, count) for rank in range(count)]
+    shares = parted(slice(0, size), count)
+    assert len(shares) == count
     assert [place for share in shares for place in range(size)[share]] == list(range(size))
     sizes = [share.stop - share.start for share in shares]
     assert min(sizes) >= 1

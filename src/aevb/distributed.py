@@ -34,7 +34,7 @@ from aevb.objectives import Objective, Terms
 from aevb.precision import in_bfloat16
 from aevb.processes import count, together
 from aevb.randomness import Purpose, generator, seeded
-from aevb.steps import Gradients, learnt_of
+from aevb.steps import Gradients, learnt_of, parted
 
 Strategy = Literal["ddp", "fsdp"]
 
@@ -72,7 +72,7 @@ class Shared:
             )
         self.models: Sequence[VAE] = [model]
         self.examples, self.seed, self.size = examples, seed, size
-        self.share = _share(size, dist.get_rank(), count())
+        self.share = parted(slice(0, size), count())[dist.get_rank()]
         self.draws = self._planned(objective)
         self.trained = model if strategy == "ddp" else deepcopy(model)
         step = _Step(in_bfloat16(self.trained) if bf16 else self.trained, objective, count() / size)
@@ -212,8 +212,3 @@ class _Dealt(TorchDispatchMode):
 def _whole(tensor: Tensor) -> Tensor:
     """All of a tensor of which each process may have a part."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def _share(size: int, rank: int, processes: int) -> slice:
-    """The places of a batch that are a process's own: as equal as can be."""
-    return slice(size * rank // processes, size * (rank + 1) // processes)

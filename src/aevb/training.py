@@ -38,14 +38,12 @@ from aevb.objectives import Objective, Terms
 from aevb.randomness import Purpose, seeded
 from aevb.steps import Single, Steps, Written, learnt_of, means, release
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, partial[Any]] = {
     "adam": partial(torch.optim.Adam, fused=True),
     "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),  # as Tieleman & Hinton 2012; PyTorch's default is 0.99
     "adagrad": partial(torch.optim.Adagrad, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
 }
-FUSED = ("adam", "adagrad", "sgd")
-"""Those whose update PyTorch makes in one pass."""
 STEP = "step"
 """What optimizers call their count of steps."""
 WRITTEN_FROM = 500
@@ -632,19 +630,17 @@ def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.opti
         kinds.setdefault((share, type(weight)), []).append(weight)
     groups = [{"params": group, "share": share} for (share, _), group in kinds.items()]
     options: dict[str, Any] = {"eps": config.epsilon} if config.epsilon else {}
-    if config.optimizer in FUSED and not {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}:
+    chosen = OPTIMIZERS[config.optimizer]
+    if "fused" in chosen.keywords and not {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}:
         options["fused"] = False  # PyTorch has no such kernel for weights of which processes have shares
-    return OPTIMIZERS[config.optimizer](groups, lr=config.lr, **options)
+    return chosen(groups, lr=config.lr, **options)
 
 
 @contextmanager
 def _threads(members: Sequence[Member], objective: Objective, examples: Supply, config: TrainConfig) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
-    before = torch.get_num_threads()
-    if (
-        operations(members[0].model, objective, examples, config.batch_size // config.accumulate) * len(members)
-        < PARALLEL_FROM
-    ):
+    before, size = torch.get_num_threads(), config.batch_size // config.accumulate
+    if operations(members[0].model, objective, examples, size) * len(members) < PARALLEL_FROM:
         torch.set_num_threads(1)
     try:
         yield

@@ -169,9 +169,7 @@ def _mendable(place: Place) -> Iterator[None]:
 
 
 def _require_alike(place: Place, schema: Any, first: Place, expected: Any) -> None:
-    for name in schema.names:
-        if schema.names.count(name) > 1:
-            raise BadInput(f"{place} has {schema.names.count(name)} columns named {name!r}: rename all but one")
+    tables.require_different(schema.names, str(place))
     for field in expected:
         if field.name not in schema.names:
             raise BadInput(

@@ -117,7 +117,7 @@ def read_raw(path: Path) -> list[Raw]:
         BadInput: it cannot be read.
     """
     columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
-    _require_different([column.name for column in columns], str(path))
+    require_different([column.name for column in columns], str(path))
     return columns
 
 
@@ -128,11 +128,16 @@ def frame(table: Any, name: str = "the frame") -> list[Raw]:
         BadInput: a column holds what no model can use, or two have one name.
     """
     names = [str(column) for column in table.columns]
-    _require_different(names, name)
+    require_different(names, name)
     return [_of_series(text, table[column]) for text, column in zip(names, table.columns, strict=True)]
 
 
-def _require_different(names: Sequence[str], table: str) -> None:
+def require_different(names: Sequence[str], table: str) -> None:
+    """Refuse columns of one name.
+
+    Raises:
+        BadInput: there are some.
+    """
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
         raise BadInput(f"{table} has {count} columns named {name!r}: rename all but one")
