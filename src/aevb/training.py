@@ -633,7 +633,8 @@ def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.opti
     chosen = OPTIMIZERS[config.optimizer]
     if "fused" in chosen.keywords and not {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}:
         options["fused"] = False  # PyTorch has no such kernel for weights of which processes have shares
-    return chosen(groups, lr=config.lr, **options)
+    made: torch.optim.Optimizer = chosen(groups, lr=config.lr, **options)
+    return made
 
 
 @contextmanager
