@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch._inductor import config as inductor
 
-from aevb.config import ObjectiveConfig, build_objective
+from aevb.config.schema import ObjectiveConfig, build_objective
 from aevb.data import Examples
-from aevb.steps import Single, Steps, Written
-from aevb.training import operations
+from aevb.training.backends.steps import Single, Steps, Written
+from aevb.training.loop import operations
 from benchmarks.contestants.ours import model as made
 from benchmarks.workloads import Workload
 

@@ -17,7 +17,7 @@ import torch
 
 from aevb.data import Examples
 from aevb.evaluation.likelihood import per_example
-from aevb.model import VAE
+from aevb.models.vae import VAE
 from benchmarks.contestants.ours import model as made
 from benchmarks.timing import ROOT, ratio
 from benchmarks.workloads import WORKLOADS

@@ -23,10 +23,10 @@ import json, sys
 from statistics import median
 from pathlib import Path
 import torch
-from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
-from aevb.process import keep_memory
-from aevb.training import fit
+from aevb.cli.process import keep_memory
+from aevb.training.loop import fit
 keep_memory()
 def largest():  # resident KiB; getrusage would have those of the process that started this one
     lines = Path("/proc/self/status").read_text().splitlines()

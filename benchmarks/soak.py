@@ -23,9 +23,10 @@ from typing import NamedTuple
 import torch
 from sklearn.datasets import load_wine
 
-from aevb import experiment, runs
-from aevb.config import Config, DataConfig, ModelConfig, TrainConfig
+from aevb.config.schema import Config, DataConfig, ModelConfig, TrainConfig
 from aevb.data import load
+from aevb.runs import run as runs
+from aevb.workflow import experiment
 from benchmarks.timing import machine
 
 PAGE = Path(__file__).parent / "results" / "soak-cpu.md"

@@ -10,8 +10,8 @@ SET_UP = """
 import time, torch
 start = time.perf_counter()
 from pathlib import Path
-from aevb import experiment
-from aevb.config import Config
+from aevb.workflow import experiment
+from aevb.config.schema import Config
 from aevb.data import load
 class First(Exception): pass
 def stop(): raise First(time.perf_counter() - start)

@@ -17,11 +17,11 @@ from benchmarks.timing import ratio
 
 TURN = """
 import json, sys
-from aevb.config import ModelConfig, TrainConfig, build, resolve
+from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
 from aevb.data import load
-from aevb.objectives import ELBO
-from aevb.process import keep_memory
-from aevb.training import fit
+from aevb.models.objectives import ELBO
+from aevb.cli.process import keep_memory
+from aevb.training.loop import fit
 keep_memory()
 path, hidden, latent, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 rates = {}

@@ -442,7 +442,7 @@ LOOKED = """## What was looked at, and what was changed
 - Two runs of the command with 60 steps, to see that it works, showed test numbers. "z 8, linear" was added to what is
   chosen from after one of them, for what inner parts had shown.
 - A first whole run, of the same seeds, had too few entries of wine within the intervals. For this, noise is now widened
-  (`aevb.widening`). What that run had, of ours:
+  (`aevb.evaluation.calibration`). What that run had, of ours:
 
 | first run | error of filling in | within 90 % intervals |
 |---|---|---|

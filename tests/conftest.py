@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from aevb.columns import Column, ColumnKind
-from aevb.config import ModelConfig, build, resolve
+from aevb.config.schema import ModelConfig, build, resolve
 from aevb.data import Dataset, Examples, Kind
-from aevb.model import VAE
-from aevb.posteriors import Diagonal
+from aevb.models.posteriors import Diagonal
+from aevb.models.vae import VAE
 
 
 @pytest.fixture(autouse=True, scope="session")

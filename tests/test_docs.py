@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from aevb.cli import app, main
+from aevb.cli.app import app, main
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

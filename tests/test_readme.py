@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aevb.cli import app
+from aevb.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

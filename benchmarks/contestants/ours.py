@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from aevb.config import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.cli.process import keep_memory
+from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
-from aevb.model import VAE
-from aevb.process import keep_memory
-from aevb.training import History, Member, fit_together
+from aevb.models.vae import VAE
+from aevb.training.loop import History, Member, fit_together
 from benchmarks.workloads import VARIANCE, Workload
 
 keep_memory()

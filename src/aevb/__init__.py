@@ -7,54 +7,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aevb.config import Config as Config
-    from aevb.config import ModelConfig as ModelConfig
-    from aevb.config import ObjectiveConfig as ObjectiveConfig
-    from aevb.config import TrainConfig as TrainConfig
-    from aevb.config import build as build
-    from aevb.config import resolve as resolve
+    from aevb.config.schema import Config as Config
+    from aevb.config.schema import ModelConfig as ModelConfig
+    from aevb.config.schema import ObjectiveConfig as ObjectiveConfig
+    from aevb.config.schema import TrainConfig as TrainConfig
+    from aevb.config.schema import build as build
+    from aevb.config.schema import resolve as resolve
     from aevb.data import Dataset as Dataset
     from aevb.data import Examples as Examples
-    from aevb.doctor import Finding as Finding
-    from aevb.doctor import diagnose as diagnose
     from aevb.errors import BadInput as BadInput
-    from aevb.estimators import VAEImputer as VAEImputer
-    from aevb.estimators import VAEOutlierDetector as VAEOutlierDetector
-    from aevb.estimators import VariationalAutoencoder as VariationalAutoencoder
+    from aevb.estimators.estimators import VAEImputer as VAEImputer
+    from aevb.estimators.estimators import VAEOutlierDetector as VAEOutlierDetector
+    from aevb.estimators.estimators import VariationalAutoencoder as VariationalAutoencoder
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
     from aevb.evaluation.measures import Effort as Effort
     from aevb.evaluation.measures import measure as measure
-    from aevb.linear import linear_optimum as linear_optimum
-    from aevb.linear import linear_vae as linear_vae
-    from aevb.model import VAE as VAE
-    from aevb.model import Trace as Trace
-    from aevb.objectives import ELBO as ELBO
-    from aevb.objectives import IWAE as IWAE
-    from aevb.objectives import BetaTC as BetaTC
-    from aevb.objectives import DReG as DReG
-    from aevb.objectives import MonteCarloELBO as MonteCarloELBO
-    from aevb.runs import Run as Run
-    from aevb.runs import load as load
-    from aevb.sharing import push_to_hub as push_to_hub
-    from aevb.sharing import save_pretrained as save_pretrained
-    from aevb.training import History as History
-    from aevb.training import fit as fit
+    from aevb.models.linear import linear_optimum as linear_optimum
+    from aevb.models.linear import linear_vae as linear_vae
+    from aevb.models.objectives import ELBO as ELBO
+    from aevb.models.objectives import IWAE as IWAE
+    from aevb.models.objectives import BetaTC as BetaTC
+    from aevb.models.objectives import DReG as DReG
+    from aevb.models.objectives import MonteCarloELBO as MonteCarloELBO
+    from aevb.models.vae import VAE as VAE
+    from aevb.models.vae import Trace as Trace
+    from aevb.runs.run import Run as Run
+    from aevb.runs.run import load as load
+    from aevb.runs.sharing import push_to_hub as push_to_hub
+    from aevb.runs.sharing import save_pretrained as save_pretrained
+    from aevb.training.loop import History as History
+    from aevb.training.loop import fit as fit
+    from aevb.workflow.diagnosis import Finding as Finding
+    from aevb.workflow.diagnosis import diagnose as diagnose
 
 _PUBLIC = {
-    "config": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig", "build", "resolve"],
+    "config.schema": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig", "build", "resolve"],
     "data": ["Dataset", "Examples"],
-    "doctor": ["Finding", "diagnose"],
+    "workflow.diagnosis": ["Finding", "diagnose"],
     "errors": ["BadInput"],
-    "estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
+    "estimators.estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
     "evaluation": ["Score", "evaluate"],
     "evaluation.measures": ["Effort", "measure"],
-    "linear": ["linear_optimum", "linear_vae"],
-    "model": ["VAE", "Trace"],
-    "objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
-    "runs": ["Run", "load"],
-    "sharing": ["push_to_hub", "save_pretrained"],
-    "training": ["History", "fit"],
+    "models.linear": ["linear_optimum", "linear_vae"],
+    "models.vae": ["VAE", "Trace"],
+    "models.objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
+    "runs.run": ["Run", "load"],
+    "runs.sharing": ["push_to_hub", "save_pretrained"],
+    "training.loop": ["History", "fit"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -1,6 +1,6 @@
 """`python -m aevb` is the command `aevb`."""
 
-from aevb.cli import main
+from aevb.cli.app import main
 
 if __name__ == "__main__":
     main()

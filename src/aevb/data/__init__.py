@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from aevb.columns import Column
-from aevb.data import groups, named, synthetic, tables
-from aevb.data.arrays import read_arrays, read_rows
-from aevb.data.conditions import conditioned, labels_given
+from aevb.data.condition import conditioned, labels_given
 from aevb.data.dataset import (
     Binarize,
     Dataset,
@@ -28,13 +26,17 @@ from aevb.data.dataset import (
     make_dataset,
     require_seed,
 )
-from aevb.data.images import read_images
-from aevb.data.maps import stored_array, whole_array
-from aevb.data.named import read_named
-from aevb.data.places import Place, is_remote, place
-from aevb.data.stored import InMemory, stays
-from aevb.data.streams import Streamed, from_iterable
-from aevb.data.synthetic import Normals, Truth, Variant, read_synthetic, truth
+from aevb.data.out_of_core import InMemory, stays
+from aevb.data.sources import named, synthetic
+from aevb.data.sources import parquet as groups
+from aevb.data.sources.arrays import read_arrays, read_rows
+from aevb.data.sources.filesystem import Place, is_remote, place
+from aevb.data.sources.images import read_images
+from aevb.data.sources.iterable import Streamed, from_iterable
+from aevb.data.sources.named import read_named
+from aevb.data.sources.npy import stored_array, whole_array
+from aevb.data.sources.synthetic import Normals, Truth, Variant, read_synthetic, truth
+from aevb.data.tables import encode as tables
 from aevb.errors import BadInput
 
 __all__ = [
@@ -88,11 +90,11 @@ def load(
             where it has one.
         split_seed: seed of the splits, of the binary values drawn once and of the points of synthetic sets.
         size: images of a folder are resized to `size` x `size`.
-        variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.synthetic`.
-        kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables`.
+        variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.sources.synthetic`.
+        kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables.encode`.
         condition: columns of a table, or `label`, that a model is given and does not explain.
         in_memory: "on" reads everything; "off" leaves the examples of .npy, Parquet and Arrow files where they are, of
-            which then shares of those that are looked at are validation and test (`aevb.data.stored`); "auto" does so
+            which then shares of those that are looked at are validation and test (`aevb.data.out_of_core`); "auto" does so
             from 2 GiB on, and 256 MiB of tables.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.

@@ -1,6 +1,6 @@
 """Data sets, and the way to them from the examples of a source: splits and binarisation.
 
-Where the examples are (`aevb.data.examples`) and what kinds of values there are (`aevb.data.kinds`) is told elsewhere.
+Where the examples are (`aevb.data.examples`) and what kinds of values there are (`aevb.data.value_kinds`) is told elsewhere.
 
 Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
 read or changed, and the validation examples, say, do not depend on whether the set is binarised.
@@ -19,9 +19,9 @@ from torch import Tensor
 from aevb.columns import Column
 from aevb.data.examples import Examples as Examples
 from aevb.data.examples import Supply
-from aevb.data.kinds import Kind as Kind
-from aevb.data.kinds import kind_of, one
-from aevb.data.stored import Stored
+from aevb.data.out_of_core import Stored
+from aevb.data.value_kinds import Kind as Kind
+from aevb.data.value_kinds import kind_of, one
 from aevb.errors import BadInput
 
 Binarize = Literal["none", "threshold", "resampled", "treat-as-probabilities"]

@@ -4,7 +4,7 @@ Legend: N examples, B of them in a batch; *event is one example, an image (C, H,
 G numbers that a model is given of each.
 
 Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made. Training
-asks no more of its examples than a `Supply` does, so they may as well lie on a disk (`aevb.data.stored`).
+asks no more of its examples than a `Supply` does, so they may as well lie on a disk (`aevb.data.out_of_core`).
 """
 
 from collections.abc import Callable, Iterator

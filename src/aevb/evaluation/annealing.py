@@ -25,11 +25,11 @@ from torch import Tensor
 
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.draws import Part, effective, noise_at, parts
-from aevb.evaluation.hamiltonian import Place, move, place
-from aevb.model import VAE
-from aevb.randomness import Purpose, normal, seeded, uniform
-from aevb.shapes import log_mean_exp
+from aevb.evaluation.posterior_samples import Part, effective, noise_at, parts
+from aevb.models.hamiltonian import Place, move, place
+from aevb.models.shapes import log_mean_exp
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, normal, seeded, uniform
 
 TEMPERATURES = 300
 CHAINS = 16

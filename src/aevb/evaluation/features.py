@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
-from aevb.networks import Standardize, conv_encoder, mlp_encoder
-from aevb.randomness import Purpose, seeded
+from aevb.models.networks import Standardize, conv_encoder, mlp_encoder
+from aevb.rng import Purpose, seeded
 
 FEATURES = 128
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
-from aevb.evaluation.draws import Part, parts
-from aevb.ladder import Rung
-from aevb.model import VAE
-from aevb.priors import Encode
-from aevb.randomness import Purpose, normal, seeded
-from aevb.shapes import log_mean_exp
+from aevb.evaluation.posterior_samples import Part, parts
+from aevb.models.hierarchy import Rung
+from aevb.models.priors import Encode
+from aevb.models.shapes import log_mean_exp
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, normal, seeded
 
 STEPS = 500
 RATE = 0.02

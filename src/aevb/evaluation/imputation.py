@@ -18,11 +18,11 @@ from torch import Tensor
 
 from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import Examples
-from aevb.data.tables import Table, value_of
-from aevb.evaluation.draws import Part, effective, parts
+from aevb.data.tables.encode import Table, value_of
 from aevb.evaluation.laplace import candidates, helped
-from aevb.model import VAE
-from aevb.randomness import Purpose, seeded
+from aevb.evaluation.posterior_samples import Part, effective, parts
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
 
 
 class Imputed(NamedTuple):

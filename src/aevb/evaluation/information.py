@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from aevb.data.dataset import Examples
-from aevb.evaluation.draws import CACHE, parts
-from aevb.model import VAE
-from aevb.randomness import Purpose, seeded
+from aevb.evaluation.posterior_samples import CACHE, parts
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
 
 PAIRS = 2 * 10**7
 """Pairs of a draw and an example, at most: of N examples, PAIRS / N draw."""

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.distributions import Point
-from aevb.evaluation.draws import Part
-from aevb.model import VAE
+from aevb.evaluation.posterior_samples import Part
+from aevb.models.distributions import Point
+from aevb.models.vae import VAE
 
 ROUNDS = 10
 FLATTEST = 0.25

@@ -43,10 +43,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from aevb.data.dataset import Examples
-from aevb.distributions import Point
 from aevb.errors import BadInput
-from aevb.model import VAE
-from aevb.randomness import Purpose, seeded
+from aevb.models.distributions import Point
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
 
 PAIRS = 200
 STEPS = 64

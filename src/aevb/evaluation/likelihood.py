@@ -30,14 +30,14 @@ import torch
 from torch import Tensor
 
 from aevb.data.dataset import Dataset, Examples
-from aevb.distributions import Point
-from aevb.evaluation.draws import Part, effective, parts
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.laplace import candidates, helped
+from aevb.evaluation.posterior_samples import Part, effective, parts
 from aevb.evaluation.scores import Score, Split, mean_score
-from aevb.model import VAE, Trace
-from aevb.randomness import Purpose, seeded
-from aevb.shapes import log_mean_exp, size
+from aevb.models.distributions import Point
+from aevb.models.shapes import log_mean_exp, size
+from aevb.models.vae import VAE, Trace
+from aevb.rng import Purpose, seeded
 
 ACTIVE = 0.01
 FEW = 10.0

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from aevb.data.dataset import Dataset, Examples
-from aevb.distributions import Point
 from aevb.errors import BadInput
 from aevb.evaluation import sample_quality
 from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich
-from aevb.evaluation.codes import codes
 from aevb.evaluation.features import Classifier, classifier
 from aevb.evaluation.gaps import gaps
+from aevb.evaluation.latent_means import codes
 from aevb.evaluation.latent_space import Estimate, continuity, meaning, prior_holes, structure
 from aevb.evaluation.likelihood import collapse, evaluate, per_example
 from aevb.evaluation.quadrature import quadrature
 from aevb.evaluation.scores import Score, Split, mean_score
-from aevb.model import VAE
-from aevb.randomness import Purpose, seeded
+from aevb.models.distributions import Point
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
 
 FEW = 100
 """Examples that the slow measures take where nothing else is asked."""

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.draws import CACHE, widest
-from aevb.model import VAE
-from aevb.randomness import Purpose, seeded
-from aevb.shapes import size
+from aevb.evaluation.posterior_samples import CACHE, widest
+from aevb.models.shapes import size
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
 
 COARSE = {1: 1024, 2: 64}
 """Cells in each direction of the first grid, by the number of dimensions."""

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
-from aevb.data.tables import value_of
+from aevb.data.tables.encode import value_of
 from aevb.errors import BadInput
 from aevb.explorer.content import gather
 from aevb.explorer.page import render
-from aevb.runs import Run, write
+from aevb.runs.run import Run, write
 
 __all__ = ["explore", "under"]
 

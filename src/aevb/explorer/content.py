@@ -20,7 +20,10 @@ from torch import Tensor
 
 from aevb.columns import Column, modelled
 from aevb.data.dataset import Dataset, Examples
-from aevb.distributions import (
+from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.scores import TITLES, Score
+from aevb.explorer.networks import networks
+from aevb.models.distributions import (
     FullNormal,
     Joined,
     LogNormal,
@@ -30,14 +33,11 @@ from aevb.distributions import (
     StandardNormal,
     divergence_by_dimension,
 )
-from aevb.evaluation.likelihood import per_example
-from aevb.evaluation.scores import TITLES, Score
-from aevb.explorer.networks import networks
-from aevb.model import VAE, Layer
+from aevb.models.vae import VAE, Layer
 from aevb.plots import COLOURS
-from aevb.randomness import Purpose, seeded
 from aevb.report import wording
-from aevb.runs import Run
+from aevb.rng import Purpose, seeded
+from aevb.runs.run import Run
 
 SHOWN, NEIGHBOURS, DRAWS = 2000, 3000, 2000
 """N, M and S, at most."""

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aevb.distributions import Bernoulli, Categorical, FullNormal, Joined
 from aevb.errors import BadInput
-from aevb.export import Encoder, Piece, samples, written
-from aevb.model import VAE
+from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Joined
+from aevb.models.vae import VAE
+from aevb.runs.export import Encoder, Piece, samples, written
 
 
 class _FullEncoder(Piece):

@@ -19,7 +19,7 @@ from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.explorer.content import gather
 from aevb.explorer.page import SERVED, packed, render
-from aevb.runs import Run
+from aevb.runs.run import Run
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANYWHERE = ("0.0.0.0", "::")

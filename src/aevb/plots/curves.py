@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aevb.plots.style import COLOURS, LINES, STYLE, legend_below, robust_limits, subplots
-from aevb.runs import Run
-from aevb.sweep import Row
-from aevb.training import Epoch
+from aevb.runs.run import Run
+from aevb.training.loop import Epoch
+from aevb.workflow.sweep import Row
 
 
 def training(epochs: Sequence[Epoch]) -> Figure:

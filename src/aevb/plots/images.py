@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from aevb.model import VAE
+from aevb.models.vae import VAE
 from aevb.plots.style import STYLE, subplots
 
 

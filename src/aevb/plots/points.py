@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.data.dataset import Examples
-from aevb.evaluation.codes import codes
-from aevb.model import VAE
+from aevb.evaluation.latent_means import codes
+from aevb.models.vae import VAE
 from aevb.plots.style import COLOURS, STYLE, as_text, subplots
 
 MOST_BARS, MOST_LETTERS = 8, 14

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
-from aevb.model import VAE
+from aevb.models.vae import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
 from aevb.plots.points import Cloud, clouds, histograms, latent, shares
 from aevb.plots.style import STYLE, as_text, legend_below, subplots
-from aevb.randomness import Purpose, seeded
-from aevb.runs import Run
+from aevb.rng import Purpose, seeded
+from aevb.runs.run import Run
 
 PANELS = 12
 """Columns of a table that a figure shows at most."""

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from aevb.config import Config
+from aevb.config.schema import Config
 
 
 def differences(config: Config) -> list[str]:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from aevb import summary
-from aevb.doctor import EXPLAINS, Finding
 from aevb.evaluation.scores import TITLES, Score
 from aevb.report import settings
-from aevb.runs import Run
+from aevb.runs import summary
+from aevb.runs.run import Run
+from aevb.workflow.diagnosis import EXPLAINS, Finding
 
 CAPTIONS = {
     "training": ("Training", "The terms of the objective over the epochs, in nats per example."),

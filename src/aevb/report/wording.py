@@ -1,12 +1,7 @@
-"""Numbers, times and verdicts as a reader wants them."""
+"""Numbers and times as a reader wants them."""
 
-from collections.abc import Sequence
 from math import floor, isfinite, log10
 
-from aevb.recipes.recipe import Verdict
-
-MARKS = {"holds": "✓", "fails": "✗", "not judged": "–"}
-"""Outcomes differ in form, not by colour alone."""
 TINY = 1e-4
 """Numbers below it are written with powers of ten."""
 
@@ -44,31 +39,3 @@ def duration(seconds: float) -> str:
 def counted(count: int, one: str) -> str:
     """ "1 seed", "3 seeds"."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
-
-
-def reported(value: str | float | None) -> str:
-    """What the report has, in words."""
-    return "–" if value is None else value if isinstance(value, str) else f"{value:g}"
-
-
-def reason(verdict: Verdict) -> str:
-    """What stands behind an outcome: how many seeds agree, or why nobody judged."""
-    if not verdict.judged:
-        return f"needs the scale {verdict.claim.scale}"
-    if verdict.outcome == "not judged":
-        return "no number"
-    return f"{verdict.agree} of {counted(len(verdict.values), 'seed')}"
-
-
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many claims hold, in one sentence without its full stop."""
-    holds, fails = (sum(verdict.outcome == outcome for verdict in verdicts) for outcome in ("holds", "fails"))
-    small = sum(not verdict.judged for verdict in verdicts)
-    without = len(verdicts) - holds - fails - small
-    parts = [
-        f"{holds} of {counted(len(verdicts), 'claim')} {'holds' if holds == 1 else 'hold'}",
-        f"{fails} {'fails' if fails == 1 else 'fail'}" if fails else "",
-        f"{small} {'is' if small == 1 else 'are'} not judged at this scale" if small else "",
-        f"{without} {'has' if without == 1 else 'have'} no number" if without else "",
-    ]
-    return ", ".join(filter(None, parts))

@@ -1,0 +1,104 @@
+"""The linear VAE, whose optimum is known.
+
+    p(x|z) = N(x; W z + b, c I),   q(z|x) = N(z; V x + d, diag s)
+
+Its maximum likelihood is that of probabilistic PCA (Tipping & Bishop 1999), and so is the maximum of its ELBO, since
+the best W has orthogonal columns, for which the true posterior is of this form (Lucas, Tucker, Grosse & Norouzi 2019).
+With λ_1 ≥ λ_2 ≥ … the eigenvalues of the examples' covariance and Z latent dimensions,
+
+    c = 1/(D - Z) Σ_{j>Z} λ_j
+    1/N Σ log p(x) = -½ [D log 2π + Σ_{j≤Z} log λ_j + (D - Z) log c + D]
+
+Of any linear decoder, at its optimum or not, all is known in closed form (`LinearGaussian`): with S⁻¹ = I + WᵀW/c,
+
+    p(x) = N(x; b, W Wᵀ + c I),    p(z|x) = N(z; S Wᵀ(x - b)/c, S)
+    E_q log p(x|z) = -½ [D log 2πc + (|x - W μ - b|² + Σ_j s_j |W_j|²) / c],    q = N(μ, diag s)
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from aevb.errors import BadInput
+from aevb.models.likelihoods import Gaussian
+from aevb.models.networks import mlp_decoder, mlp_encoder
+from aevb.models.posteriors import Diagonal
+from aevb.models.priors import Standard
+from aevb.models.vae import VAE
+
+
+def linear_vae(features: int, latent: int) -> VAE:
+    """A VAE without hidden layers, with one learned variance: D = `features`, Z = `latent`."""
+    event = (features,)
+    encoder, width = mlp_encoder(event, (), "relu")
+    decoder = mlp_decoder(latent, (), event, "relu")
+    return VAE(encoder, Diagonal(width, latent), Standard(latent, event), decoder, Gaussian(event))
+
+
+def linear_optimum(x: Tensor, latent: int) -> float:
+    """The largest mean log-likelihood of examples ``(N, D)`` under a linear VAE with `latent` dimensions.
+
+    Returns:
+        Nats per example.
+
+    Raises:
+        BadInput: there are not fewer latent dimensions than columns, or the rest has no variance.
+    """
+    features = x.shape[1]
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(x.double().T, correction=0).view(features, features)).flip(0)
+    if latent >= features or eigenvalues[latent:].mean() <= 0:
+        raise BadInput(f"{features} columns leave no variance beside {latent} latent dimensions: use fewer")
+    variance = eigenvalues[latent:].mean().item()
+    volume: float = eigenvalues[:latent].log().sum().item() + (features - latent) * math.log(variance)
+    return -0.5 * (features * (math.log(2 * math.pi) + 1) + volume)
+
+
+class LinearGaussian(NamedTuple):
+    """x = W z + b + √c ε with z and ε standard normal, in float64.
+
+    Attributes:
+        weight: W, ``(D, Z)``.
+        bias: b, ``(D,)``.
+        variance: c.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    variance: float
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: VAE) -> "LinearGaussian":
+        """The decoder of a linear VAE, or linear autoencoder, read off where it takes 0 and the unit vectors.
+
+        Raises:
+            BadInput: the likelihood is no normal of one variance, or the decoder is not linear.
+        """
+        latent = model.prior(model.encode).event_shape[0]
+        corners = torch.cat([torch.zeros(1, latent), torch.eye(latent), torch.ones(1, latent)])
+        *decoded, beyond = model.decode(corners.to(next(model.parameters()))).mean.flatten(1).cpu().double()
+        bias, weight = decoded[0], torch.stack(decoded[1:], 1) - decoded[0].unsqueeze(1)
+        if not (isinstance(model.likelihood, Gaussian) and torch.allclose(bias + weight.sum(1), beyond, atol=1e-4)):
+            raise BadInput("closed forms are for a linear decoder with one variance: use --model.hidden none")
+        return cls(weight, bias, model.likelihood.variance)
+
+    def log_px(self, x: Tensor) -> Tensor:
+        """log p(x) of ``(B, D)`` in nats, ``(B,)``."""
+        noise = self.variance * torch.eye(len(self.bias), dtype=torch.float64)
+        density = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
+        return torch.as_tensor(density.log_prob(x.double()))
+
+    def posterior(self, x: Tensor) -> MultivariateNormal:
+        """p(z|x) for ``(B, D)``, over ``(B, Z)``."""
+        precision = torch.eye(self.weight.shape[1], dtype=torch.float64) + self.weight.T @ self.weight / self.variance
+        mean = torch.linalg.solve(precision, self.weight.T @ (x.double() - self.bias).T / self.variance)
+        return MultivariateNormal(mean.T, precision_matrix=precision)
+
+    def log_likelihood(self, x: Tensor, q: Distribution) -> Tensor:
+        """E_q log p(x|z) for ``(B, D)`` and q with independent dimensions over ``(B, Z)``, in nats, ``(B,)``."""
+        error = (x.double() - self.bias - q.mean.double() @ self.weight.T).square().sum(1)
+        spread = q.variance.double() @ self.weight.square().sum(0)
+        return -0.5 * (len(self.bias) * math.log(2 * math.pi * self.variance) + (error + spread) / self.variance)

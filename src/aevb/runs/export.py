@@ -1,0 +1,165 @@
+"""A trained model for other programs: encoder and decoder as ONNX files, checked against PyTorch.
+
+    encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
+    decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
+
+Both take any number of examples at once, and those of a conditional model a second input, given ``(B, G)``. z is that
+of the lowest stochastic layer, of several layers given the means above it.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aevb.columns import Column, modelled
+from aevb.errors import BadInput
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, seeded
+from aevb.runs.run import Run, write
+
+CHECKED = (1, 3, 16)
+"""Examples at once in the check."""
+
+
+class Exported(NamedTuple):
+    """A file, and how far what it computes is from PyTorch.
+
+    Attributes:
+        path: of the file.
+        difference: the largest, of any number it gives for any batch that was tried.
+    """
+
+    path: Path
+    difference: float
+
+
+class Piece(nn.Module):
+    """What becomes a file: tensors to what is asked of a model."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+
+class Encoder(Piece):
+    """x, and what is given, to mean and deviation of q(z | x)."""
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The mean and the deviation of q(z | x)."""
+        model = self.model.given(given)
+        q = model.descend(model.ascend(x), lambda q: q.mean)[-1].q
+        return q.mean, q.stddev
+
+
+class _Decoder(Piece):
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """The mean of p(x | z)."""
+        return self.model.given(given).decode(z).mean
+
+
+def export(run: Run, folder: Path) -> list[Exported]:
+    """Write encoder.onnx and decoder.onnx, and compute with them what PyTorch computes for samples of the model.
+
+    Args:
+        run: on the CPU.
+        folder: to write into.
+
+    Raises:
+        BadInput: an operation of the model has no counterpart, or a file cannot be written.
+    """
+    model, given = run.model, _conditions(run.data.given)
+    x, z = samples(model, given)
+    more = {} if given is None else {"given": given}
+    return [
+        written(folder / "encoder.onnx", Encoder(model), {"x": x} | more, ("mean", "stddev")),
+        written(folder / "decoder.onnx", _Decoder(model), {"z": z} | more, ("mean",)),
+    ]
+
+
+def _conditions(columns: Sequence[Column]) -> Tensor | None:
+    """Something that can be given of as many examples as are checked, ``(N, G)``."""
+    several = [torch.arange(max(CHECKED)) % max(2, len(column.values)) for column in modelled(columns)]
+    return torch.stack(several, 1).float() if several else None
+
+
+def samples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Samples x and z of a model, and of what may be given, on which a file is compared with PyTorch."""
+    with seeded(0, Purpose.SAMPLES):
+        z, x = model.ancestors(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
+    return x, z
+
+
+def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
+    """Write a piece of a model, and compute with it what PyTorch computes.
+
+    Args:
+        path: of the file.
+        piece: tensors over the same examples to a tensor, or to several.
+        first: what it takes, by the name in the file, each of `CHECKED` examples.
+        outputs: the names of what it gives.
+        given: of a conditional model, what else it takes.
+
+    Raises:
+        BadInput: an operation has no counterpart, or the file cannot be written.
+    """
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                piece,
+                tuple(tensor[:2] for tensor in given.values()),
+                input_names=list(given),
+                output_names=list(outputs),
+                dynamic_shapes=({0: torch.export.Dim("B")},) * len(given),
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # whatever a piece does that ONNX has no word for
+        raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
+    write(path, lambda file: program.save(file))  # type: ignore[union-attr]
+    run = _runner(path)
+    batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
+    return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter has to say of libraries that are not there."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _runner(path: Path) -> Any:
+    """What computes a file: onnxruntime where it is installed, else the reference of ONNX itself."""
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        session: Any = ReferenceEvaluator(str(path))
+    else:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda given: session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+
+
+@torch.no_grad()
+def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Mapping[str, Tensor]) -> float:
+    made = piece(*given.values())
+    expected = made if isinstance(made, tuple) else (made,)
+    pairs = zip(found, expected, strict=True)
+    return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)

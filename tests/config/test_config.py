@@ -1,0 +1,138 @@
+"""The description of a run: what it refuses, what it fills in, and what it builds."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, build, build_objective, resolve
+from aevb.errors import BadInput
+from aevb.models.likelihoods import Bernoulli, Gaussian
+from aevb.models.objectives import ELBO, IWAE, BetaTC, MonteCarloELBO, Weight
+from tests.conftest import some
+
+BITS = some("binary", (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "likelihood", "mean", "variance"),
+    [
+        ("binary", "bernoulli", None, None),
+        ("unit", "gaussian", "sigmoid", "learned"),
+        ("counts", "negative-binomial", None, None),
+        ("real", "gaussian", "identity", "learned"),
+    ],
+)
+def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, mean: str, variance: str) -> None:
+    chosen = resolve(ModelConfig(), some(kind, (1, 8, 8)))
+    assert (chosen.likelihood, chosen.mean, chosen.variance) == (likelihood, mean, variance)
+    assert (chosen.hidden, chosen.channels) == ((500,), None)
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    for options in ({}, {"network": "conv"}, {"likelihood": "gaussian", "variance": 0.1}):
+        once = resolve(ModelConfig.model_validate(options), BITS)
+        assert resolve(once, BITS) == once
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (
+            {"likelihood": "bernoulli"},
+            "unit",
+            "has grey values.*--data.binarize threshold.*--model.likelihood cont",
+        ),
+        (
+            {"likelihood": "bernoulli"},
+            "real",
+            "has real values.*explains zeros and ones: use --model.like.* gaussian",
+        ),
+        ({"likelihood": "poisson"}, "real", "explains zeros and ones or counts"),
+        ({"likelihood": "continuous-bernoulli"}, "counts", "explains zeros and ones or grey values"),
+        ({"variance": 0.1}, "binary", "--model.variance 0.1 has no meaning for this model"),
+        ({"variance": 0.1, "likelihood": "laplace"}, "real", "--model.variance 0.1 has no meaning"),
+        ({"mean": "sigmoid"}, "binary", "--model.mean sigmoid has no meaning"),
+        ({"classes": 3}, "binary", "--model.classes 3 has no meaning"),
+        ({"components": 3}, "binary", "--model.components 3 has no meaning"),
+        ({"channels": [4]}, "unit", "--model.channels 4 has no meaning"),
+        ({"network": "conv", "hidden": [4, 3]}, "unit", "--model.hidden 4 3 has no meaning"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: Any, kind: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        resolve(ModelConfig.model_validate(options), some(kind, (3,)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": {"latent": 0}}, {"model": {"latent": 1.5}}, {"model": {"hidden": [0]}}, {"model": {"hidden": "a,b"}},
+        {"model": {"variance": 0}}, {"model": {"variance": "learnt"}}, {"model": {"channels": []}}, {"seed": -1},
+        {"train": {"lr": float("nan")}}, {"train": {"lr": float("inf")}}, {"train": {"epochs": 0}}, {"trian": {}},
+        {"train": {"batch_size": True, "lr": "x"}}, {"data": {"binarize": "maybe"}}, {"model": {"hidden": {"a": 1}}},
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_refused(content: Any) -> None:
+    with pytest.raises(ValidationError):
+        Config.model_validate(content)
+
+
+@pytest.mark.parametrize("hidden", [(300, 100, 10), [300, 100, 10], "300,100,10", ["300", "100,10"]])
+def test_widths_can_be_written_with_commas(hidden: Any) -> None:
+    assert ModelConfig(hidden=hidden).hidden == (300, 100, 10)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = Config.model_validate({"model": {"hidden": [3, 2], "variance": "learned"}, "train": {"clip_norm": 1}})
+    assert Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "poisson", "negative-binomial"])
+def test_greys_as_probabilities_are_for_bernoulli(likelihood: Any) -> None:
+    grey = replace(some("unit", (3,)), kind="binary", binarize="treat-as-probabilities")
+    assert resolve(ModelConfig(), grey).likelihood == "bernoulli"
+    with pytest.raises(BadInput, match=f"not {likelihood}: use --data.binarize threshold or resampled"):
+        resolve(ModelConfig(likelihood=likelihood), grey)
+
+
+def test_build_gives_the_pieces() -> None:
+    gaussian = build(resolve(ModelConfig(variance=0.05), some("unit", (1, 8, 8))), (1, 8, 8))
+    learned = build(resolve(ModelConfig(), some("real", (4,))), (4,))
+    bernoulli = build(resolve(ModelConfig(network="conv"), BITS), (1, 8, 8))
+    assert isinstance(gaussian.likelihood, Gaussian)
+    assert gaussian.likelihood.variance == pytest.approx(0.05)
+    assert gaussian.likelihood.mean == "sigmoid"
+    assert "likelihood.log_scale" in dict(learned.named_parameters())
+    assert isinstance(bernoulli.likelihood, Bernoulli)
+
+
+def test_options_of_pieces_are_filled_in() -> None:
+    counts = some("counts", (4,))
+    assert resolve(ModelConfig(likelihood="categorical"), counts).classes == counts.largest + 1 == 7
+    assert resolve(ModelConfig(likelihood="categorical", classes=9), counts).classes == 9
+    assert resolve(ModelConfig(prior="vamp"), counts).components == 20
+    assert resolve(ModelConfig(prior="mixture", components=3), counts).components == 3
+
+
+def test_build_objective() -> None:
+    assert build_objective(ObjectiveConfig(samples=3)) == ELBO(3)
+    assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
+    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
+    assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
+    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "iwae", "beta": 2}, "--objective.beta has no meaning for the objective iwae"),
+        ({"kind": "dreg", "warmup": 0.5}, "--objective.warmup has no meaning for the objective dreg"),
+        ({"kind": "elbo-mc", "free_bits": 0.5}, "--objective.free-bits has no meaning for the objective elbo-mc"),
+    ],
+)
+def test_options_of_other_objectives_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        build_objective(ObjectiveConfig.model_validate(options))

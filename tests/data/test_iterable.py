@@ -1,0 +1,116 @@
+"""Streams of examples: each once in an epoch, shuffled, the same again, and one line where they are not usable."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.data import from_iterable
+from aevb.data import out_of_core as stored
+from aevb.data.examples import Examples
+from aevb.errors import BadInput
+from aevb.models.objectives import ELBO
+from aevb.training.loop import State, fit
+from tests.conftest import some
+
+
+@pytest.fixture(autouse=True)
+def _small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "BUFFER", 60 * 16)
+
+
+class Numbered(IterableDataset[Any]):
+    """Rows of four numbers, of which the first is the row's own, with a label."""
+
+    def __init__(self, rows: int = 300) -> None:
+        self.rows = torch.randn(rows, 4, generator=torch.Generator().manual_seed(0))
+        self.rows[:, 0] = torch.arange(rows)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        return ((row, 0) for row in self.rows)
+
+
+def epoch(seed: int = 0, start: int = 0, per_epoch: int = 300) -> Tensor:
+    order = from_iterable(Numbered(), per_epoch).shuffled(torch.Generator().manual_seed(seed))
+    return torch.cat([order.inputs(slice(first, first + 25))[0] for first in range(start, per_epoch, 25)])
+
+
+def test_each_comes_once_and_shuffled() -> None:
+    first, again, other = epoch(), epoch(), epoch(1)
+    assert sorted(first[:, 0].tolist()) == list(range(300))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert (first[1:, 0] - first[:-1, 0] == 1).float().mean() < 0.1
+
+
+@pytest.mark.parametrize("start", [25, 50, 175])
+def test_an_epoch_can_be_entered_anywhere(start: int) -> None:
+    assert torch.equal(epoch(start=start), epoch()[start:])
+
+
+def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
+    stream, dataset = from_iterable(Numbered(), 300), some("real", (4,))
+    states: list[State] = []
+    weights = []
+    for start in (None, 5):
+        torch.manual_seed(0)
+        model = build(resolve(ModelConfig(hidden=(8,)), dataset), (4,))
+        config = TrainConfig(epochs=2, batch_size=30)
+        if start is None:
+            fit(model, ELBO(), stream, stream.first, config, due=lambda: True, on_state=states.append)
+        else:
+            begun = next(state for state in states if state.within and state.within.step == start)
+            fit(model, ELBO(), stream, stream.first, config, start=begun)
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_bytes_stay_bytes() -> None:
+    stream = from_iterable([np.full((1, 2, 2), value, dtype=np.uint8) for value in range(10)], 10, scale=1 / 255)
+    assert stream.first.values.dtype == torch.uint8
+    x = stream.shuffled().inputs(slice(0, 10))[0]
+    assert x.dtype == torch.float32
+    assert x.max().item() == pytest.approx(9 / 255)
+
+
+@pytest.mark.parametrize(
+    ("items", "fragment"),
+    [
+        ([], "no examples"),
+        (["text"], "str"),
+        ([torch.zeros(2), torch.zeros(3)], "example 1 of the stream has the shape (3,)"),
+        ([torch.zeros(2), torch.full((2,), np.nan)], "example 1 of the stream has values that are not finite"),
+        ([torch.zeros(2)] * 3, "ended after 3 examples"),
+    ],
+)
+def test_streams_that_cannot_be_used(items: list[Any], fragment: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        from_iterable(items, 5).shuffled().inputs(slice(0, 5))
+    assert fragment in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_thread_ends_when_an_epoch_is_left() -> None:
+    order = from_iterable(Numbered(), 300).shuffled()
+    assert isinstance(order.inputs(slice(0, 5))[0], Tensor)
+    del order
+    end = time.monotonic() + 10
+    while any(thread.name.startswith("aevb reads") for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_batches_may_be_larger_than_the_look() -> None:
+    stream = from_iterable(Numbered(), 300, look=5)
+    assert isinstance(stream.some(10), Examples)
+    assert len(stream.some(10)) == 10
+    model = build(resolve(ModelConfig(hidden=(8,)), some("real", (4,))), (4,))
+    config = TrainConfig(epochs=1, batch_size=50, compile="off")
+    assert len(fit(model, ELBO(), stream, config=config).epochs) == 1

@@ -1,0 +1,276 @@
+"""Parquet and Arrow files and folders of them, near and afar: the same numbers as of one table in memory."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from aevb.cli.app import _absolute
+from aevb.config.schema import Config
+from aevb.data import Dataset, load
+from aevb.data import out_of_core as stored
+from aevb.data.sources import parquet as groups
+from aevb.errors import BadInput
+from aevb.runs.run import load as load_run
+from aevb.workflow import experiment
+
+ROWS, FILES = 400, 4
+
+
+@pytest.fixture(autouse=True)
+def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "BUFFER", 2000)
+    monkeypatch.setattr(stored, "LOOKED", 200)
+
+
+def columns(seed: int = 0) -> dict[str, Any]:
+    """Columns of each kind, with gaps; `rare` has a value that only one row has."""
+    rng = np.random.default_rng(seed)
+
+    def gaps(values: Any) -> list[Any]:
+        return [None if hole else value for value, hole in zip(values, rng.random(ROWS) < 0.1, strict=True)]
+
+    rare = ["usual", "common"] * (ROWS // 2)
+    rare[257] = "rare"
+    return {
+        "number": rng.normal(size=ROWS).tolist(),
+        "place": gaps(rng.choice(["north", "south", "west"], ROWS).tolist()),
+        "times": gaps(rng.poisson(3.0, ROWS).tolist()),
+        "told": gaps(rng.random(ROWS) < 0.5),
+        "rare": rare,
+        "same": ["here"] * ROWS,
+    }
+
+
+def written(folder: Path, content: dict[str, Any], suffix: str = "parquet", dictionary: bool = False) -> str:
+    """A folder of files with groups of 30 rows."""
+    folder.mkdir(exist_ok=True)
+    table = pa.table(content)
+    if dictionary:
+        table = table.set_column(1, "place", table.column("place").dictionary_encode())
+    size = -(-len(table) // FILES)
+    for number in range(FILES):
+        part, path = table.slice(number * size, size), folder / f"part-{number}.{suffix}"
+        if suffix == "parquet":
+            pq.write_table(part, path, row_group_size=30)
+        else:
+            with pa.ipc.new_file(path, part.schema) as file:
+                file.write_table(part, max_chunksize=30)
+    (folder / "_SUCCESS").touch()
+    return str(folder)
+
+
+def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
+    """All rows that are learned from or held out, those with gaps as well."""
+    order, total = dataset.supply.shuffled(torch.Generator().manual_seed(0)), len(dataset.supply)
+    parts = [order.inputs(slice(first, first + 37))[0] for first in range(0, total, 37)]
+    values = torch.cat([*parts, dataset.valid.values, dataset.test.values])
+    return sorted(map(tuple, values.nan_to_num(-1.0).tolist()))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_rows_are_those_of_one_table_in_memory(tmp_path: Path, suffix: str, dictionary: bool) -> None:
+    folder = written(tmp_path / "rows", columns(), suffix, dictionary)
+    far, near = load(folder, in_memory="off"), load(folder)
+    assert far.stored
+    assert near.stored is None
+    assert [(c.name, c.kind, c.values) for c in far.columns] == [(c.name, c.kind, c.values) for c in near.columns]
+    assert (len(far.supply), len(far.valid), len(far.test)) == (340, 20, 40)
+    assert every_row(far) == every_row(near)
+
+
+def test_a_value_that_few_rows_have_is_known_and_learned_from(tmp_path: Path) -> None:
+    dataset = load(written(tmp_path / "rows", columns()), in_memory="off")
+    rare = next(column for column in dataset.columns if column.name == "rare")
+    assert rare.values == ("common", "rare", "usual")
+    assert rare.kind == "categorical"
+
+
+def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "rows.parquet")
+    pq.write_table(pa.table(columns()), path, row_group_size=50)
+    near = load(path)
+    assert every_row(load(path, in_memory="off")) == every_row(near)
+    monkeypatch.setattr(stored, "LIMIT", 1000)
+    assert load(path).stored
+
+
+def test_conditions_and_labels(tmp_path: Path) -> None:
+    folder = written(tmp_path / "rows", columns())
+    dataset = load(folder, in_memory="off", condition=["place", "number"], kinds={"rare": "label"})
+    x, given = dataset.supply.shuffled(torch.Generator().manual_seed(0)).inputs(slice(0, 60))
+    assert (tuple(x.shape), tuple(given.shape)) == ((60, 2), (60, 2))
+    assert dataset.test.labels is not None
+    assert dataset.classes == ("common", "usual")
+    assert dataset.notes[-1] == (
+        "340 of 400 rows are learned from where they are; the others were drawn from 200 that were looked at"
+    )
+
+
+def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
+    data = {"source": written(tmp_path / "rows", columns()), "in_memory": "off"}
+    config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
+    dataset = load(**config.data.model_dump())
+    run = experiment.train(config, tmp_path / "run", dataset)
+    run.evaluate(dataset, "test", samples=10)
+    again = load_run(tmp_path / "run")
+    assert again.data.train == 340
+    assert len(again.load_data().test) == 40
+    assert all(np.isfinite(score.value) for score in again.scores)
+
+
+# From afar.
+
+
+@pytest.fixture
+def afar() -> str:
+    return f"memory://{uuid.uuid4()}"
+
+
+def test_an_address_is_found_from_any_folder(afar: str) -> None:
+    config = Config.model_validate({"data": {"source": afar}})
+    assert _absolute(config).data.source == afar
+
+
+def copied(folder: str, address: str) -> None:
+    system, path = fsspec.core.url_to_fs(address)
+    system.put(folder + "/", path + "/", recursive=True)
+
+
+def test_a_folder_at_an_address(tmp_path: Path, afar: str) -> None:
+    near = written(tmp_path / "rows", columns())
+    copied(near, afar)
+    for in_memory in ("on", "off"):
+        assert every_row(load(afar, in_memory=in_memory)) == every_row(load(near, in_memory=in_memory))
+
+
+@pytest.mark.parametrize("in_memory", ["on", "off"])
+def test_an_array_at_an_address(tmp_path: Path, afar: str, in_memory: Any) -> None:
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 3)))
+    copied(str(tmp_path), afar)
+    near, far = (load(f"{place}/rows.npy", in_memory=in_memory) for place in (tmp_path, afar))
+    assert every_row(near) == every_row(far)
+    assert near.fingerprint == far.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("address", "fragment"),
+    [
+        ("memory://nowhere/x.npy", "nothing lies at"),
+        ("nosuch://x.npy", "Protocol not known"),
+        ("memory://{}/x.txt", "no known kind"),
+    ],
+)
+def test_addresses_that_lead_nowhere(afar: str, address: str, fragment: str) -> None:
+    filled = address.format(afar.split("//")[1])
+    if "{}" in address:
+        fsspec.filesystem("memory").pipe(filled.removeprefix("memory:/"), b"text")
+    with pytest.raises(BadInput, match=fragment) as caught:
+        load(filled)
+    assert "\n" not in str(caught.value)
+
+
+# What goes wrong.
+
+
+def other_names(folder: Path) -> None:
+    pq.write_table(pa.table({"number": [1.0], "other": ["a"]}), folder / "part-9.parquet")
+
+
+def other_types(folder: Path) -> None:
+    content = columns() | {"number": ["text"] * ROWS}
+    pq.write_table(pa.table(content), folder / "part-9.parquet")
+
+
+def damaged(folder: Path) -> None:
+    path = folder / "part-2.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def a_stream(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    table = pa.table(columns())
+    with pa.ipc.new_stream(folder / "data.arrow", table.schema) as file:
+        file.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fragments"),
+    [
+        (other_names, ("part-9", "lacks the column 'place'")),
+        (other_types, ("part-9", "string in column 'number'")),
+        (damaged, ("part-2", "cannot be read")),
+        (a_stream, ("data.arrow", "no stream")),
+    ],
+)
+def test_folders_that_cannot_be_read(tmp_path: Path, spoil: Callable[[Path], None], fragments: tuple[str, ...]) -> None:
+    folder = written(tmp_path / "rows", columns())
+    spoil(Path(folder))
+    with pytest.raises(BadInput) as caught:
+        load(folder, in_memory="off")
+    assert all(fragment in str(caught.value) for fragment in fragments), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def unseen(dataset: Dataset) -> int:
+    assert dataset.stored
+    return next(row for row in range(225, ROWS) if row not in dataset.stored.looked)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fragment"),
+    [("place", "east", "'east'"), ("times", -3, "whole numbers from 0 on"), ("number", float("inf"), "finite numbers")],
+)
+def test_rows_that_were_changed_are_named(tmp_path: Path, name: str, value: Any, fragment: str) -> None:
+    content = columns()
+    dataset = load(written(tmp_path / "rows", content, "arrow"), in_memory="off")
+    row = unseen(dataset)
+    content[name][row] = value
+    written(tmp_path / "rows", content, "arrow")
+    group, place = divmod(row % 100, 30)
+    with pytest.raises(BadInput, match=f"part-{row // 100}.*row group {group}.*{name}.* row {place} ") as caught:
+        every_row(dataset)
+    assert fragment in str(caught.value)
+
+
+def test_a_parquet_file_that_was_changed_is_named(tmp_path: Path) -> None:
+    content = columns()
+    dataset = load(written(tmp_path / "rows", content), in_memory="off")
+    written(tmp_path / "rows", content | {"number": [0.0] * ROWS})
+    with pytest.raises(BadInput, match=r"part-\d.*does not change while it is read"):
+        every_row(dataset)
+
+
+def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
+    content = columns() | {"same": [5.0] * ROWS}
+    row = unseen(load(written(tmp_path / "rows", content), in_memory="off"))
+    content["same"][row] = 6.0
+    with pytest.raises(BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*kinds.same real"):
+        load(written(tmp_path / "rows", content), in_memory="off")
+    dataset = load(str(tmp_path / "rows"), in_memory="off", kinds={"same": "real"})
+    assert dataset.shape == (6,)
+
+
+def test_many_categories_are_refused_as_in_a_table(tmp_path: Path) -> None:
+    content = columns()
+    dataset = load(written(tmp_path / "rows", content), in_memory="off")
+    assert dataset.stored
+    looked = set(dataset.stored.looked.tolist())
+    content["same"] = ["here" if row in looked else f"there {row}" for row in range(ROWS)]
+    with pytest.raises(BadInput, match="more than 100 values"):
+        load(written(tmp_path / "rows", content), in_memory="off")
+
+
+def test_folders_of_images_are_still_that(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="has no images"):
+        load(str(tmp_path))
+    assert groups.tables_in([]) == []

@@ -1,0 +1,370 @@
+"""Tables: what columns are taken for, what bad ones get, and that a model of one gives such tables back."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aevb.cli.app import main
+from aevb.columns import modelled
+from aevb.config.schema import ModelConfig, build, resolve
+from aevb.data import Dataset, load
+from aevb.data.tables.encode import coded, frame, pool, read_raw, table
+from aevb.errors import BadInput
+from aevb.rng import Purpose, seeded
+from aevb.runs import run as runs
+
+KINDS = {
+    "age": "count",
+    "income": "positive",
+    "height": "real",
+    "smoker": "binary",
+    "town": "categorical",
+    "country": "constant",
+}
+
+
+def people(count: int = 400, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of every kind of column, with gaps; towns go with incomes."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(count):
+        town = int(rng.integers(3))
+        row: dict[str, Any] = {
+            "id": f"c{number:05d}",
+            "age": int(rng.poisson(30)) if number else 1,
+            "income": round(float(np.exp(rng.normal(7 + town, 0.2))), 2),
+            "height": round(float(rng.normal(0, 10)), 1),
+            "smoker": bool(rng.random() < 0.3),
+            "town": ("Bern", "Basel", "Chur")[town],
+            "country": "CH",
+        }
+        gaps = [name for name in KINDS if name != "country" and rng.random() < 0.1]
+        rows.append(row | dict.fromkeys(gaps))
+    return rows
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def customers(tmp_path: Path) -> Path:
+    return written(tmp_path / "customers.csv", people())
+
+
+def test_what_columns_are_taken_for(customers: Path) -> None:
+    dataset = load(str(customers))
+    assert {column.name: column.kind for column in dataset.columns} == KINDS
+    assert dataset.kind == "columns"
+    assert dataset.shape == (5,)
+    assert dataset.train.values.isnan().float().mean() == pytest.approx(0.1, abs=0.03)
+    assert [column.name for column in modelled(dataset.columns)] == ["height", "income", "age", "smoker", "town"]
+    notes = " ".join(dataset.notes)
+    assert "id is left out: an identifier" in notes
+    assert "country is always 'CH'" in notes
+
+
+def test_kinds_can_be_given(customers: Path) -> None:
+    given = {"age": "real", "town": "label", "smoker": "none"}
+    rows = [row for row in people() if row["town"]]
+    dataset = load(str(written(customers, rows)), kinds=given)  # type: ignore[arg-type]
+    assert {column.name: column.kind for column in dataset.columns} == {
+        "age": "real",
+        "income": "positive",
+        "height": "real",
+        "country": "constant",
+    }
+    assert dataset.classes == ("Basel", "Bern", "Chur")
+    assert dataset.train.labels is not None
+    with pytest.raises(BadInput, match="no column 'agee'"):
+        load(str(customers), kinds={"agee": "real"})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0, 1, 1, 0], "binary"),
+        (["yes", "no", "yes", None], "binary"),
+        ([True, False, True, None], "binary"),
+        ([0, 3, 1, 1], "count"),
+        ([2019, 2021, 2020, 2020], "real"),  # far from zero
+        ([-1, 3, 2, 2], "real"),
+        ([0.5, 1.5, -1.0, 2.0], "real"),
+        ([1.0, 1.1, 10.0, 1000.0], "positive"),
+        (["a", "b", "c", "a", "b", "c", "a"], "categorical"),
+        (["1", "2", "3+", "1", "2", "3+", "1"], "categorical"),
+        ([7, 7, 7], "constant"),
+        ([None, None, None], "constant"),
+    ],
+)
+def test_kinds_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
+    rows = [{"x": value, "y": place % 4 / 3} for place, value in enumerate(values)]
+    found = pool("t", read_raw(written(tmp_path / "t.csv", rows)), {}).columns[0]
+    assert (found.name, found.kind) == ("x", kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n3\n", "1 fields in line 3 and 2 in the first"),
+        ("a,b\n1,2,3\n", "3 fields in line 2"),
+        ("a,a\n1,2\n3,4\n", "2 columns named 'a'"),
+        ("a,\n1,2\n3,4\n", "without a name"),
+        ("1,2\n3,4\n5,6\n", "begins with a line of numbers"),
+        ("", "cannot be read"),
+        ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 rows, the first 0"),
+        ("a,b\n1,2020-01-01\n2,2020-01-02\n3,2020-01-03\n4,2020-02-03\n", "holds dates"),
+        ("a,b\n1,13.01.2020\n2,14.02.2020\n3,15.02.2021\n", "holds dates"),
+        ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 texts, the first 'x' in row 9"),
+        ("a,b\n1,1\n1,1\n1,1\n", "no column that varies"),
+        ("a\n" + "\n".join(f"t{n % 150}" for n in range(600)), "150 different texts"),
+    ],
+)
+def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=said) as caught:
+        load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(b"a,b\n\xff\xfe,1\n")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("change", [{"town": "Zug"}, {"age": -1}, {"age": 1.5}, {"income": 0}, {"height": "tall"}])
+def test_what_a_model_cannot_take(change: dict[str, Any], customers: Path, tmp_path: Path) -> None:
+    columns = load(str(customers)).columns
+    other = written(tmp_path / "other.csv", [row | change for row in people(3)])
+    with pytest.raises(BadInput, match=f"column '{next(iter(change))}'"):
+        coded(read_raw(other), columns, "other.csv")
+
+
+def test_other_tables_may_have_their_columns_in_any_order_and_more_of_them(customers: Path, tmp_path: Path) -> None:
+    columns = load(str(customers)).columns
+    rows = people(20, seed=1)
+    turned = [{"extra": 1, **dict(reversed(row.items()))} for row in rows]
+    found = [
+        coded(read_raw(written(tmp_path / name, some)), columns, name)
+        for name, some in (("a.csv", rows), ("b.csv", turned))
+    ]
+    assert torch.equal(found[0].nan_to_num(-9), found[1].nan_to_num(-9))
+    del rows[0]["town"]
+    with pytest.raises(BadInput, match="lacks the column 'town'"):
+        coded(read_raw(written(tmp_path / "c.csv", [rows[0]])), columns, "c.csv")
+
+
+def test_a_table_comes_back_as_it_was(customers: Path) -> None:
+    raws = read_raw(customers)
+    columns = pool("t", raws, {}).columns
+    back = table(columns, coded(raws, columns, "t").numpy())
+    for row, original in enumerate(people()):
+        for name in KINDS:
+            assert type(back[name][row]) is type(original[name])
+            assert back[name][row] == pytest.approx(original[name])
+
+
+def test_semicolons_and_tabs(tmp_path: Path) -> None:
+    for name, mark in (("a.csv", ";"), ("b.tsv", "\t"), ("c.csv", ",")):
+        text = "\n".join(mark.join(map(str, row)) for row in [("x", "y"), *((n % 7 - 3, n % 3) for n in range(20))])
+        (tmp_path / name).write_text(text)
+        assert load(str(tmp_path / name)).shape == (2,)
+
+
+def model_of(dataset: Dataset, **options: Any) -> Any:
+    with seeded(0, Purpose.WEIGHTS):
+        model = build(resolve(ModelConfig(**options), dataset), dataset.shape, dataset.columns)
+        model.start(dataset.train.batch(slice(None)))
+    return model
+
+
+def test_what_is_missing_is_integrated_out(customers: Path) -> None:
+    """log p of a row with gaps is that of the marginal: what stands in a gap changes nothing."""
+    dataset = load(str(customers))
+    model = model_of(dataset)
+    p = model.decode(torch.zeros(2))
+    row = torch.tensor([1.0, 1000.0, 3.0, 1.0, 2.0])
+    whole = p.log_prob(row)
+    parts = torch.stack([p.log_prob(torch.where(torch.arange(5) == j, row, math.nan)) for j in range(5)])
+    assert parts.sum().item() == pytest.approx(whole.item(), rel=1e-5)
+    assert p.log_prob(torch.full((5,), math.nan)) == 0
+
+
+def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
+    model = model_of(load(str(customers)))
+    p = model.decode(torch.randn(2))
+    for place, count in ((3, 2), (4, 3)):
+        rows = torch.full((count, 5), math.nan)
+        rows[:, place] = torch.arange(count)
+        assert p.log_prob(rows).exp().sum().item() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_gradients_are_finite_whatever_is_missing(customers: Path) -> None:
+    dataset = load(str(customers))
+    model = model_of(dataset)
+    x = dataset.train.batch(slice(0, 20)).clone()
+    x[0] = math.nan
+    model.trace(x).log_likelihood.mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.likelihood.parameters())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def run(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    assert caught.value.code == 0
+
+
+def test_round_trip_by_the_commands(
+    customers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kinds, categories, types and the order of the columns survive training, saving, loading and sampling."""
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "30", "--out", "run", "--samples", "20")
+    assert "smoker" in capsys.readouterr().err
+    run("sample", "run", "--count", "200", "--out", "new.csv")
+    again = load("new.csv", kinds={"age": "count"})  # which may have none near zero
+    kinds = {column.name: (column.kind, column.values, column.whole) for column in again.columns}
+    before = {column.name: (column.kind, column.values, column.whole) for column in load(str(customers)).columns}
+    assert kinds == before
+    assert list(kinds) == list(KINDS)
+    loaded = runs.load("run")
+    assert {column.name: column.kind for column in loaded.data.columns} == KINDS
+    assert [score.name for score in loaded.scores if score.name == "squared_error"] == []
+
+
+@pytest.mark.parametrize("given", [(), ("--model.condition", "town")])
+def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The types of its columns, too, and categories that nobody has."""
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.chdir(tmp_path)
+    rows = people()
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    towns = ["Zug", "Chur", "Bern", "Basel"]
+    codes = pa.array([None if town is None else towns.index(town) for town in columns["town"]], type=pa.int8())
+    types = {"age": pa.uint8(), "income": pa.float64(), "height": pa.float32(), "smoker": pa.bool_()}
+    made = {name: pa.array(columns[name], type=kind) for name, kind in types.items()}
+    made |= {"town": pa.DictionaryArray.from_arrays(codes, towns, ordered=True)}
+    made |= {"country": pa.array(columns["country"], type=pa.large_string())}
+    pq.write_table(pa.table(made), "people.parquet")
+    run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--samples", "20", *given)
+    run("sample", "run", "--count", "200", "--out", "new.parquet")
+    run("impute", "run", "people.parquet", "--draws", "3", "--samples", "10", "--out", "full.parquet")
+    data = runs.load("run").data
+    assert {column.name: column.kind for column in (*data.columns, *data.given)} == KINDS
+    for name, count in (("new", 200), ("full", 400)):
+        found = pq.read_table(f"{name}.parquet")
+        assert [(field.name, field.type) for field in found.schema] == [(key, made[key].type) for key in made]
+        assert found["town"].chunk(0).dictionary.to_pylist() == towns
+        assert found.num_rows == count
+        assert not any(found[column.name].null_count for column in data.columns)
+        assert set(found["town"].drop_null().to_pylist()) <= set(towns)
+    before, after = pa.table(made), pq.read_table("full.parquet")
+    for name in made:
+        known = before[name].is_valid()
+        assert after[name].filter(known).to_pylist() == before[name].filter(known).to_pylist()
+
+
+def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towns go with incomes: a model that has learned so fills most gaps right."""
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "150", "--out", "run", "--samples", "20")
+    rows = people(200, seed=1)
+    gaps = [row | {"town": None} for row in rows]
+    run("impute", "run", str(written(tmp_path / "gaps.csv", gaps)), "--draws", "50", "--out", "full.csv")
+    filled = read("full.csv")
+    known = [(row["town"], new["town"]) for row, new in zip(rows, filled, strict=True) if row["town"] and row["income"]]
+    assert np.mean([old == new for old, new in known]) > 0.75  # by chance a third
+    assert all(new["age"] == str(row["age"]) for row, new in zip(rows, filled, strict=True) if row["age"] is not None)
+    lines = read("full-draws.csv")
+    assert len(lines) == sum(row[name] is None for row in gaps for name in KINDS)
+    heights = [line for line in lines if line["column"] == "height"]
+    assert all(float(line["q05"]) < float(line["q95"]) for line in heights)
+    assert np.mean([float(line["deviation"]) for line in heights]) == pytest.approx(10, rel=0.2)
+
+
+def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--samples", "20")
+    odd = [row | {"income": 1e6 if row["income"] else None} for row in people(50, seed=1)]
+    run("score", "run", str(written(tmp_path / "odd.csv", odd)), "--samples", "50", "--out", "odd-scores.csv")
+    run(
+        "score",
+        "run",
+        str(written(tmp_path / "usual.csv", people(400, seed=2))),
+        "--samples",
+        "50",
+        "--false-alarms",
+        "0.1",
+    )
+    rows = [line for line, row in zip(read("odd-scores.csv"), odd, strict=True) if row["income"]]
+    assert np.mean([line["anomaly"] == "true" for line in rows]) > 0.9
+    alarms = np.mean([line["anomaly"] == "true" for line in read("run/scores-usual.csv")])
+    # Of 400, with a limit set by 80: five deviations above a tenth is 0.30.
+    assert alarms < 0.3
+
+
+def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--samples", "2")
+    run("encode", "run", str(customers), "--out", "codes.npy")
+    run("encode", "run", str(customers), "--out", "codes.csv")
+    assert np.load("codes.npy").shape == (400, 2)
+    assert len((tmp_path / "codes.csv").read_text().splitlines()) == 401
+
+
+def test_frames() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    rows = people(100)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    for made in (pandas.DataFrame(columns), polars.DataFrame(columns)):
+        found = {column.name: column.kind for column in pool("t", frame(made), {}).columns}
+        assert found == KINDS
+    dated = pandas.DataFrame({"when": pandas.date_range("2020-01-01", periods=20), "x": range(20)})
+    with pytest.raises(BadInput, match="holds dates"):
+        frame(dated)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = people(100)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    coded_towns = pa.array(columns["town"]).dictionary_encode()
+    pq.write_table(pa.table(columns | {"town": coded_towns}), tmp_path / "t.parquet")
+    dataset = load(str(tmp_path / "t.parquet"))
+    assert {column.name: column.kind for column in dataset.columns} == KINDS
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load(str(tmp_path / "bad.parquet"))
+
+
+def test_a_run_says_what_its_columns_are(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--samples", "2")
+    card = json.loads((tmp_path / "run" / "config.json").read_text())["dataset"]
+    assert [column["name"] for column in card["columns"]] == list(KINDS)
+    assert card["columns"][5]["values"] == ["CH"]

@@ -1,0 +1,271 @@
+"""The scikit-learn estimators: scikit-learn's own checks, and what its tools do with them."""
+
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+from aevb.errors import BadInput
+from tests.data.test_tables import people
+
+QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "draws": 5, "random_state": 0}
+
+
+def quick(**options: Any) -> VariationalAutoencoder:
+    return VariationalAutoencoder(**QUICK | options)
+
+
+@parametrize_with_checks(
+    [
+        quick(),
+        VAEOutlierDetector(quick(), false_alarm_rate=0.4, held_out=0.5),
+        VAEImputer(quick(), draws=5, samples=20),
+    ]
+)
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def wine(gaps: float = 0.0) -> NDArray[np.float64]:
+    x: NDArray[np.float64] = load_wine().data.copy()
+    x[np.random.default_rng(0).random(x.shape) < gaps] = np.nan
+    return x
+
+
+def test_in_pipelines_and_searches() -> None:
+    x, y = load_wine(return_X_y=True)
+    pipeline = make_pipeline(quick(epochs=200, n_components=4, learning_rate=1e-2), LogisticRegression())
+    assert pipeline.fit(x, y).score(x, y) > 0.8
+    search = GridSearchCV(quick(), {"n_components": [1, 2]}, n_jobs=2, cv=2).fit(x)
+    assert search.best_params_["n_components"] in (1, 2)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_clones_and_dumps_are_the_same(tmp_path: Any) -> None:
+    x = wine()
+    fitted = quick().fit(x)
+    joblib.dump(fitted, tmp_path / "fitted")
+    for other in (clone(fitted).fit(x), joblib.load(tmp_path / "fitted")):
+        assert np.array_equal(other.transform(x), fitted.transform(x))
+        assert np.array_equal(other.score_samples(x), fitted.score_samples(x))
+        assert np.array_equal(other.sample(5), fitted.sample(5))
+
+
+def test_global_random_state_is_left_alone() -> None:
+    def states() -> tuple[list[int], list[int]]:
+        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+
+    before = states()
+    for state in (None, 0, np.random.RandomState(0), np.random.default_rng(0)):
+        fitted = quick(random_state=state).fit(wine())
+        fitted.sample(3)
+        fitted.score(wine())
+    assert states() == before
+
+
+def test_partial_fit_goes_on() -> None:
+    x = wine()
+    model = quick(learning_rate=1e-2, batch_size=20)
+    scores = [model.partial_fit(x).score(x) for _ in range(30)]
+    assert scores[-1] > scores[0] + 0.5
+    assert model.partial_fit(x[:5]).transform(x).shape == (178, 2)
+
+
+def test_log_densities_of_columns_that_are_missing_are_those_of_the_rest() -> None:
+    x = wine(0.2)
+    model = quick(epochs=50, draws=20_000).fit(x)
+    none = np.full((1, x.shape[1]), np.nan)
+    assert abs(model.score_samples(none)[0]) < 0.05
+
+
+def test_an_imputer_beats_the_means() -> None:
+    """By root mean square in units of the columns, on entries that were removed at random."""
+    x, gaps = wine(), wine(0.3)
+    model = VAEImputer(quick(epochs=300, n_components=4, hidden=(64,)), draws=50, samples=100).fit(gaps)
+    filled, spread, lost = model.transform(gaps), x.std(0), np.isnan(gaps)
+    assert np.array_equal(filled[~lost], x[~lost])
+    means = np.broadcast_to(np.nanmean(gaps, 0), x.shape)
+    error, of_means = (np.sqrt((((found - x) / spread)[lost] ** 2).mean()) for found in (filled, means))
+    assert error < 0.9 * of_means
+    draws = np.array(model.sample(gaps, 20))
+    assert np.array_equal(draws[:, ~lost], np.broadcast_to(x[~lost], (20, (~lost).sum())))
+    assert (draws.std(0)[lost] > 0).all()
+
+
+def test_intervals_of_an_imputer_cover_what_they_say() -> None:
+    """Of eight columns with three common causes: on fresh rows 90 % intervals cover 85 to 95 %, and the error is within
+    a tenth of that of the true conditional means."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(3, 8))
+    x = rng.normal(size=(1500, 3)) @ weight + 0.5 * rng.normal(size=(1500, 8))
+    lost = rng.random(x.shape) < 0.3
+    gaps = np.where(lost, np.nan, x)
+    model = VariationalAutoencoder(3, hidden=(16,), epochs=20, random_state=0)
+    imputer = VAEImputer(model, draws=100, samples=200).fit(gaps[:1000])
+    truth, known, missing = x[1000:], gaps[1000:], lost[1000:]
+    low, high = np.quantile(np.array(imputer.sample(known, 100)), [0.05, 0.95], axis=0)
+    assert 0.85 < ((low <= truth) & (truth <= high))[missing].mean() < 0.95
+    best = _conditional_means(weight.T @ weight + 0.25 * np.eye(8), known)
+    error, least = (np.sqrt(np.square(found - truth)[missing].mean()) for found in (imputer.transform(known), best))
+    assert error < 1.1 * least
+
+
+def _conditional_means(covariance: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of a normal of mean 0, gaps filled with their means given the rest."""
+    filled: NDArray[np.float64] = gaps.copy()
+    for row in filled:
+        there = ~np.isnan(row)
+        known = np.linalg.solve(covariance[np.ix_(there, there)], row[there])
+        row[~there] = covariance[np.ix_(~there, there)] @ known
+    return filled
+
+
+def test_an_imputer_refuses_a_column_that_is_empty() -> None:
+    x = wine()
+    x[:, 3] = np.nan
+    with pytest.raises(BadInput, match="'x3' is empty"):
+        VAEImputer(quick()).fit(x)
+
+
+def test_alarms_are_as_rare_as_was_said() -> None:
+    """Over splits: a hundred of them have a rate of at most the stated one, within five deviations."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for seed in range(10):
+        x = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
+        detector = VAEOutlierDetector(quick(random_state=seed), false_alarm_rate=0.1).fit(x[:200])
+        rates.append((detector.predict(x[200:]) == -1).mean())
+        assert (detector.predict(x[200:] + 20) == -1).all()
+    # A rate has the deviation of a limit set by 40 rows and of a count of 100.
+    deviation = np.sqrt(0.1 * 0.9 / 42 + 0.1 * 0.9 / 100) / np.sqrt(10)
+    assert np.mean(rates) < 0.1 + 5 * deviation
+
+
+def test_too_few_for_so_low_a_rate() -> None:
+    with pytest.raises(BadInput, match=r"cannot bear out a false-alarm rate of 0.001: at least 999"):
+        VAEOutlierDetector(quick(), false_alarm_rate=0.001).fit(wine())
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_mixed_columns(library: str) -> None:
+    made = pytest.importorskip(library).DataFrame
+    rows = people(200)
+    x = made({name: [row[name] for row in rows] for name in rows[0] if name != "id"})
+    model = quick(epochs=20).fit(x)
+    assert model.transform(x).shape == (200, 2)
+    drawn = model.sample(50)
+    assert type(drawn) is type(x)
+    assert list(drawn.columns) == list(x.columns)
+    assert set(drawn["town"]) <= {"Bern", "Basel", "Chur"}
+    filled = VAEImputer(quick(epochs=20), draws=5, samples=10).fit(x).transform(x)
+    assert list(filled.columns) == list(x.columns)
+    assert np.isfinite(np.asarray(filled["height"].to_numpy(), dtype=float)).all()
+    assert set(filled["town"]) == {"Bern", "Basel", "Chur"}
+    assert list(model.set_output(transform=library).transform(x).columns) == [
+        "variationalautoencoder0",
+        "variationalautoencoder1",
+    ]
+
+
+TOWNS = ("Zug", "Chur", "Bern", "Basel")
+"""Of a list that a type names; nobody lives in the first."""
+
+
+def columns_of(library: str) -> dict[str, Any]:
+    """Columns of every type that a frame of a library can have, half of them with gaps."""
+    rng, count = np.random.default_rng(0), 200
+    whole, small, real = (
+        rng.integers(-5, 50, count).tolist(),
+        rng.integers(0, 9, count).tolist(),
+        rng.normal(size=count),
+    )
+    truth = (rng.random(count) < 0.3).tolist()
+    towns, sizes = rng.choice(TOWNS[1:], count).tolist(), rng.choice(["small", "medium", "large"], count).tolist()
+
+    def gaps(values: list[Any]) -> list[Any]:
+        return [None if rng.random() < 0.1 else value for value in values]
+
+    if library == "pandas":
+        pandas = pytest.importorskip("pandas")
+        listed = {"categories": ["small", "medium", "large"], "ordered": True}
+        return {
+            "uint8": pandas.array(small, dtype="uint8"),
+            "int64": whole,
+            "Int16": pandas.array(gaps(whole), dtype="Int16"),
+            "float32": np.array(gaps(real.tolist()), dtype="float32"),
+            "bool": truth,
+            "boolean": pandas.array(gaps(truth), dtype="boolean"),
+            "str": gaps(towns),
+            "string": pandas.array(gaps(towns), dtype="string"),
+            "object": pandas.Series(gaps(towns), dtype=object),
+            "category": pandas.Categorical(gaps(towns), categories=TOWNS),
+            "ordered": pandas.Categorical(gaps(sizes), **listed),
+            "numbers": pandas.Categorical(gaps(small)),
+            "constant": pandas.Categorical(["CH"] * count),
+        }
+    polars = pytest.importorskip("polars")
+    return {
+        "UInt8": polars.Series(small, dtype=polars.UInt8),
+        "Int64": gaps(whole),
+        "Float32": polars.Series(gaps(real.tolist()), dtype=polars.Float32),
+        "Boolean": gaps(truth),
+        "String": gaps(towns),
+        "Categorical": polars.Series(gaps(towns), dtype=polars.Categorical),
+        "Enum": polars.Series(gaps(towns), dtype=polars.Enum(TOWNS)),
+        "constant": polars.Series([7] * count, dtype=polars.Int16),
+    }
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_round_trip_of_frames(library: str, tmp_path: Any) -> None:
+    """Kinds, categories, types, gaps and the order of the columns survive training, saving, loading and sampling."""
+    x = pytest.importorskip(library).DataFrame(columns_of(library))
+    fitted = quick().fit(x)
+    fitted.save_pretrained(tmp_path / "saved")
+    loaded = VariationalAutoencoder.from_pretrained(tmp_path / "saved")
+    assert loaded.columns_ == fitted.columns_
+    assert np.array_equal(loaded.score_samples(x), fitted.score_samples(x))
+    drawn = loaded.sample(300)
+    assert drawn.equals(fitted.sample(300))
+    assert type(drawn) is type(x)
+    assert list(drawn.columns) == list(x.columns)
+    assert list(drawn.dtypes) == list(x.dtypes)  # categories and their order with them
+    kinds = {column.name: column.kind for column in loaded.columns_}
+    for name in x.columns:
+        if kinds[name] != "real":
+            known = set(x[name].drop_nulls() if library == "polars" else x[name].dropna())
+            assert set(drawn[name]) <= known | {"Zug"}  # which the type lists: rare, not impossible
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_filled_frames_have_their_types(library: str) -> None:
+    x = pytest.importorskip(library).DataFrame(columns_of(library))
+    filled = VAEImputer(quick(), draws=5, samples=10).fit(x).transform(x)
+    assert list(filled.dtypes) == list(x.dtypes)
+    assert list(filled.columns) == list(x.columns)
+    for name in x.columns:
+        pairs = list(zip(x[name].to_list(), filled[name].to_list(), strict=True))
+        assert all(after is not None and after == after for _, after in pairs)
+        assert all(before == after for before, after in pairs if type(before) is type(after) and before == before)
+
+
+def test_frames_whose_columns_are_numbered(tmp_path: Any) -> None:
+    x = pytest.importorskip("pandas").DataFrame(wine(0.1)).set_axis(range(178, 356))
+    imputer = VAEImputer(quick(), draws=5, samples=10).fit(x)
+    imputer.save_pretrained(tmp_path / "saved")
+    for one in (imputer, VAEImputer.from_pretrained(tmp_path / "saved")):
+        filled = one.transform(x)
+        assert filled.columns.equals(x.columns)
+        assert filled.index.equals(x.index)
+        assert not filled.isna().any(axis=None)
+        assert list(one.estimator_.sample(3).columns) == list(range(13))

@@ -1,0 +1,33 @@
+"""Laplace's approximation of the posterior."""
+
+import pytest
+import torch
+
+from aevb.config.schema import ModelConfig, build
+from aevb.evaluation.laplace import laplace, log_joint
+from aevb.models.linear import LinearGaussian, linear_vae
+
+
+@torch.no_grad()
+def test_of_a_linear_model_it_is_the_posterior() -> None:
+    torch.manual_seed(0)
+    model, x = linear_vae(6, 3).double(), 3 * torch.randn(20, 6, dtype=torch.float64)
+    found, exact = laplace(model, x, torch.zeros(20, 3, dtype=torch.float64)), LinearGaussian.of(model).posterior(x)
+    z = torch.randn(7, 20, 3, dtype=torch.float64)
+    assert found.log_prob(z).numpy() == pytest.approx(exact.log_prob(z).numpy())
+    drawn = found.at(torch.randn(20_000, 20, 3, dtype=torch.float64))
+    assert drawn.mean(0).numpy() == pytest.approx(exact.mean.numpy(), abs=0.05)
+    assert torch.cov(drawn[:, 0].T).numpy() == pytest.approx(exact.covariance_matrix[0].numpy(), abs=0.05)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prior", ["normal", "mixture"])
+def test_its_mode_is_higher_than_all_around(prior: str) -> None:
+    torch.manual_seed(0)
+    pieces = {"latent": (3,), "hidden": (20,), "activation": "elu", "prior": prior, "components": 20}
+    noise = {"likelihood": "gaussian", "variance": 0.1, "mean": "identity"}
+    config = ModelConfig.model_validate(pieces | noise)
+    model, x = build(config, (6,)).double(), torch.randn(20, 6, dtype=torch.float64)
+    mode = laplace(model, x, torch.randn(20, 3, dtype=torch.float64)).mode
+    around = mode + 0.03 * torch.randn(200, 20, 3, dtype=torch.float64)
+    assert (log_joint(model, x, mode) >= log_joint(model, x, around).max(0).values - 1e-6).all()

@@ -1,0 +1,157 @@
+"""Every measure by its name: scores that say what they are, for every kind of data and model that has them."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from aevb.cli import app as cli
+from aevb.config.schema import Config
+from aevb.data import Dataset, Examples, load
+from aevb.errors import BadInput
+from aevb.evaluation.measures import MEASURES, Effort, measure
+from aevb.evaluation.scores import Score
+from aevb.runs import run as runs
+from aevb.workflow import experiment
+from tests.conftest import some
+
+NAMES = {
+    "likelihood": {"bound", "log_px", "mutual_information"},
+    "quadrature": {"log_px_quadrature"},
+    "annealing": {"log_px_annealed"},
+    "sandwich": {"log_px_lower", "log_px_between", "log_px_upper"},
+    "gaps": {"approximation_gap", "amortization_gap"},
+    "latent-space": {"path_ratio", "largest_step", "lipschitz", "prior_holes"},
+    "sample-quality": {"frechet_distance", "sample_precision", "two_sample_accuracy", "mmd", "copied"},
+}
+OF_LABELS = {"neighbours_accuracy", "probe_accuracy", "silhouette", "class_distance"}
+OF_LABELLED_IMAGES = {"sample_confidence", "class_imbalance"}
+EFFORT = Effort(samples=20, examples=25)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def trained(folder: Path, dataset: Dataset, **model: object) -> runs.Run:
+    config = {"model": {"hidden": [8]} | model, "train": {"epochs": 2, "batch_size": 20}}
+    return experiment.train(Config.model_validate(config), folder, dataset)
+
+
+def everything(run: runs.Run, dataset: Dataset, *names: str) -> dict[str, Score]:
+    return {score.name: score for name in names for score in measure(name, run.model, dataset, "test", EFFORT)}
+
+
+def test_every_measure_of_a_plane(tmp_path: Path) -> None:
+    dataset = load("gaussian", validation=200)
+    run = trained(tmp_path / "run", dataset)
+    assert set(NAMES) == set(MEASURES)
+    for name, expected in NAMES.items():
+        scores = everything(run, dataset, name)
+        assert expected <= set(scores)
+        assert all(math.isfinite(score.value) and score.estimator for score in scores.values())
+        run.save_scores(list(scores.values()))
+    saved = json.loads((run.folder / "scores.json").read_text())["scores"]
+    fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples"}
+    assert all(set(score) == fields for score in saved)
+    assert runs.load(run.folder).scores == run.scores
+
+
+def test_labels_give_more(tmp_path: Path) -> None:
+    dataset = load("digits")
+    run = trained(tmp_path / "run", dataset)
+    found = everything(run, dataset, "latent-space", "sample-quality")
+    assert set(found) >= OF_LABELS | OF_LABELLED_IMAGES
+    assert "classifier of accuracy 0.9" in found["frechet_distance"].estimator
+    assert 0 < found["neighbours_accuracy"].value < 1
+
+
+def test_images_without_labels(tmp_path: Path) -> None:
+    dataset = some("binary", (1, 4, 4), count=40)
+    run = trained(tmp_path / "run", dataset)
+    found = everything(run, dataset, "latent-space", "sample-quality")
+    assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
+    assert "standardised values" in found["frechet_distance"].estimator
+
+
+def test_one_class_is_no_class(tmp_path: Path) -> None:
+    dataset = load("digits")
+    one = Dataset(**{**vars(dataset), "classes": ("digit",), **_labelled(dataset, 0)})
+    run = trained(tmp_path / "run", one)
+    found = everything(run, one, "latent-space", "sample-quality")
+    assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
+
+
+def _labelled(dataset: Dataset, label: int) -> dict[str, Examples]:
+    parts = {name: getattr(dataset, name) for name in ("train", "valid", "test")}
+    return {name: replace(part, labels=torch.full((len(part),), label)) for name, part in parts.items()}
+
+
+@pytest.mark.parametrize("name", ["latent-space", "sample-quality"])
+def test_nothing_is_compared_with_itself(name: str, tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset)
+    with pytest.raises(BadInput, match="compares with the training part"):
+        measure(name, run.model, dataset, "train", EFFORT)
+
+
+def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset)
+    run.evaluate(dataset, samples=5)
+    run.save_scores(measure("likelihood", run.model, dataset, "test", Effort(samples=5, examples=10)))
+    assert [score.examples for score in run.scores if score.name == "bound"] == [40, 10]
+    run.evaluate(dataset, samples=5)
+    assert [score.examples for score in run.scores if score.name == "bound"] == [10, 40]
+
+
+def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
+    dataset = load("digits", binarize="resampled")
+    run = trained(tmp_path / "run", dataset)
+    effort = Effort(samples=2, examples=300)
+    first, again = (measure("likelihood", run.model, dataset, "train", effort) for _ in range(2))
+    assert first == again
+    values = {score.name: score.value for score in first}
+    assert values["mutual_information"] <= math.log(300)
+
+
+@pytest.mark.slow
+def test_several_layers(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset, latent=[2, 2], between=[4])
+    names = set(NAMES) - {"quadrature"}
+    assert set().union(*(NAMES[name] for name in names)) <= set(everything(run, dataset, *names))
+    with pytest.raises(BadInput, match="one layer of one or two latent dimensions"):
+        everything(run, dataset, "quadrature")
+
+
+def test_an_autoencoder_has_a_latent_space_and_samples_only(tmp_path: Path) -> None:
+    dataset = some("real", (3,), count=40)
+    run = trained(tmp_path / "run", dataset, posterior="point")
+    assert {"path_ratio", "frechet_distance"} <= set(everything(run, dataset, "latent-space", "sample-quality"))
+    for name in ("quadrature", "annealing", "sandwich", "gaps"):
+        with pytest.raises(BadInput, match=f"--measure {name} needs a posterior with a density"):
+            everything(run, dataset, name)
+
+
+def test_the_command_measures_and_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        "train gaussian --model.hidden 8 --train.epochs 1 --samples 2 --out run",
+        "evaluate run --measure quadrature gaps --examples 20 --samples 10 --memory 64",
+    ):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main(command.split())
+        assert not stop.value.code
+    shown = capsys.readouterr().out
+    assert "log p(x), quadrature" in shown
+    assert "amortisation gap" in shown
+    names = {score.name for score in runs.load("run").scores}
+    assert {"log_px", "log_px_quadrature", "amortization_gap"} <= names

@@ -1,0 +1,167 @@
+"""The autoencoder as a VAE whose posterior is a point, beside what scikit-learn's models reach."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from sklearn.mixture import GaussianMixture
+
+from aevb import plots
+from aevb.cli import app as cli
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.errors import BadInput
+from aevb.evaluation import Score, baselines, evaluate
+from aevb.models.distributions import Normal, Point, closed_form
+from aevb.models.linear import linear_optimum
+from aevb.runs import run as runs
+from aevb.workflow import experiment
+from tests.conftest import some
+
+POINT = {"posterior": "point", "hidden": []}
+
+
+def autoencoder(folder: Path, dataset: Dataset, epochs: int = 3, **model: object) -> runs.Run:
+    train = {"epochs": epochs, "batch_size": 100, "lr": 1e-2, "decay": 0.7}
+    return experiment.train(Config.model_validate({"model": POINT | model, "train": train}), folder, dataset)
+
+
+def value(scores: list[Score], name: str) -> float:
+    return next(score.value for score in scores if score.name == name)
+
+
+@pytest.fixture
+def cloud(rows: Callable[[torch.Tensor], Dataset]) -> Dataset:
+    """Two directions of much variance among six columns, around a mean far from zero."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 6)) + 0.3 * rng.normal(size=(1000, 6)) + 5
+    return rows(torch.from_numpy(x).float())
+
+
+def test_a_linear_autoencoder_finds_the_principal_subspace(tmp_path: Path, cloud: Dataset) -> None:
+    """Largest angle between the subspaces below one degree, and the same squared error (Baldi & Hornik 1989)."""
+    run = autoencoder(tmp_path / "run", cloud, epochs=200)
+    pca = baselines.pca(cloud, 2)
+    with torch.no_grad():
+        corners = run.model.decode(torch.cat([torch.zeros(1, 2), torch.eye(2)])).mean.double().numpy()
+    angles = scipy.linalg.subspace_angles((corners[1:] - corners[0]).T, pca.components_.T)
+    assert np.degrees(angles).max() < 1
+    reached, expected = (
+        value(scores, "squared_error") for scores in (evaluate(run.model, cloud), baselines.measure(pca, cloud))
+    )
+    assert reached == pytest.approx(expected, rel=2e-3)
+
+
+def test_an_autoencoder_has_no_bound_and_says_so(tmp_path: Path, cloud: Dataset) -> None:
+    run = autoencoder(tmp_path / "run", cloud)
+    assert {score.name for score in run.evaluate(cloud, samples=3)} == {"distortion", "squared_error"}
+    loaded = runs.load(run.folder)
+    assert loaded.epochs == run.epochs
+    assert loaded.epochs[-1].train.bound == -math.inf
+    assert loaded.evaluate(cloud, samples=3) == run.scores
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert all(json.loads(line, parse_constant=pytest.fail)["valid"]["bound"] is None for line in lines)
+    assert [axis.get_title() for axis in plots.training(run.epochs).axes] == ["distortion"]
+    assert run.outcome is not None
+    losses = [epoch.valid.loss for epoch in run.epochs if epoch.valid]
+    assert run.outcome.kept == 1 + int(np.argmin(losses))
+
+
+def test_an_autoencoder_of_several_layers(tmp_path: Path, cloud: Dataset) -> None:
+    run = autoencoder(tmp_path / "run", cloud, latent=[2, 1], between=[4])
+    assert {score.name for score in run.evaluate(cloud, samples=3)} == {"distortion", "squared_error"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"objective": {"beta": 2.0}}, "--objective.beta has no meaning for an autoencoder"),
+        ({"objective": {"kind": "iwae"}}, "--objective.kind has no meaning for an autoencoder"),
+        ({"objective": {"free_bits": 1.0}}, "--objective.free-bits has no meaning for an autoencoder"),
+        ({"model": POINT | {"prior": "vamp"}}, "--model.prior vamp has no meaning for an autoencoder"),
+    ],
+)
+def test_what_an_autoencoder_does_not_have_is_refused(
+    sections: dict[str, object], message: str, tmp_path: Path, cloud: Dataset
+) -> None:
+    config = Config.model_validate({"model": POINT} | sections)
+    with pytest.raises(BadInput, match=message):
+        experiment.train(config, tmp_path / "run", cloud)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_point_is_a_distribution() -> None:
+    point = Point(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    z = point.sample((3,))
+    assert z.shape == (3, 2, 2)
+    assert (point.log_prob(z) == math.inf).all()
+    assert (point.log_prob(z + 1) == -math.inf).all()
+    known = closed_form(point, Normal(torch.zeros(2, 2), torch.zeros(2)))
+    assert known is not None
+    assert (known == math.inf).all()
+    assert known.shape == (2,)
+
+
+def test_baselines_measure_exact_densities(cloud: Dataset) -> None:
+    x = cloud.test.values.double().numpy()
+    pca = baselines.measure(baselines.pca(cloud, 2), cloud)
+    assert value(pca, "log_px") == pytest.approx(linear_optimum(cloud.train.values, 2), abs=1e-2)
+    mixture = baselines.mixture(cloud, 1)
+    assert isinstance(mixture, GaussianMixture)
+    normal = scipy.stats.multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
+    assert value(baselines.measure(mixture, cloud), "log_px") == pytest.approx(normal.logpdf(x).mean(), abs=1e-3)
+
+
+def test_a_density_of_zeros_and_ones_is_not_given() -> None:
+    dataset = some("binary", (1, 4, 4))
+    assert {score.name for score in baselines.measure(baselines.pca(dataset, 2), dataset)} == {"squared_error"}
+    assert not baselines.has_density(dataset)
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        (lambda dataset: baselines.pca(dataset, 7), "fewer principal components than 7"),
+        (lambda dataset: baselines.mixture(dataset, 1001), "too few for 1001 components"),
+    ],
+)
+def test_too_many_components_are_refused(fit: Callable[[Dataset], object], message: str, cloud: Dataset) -> None:
+    with pytest.raises(BadInput, match=message):
+        fit(cloud)
+
+
+def test_components_that_leave_nothing_have_no_density(cloud: Dataset, rows: Callable[[torch.Tensor], Dataset]) -> None:
+    assert {score.name for score in baselines.measure(baselines.pca(cloud, 6), cloud)} == {"squared_error"}
+    line = torch.linspace(-1e6, 1e6, 300).unsqueeze(1)
+    dataset = rows(line * torch.tensor([1.0, 1.0, 2.0]))
+    assert {score.name for score in baselines.measure(baselines.pca(dataset, 1), dataset)} == {"squared_error"}
+    with pytest.raises(BadInput, match="lies in a subspace"):
+        baselines.mixture(dataset, 3)
+
+
+def test_the_command_takes_its_data_by_either_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["gaussian"], ["--data.source", "gaussian"]):
+        with pytest.raises(SystemExit):
+            cli.main(["baseline", *words, "--components", "1", "--latent", "1"])
+    first, second = capsys.readouterr().out.split("test examples")[1:]
+    assert first.split() == second.split()
+
+
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_the_command_for_baselines(json_wanted: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["baseline", "gaussian", "--components", "2", "--latent", "1", *(["--json"] if json_wanted else [])])
+    assert not stop.value.code
+    shown = capsys.readouterr().out
+    if json_wanted:
+        content = json.loads(shown)
+        assert list(content) == ["PCA, 1 components", "2 normals, full"]
+        assert content["2 normals, full"][0]["estimator"] == "exact, mixture of normals"
+    else:
+        assert "squared error" in shown
+        assert "2 normals, full" in shown

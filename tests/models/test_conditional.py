@@ -1,0 +1,260 @@
+"""Conditional models: p(x|c) is right, what is given is heard, and every command knows of it."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+from aevb.cli.app import main
+from aevb.config.schema import Config, ModelConfig, TrainConfig, build, build_objective, resolve
+from aevb.data import load
+from aevb.data.condition import conditioned, every_value, stated
+from aevb.data.dataset import Dataset, Examples, Pool, make_dataset
+from aevb.errors import BadInput
+from aevb.evaluation.latent_means import codes
+from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.measures import Effort, measure
+from aevb.models.linear import linear_optimum
+from aevb.rng import Purpose, seeded
+from aevb.runs import run as runs
+from aevb.runs.export import export
+from aevb.training.loop import Member, fit, fit_together
+from aevb.workflow import experiment
+
+CLASSES = ("a", "b", "c")
+
+
+def classed(count: int = 900, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Rows x = μ_c + W z + ε of three classes, ``(N, 4)``, and the classes ``(N,)``."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=count)
+    centres, weight = 3 * rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+    x = centres[labels] + rng.normal(size=(count, 2)) @ weight.T + 0.4 * rng.normal(size=(count, 4))
+    return torch.from_numpy(x).float(), torch.from_numpy(labels)
+
+
+def rows_of_classes(**options: Any) -> Dataset:
+    x, labels = classed(**options)
+    pool = Pool("rows", Examples(x, labels), CLASSES)
+    return make_dataset(conditioned(pool, ["label"]), "none", 0.1, 0.2, 0)
+
+
+def model_of(dataset: Dataset, **options: Any) -> Any:
+    with seeded(0, Purpose.WEIGHTS):
+        config = resolve(ModelConfig.model_validate(options), dataset)
+        model = build(config, dataset.shape, dataset.columns, dataset.given)
+        model.start(dataset.train.batch(slice(None)), dataset.train.given)
+    return model
+
+
+def test_the_linear_model_reaches_the_optimum_around_the_means_of_the_classes() -> None:
+    """log p(x|c) of the best linear model is that of probabilistic PCA of x - E[x|c]."""
+    dataset = rows_of_classes()
+    x, labels = dataset.train.batch(slice(None)), dataset.train.labels
+    model = model_of(dataset, hidden=(), latent=2)
+    objective = build_objective(Config().objective)
+    fit(model, objective, dataset.train, config=TrainConfig(epochs=300, batch_size=100, lr=1e-2, decay=0.7))
+    assert labels is not None
+    residual = torch.cat([x[labels == label] - x[labels == label].mean(0) for label in range(3)])
+    found = per_example(model, dataset.train, 50).log_px.mean().item()
+    assert found == pytest.approx(linear_optimum(residual, 2), abs=5e-3)
+
+
+@pytest.mark.parametrize("latent", [(2,), (3, 2)])
+@pytest.mark.parametrize("posterior", ["diagonal", "full", "point"])
+def test_the_condition_reaches_encoder_and_decoder(latent: tuple[int, ...], posterior: str) -> None:
+    dataset = rows_of_classes(count=60)
+    model = model_of(dataset, latent=latent, posterior=posterior, hidden=(8,))
+    x, given = dataset.test.batch(slice(None)), dataset.test.given
+    assert given is not None
+    other = (given + 1) % 3
+    assert not torch.equal(model.given(given).codes(x)[-1], model.given(other).codes(x)[-1])
+    z = torch.zeros(len(x), latent[0])
+    assert not torch.equal(model.given(given).decode(z).mean, model.given(other).decode(z).mean)
+    one = model.given(torch.tensor([[1.0]]))
+    torch.testing.assert_close(one.decode(z).mean, model.given(torch.ones(len(x), 1)).decode(z).mean)
+    assert one.sample(7).shape == (7, 4)
+    assert model.given(given[:1].expand(250, 1)).sample(250).shape == (250, 4)
+
+
+def test_draws_of_several_decode_each_under_its_own_condition() -> None:
+    dataset = rows_of_classes(count=60)
+    model = model_of(dataset, hidden=(8,))
+    z, given = torch.randn(5, 3, 2), torch.tensor([[0.0], [1.0], [2.0]])
+    together = model.given(given).decode(z).mean
+    for place in range(3):
+        alone = model.given(given[place : place + 1]).decode(z[:, place]).mean
+        torch.testing.assert_close(together[:, place], alone)
+
+
+def test_no_number_depends_on_batches() -> None:
+    dataset = rows_of_classes(count=300)
+    model = model_of(dataset, hidden=(8,)).double()
+    whole = per_example(model, dataset.test, 20)
+    small = per_example(model, dataset.test, 20, memory=2**12)
+    turned = per_example(model, dataset.test[torch.arange(len(dataset.test)).flip(0)], 20)
+    torch.testing.assert_close(whole.log_px, small.log_px)
+    torch.testing.assert_close(whole.log_px, turned.log_px.flip(0))
+    torch.testing.assert_close(codes(model, dataset.test), torch.cat([codes(model, p) for p in dataset.test.parts(7)]))
+
+
+def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
+    """600 steps are written as a graph, and twice as one stacked model; 10 are not."""
+    dataset, objective = rows_of_classes(count=100), build_objective(Config().objective)
+    config = TrainConfig(epochs=75, batch_size=10, keep="last")
+    alone = model_of(dataset, hidden=(4,))
+    fit(alone, objective, dataset.train, config=config, seed=1)
+    together = [model_of(dataset, hidden=(4,)) for _ in range(2)]
+    fit_together([Member(model, seed) for seed, model in enumerate(together)], objective, dataset.train, config=config)
+    plain = model_of(dataset, hidden=(4,))
+    plain.encoder.register_forward_hook(lambda *_: None)  # which no graph would call
+    fit(plain, objective, dataset.train, config=config, seed=1)
+    for name, weight in alone.state_dict().items():
+        torch.testing.assert_close(plain.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(together[1].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_wrong_says_so() -> None:
+    x, labels = classed(count=30)
+    unlabelled = Pool("rows", Examples(x))
+    with pytest.raises(BadInput, match="no labels"):
+        conditioned(unlabelled, ["label"])
+    with pytest.raises(BadInput, match="is no table, and has no column 'colour'"):
+        conditioned(Pool("rows", Examples(x, labels), CLASSES), ["colour"])
+    dataset = rows_of_classes(count=60)
+    with pytest.raises(BadInput, match="vamp has no meaning"):
+        resolve(ModelConfig(prior="vamp"), dataset)
+    model = model_of(dataset, hidden=(4,))
+    with pytest.raises(BadInput, match="wants a condition"):
+        model.given()
+    with pytest.raises(BadInput, match="has no condition"):
+        model_of(make_dataset(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).given(torch.zeros(1, 1))
+    with pytest.raises(BadInput, match="quadrature is not to be had of a conditional model"):
+        measure("quadrature", model, dataset)
+    with pytest.raises(BadInput, match=r"wants 'label' to be given: --given\.label a or b or c"):
+        stated(dataset.given, {})
+    with pytest.raises(BadInput, match="not given 'size': expected label"):
+        stated(dataset.given, {"size": "1"})
+
+
+@pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
+def test_every_other_measure_is_to_be_had(name: str) -> None:
+    dataset = rows_of_classes(count=100)
+    scores = measure(name, model_of(dataset, hidden=(4,)), dataset, "test", Effort(samples=5, examples=8))
+    assert scores
+    assert all(math.isfinite(score.value) for score in scores if score.name != "effective_samples")
+
+
+def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = torch.cat([stripes.train.values, stripes.test.values]).squeeze(1).numpy()
+    labels = torch.cat([part.labels for part in (stripes.train, stripes.test) if part.labels is not None]).numpy()
+    np.savez("stripes.npz", x=images, y=labels)
+    common = ["--model.hidden", "16", "--train.epochs", "80", "--train.batch-size", "20", "--train.lr", "1e-2"]
+    assert command("train", "stripes.npz", "--model.condition", "label", "--out", "run", *common) == 0
+    assert "given label" in capsys.readouterr().out
+    run = runs.load("run")
+    assert run.load_data().given == run.data.given
+    assert command("sample", "run", "--given.label", "1", "--out", "ones.npy") == 0
+    assert command("sample", "run", "--count", "10", "--out", "each.npy") == 0
+    each = np.load("each.npy")
+    mean = {label: images[labels == label].mean(0) / 255 for label in (0, 1)}
+    near = [np.abs(x[0] - mean[0]).sum() < np.abs(x[0] - mean[1]).sum() for x in each]
+    assert near == [True] * 5 + [False] * 5  # each class in turn
+    assert all(np.abs(x[0] - mean[1]).sum() < np.abs(x[0] - mean[0]).sum() for x in np.load("ones.npy"))
+    assert command("reconstruct", "run", "--given.label", "0", "--out", "zeros.npy") == 0
+    assert all(np.abs(x[0] - mean[0]).sum() < np.abs(x[0] - mean[1]).sum() for x in np.load("zeros.npy")[1])
+    for words in (["encode", "run", "stripes.npz"], ["score", "run", "stripes.npz", "--false-alarms", "0.2"]):
+        assert command(*words) == 0
+    np.save("bare.npy", images)
+    assert command("encode", "run", "bare.npy") == 2
+    assert "no labels, which the model is given" in capsys.readouterr().err
+    assert command("sample", "run", "--given.label", "9") == 2
+    assert "expected one of 0, 1" in capsys.readouterr().err
+
+
+def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    with Path("people.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["age", "town", "height", "member", "visits"])
+        for _ in range(500):
+            town, age = int(rng.integers(3)), rng.uniform(20, 60)
+            height = f"{10 * town + 0.1 * age + rng.normal():.2f}"
+            out.writerow([f"{age:.1f}", ("Bern", "Basel", "Chur")[town], height, rng.random() < 0.5, rng.poisson(3)])
+    common = ["--train.epochs", "120", "--train.batch-size", "50", "--train.lr", "1e-2", "--model.hidden", "32"]
+    conditions = ["--model.condition", "town", "age"]
+    assert command("train", "people.csv", *conditions, "--out", "run", *common) == 0
+    assert command("sample", "run", "--given.town", "Chur", "--given.age", "40", "--count", "400") == 0
+    with Path("run/samples.csv").open(newline="") as file:
+        drawn = list(csv.DictReader(file))
+    assert list(drawn[0]) == ["age", "town", "height", "member", "visits"]
+    assert {row["town"] for row in drawn} == {"Chur"}
+    assert {float(row["age"]) for row in drawn} == {40.0}
+    assert np.mean([float(row["height"]) for row in drawn]) == pytest.approx(24, abs=1)
+    capsys.readouterr()
+    assert command("sample", "run") == 2
+    assert "--given.age NUMBER" in capsys.readouterr().err
+    Path("gaps.csv").write_text("town,age,height,member,visits\nBasel,30,,true,\n,,12,,3\n")
+    for words in (
+        ["impute", "run", "gaps.csv"],
+        ["encode", "run", "gaps.csv"],
+        ["reconstruct", "run"],
+        ["diagnose", "run"],
+    ):
+        assert command(*words) == 0
+    with Path("run/imputed.csv").open(newline="") as file:
+        full = list(csv.DictReader(file))
+    assert float(full[0]["height"]) == pytest.approx(13, abs=2)
+    assert [full[1]["town"], full[1]["age"]] == ["", ""]  # what is given is not made up
+    assert command("train", "people.csv", "--model.condition", "toun", "--out", "other") == 2
+    assert "has no column 'toun' to be given" in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
+def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: Any) -> None:
+    folder = str(tmp_path / "run")
+    assert command("train", "digits", "--model.condition", "label", "--train.epochs", "1", "--out", folder) == 0
+    assert command("explore", folder, "--no-open") == 2
+    assert "--given.label 0 or 1" in capsys.readouterr().err
+    assert command("explore", folder, "--no-open", "--given.label", "3") == 0
+    page = (tmp_path / "run" / "explorer.html").read_text()
+    assert "digits given label 3" in page
+    assert 'href="explorer.html"' in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_exported_files_take_the_condition(tmp_path: Path) -> None:
+    import onnxruntime
+
+    dataset = rows_of_classes(count=60)
+    config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 1, "batch_size": 10}})
+    run = experiment.train(config, tmp_path / "run", dataset)
+    files = export(run, tmp_path / "onnx")
+    assert max(file.difference for file in files) < 1e-4
+    onnx.checker.check_model(onnx.load(files[1].path))
+    session = onnxruntime.InferenceSession(str(files[1].path), providers=["CPUExecutionProvider"])
+    z, given = np.zeros((3, 2), np.float32), np.array([[0], [1], [2]], np.float32)
+    (mean,) = session.run(None, {"z": z, "given": given})
+    with torch.no_grad():
+        expected = run.model.given(torch.from_numpy(given)).decode(torch.from_numpy(z)).mean
+    np.testing.assert_allclose(mean, expected.numpy(), atol=1e-5)
+
+
+def test_conditions_are_part_of_what_a_run_was_trained_on() -> None:
+    assert load("digits").fingerprint != load("digits", condition=["label"]).fingerprint
+    values = every_value(load("digits", condition=["label"]).given)
+    assert values is not None
+    assert values.squeeze(1).tolist() == list(range(10))
+
+
+def command(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)

@@ -1,0 +1,111 @@
+"""The page of a run: its numbers, findings and figures, nothing fetched, and nothing in a name acts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aevb.cli.app import main
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.report import write_run
+from aevb.runs import run as runs
+from aevb.runs.run import Run
+from aevb.workflow import diagnosis as doctor
+from aevb.workflow import experiment
+from aevb.workflow.diagnosis import Finding
+from tests.reproduction.test_pages import Page
+
+HOSTILE = "<script>alert(1)</script>&\"'"
+
+
+@pytest.fixture
+def run(stripes: Dataset, tmp_path: Path) -> Run:
+    config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 2, "batch_size": 20}})
+    made = experiment.train(config, tmp_path / "stripes one", stripes)
+    made.evaluate(stripes, "valid", samples=1)
+    made.evaluate(stripes, "test", samples=20)
+    return made
+
+
+def finding(what: str) -> Finding:
+    return Finding(what, "rate", 0.0, 0.1, "higher", "the rate is -0.5 nats", "bad luck", "aevb evaluate RUN")
+
+
+def page_of(run: Run, findings: list[Finding] | None) -> Page:
+    return Page(write_run(run, findings).read_text(encoding="utf-8"))
+
+
+def test_the_page_is_whole_and_says_what_the_terminal_says(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    page = page_of(run, [finding("posterior collapse")])
+    assert page.open == []
+    assert page.found("html") == [{"lang": "en"}]
+    for words in ("stripes one", "posterior collapse", "the rate is −0.5 nats", "aevb train --config", "torch 2."):
+        assert words in page.text
+    assert "aevb evaluate '" in page.text.partition("bad luck")[2]  # with the name of the run, which has a blank
+    assert main_prints(run, capsys) <= set(page.text.replace("−", "-").split())
+
+
+def main_prints(run: Run, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """The numbers on the terminal's page."""
+    from aevb.cli.terminal import show
+
+    show(run, json=False)
+    return {word for word in capsys.readouterr().out.split() if word.lstrip("-")[:1].isdigit() and "." in word[1:-1]}
+
+
+def test_a_page_without_findings_says_why(run: Run) -> None:
+    assert "found nothing wrong" in page_of(run, []).text
+    assert "Is it well?" not in page_of(run, None).text
+
+
+def test_nothing_is_fetched_and_no_name_acts(run: Run) -> None:
+    hostile = run.folder.with_name(HOSTILE.replace("/", "_"))
+    shutil.move(run.folder, hostile)
+    moved = runs.load(hostile)
+    page = page_of(moved, [finding(HOSTILE)])
+    assert HOSTILE in page.text
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    places = [str(found[name]) for _, found in page.tags for name in ("src", "href", "srcset") if name in found]
+    assert set(places) == {"config.json", "scores.json", "metrics.jsonl", "model.safetensors"}
+
+
+def test_the_explorer_is_linked_once_it_is_there(run: Run) -> None:
+    assert "aevb explore" in page_of(run, []).text
+    (run.folder / "explorer.html").write_text("")
+    assert "explorer.html" in [link["href"] for link in page_of(run, []).found("a")]
+
+
+def test_findings_are_kept_and_damaged_ones_are_none(run: Run) -> None:
+    assert doctor.remembered(run) is None
+    doctor.remember(run, [finding("posterior collapse")])
+    assert doctor.remembered(run) == [finding("posterior collapse")]
+    for content in ("{", "[1]", '[{"what": 1}]', "{}x"):
+        (run.folder / "findings.json").write_text(content)
+        assert doctor.remembered(run) is None
+
+
+def test_train_leaves_a_page_and_report_makes_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["--train.epochs", "2", "--model.hidden", "8", "--samples", "5"]
+    for words in (["train", "digits", "--out", "run", *common], ["report", "run", "--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert not ended.value.code
+        page = Page(Path("run/report.html").read_text(encoding="utf-8"))
+        Path("run/report.html").unlink()
+        assert [image["alt"].partition(":")[0] for image in page.found("img") if image["alt"]] == [
+            "Training",
+            "Reconstructions",
+            "Samples",
+            "The latent plane, decoded",
+            "Codes",
+        ]
+        assert all(str(image["src"]).startswith("data:image/png;base64,") for image in page.found("img"))
+    out = capsys.readouterr().out
+    assert "page in report.html" in out
+    assert json.loads(out.splitlines()[-1]) == {"file": str(Path("run/report.html"))}
+    assert json.loads(Path("run/findings.json").read_text()) is not None

@@ -1,0 +1,161 @@
+"""The vocabulary of recipes, and every recipe carried out at its smallest scale."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from aevb.cli import app as cli
+from aevb.config.schema import Config
+from aevb.reproduction import NAMES, recipe
+from aevb.reproduction.recipe import (
+    Above,
+    Below,
+    Claim,
+    Missing,
+    Near,
+    Quantity,
+    Recipe,
+    Results,
+    Scale,
+    Trial,
+    Verdict,
+    epoch,
+    judge,
+    least,
+    number,
+    score,
+)
+from aevb.reproduction.run import cells, reproduce, share_done
+
+LEFT_OUT = {"hu": "after epoch", "guo": "set "}
+"""What the smallest scale has no number for: late epochs, and most of the sets."""
+QUICK = Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 2}})
+
+
+def constant(*values: float) -> Quantity:
+    return Quantity(lambda _, seed: values[seed])
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Results:
+    return Results(tmp_path, range(2))
+
+
+def test_quantities_have_the_arithmetic_of_numbers(nothing: Results) -> None:
+    one, two = constant(1.0, 2.0), constant(10.0, 30.0)
+    assert (two - one).values(nothing) == [9.0, 28.0]
+    assert (2.0 * one + two + 1.0).values(nothing) == [13.0, 35.0]
+    assert (-one - 1.0).values(nothing) == [-2.0, -3.0]
+    assert least(one, two - 9.0).values(nothing) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [(Near(10, 1), [9.0, 11.0], [8.99, 11.01]), (Above(0), [0.1], [0.0, -1.0]), (Below(0), [-0.1], [0.0, 1.0])],
+)
+def test_rules(rule: Near | Above | Below, good: list[float], bad: list[float]) -> None:
+    assert all(map(rule.holds, good))
+    assert not any(map(rule.holds, bad))
+    assert not rule.holds(math.nan)
+
+
+def test_a_verdict_is_on_the_mean_over_seeds() -> None:
+    claim = Claim("it is high", "high", constant(), Above(1.0))
+    verdict = Verdict(claim, [0.5, 2.0], judged=True)
+    assert (verdict.outcome, verdict.agree, verdict.mean) == ("holds", 1, 1.25)
+    assert verdict.deviation == pytest.approx(1.5 / math.sqrt(2))
+    assert Verdict(claim, [0.5, 1.0], judged=True).outcome == "fails"
+    assert Verdict(claim, [2.0], judged=False).outcome == "not judged"
+    assert Verdict(claim, [], judged=True).outcome == "not judged"
+    assert math.isnan(Verdict(claim, [2.0], judged=True).deviation)
+
+
+def test_a_claim_is_judged_from_its_scale_on(nothing: Results) -> None:
+    claims = [Claim(scale, None, constant(2.0, 2.0), Above(1.0), scale) for scale in get_args(Scale)]
+    made = Recipe("it", "It", "Nobody", "", {}, claims, [])
+    outcomes = {scale: [verdict.outcome for verdict in judge(made, nothing, scale)] for scale in get_args(Scale)}
+    assert outcomes["smoke"] == ["holds", "not judged", "not judged"]
+    assert outcomes["default"] == ["holds", "holds", "not judged"]
+    assert outcomes["full"] == ["holds", "holds", "holds"]
+
+
+def test_what_is_not_there_is_missing(nothing: Results) -> None:
+    for quantity in (score("a", "bound"), epoch("a", "bound"), number("a", "value")):
+        assert quantity.values(nothing) == []
+    with pytest.raises(Missing, match="was not trained with seed 0"):
+        nothing.run("a")
+
+
+def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Results) -> None:
+    asked: list[int] = []
+
+    def study(seed: int, _: str | None) -> dict[str, float]:
+        asked.append(seed)
+        return {"square": seed**2}
+
+    trials = {"a": Trial(QUICK, samples=2), "b": Trial(QUICK, samples=2, seeds=1)}
+    made = Recipe("it", "It", "Nobody", "", trials, [], [], {"study": study})
+    assert share_done(list(cells(made, nothing))) == 0
+    assert reproduce(made, nothing) == []
+    assert share_done(list(cells(made, nothing))) == 1
+    files = {path: path.stat().st_mtime_ns for path in nothing.folder.rglob("*") if path.is_file()}
+    assert reproduce(made, Results(nothing.folder, range(2))) == []
+    assert asked == [0, 1]
+    assert all(path.stat().st_mtime_ns == time for path, time in files.items() if path.suffix != ".json")
+    assert number("study", "square").values(nothing) == [0.0, 1.0]
+    assert len(score("a", "bound", "valid").values(nothing)) == 2
+    assert len(score("b", "log_px").values(nothing)) == 1
+    last, second = epoch("a", "bound").values(nothing), epoch("a", "bound", number=2).values(nothing)
+    assert last == second != epoch("a", "bound", number=1).values(nothing)
+    assert epoch("a", "bound", number=3).values(nothing) == []
+
+
+def test_a_trial_that_fails_does_not_stop_the_others(nothing: Results) -> None:
+    bad = QUICK.model_copy(update={"train": QUICK.train.model_copy(update={"lr": 1e30})})
+    made = Recipe("it", "It", "Nobody", "", {"bad": Trial(bad, samples=2), "good": Trial(QUICK, samples=2)}, [], [])
+    results = replace(nothing, seeds=range(1))
+    assert [line.partition(":")[0] for line in reproduce(made, results)] == ["bad, seed 0"]
+    assert len(results.runs("good")) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", get_args(Scale))
+def test_recipes_are_consistent(name: str, scale: Scale) -> None:
+    """Every trial says how long it is, every picture and claim has its words, and no name is there twice."""
+    made = recipe(name, scale)
+    assert made.name == name
+    assert all(trial.config.train.epochs for trial in made.trials.values())
+    assert not made.trials.keys() & made.studies.keys()
+    for names in ([claim.label for claim in made.claims], [picture.name for picture in made.pictures]):
+        assert len(set(names)) == len(names)
+    assert all(picture.caption and picture.original for picture in made.pictures)
+    assert made.errata
+    assert made.differences
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the classifiers that the recipes share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_runs_at_its_smallest_scale(
+    name: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command: every picture, and a number for every claim that does not look past the end of training."""
+    monkeypatch.setattr("pooch.os_cache", lambda name: cache / name)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["reproduce", name, "--scale", "smoke", "--jobs", "1", "--out", str(tmp_path)])
+    assert not stop.value.code
+    folder, made = tmp_path / f"{name}-smoke", recipe(name, "smoke")
+    claims = json.loads((folder / "results.json").read_text(encoding="utf-8"))["claims"]
+    assert len(claims) == len(made.claims)
+    empty = [claim["claim"] for claim in claims if claim["mean"] is None]
+    assert all(LEFT_OUT.get(name, "nothing") in label for label in empty)
+    assert {path.stem for path in (folder / "figures").iterdir()} == {picture.name for picture in made.pictures}
+    assert (folder / "report.html").stat().st_size > 100_000

@@ -1,0 +1,69 @@
+"""Exported models compute what PyTorch computes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from aevb.cli.app import main
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.runs.export import export
+from aevb.runs.run import Run
+from aevb.workflow import experiment
+from tests.conftest import some
+
+
+def trained(dataset: Dataset, folder: Path, **model: Any) -> Run:
+    content = {"model": {"hidden": (8,)} | model, "train": {"epochs": 2, "batch_size": 10}}
+    return experiment.train(Config.model_validate(content), folder, dataset)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "options"),
+    [
+        ("real", (3,), {}),
+        ("unit", (1, 8, 8), {}),
+        ("unit", (1, 12, 12), {"network": "conv", "channels": (4, 8), "hidden": None}),
+        ("counts", (4,), {"latent": (3, 2)}),
+        ("real", (3,), {"posterior": "full", "prior": "mixture"}),
+        ("columns", (3,), {}),
+        ("binary", (1, 8, 8), {"posterior": "point"}),
+    ],
+)
+def test_files_compute_what_pytorch_computes(kind: Any, shape: Any, options: dict[str, Any], tmp_path: Path) -> None:
+    run = trained(some(kind, shape, 40), tmp_path / "run", **options)
+    files = export(run, tmp_path / "onnx")
+    assert [file.path.name for file in files] == ["encoder.onnx", "decoder.onnx"]
+    for file in files:
+        assert file.difference < 1e-4
+        onnx.checker.check_model(onnx.load(file.path))
+
+
+def test_gaps_in_tables_are_gaps_to_the_encoder(tmp_path: Path) -> None:
+    import onnxruntime
+
+    dataset = some("columns", (3,), 40)
+    run = trained(dataset, tmp_path / "run")
+    encoder = export(run, tmp_path / "onnx")[0]
+    x = dataset.train.batch(slice(None))
+    assert x.isnan().any()
+    session = onnxruntime.InferenceSession(str(encoder.path), providers=["CPUExecutionProvider"])
+    mean, _ = session.run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(mean, run.model.encode(x).mean.numpy(), atol=1e-5)
+
+
+def test_the_command(tmp_path: Path, stripes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(stripes, tmp_path / "run")
+    for arguments in ([], ["--json"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["export", str(tmp_path / "run"), *arguments])
+        assert not caught.value.code
+        out = capsys.readouterr().out
+    assert [Path(file["file"]).name for file in json.loads(out)] == ["encoder.onnx", "decoder.onnx"]
+    assert (tmp_path / "run" / "onnx" / "decoder.onnx").is_file()

@@ -1,0 +1,205 @@
+"""The run folder: what is written comes back, and nothing else gets in."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import aevb
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.errors import BadInput
+from aevb.runs import run as runs
+from aevb.runs.run import Run
+from aevb.workflow import experiment
+
+CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3, "batch_size": 20}})
+
+
+@pytest.fixture
+def run(tmp_path: Path, stripes: Dataset) -> Run:
+    run = experiment.train(CONFIG, tmp_path / "run", stripes)
+    run.evaluate(stripes, samples=5)
+    return run
+
+
+def test_a_run_comes_back(run: Run, stripes: Dataset) -> None:
+    again = aevb.load(run.folder)
+    assert again.config == run.config
+    assert again.data == run.data
+    assert again.epochs == run.epochs
+    assert again.scores == run.scores
+    assert again.outcome == run.outcome
+    x = stripes.test.batch(slice(None))
+    torch.testing.assert_close(again.model.reconstruct(x), run.model.reconstruct(x), atol=0, rtol=0)
+    assert again.evaluate(stripes, samples=5) == run.scores
+
+
+def test_the_folder_holds_what_it_says(run: Run) -> None:
+    assert {path.name for path in run.folder.iterdir()} == {
+        *("config.json", "model.safetensors", "metrics.jsonl", "scores.json")
+    }
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
+    scores = json.loads((run.folder / "scores.json").read_text())["scores"]
+    assert {tuple(score) for score in scores} == {
+        ("name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples")
+    }
+
+
+def test_scores_are_kept_by_what_they_are(run: Run, stripes: Dataset) -> None:
+    count = len(run.scores)
+    run.evaluate(stripes, samples=5)
+    assert len(run.scores) == count
+    run.evaluate(stripes, samples=7)
+    assert {score.samples for score in run.scores if score.name == "log_px"} == {5, 7}
+    assert len([score for score in run.scores if score.name == "active_units"]) == 1
+
+
+def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: Run) -> None:
+    again = experiment.train(CONFIG, tmp_path / "again", stripes)
+    other = experiment.train(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
+    weights = [(r.folder / "model.safetensors").read_bytes() for r in (run, again, other)]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) -> None:
+    for name, variance in (("fixed", 0.05), ("learned", "learned")):
+        model = CONFIG.model.model_copy(update={"variance": variance})
+        run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
+        torch.testing.assert_close(aevb.load(run.folder).model.state_dict(), run.model.state_dict())
+
+
+def test_a_taken_folder_is_refused_and_left_alone(run: Run, stripes: Dataset) -> None:
+    before = (run.folder / "model.safetensors").read_bytes()
+    with pytest.raises(BadInput, match="is there already: choose another --out"):
+        experiment.train(CONFIG, run.folder, stripes)
+    assert (run.folder / "model.safetensors").read_bytes() == before
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path, stripes: Dataset) -> None:
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(BadInput, match="is there already"):
+        experiment.train(CONFIG, tmp_path / "run", stripes)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scores.json", "metrics.jsonl"])
+@pytest.mark.parametrize("damage", ["empty", "half", "noise", "other"])
+def test_damaged_files_are_named(run: Run, name: str, damage: str) -> None:
+    path = run.folder / name
+    content = path.read_bytes()
+    path.write_bytes(
+        {"empty": b"", "half": content[: len(content) // 2], "noise": b"\x80\x02}q\x00.\n", "other": b'{"a": [1]}\n'}[
+            damage
+        ]
+    )
+    if name == "metrics.jsonl" and damage in ("empty", "half"):
+        # A line that was cut off while it was written does not count.
+        assert len(aevb.load(run.folder).epochs) < 3
+        return
+    with pytest.raises(BadInput, match=f"{name} is damaged or was not written by aevb") as caught:
+        aevb.load(run.folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_files_are_named(run: Run, name: str) -> None:
+    (run.folder / name).unlink()
+    with pytest.raises(BadInput, match=name):
+        aevb.load(run.folder)
+
+
+def test_weights_know_their_epoch(run: Run) -> None:
+    assert run.outcome
+    assert aevb.load(run.folder).weights == run.outcome.kept
+    run.save_model(2)
+    assert aevb.load(run.folder).weights == 2
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_newer_format_is_refused(run: Run) -> None:
+    edit(run.folder / "config.json", format=runs.FORMAT + 1, aevb="9.0", surprise=1)
+    with pytest.raises(BadInput, match=r"has format 2, of aevb 9.0, .* install that version or a newer one"):
+        aevb.load(run.folder)
+
+
+def test_weights_of_another_model_are_refused(run: Run) -> None:
+    edit(run.folder / "config.json", resolved=run.resolved.model_dump() | {"latent": 3})
+    with pytest.raises(BadInput, match=r"model.safetensors is damaged or was not written by aevb"):
+        aevb.load(run.folder)
+
+
+def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(BadInput, match="no space left"):
+        experiment.train(CONFIG, tmp_path / "run", stripes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_while_writing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old file stays, whole, and nothing lies beside it."""
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BadInput, match=r"cannot write .*model.safetensors: no space left on device"):
+        run.save_model(3)
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path: Path, stripes: Dataset) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(BadInput, match=r"cannot write .*: permission denied"):
+        experiment.train(CONFIG, tmp_path / "run", stripes)
+
+
+def test_a_loss_not_finite_in_the_first_epoch_leaves_nothing(tmp_path: Path, stripes: Dataset) -> None:
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"lr": 1e30})})
+    with pytest.raises(ArithmeticError, match="is not finite"):
+        experiment.train(config, tmp_path / "run", stripes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: Dataset) -> None:
+    def fail(epoch: Any) -> None:
+        if epoch.number == 2:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
+    run = aevb.load(tmp_path / "run")
+    assert run.outcome
+    assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
+
+
+def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset) -> None:
+    """What a killed process leaves: here, the folder is looked at from within the second epoch's end."""
+    chosen = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"checkpoint_every": "1epoch"})})
+    seen: list[bytes] = []
+    look = lambda _: seen.append((tmp_path / "run" / "model.safetensors").read_bytes())  # noqa: E731
+    experiment.train(chosen, tmp_path / "run", stripes, on_epoch=look)
+    assert len(set(seen)) == 3
+
+
+def test_changed_data_are_noticed(run: Run, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    for dataset, same in ((stripes, True), (replace(stripes, test=stripes.valid), False)):
+        monkeypatch.setattr(runs, "load_data", lambda dataset=dataset, **_: dataset)
+        if same:
+            assert run.load_data() is dataset
+        else:
+            with pytest.raises(BadInput, match=r"is not what .* was trained on any more"):
+                run.load_data()

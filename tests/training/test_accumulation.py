@@ -1,0 +1,102 @@
+"""Batches that are taken in parts: the gradient of the whole in the memory of a part."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aevb.config.schema import ObjectiveConfig, TrainConfig, build_objective
+from aevb.data import Dataset
+from aevb.errors import BadInput, Notice
+from aevb.models.objectives import ELBO, IWAE
+from aevb.training.backends.steps import Single, parted
+from aevb.training.capture import Untraceable
+from aevb.training.loop import Member, fit, fit_together, worth_stacking
+from aevb.workflow import experiment
+from tests.runs.test_resume import config, cut_off, data, end, resume
+from tests.training.test_fit import Spy, small
+
+
+def step(stripes: Dataset, parts: int, rows: slice = slice(0, 20)) -> tuple[Tensor, dict[str, Tensor]]:
+    """The means of the terms, and the gradients, of one step of a model without draws."""
+    model = small(stripes, posterior="point")
+    maker = Single(model, build_objective(ObjectiveConfig(), "point"), stripes.train, 0, parts)
+    with maker.epoch(1) as gradients:
+        found = gradients(rows, 0.5)
+    return found, {name: weight.grad for name, weight in maker.weights.items() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 20])
+def test_gradient_and_terms_are_those_of_the_whole_batch(stripes: Dataset, parts: int) -> None:
+    """Also where it does not divide the 20 examples of a batch, each of which counts the same."""
+    (terms, gradients), (expected_terms, expected) = step(stripes, parts), step(stripes, 1)
+    assert terms.shape == (1, 4)
+    torch.testing.assert_close(terms, expected_terms, rtol=1e-5, atol=0)
+    assert gradients.keys() == expected.keys() != set()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-5)
+    _, others = step(stripes, parts, slice(20, 40))
+    assert not all(torch.allclose(gradient, expected[name], rtol=1e-2) for name, gradient in others.items())
+
+
+@pytest.mark.parametrize(("size", "count", "sizes"), [(20, 4, [5] * 4), (20, 3, [6, 7, 7]), (5, 5, [1] * 5)])
+def test_parts_are_all_of_the_rows_and_alike(size: int, count: int, sizes: list[int]) -> None:
+    parts = parted(slice(40, 40 + size), count)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(40, 40 + size))
+
+
+def test_the_model_sees_a_part_at_a_time(stripes: Dataset) -> None:
+    """Each with noise of its own, clipped as one gradient, in one step of the optimizer."""
+    spy, steps = Spy(), list[int]()
+    options = TrainConfig(epochs=2, batch_size=40, accumulate=3)
+    fit(small(stripes), spy, stripes.train, config=options, on_step=lambda: steps.append(1))
+    assert [len(x) for x in spy.seen] == [13, 13, 14] * 4
+    assert len(steps) == 4
+    assert len(torch.cat(spy.seen[:6]).flatten(1).unique(dim=0)) == 80
+
+
+@pytest.mark.parametrize("objective", [ELBO(), IWAE(5)])
+def test_models_learn(stripes: Dataset, objective: ELBO | IWAE) -> None:
+    options = TrainConfig(epochs=60, batch_size=20, accumulate=4, lr=1e-2)
+    history = fit(small(stripes), objective, stripes.train, stripes.valid, options)
+    first, last = history.epochs[0].valid, history.epochs[-1].valid
+    assert first
+    assert last
+    assert last.bound > first.bound + 5
+
+
+def test_more_parts_than_examples_are_refused(stripes: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"--train.accumulate 30 is more than the 20 examples of a step: use fewer"):
+        fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(batch_size=20, accumulate=30))
+    with pytest.raises(BadInput, match="more than the 30 examples"):
+        experiment.train(config(batch_size=100, accumulate=50), tmp_path / "run", data())
+    assert not (tmp_path / "run").exists()
+
+
+def test_batch_normalisation_needs_parts_of_more_than_one_example(stripes: Dataset) -> None:
+    model = small(stripes, network="conv", hidden=None)
+    with pytest.raises(BadInput, match=r"of two examples or more: use a smaller --train.accumulate"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20, accumulate=11))
+
+
+def test_it_is_done_for_one_model_without_a_graph(stripes: Dataset) -> None:
+    options = TrainConfig(epochs=1, batch_size=20, accumulate=2, compile="on")
+    with pytest.warns(Notice, match="without compilation: batches are taken in parts"):
+        fit(small(stripes), ELBO(), stripes.train, config=options)
+    with pytest.raises(Untraceable, match="for one model alone"):
+        fit_together([Member(small(stripes)), Member(small(stripes))], ELBO(), stripes.train, config=options)
+    for parts in (1, 2):
+        chosen = TrainConfig(accumulate=parts)
+        assert worth_stacking(small(stripes), ELBO(), stripes.train, chosen) == (parts == 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0, "ema": 0.9}])
+def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
+    chosen = config(accumulate=3, **options)
+    experiment.train(chosen, tmp_path / "whole", data())
+    cut_off(tmp_path / "run", chosen, 17)
+    resume(tmp_path / "run", chosen)
+    assert end(tmp_path / "run") == end(tmp_path / "whole")

@@ -1,0 +1,338 @@
+"""Steps that are written down: the same draws give the same numbers as Python does, for one model and for several."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.data import Dataset
+from aevb.errors import BadInput, NonFinite, Notice
+from aevb.models import likelihoods, objectives, posteriors, priors
+from aevb.models.objectives import ELBO, Objective
+from aevb.models.vae import VAE
+from aevb.rng import Purpose, generator, seeded
+from aevb.training import loop as training
+from aevb.training.capture import Graph, Untraceable, share_done, state_of, trace
+from aevb.training.loop import Member, fit, fit_together, worth_stacking
+from aevb.workflow import experiment
+from tests.conftest import some
+from tests.models.test_contracts import data_for
+
+COMBINATIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    *(({"posterior": name}, {}) for name in posteriors.FAMILIES if name != "point"),
+    *(({"prior": name}, {}) for name in priors.FAMILIES),
+    *(({"likelihood": name}, {}) for name in likelihoods.FAMILIES),
+    *(({}, {"kind": name}) for name in objectives.FAMILIES),
+    ({"latent": (3, 2)}, {"kind": "dreg", "samples": 3}),
+    ({"latent": (3, 2), "posterior": "full"}, {"free_bits": 0.1}),
+    ({}, {"beta": 2, "warmup": 0.6, "cycles": 2}),
+]
+
+
+def model_of(dataset: Dataset, seed: int = 0, **options: Any) -> VAE:
+    options = {"hidden": (6,), "latent": 2} | options
+    if options.get("prior") in ("mixture", "vamp"):
+        options["components"] = 3
+    with seeded(seed, Purpose.WEIGHTS):
+        model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape, dataset.columns)
+        model.start(dataset.train.batch(slice(None)))
+    return model.train()
+
+
+def by_python(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Tensor]:
+    """The means of the terms, and the gradients."""
+    model.zero_grad()
+    with seeded(seed, Purpose.EPOCH):
+        row = torch.stack(objective(model.trace(x, objective.samples), 0.3)).mean(1)
+    row[0].backward()
+    return [row.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters())]
+
+
+def by_graph(graph: Graph, state: list[Tensor], x: Tensor, draws: list[Tensor]) -> list[Tensor]:
+    with torch.no_grad():
+        return list(graph.run(*state, x, *draws, share_done(0.3, x.device)))
+
+
+@pytest.mark.parametrize(("model_options", "objective_options"), COMBINATIONS)
+def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objective_options: dict[str, Any]) -> None:
+    dataset = data_for(model_options.get("likelihood", "gaussian"), (3,))
+    models = [model_of(dataset, seed, **model_options) for seed in range(3)]
+    config = ObjectiveConfig.model_validate({"samples": 2} | objective_options)
+    objective = build_objective(config, "diagonal")
+    x = torch.stack([dataset.train.batch(slice(5 * place, 5 * place + 5)) for place in range(3)])
+    expected = [
+        by_python(model, objective, batch, seed) for seed, (model, batch) in enumerate(zip(models, x, strict=True))
+    ]
+
+    graph = trace(models[0], objective, [x[0]])
+    streams = [generator(seed, Purpose.EPOCH) for seed in range(3)]
+    draws = [torch.stack([draw(stream) for stream in streams]) for draw in graph.draws]
+    alone = by_graph(graph, state_of(models[0]), x[0], [drawn[0] for drawn in draws])
+    for found, right in zip(alone, expected[0], strict=True):
+        torch.testing.assert_close(found, right)
+
+    inputs = [*state_of(models[0]), x[0], *(drawn[0] for drawn in draws), share_done(0.5, x.device)]
+    state = [torch.stack(tensors) for tensors in zip(*map(state_of, models), strict=True)]
+    together = by_graph(graph.stacked(inputs, 3), state, x, draws)
+    for stacked, *each in zip(together, *expected, strict=True):
+        torch.testing.assert_close(stacked, torch.stack(each), rtol=1e-4, atol=1e-5)
+
+
+class Chooser(nn.Module):
+    """A network that asks for the value of a tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [(nn.BatchNorm1d(3), "changes its buffers"), (nn.Dropout(0.5), "random numbers"), (Chooser(), "data")],
+)
+def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: nn.Module, reason: str) -> None:
+    dataset = some("real", (3,))
+    model = model_of(dataset)
+    model.encoder = nn.Sequential(layer, model.encoder)
+    with pytest.raises(Untraceable, match=reason) as refusal:
+        trace(model, ELBO(), [dataset.train.batch(slice(0, 5))])
+    assert "\n" not in str(refusal.value)
+    with pytest.warns(Notice, match="without compilation"):
+        history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=1, compile="on"))
+    assert len(history.epochs) == 1
+
+
+@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5, "weight_decay": 0.1, "bias_lr": 2.0, "keep": "last"}])
+def test_together_each_is_trained_as_it_would_be_alone(
+    stripes: Dataset, optimizer: Any, options: dict[str, Any]
+) -> None:
+    config = TrainConfig(epochs=4, batch_size=20, optimizer=optimizer, **options)
+    objective = build_objective(ObjectiveConfig(warmup=0.5), "diagonal")
+    alone, together = ([model_of(stripes, seed) for seed in range(3)] for _ in range(2))
+    expected = [
+        fit(model, objective, stripes.train, stripes.valid, config, seed=seed) for seed, model in enumerate(alone)
+    ]
+    members = [Member(model, seed) for seed, model in enumerate(together)]
+    found = fit_together(members, objective, stripes.train, stripes.valid, config)
+    for one, other in zip(alone, together, strict=True):
+        for name, tensor in one.state_dict().items():
+            torch.testing.assert_close(tensor, other.state_dict()[name], rtol=1e-4, atol=1e-5)
+        assert not other.training
+    for right, history in zip(expected, found, strict=True):
+        assert [epoch.number for epoch in history.epochs] == [1, 2, 3, 4]
+        assert history.kept == right.kept
+        for epoch, same in zip(history.epochs, right.epochs, strict=True):
+            assert epoch.valid is not None
+            assert same.valid is not None
+            assert epoch.train.loss == pytest.approx(same.train.loss, rel=1e-4)
+            assert epoch.valid.bound == pytest.approx(same.valid.bound, rel=1e-4)
+
+
+def test_values_that_are_drawn_anew_are_the_same_too() -> None:
+    dataset = Config.model_validate({"data": {"source": "digits", "binarize": "resampled"}}).data
+    from aevb.data import load
+
+    digits = load(**dataset.model_dump())
+    config = TrainConfig(epochs=1)
+    alone, together = ([model_of(digits, seed) for seed in range(2)] for _ in range(2))
+    expected = [fit(model, ELBO(), digits.train, config=config, seed=seed) for seed, model in enumerate(alone)]
+    found = fit_together(
+        [Member(model, seed) for seed, model in enumerate(together)], ELBO(), digits.train, config=config
+    )
+    for right, history in zip(expected, found, strict=True):
+        assert history.epochs[0].train.loss == pytest.approx(right.epochs[0].train.loss, rel=1e-5)
+
+
+def test_afterwards_every_model_has_weights_of_its_own(stripes: Dataset) -> None:
+    models = [model_of(stripes, seed) for seed in range(2)]
+    members = [Member(model, seed) for seed, model in enumerate(models)]
+    fit_together(members, ELBO(), stripes.train, config=TrainConfig(epochs=1))
+    for tensor in (*models[0].parameters(), *models[0].buffers()):
+        assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    before = [p.clone() for p in models[1].parameters()]
+    with torch.no_grad():
+        for p in models[0].parameters():
+            p.zero_()
+    assert all(torch.equal(p, old) for p, old in zip(models[1].parameters(), before, strict=True))
+
+
+def test_one_of_several_that_diverges_undoes_the_epoch_of_all(stripes: Dataset) -> None:
+    models = [model_of(stripes, seed) for seed in range(2)]
+    with torch.no_grad():
+        next(models[1].decoder.parameters()).fill_(torch.inf)
+    before = [p.clone() for p in models[0].parameters()]
+    with pytest.raises(NonFinite):
+        fit_together([Member(model) for model in models], ELBO(), stripes.train, config=TrainConfig(epochs=2))
+    assert all(torch.equal(p, old) for p, old in zip(models[0].parameters(), before, strict=True))
+
+
+def test_models_that_would_end_apart_are_refused(stripes: Dataset) -> None:
+    members = [Member(model_of(stripes, seed)) for seed in range(2)]
+    with pytest.raises(BadInput, match="one after another"):
+        fit_together(members, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
+
+
+def test_large_models_are_not_stacked() -> None:
+    dataset = some("real", (3,))
+    objective, config = ELBO(), TrainConfig()
+    assert worth_stacking(model_of(dataset), objective, dataset.train, config)
+    assert not worth_stacking(model_of(dataset), objective, dataset.train, TrainConfig(patience=2))
+    assert not worth_stacking(model_of(dataset, hidden=(2000, 2000)), objective, dataset.train, config)
+
+
+def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes: Dataset) -> None:
+    def places(name: str, epochs: int) -> list[tuple[Config, Path]]:
+        content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "decay": 0, "keep": "last"}}
+        return [(Config.model_validate(content | {"seed": seed}), tmp_path / name / str(seed)) for seed in (3, 4)]
+
+    whole = experiment.train_together(places("whole", 6), stripes)
+
+    def cut(epoch: training.Epoch) -> None:
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.train_together(places("cut", 6), stripes, on_epoch=cut)
+    again = experiment.train_together(places("cut", 6), stripes, resume=True)
+    for one, other, (config, folder) in zip(whole, again, places("whole", 6), strict=True):
+        alone = experiment.train(config, folder.parent / f"alone-{folder.name}", stripes)
+        assert [epoch.number for epoch in other.epochs] == [1, 2, 3, 4, 5, 6]
+        for name, tensor in one.model.state_dict().items():
+            assert torch.equal(tensor, other.model.state_dict()[name])
+            torch.testing.assert_close(tensor, alone.model.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_training_goes_on_and_says_so_in_one_line(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "aevb",
+        "train",
+        "digits",
+        "--out",
+        "run",
+        "--model.hidden",
+        "4",
+        "--train.epochs",
+        "1",
+    ]
+    surroundings = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "--samples", "1", "--train.compile", "on"],
+        cwd=tmp_path,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "compil" in line)
+    assert line.startswith("aevb: training goes on without compilation: the compiler failed: ")
+
+
+def test_auto_compiles_long_trainings_alone(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[bool]()
+
+    def spy(*_: object, compiled: bool, **__: object) -> None:
+        asked.append(compiled)
+        raise Untraceable("enough")
+
+    monkeypatch.setattr(training, "Written", spy)
+    monkeypatch.setattr(training, "WRITTEN_FROM", 16)
+    monkeypatch.setattr(training, "COMPILED_FROM", 20)
+    for epochs in (3, 4, 5):  # of 4 steps
+        fit(model_of(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=epochs, batch_size=20))
+    assert asked == [False, True]
+
+
+def test_pieces_of_others_run_at_every_step(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their code may do something else each time, which a graph would not."""
+    monkeypatch.setattr(training, "WRITTEN_FROM", 1)
+    calls = list[int]()
+
+    class Counting(nn.Identity):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(len(x))
+            return x
+
+    hooked, counting = model_of(stripes), model_of(stripes)
+    hooked.encoder.register_forward_hook(lambda *_: calls.append(1))
+    counting.encoder = nn.Sequential(counting.encoder, Counting())
+    for model in (hooked, counting):
+        calls.clear()
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20))  # 4 steps
+        assert len(calls) >= 4
+
+
+@pytest.mark.parametrize("least", [1, 10**6])
+@pytest.mark.parametrize("count", [1, 2])
+def test_frozen_weights_stay(least: int, count: int, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "WRITTEN_FROM", least)
+    models = [model_of(stripes, seed) for seed in range(count)]
+    for model in models:
+        model.decoder.requires_grad_(False)
+    before = [[weight.clone() for weight in model.parameters()] for model in models]
+    config = TrainConfig(epochs=2, batch_size=20, weight_decay=0.1)
+    fit_together([Member(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=config)
+    for model, old in zip(models, before, strict=True):
+        changed = [not torch.equal(*pair) for pair in zip(model.parameters(), old, strict=True)]
+        assert changed == [weight.requires_grad for weight in model.parameters()]
+
+
+def test_steps_that_are_written_down_give_the_same_numbers(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for least in (1, 10**6):
+        monkeypatch.setattr(training, "WRITTEN_FROM", least)
+        history = fit(model_of(stripes), ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=5, batch_size=20))
+        found.append([epoch.train.loss for epoch in history.epochs])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("count", [1, 3])
+def test_compiled_steps_give_the_same_numbers(stripes: Dataset, count: int) -> None:
+    found = {}
+    for mode in ("on", "off"):
+        config = TrainConfig(epochs=5, batch_size=20, compile=mode)
+        models = [model_of(stripes, seed) for seed in range(count)]
+        members = [Member(model, seed) for seed, model in enumerate(models)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Notice)
+            histories = fit_together(members, ELBO(), stripes.train, stripes.valid, config)
+        found[mode] = [epoch.train.loss for history in histories for epoch in history.epochs]
+    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("count", [1, 3])
+def test_captured_steps_give_the_same_numbers(stripes: Dataset, count: int) -> None:
+    found = []
+    for together in (True, False):
+        models = [model_of(stripes, seed).cuda() for seed in range(count)]
+        members = [Member(model, seed) for seed, model in enumerate(models)]
+        teams = [members] if together else [[member] for member in members]
+        config = TrainConfig(epochs=5, batch_size=20, compile="auto" if together else "off")
+        histories = [h for team in teams for h in fit_together(team, ELBO(), stripes.train, stripes.valid, config)]
+        found.append([epoch.train.loss for history in histories for epoch in history.epochs])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_a_small_step_has_one_thread_and_gives_the_others_back(
+    stripes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[int]()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", seen.append)
+    fit(model_of(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1))
+    assert seen == [1, 4]
+    seen.clear()
+    fit(model_of(stripes, hidden=(400, 400)), ELBO(), stripes.train, config=TrainConfig(epochs=1))
+    assert seen == [4]

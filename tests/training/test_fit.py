@@ -1,0 +1,333 @@
+"""The loop: repeatable, blind to the test part, and safe against Ctrl-C and numbers that are not finite."""
+
+import copy
+import os
+import signal
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.data import Dataset, Examples
+from aevb.errors import BadInput, NonFinite
+from aevb.models.objectives import ELBO, Terms
+from aevb.models.vae import VAE, Trace
+from aevb.rng import Purpose, seeded
+from aevb.training.loop import OPTIMIZERS, Epoch, History, State, fit, measure
+
+
+def small(dataset: Dataset, **options: Any) -> VAE:
+    options = {"hidden": (8,)} | options
+    with seeded(0, Purpose.WEIGHTS):
+        model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
+    model.start(dataset.train.batch(slice(None)))
+    return model
+
+
+def state(model: VAE) -> dict[str, Tensor]:
+    return copy.deepcopy(model.state_dict())
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("objective", [ELBO(), ELBO(3)])
+def test_every_optimizer_improves_the_bound(stripes: Dataset, optimizer: Any, objective: ELBO) -> None:
+    model, lr = small(stripes), {"adagrad": 0.05, "sgd": 3e-3}.get(optimizer, 1e-2)
+    before = measure(model, objective, stripes.valid).bound
+    history = fit(
+        model,
+        objective,
+        stripes.train,
+        stripes.valid,
+        TrainConfig(epochs=60, batch_size=20, optimizer=optimizer, lr=lr),
+    )
+    assert measure(model, objective, stripes.valid).bound > before + 5
+    assert [epoch.number for epoch in history.epochs] == list(range(1, 61))
+
+
+def test_same_seed_same_weights_other_seed_other_weights(stripes: Dataset) -> None:
+    weights = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(torch.seed() % 2**32)  # whatever the global generator says
+        model = small(stripes)
+        fit(model, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=3, batch_size=16), seed=seed)
+        weights.append(state(model))
+    assert same(weights[0], weights[1])
+    assert not same(weights[0], weights[2])
+
+
+def test_global_generator_is_given_back(stripes: Dataset) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit(small(stripes), ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2))
+    torch.testing.assert_close(torch.rand(2), expected)
+
+
+@dataclass
+class Spy:
+    """An objective that notes the examples it sees."""
+
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
+        if torch.is_grad_enabled():
+            self.seen.append(trace.x)
+        return ELBO()(trace)
+
+
+def test_an_epoch_is_full_batches_of_a_fresh_permutation(stripes: Dataset) -> None:
+    train, spy = Examples(torch.arange(25.0).view(25, 1)), Spy()
+    model = small(replace(stripes, shape=(1,), kind="real", train=train))
+    fit(model, spy, train, config=TrainConfig(epochs=3, batch_size=10))
+    assert [len(x) for x in spy.seen] == [10] * 6
+    epochs = [torch.cat(spy.seen[i : i + 2]).flatten() for i in (0, 2, 4)]
+    assert all(len(epoch.unique()) == 20 for epoch in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_a_batch_is_never_larger_than_the_set(stripes: Dataset) -> None:
+    spy = Spy()
+    fit(small(stripes), spy, stripes.train, config=TrainConfig(epochs=2, batch_size=1000))
+    assert [len(x) for x in spy.seen] == [80, 80]
+
+
+def test_training_never_sees_what_is_held_out(stripes: Dataset) -> None:
+    spy = Spy()
+    fit(small(stripes), spy, stripes.train, stripes.valid, TrainConfig(epochs=2, batch_size=8))
+    seen = {tuple(row.tolist()) for x in spy.seen for row in x.flatten(1)}
+    for part in (stripes.valid, stripes.test):
+        assert not seen & {tuple(row.tolist()) for row in part.batch(slice(None)).flatten(1)}
+
+
+def test_resampled_data_are_drawn_anew_each_epoch(stripes: Dataset) -> None:
+    spy, train = Spy(), replace(stripes.train, resampled=True)
+    fit(small(replace(stripes, kind="binary")), spy, train, config=TrainConfig(epochs=2, batch_size=80))
+    first, second = (x.flatten(1).sum(0) for x in spy.seen)
+    assert set(spy.seen[0].unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first, second)
+
+
+def test_best_weights_are_kept_where_asked(stripes: Dataset) -> None:
+    """At a rate this high the bound goes up and down, so the best epoch is not the last one."""
+    kept = {}
+    for keep in ("best", "last"):
+        model = small(stripes)
+        config = TrainConfig(epochs=30, batch_size=10, lr=0.3, keep=keep)
+        history = fit(model, ELBO(), stripes.train, stripes.valid, config)
+        kept[keep] = history.kept
+        bounds = [epoch.valid.bound for epoch in history.epochs if epoch.valid]
+        assert measure(model, ELBO(), stripes.valid).bound == pytest.approx(bounds[history.kept - 1])
+        if keep == "best":
+            assert bounds[history.kept - 1] == max(bounds)
+    assert kept["best"] < kept["last"] == 30
+
+
+def test_pseudo_inputs_of_images_are_learned(stripes: Dataset) -> None:
+    """A flattened weight is what the encoder sees first."""
+    model = small(stripes, prior="vamp", components=3)
+    before = state(model)
+    fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=2, batch_size=20))
+    assert not torch.equal(before["prior.inputs"], model.state_dict()["prior.inputs"])
+
+
+def test_patience_stops(stripes: Dataset) -> None:
+    model = small(stripes)
+    history = fit(
+        model, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=500, batch_size=10, lr=0.3, patience=4)
+    )
+    assert history.ended == "early"
+    assert len(history.epochs) == history.kept + 4 < 500
+
+
+def test_patience_needs_validation(stripes: Dataset) -> None:
+    with pytest.raises(BadInput, match="needs validation"):
+        fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1, patience=1))
+
+
+def test_batch_norm_needs_more_than_one_example(stripes: Dataset) -> None:
+    model = small(stripes, network="conv", hidden=None)
+    with pytest.raises(BadInput, match="batch normalisation needs batches of two"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=1))
+
+
+def test_training_goes_on_from_a_model_in_evaluation_mode(stripes: Dataset) -> None:
+    """Batch normalisation must see its batches again."""
+    model = small(stripes, network="conv", hidden=None).eval()
+    before = state(model)
+    fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20))
+    assert not torch.equal(before["encoder.2.running_mean"], model.state_dict()["encoder.2.running_mean"])
+
+
+def test_default_length_is_a_number_of_steps() -> None:
+    assert TrainConfig().plan(50_000) == (20, 500)
+    assert TrainConfig().plan(1250) == (834, 12)
+    assert TrainConfig(epochs=3, batch_size=7).plan(20) == (3, 2)
+    assert TrainConfig(epochs=3, batch_size=7).plan(2) == (3, 1)
+
+
+def test_gradient_clipping(stripes: Dataset) -> None:
+    """With plain steps of SGD, no step is longer than rate times norm; momentum makes at most 10 of it."""
+    model = small(stripes)
+    before = state(model)
+    config = TrainConfig(epochs=1, batch_size=80, optimizer="sgd", lr=1.0, clip_norm=1e-3)
+    fit(model, ELBO(), stripes.train, config=config)
+    moved = torch.sqrt(sum(((p - before[n]) ** 2).sum() for n, p in model.state_dict().items()))
+    assert 0.5e-3 < moved < 1.01e-3
+
+
+def test_measure_weighs_the_last_partial_batch(stripes: Dataset) -> None:
+    """Without noise, the mean does not depend on how the examples are cut."""
+    model = small(stripes)
+    whole, parts = (measure(model, Sharp(), stripes.valid, decodings=size) for size in (20, 7))
+    for name in ("loss", "bound", "rate", "distortion"):
+        assert getattr(whole, name) == pytest.approx(getattr(parts, name), rel=1e-5)
+
+
+@dataclass
+class Sharp:
+    """An objective without noise: terms that are functions of x alone."""
+
+    samples: int = 1
+
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
+        value = trace.x.flatten(1).square().sum(1)
+        return Terms(value, -value, value / 2, value / 2)
+
+
+def test_measure_leaves_batch_norm_and_mode_alone(stripes: Dataset) -> None:
+    model = small(stripes, network="conv", hidden=None).train()
+    before = state(model)
+    measure(model, ELBO(), stripes.valid)
+    assert same(before, state(model))
+    assert model.training
+
+
+@pytest.mark.parametrize("after", [1, 7])
+def test_ctrl_c_keeps_what_was_trained(stripes: Dataset, after: int) -> None:
+    steps = 0
+
+    def press() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    model, handler = small(stripes), signal.getsignal(signal.SIGINT)
+    before = state(model)
+    config = TrainConfig(epochs=1000, batch_size=20, keep="last")
+    history = fit(model, ELBO(), stripes.train, stripes.valid, config, on_step=press)
+    assert history.ended == "interrupted"
+    assert steps == after
+    assert len(history.epochs) == history.kept == after // 4
+    assert not same(before, state(model))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_second_ctrl_c_interrupts_at_once(stripes: Dataset) -> None:
+    def press() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):  # the handler runs between two instructions
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=2), on_step=press)
+
+
+class Mine:
+    """An objective that explodes at the sixth batch it sees, and whenever that batch comes again."""
+
+    samples = 1
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.trigger: Tensor | None = None
+
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
+        self.count += 1
+        if self.count == 6:
+            self.trigger = trace.x.clone()
+        terms = ELBO()(trace)
+        explodes = self.trigger is not None and torch.equal(trace.x, self.trigger)
+        return terms._replace(loss=terms.loss * float("inf")) if explodes else terms
+
+
+def test_a_loss_that_is_not_finite_is_named_and_undone(stripes: Dataset) -> None:
+    """It comes at the second step of the second epoch: the weights of the first are given back."""
+    model, good = small(stripes), list[dict[str, Tensor]]()
+    epochs: list[Epoch] = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        good.append(state(model))
+
+    config = TrainConfig(epochs=5, batch_size=20)
+    with pytest.raises(NonFinite, match=r"the loss is not finite at step 2 of epoch 2"):
+        fit(model, Mine(), stripes.train, config=config, on_epoch=on_epoch)
+    assert len(epochs) == 1
+    assert same(good[0], state(model))
+    assert not model.training
+
+
+@pytest.mark.parametrize(
+    ("lr", "tensor"), [(1e30, "the output of (encoder|posterior|decoder)|the loss"), (1e38, "the (weight|output|loss)")]
+)
+def test_a_rate_far_too_high_is_named(stripes: Dataset, lr: float, tensor: str) -> None:
+    model = small(stripes)
+    before = state(model)
+    with pytest.raises(NonFinite, match=f"({tensor}).* is not finite at step .* of epoch 1.*smaller --train.lr"):
+        fit(model, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=3, batch_size=10, lr=lr))
+    assert same(before, state(model))
+
+
+def test_epochs_depend_only_on_seed_and_number(stripes: Dataset) -> None:
+    """Random numbers drawn by somebody else between two epochs change nothing."""
+    spies = [Spy(), Spy()]
+    for spy, callback in zip(spies, (lambda _: None, lambda _: torch.rand(7)), strict=True):
+        fit(small(stripes), spy, stripes.train, config=TrainConfig(epochs=2, batch_size=20), on_epoch=callback)
+    assert all(torch.equal(a, b) for a, b in zip(spies[0].seen, spies[1].seen, strict=True))
+
+
+def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
+    steps: list[int] = []
+    epochs: list[Epoch] = []
+    config = TrainConfig(epochs=2, batch_size=30)
+    fit(
+        small(stripes), ELBO(), stripes.train, stripes.valid, config,
+        on_step=lambda: steps.append(1), on_epoch=epochs.append,
+    )  # fmt: skip
+    assert len(steps) == 4
+    assert [epoch.number for epoch in epochs] == [1, 2]
+    assert all(epoch.train.bound == pytest.approx(-epoch.train.loss) for epoch in epochs)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "decay": 1.0}])
+def test_training_goes_on_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
+    """Twice from each: no state is changed by what was trained from it."""
+    config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)
+    states: list[State] = []
+
+    def end(start: State | None = None) -> tuple[History, dict[str, Tensor]]:
+        model = small(stripes, network="conv", hidden=None, channels=(4,))
+        parts = stripes.train, stripes.valid
+        history = fit(model, ELBO(), *parts, config, seed=1, start=start, on_state=None if start else states.append)
+        return history, state(model)
+
+    whole, weights = end()
+    assert [reached.number for reached in states] == [epoch.number for epoch in whole.epochs]
+    for start in states * 2:
+        history, again = end(start)
+        assert (history.kept, history.ended) == (whole.kept, whole.ended)
+        assert [epoch.train for epoch in history.epochs] == [epoch.train for epoch in whole.epochs[start.number :]]
+        assert same(weights, again)

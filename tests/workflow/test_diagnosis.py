@@ -1,0 +1,206 @@
+"""Models made ill on purpose: the doctor names the illness and no other, and its advice betters the number it gave."""
+
+import json
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from aevb.cli import app as cli
+from aevb.config.schema import Config
+from aevb.data import Dataset, Examples, Kind, load
+from aevb.errors import BadInput
+from aevb.runs.run import Run
+from aevb.workflow import experiment
+from aevb.workflow.diagnosis import EXPLAINS, Finding, diagnose, examine
+
+DRAWS = 200
+
+
+def dataset(x: np.ndarray[Any, Any], kind: Kind = "real") -> Dataset:
+    values = torch.as_tensor(x).float()
+    cuts = int(0.7 * len(x)), int(0.85 * len(x))
+    parts = [Examples(part) for part in values.tensor_split(cuts)]
+    return Dataset("rows", kind, tuple(values.shape[1:]), parts[0], parts[1], parts[2], "none", None)
+
+
+def plane(noise: float = 0.5) -> Dataset:
+    """Two directions of much variance among five columns."""
+    rng = np.random.default_rng(0)
+    return dataset(rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 5)) + noise * rng.normal(size=(2000, 5)))
+
+
+def clusters() -> Dataset:
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0, 1], [10, 0, -1], [5, 9, 0]])
+    return dataset(centres[rng.integers(0, 3, 2000)] + 0.3 * rng.normal(size=(2000, 3)))
+
+
+def bursts() -> Dataset:
+    """Counts with far more variance than Poisson's."""
+    rng = np.random.default_rng(0)
+    share = 1 / (1 + np.exp(rng.normal(size=(2000, 1)) @ np.ones((1, 6)) + 1))
+    return dataset(rng.negative_binomial(1.0, share, size=(2000, 6)), "counts")
+
+
+def little() -> Dataset:
+    """197 images to learn from."""
+    return load("digits", validation=0.3, test=0.59)
+
+
+class Illness(NamedTuple):
+    what: str
+    data: Callable[[], Dataset]
+    config: dict[str, Any]
+
+
+def config(epochs: int, **sections: dict[str, Any]) -> dict[str, Any]:
+    """For rows, unless the sections say otherwise."""
+    model = {"hidden": [32], "latent": [2]} | sections.get("model", {})
+    train = {"epochs": epochs, "batch_size": 50} | sections.get("train", {})
+    return sections | {"model": model, "train": train}
+
+
+LINEAR: dict[str, Any] = {"hidden": []}
+FAST: dict[str, Any] = {"lr": 1e-2}
+ILLNESSES = {
+    "weight of 50": Illness("posterior collapse", plane, config(60, objective={"beta": 50.0})),
+    "hundred dimensions": Illness("dead or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})),
+    "no noise": Illness("variance that goes to zero", lambda: plane(0.0), config(300, model=LINEAR, train=FAST)),
+    "three clusters": Illness("holes under the prior", clusters, config(60, model=LINEAR, train=FAST)),
+    "three epochs": Illness("not trained to the end", lambda: load("digits"), config(3, model={"latent": [10]})),
+    "few images": Illness("over-fitting", little, config(300, model={"hidden": [500], "latent": [10]})),
+    "weight of 0.05": Illness("objective that is not the bound", plane, config(60, objective={"beta": 0.05})),
+    "bursts": Illness(
+        "likelihood that does not fit", bursts, config(60, model={"latent": [1], "likelihood": "poisson"})
+    ),
+    "too much noise": Illness("likelihood that does not fit", plane, config(60, model={"variance": 5.0})),
+}
+
+
+def train(folder: Path, data: Dataset, given: dict[str, Any], seed: int) -> Run:
+    return experiment.train(Config.model_validate(given | {"seed": seed}), folder, data)
+
+
+def following(given: dict[str, Any], remedy: str) -> dict[str, Any]:
+    """A configuration with the options of a remedy."""
+    result: dict[str, Any] = {name: dict(section) for name, section in given.items()}
+    words = shlex.split(remedy)
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        section, field = option.removeprefix("--").split(".")
+        result.setdefault(section, {})[field] = json.loads(value) if value[0].isdigit() else value
+    return result
+
+
+def value(findings: list[Finding], name: str) -> float | None:
+    return next((finding.value for finding in findings if finding.name == name), None)
+
+
+LONG = ("hundred dimensions", "no noise")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ILLNESSES]
+)
+def test_an_illness_is_named_alone_and_its_remedy_helps(name: str, tmp_path: Path) -> None:
+    illness, seed = ILLNESSES[name], 0
+    data = illness.data()
+    ill = train(tmp_path / "ill", data, illness.config, seed)
+    findings = diagnose(ill, data, samples=DRAWS)
+    assert len(findings) == 1, findings
+    found = findings[0]
+    assert illness.what in found.what
+    treated = train(tmp_path / "treated", data, following(illness.config, found.remedy), seed)
+    after = value(diagnose(treated, data, samples=DRAWS), found.name)
+    if after is None:
+        return  # within its limit
+    assert (after < found.value) if found.better == "lower" else (after > found.value)
+
+
+def test_the_weight_of_one_gives_the_better_bound(tmp_path: Path) -> None:
+    """The finding about the weight is gone with the weight: its number is looked at here."""
+    illness = ILLNESSES["weight of 0.05"]
+    data, bounds = illness.data(), []
+    for number, beta in enumerate((0.05, 1.0)):
+        run = train(tmp_path / str(number), data, illness.config | {"objective": {"beta": beta}}, 0)
+        found = examine(run, data, samples=DRAWS, seed=0).valid
+        bounds.append(-(found.rate + found.distortion).mean().item())
+    assert bounds[1] > bounds[0] + 0.5
+
+
+def test_a_healthy_model_is_called_well(tmp_path: Path) -> None:
+    data = plane()
+    assert diagnose(train(tmp_path / "run", data, config(200), 0), data, samples=DRAWS) == []
+
+
+def test_a_healthy_autoencoder_is_called_well(tmp_path: Path) -> None:
+    data = plane()
+    run = train(tmp_path / "run", data, config(200, model={"posterior": "point"}), 0)
+    assert diagnose(run, data, samples=DRAWS) == []
+
+
+def test_too_few_samples_are_told_and_more_help(tmp_path: Path) -> None:
+    """The encoder of a trained model, moved by four deviations of its posterior."""
+    data = plane()
+    run = train(tmp_path / "run", data, config(200), 0)
+    head = run.model.posterior.head
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        head.bias[:2] += 1.1
+    shares = []
+    for samples in (50, 5000):
+        found = next(
+            check(examine(run, data, samples=samples, seed=0)) for check in EXPLAINS if "samples" in check.__name__
+        )
+        shares.append(found.value if found else 0.0)
+        assert found is None or f"--samples {10 * samples}" in found.remedy
+    assert shares[0] > 0.3
+    assert shares[1] < shares[0]
+
+
+def test_a_diagnosis_does_not_look_at_the_test_part(tmp_path: Path) -> None:
+    data = plane()
+    run = train(tmp_path / "run", data, config(2), 0)
+    broken = Dataset(
+        **{**vars(data), "test": Examples(torch.full_like(data.test.values, math.nan))},
+    )
+    assert diagnose(run, broken, samples=5) == diagnose(run, data, samples=5)
+
+
+def test_a_run_without_an_epoch_cannot_be_judged(tmp_path: Path) -> None:
+    data = plane()
+    run = train(tmp_path / "run", data, config(1), 0)
+    run.epochs.clear()
+    with pytest.raises(BadInput, match="needs an epoch that has ended"):
+        diagnose(run, data, samples=5)
+
+
+@pytest.mark.parametrize("ill", [False, True])
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_the_command(
+    ill: bool, json_wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.save("rows.npy", rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(2000, 5)))
+    options = "--model.hidden 32 --train.batch-size 50 --samples 2 --out run --train.epochs"
+    commands = [f"train rows.npy {options} {3 if ill else 200}", f"diagnose run --samples 50 {'--json' * json_wanted}"]
+    for command in commands:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main(command.split())
+        assert not stop.value.code
+    shown = capsys.readouterr().out
+    if json_wanted:
+        findings = json.loads(shown)["findings"]
+        assert [finding["what"] for finding in findings] == ["not trained to the end"] * ill
+    elif ill:
+        assert "not trained to the end" in shown
+        assert "try       --train.epochs" in shown
+    else:
+        assert f"run is well: {len(EXPLAINS)} checks found nothing" in shown

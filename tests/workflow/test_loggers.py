@@ -1,0 +1,278 @@
+"""Loggers: what they are told, what lies in their files, and that none of them can end a run."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from aevb.cli.app import main
+from aevb.config.schema import Config
+from aevb.errors import BadInput, Notice
+from aevb.evaluation import Score
+from aevb.runs import run as runs
+from aevb.runs.run import Run
+from aevb.training.loop import Epoch, Means
+from aevb.workflow import experiment
+from aevb.workflow.loggers import TensorBoard, Together, Trackio, chosen, named, numbers
+from tests.conftest import some
+from tests.runs.test_resume import config, cut_off, data, press
+
+QUICK = ["--model.hidden", "4", "--train.epochs", "3", "--samples", "2", "--device", "cpu"]
+
+
+class Noting:
+    """A user's own logger."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def begin(self, run: Run) -> None:
+        self.told.append((run.folder.name, [epoch.number for epoch in run.epochs]))
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.told.append(epoch)
+
+    def scores(self, scores: Sequence[Score]) -> None:
+        self.told.append([score.name for score in scores])
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+class Failing(Noting):
+    """One that fails when it is told something for the n-th time."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("begin", "epoch", "scores", "close") and len(self.told) + 1 == self.at:
+            raise OSError("no space left\nanywhere")
+        return super().__getattribute__(name)
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a folder: values by tag, each with its step."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def agree(shown: dict[str, list[tuple[int, float]]], folder: Path) -> None:
+    """Every epoch once, with the numbers of metrics.jsonl."""
+    lines = metrics(folder)
+    for part in ("train", "valid"):
+        for name in ("loss", "bound", "rate", "distortion"):
+            steps, values = zip(*shown[f"{part}/{name}"], strict=True)
+            assert list(steps) == [line["number"] for line in lines]
+            assert list(values) == pytest.approx([line[part][name] for line in lines], rel=1e-6)
+    assert [step for step, _ in shown["seconds"]] == [line["number"] for line in lines]
+
+
+def test_what_a_logger_is_told(tmp_path: Path) -> None:
+    logger = Noting()
+    run = experiment.train(config(), tmp_path / "run", data(), loggers=[logger])
+    assert logger.told == [("run", []), *run.epochs]
+
+
+def test_each_of_several_runs_has_its_own(tmp_path: Path) -> None:
+    chosen = [Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 2}, "seed": n}) for n in range(2)]
+    told = [Noting(), Noting()]
+    places = [(one, tmp_path / str(seed)) for seed, one in enumerate(chosen)]
+    made = experiment.train_together(places, data(), loggers=[[one] for one in told])
+    for seed, (logger, run) in enumerate(zip(told, made, strict=True)):
+        assert logger.told == [(str(seed), []), *run.epochs]
+
+
+def test_a_run_that_goes_on_says_what_it_has(tmp_path: Path) -> None:
+    cut_off(tmp_path / "run", config())
+    logger = Noting()
+    experiment.train(config(), tmp_path / "run", data(), resume=True, loggers=[logger])
+    first, *epochs = logger.told
+    assert first == ("run", [1, 2, 3, 4, 5])
+    assert [epoch.number for epoch in epochs if isinstance(epoch, Epoch)] == [6, 7, 8]
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_one_that_fails_ends_nothing(tmp_path: Path, at: int) -> None:
+    """It is told of once, in a line, and the others go on."""
+    failing, logger = Failing(at), Noting()
+    with pytest.warns(Notice, match="^Failing logs no more: no space left$") as caught:
+        run = experiment.train(config(), tmp_path / "run", data(), loggers=[failing, logger])
+    assert len(caught) == 1
+    assert run.finished
+    assert len(failing.told) == at - 1
+    assert logger.told[1:] == run.epochs
+    experiment.train(config(), tmp_path / "whole", data())
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_ctrl_c_is_no_failure(tmp_path: Path) -> None:
+    class Pressing(Noting):
+        def epoch(self, epoch: Epoch) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.train(config(), tmp_path / "run", data(), loggers=[Pressing()])
+
+
+def test_who_was_never_begun_is_not_closed() -> None:
+    logger = Noting()
+    Together([logger]).close()
+    assert logger.told == []
+
+
+def test_infinite_numbers_are_left_out() -> None:
+    epoch = Epoch(1, 0.5, Means(2.0, -float("inf"), float("inf"), 2.0), None)
+    assert numbers(epoch) == {"train/loss": 2.0, "train/distortion": 2.0, "seconds": 0.5}
+
+
+def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with chosen(["tensorboard"]) as logger:
+        run = experiment.train(config(keep="best"), tmp_path / "run", data(), loggers=[logger])
+        logger.scores(run.evaluate(data(), samples=2))
+    shown = scalars(run.folder / "tensorboard")
+    agree(shown, run.folder)
+    for name, value in named(run.scores).items():
+        ((step, written),) = shown[name]
+        assert step == run.weights
+        assert written == pytest.approx(value, rel=1e-6)
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize("after", [2, 17])
+def test_tensorboard_goes_on_where_the_run_does(tmp_path: Path, after: int) -> None:
+    """Epochs that were made and logged after the last checkpoint are made and shown once."""
+    pytest.importorskip("tensorboard")
+    folder, chosen = tmp_path / "run", config(checkpoint_every="60s")
+    experiment.train(chosen, folder, data(), on_step=press(after), loggers=[TensorBoard()])
+    epochs = after // 3
+    logger = TensorBoard()
+    logger.begin(runs.load(folder))
+    for number in range(epochs + 1, epochs + 3):  # as if it had been killed two epochs later
+        logger.epoch(Epoch(number, 1.0, *[Means(-1.0, -1.0, -1.0, -1.0)] * 2))
+    logger.close()
+    experiment.train(chosen, folder, data(), resume=True, loggers=[TensorBoard()])
+    shown = scalars(folder / "tensorboard")
+    assert len(shown["train/loss"]) == 8
+    agree(shown, folder)
+
+
+class Kept:
+    """What a stand-in for Trackio remembers of a run."""
+
+    def __init__(self, library: "Library", name: str, config: dict[str, Any]) -> None:
+        self.library, self.name, self.config = library, name, config
+        self.logged: dict[str, list[tuple[int, float]]] = {}
+
+    def delete(self) -> bool:
+        self.library.kept.remove(self)
+        return True
+
+
+class Library(ModuleType):
+    """A stand-in for Trackio with the five calls that are made of it, which prints as it does."""
+
+    def __init__(self) -> None:
+        super().__init__("trackio")
+        self.kept: list[Kept] = []
+        self.finished = 0
+
+    def init(self, *, project: str, name: str, config: dict[str, Any]) -> None:
+        print(f"* Trackio project initialized: {project}")
+        self.kept.append(Kept(self, name, config))
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        for name, value in metrics.items():
+            self.kept[-1].logged.setdefault(name, []).append((step, value))
+
+    def finish(self) -> None:
+        print("* Run finished")
+        self.finished += 1
+
+    def Api(self) -> "Library":
+        return self
+
+    def runs(self, project: str) -> list[Kept]:
+        if not self.kept:
+            raise ValueError(f"Project '{project}' does not exist")
+        return list(self.kept)
+
+
+@pytest.fixture
+def trackio(monkeypatch: pytest.MonkeyPatch) -> Library:
+    library = Library()
+    monkeypatch.setitem(sys.modules, "trackio", library)
+    return library
+
+
+def test_trackio_keeps_every_epoch_once(trackio: Library, tmp_path: Path) -> None:
+    """Also of a run that was cut off; one of the same name in another folder is left alone."""
+    cut_off(tmp_path / "other" / "run", config())
+    folder, chosen = tmp_path / "run", config()
+    for place in (tmp_path / "other" / "run", folder):
+        experiment.train(chosen, place, data(), resume=True, on_step=press(14), loggers=[Trackio()])
+    experiment.train(chosen, folder, data(), resume=True, loggers=[Trackio()])
+    assert [kept.name for kept in trackio.kept] == ["run", "run"]
+    assert [kept.config["folder"] for kept in trackio.kept] == [str(tmp_path / "other" / "run"), str(folder)]
+    agree(trackio.kept[1].logged, folder)
+
+
+def test_the_command_logs_and_says_nothing_of_it(
+    trackio: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", *QUICK, "--logger", "trackio", "tensorboard", "--json", "--out", "run"])
+    assert not caught.value.code
+    printed = json.loads(capsys.readouterr().out)
+    shown = scalars(tmp_path / "run" / "tensorboard")
+    for found in (shown, trackio.kept[0].logged):
+        agree(found, tmp_path / "run")
+        scores = {f"scores/{score['split']}/{score['name']}": score["value"] for score in printed["scores"]}
+        assert {name: found[name][0][1] for name in scores} == pytest.approx(scores, rel=1e-6)
+    assert trackio.finished == 1
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(["train", *QUICK, *words])
+    assert caught.value.code == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    return line
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "trackio"])
+def test_a_missing_extra_is_told_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for module in ("torch.utils.tensorboard", "tensorboard", "trackio"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install 'aevb[{name}]'" in refused(capsys, "--logger", name, "--out", "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "wandb" in refused(capsys, "--logger", "wandb", "--out", str(tmp_path / "run"))
+    assert "--logger is for one run" in refused(capsys, "--logger", "tensorboard", "--seeds", "2")
+
+
+def test_a_run_that_cannot_begin_says_that_alone(trackio: Library, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "taken").touch()
+    with pytest.raises(BadInput, match="is there already"), chosen(["trackio"]) as logger:
+        experiment.train(config(), tmp_path / "run", some("unit", (1, 8, 8)), loggers=[logger])
+    assert trackio.finished == 0
