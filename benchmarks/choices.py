@@ -14,7 +14,7 @@ from torch._inductor import config as inductor
 
 from aevb.config.schema import ObjectiveConfig, build_objective
 from aevb.data import Examples
-from aevb.training.backends.steps import Single, Steps, Written
+from aevb.training.backends.steps import CapturedBackend, EagerBackend, GradientBackend
 from aevb.training.loop import operations
 from benchmarks.contestants.ours import model as made
 from benchmarks.workloads import Workload
@@ -75,11 +75,11 @@ def _of_width(width: int, count: int) -> Width:
     examples = Examples(workload.data())
     steps = max(20, min(300, 20_000 // width))
 
-    def maker(kind: str) -> Steps:
+    def maker(kind: str) -> GradientBackend:
         models = [made(workload, examples.values).train() for _ in range(TOGETHER if kind == "stacked" else 1)]
         if kind == "python":
-            return Single(models[0], OBJECTIVE, examples, 0)
-        return Written(models, OBJECTIVE, examples, list(range(len(models))), 100, compiled=kind == "compiled")
+            return EagerBackend(models[0], OBJECTIVE, examples, 0)
+        return CapturedBackend(models, OBJECTIVE, examples, list(range(len(models))), 100, compiled=kind == "compiled")
 
     took: dict[str, list[float]] = {}
     cost = {kind: _seconds(lambda kind=kind: maker(kind)) for kind in ("python", "written", "compiled")}  # type: ignore
@@ -101,7 +101,7 @@ def _seconds(what: object) -> float:
     return time.perf_counter() - start
 
 
-def _step(maker: Steps, count: int) -> float:
+def _step(maker: GradientBackend, count: int) -> float:
     """Seconds of one step with its Adam update."""
     optimizer = torch.optim.Adam(maker.weights.values(), fused=True)
     with maker.epoch(1) as gradients:

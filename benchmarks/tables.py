@@ -256,11 +256,11 @@ def _error(filled: Rows, rows: Rows, lost: NDArray[np.bool_]) -> float:
 # Whether strangers are found.
 
 
-Usual = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+ReferenceScores = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Labels to who counts as usual."""
 
 
-def strangers(name: str) -> dict[str, Usual]:
+def strangers(name: str) -> dict[str, ReferenceScores]:
     """The trials of a set."""
     if name == "breast cancer":
         return {"malignant": lambda labels: labels == 1}
@@ -275,7 +275,7 @@ def anomalies(trial: Trial, options: Mapping[str, Any]) -> dict[str, Any]:
     return {"scores": {title: _told(rows, usual, trial, options) for title, usual in strangers(trial.name).items()}}
 
 
-def _told(rows: Split, usual: Usual, trial: Trial, options: Mapping[str, Any]) -> Numbers:
+def _told(rows: Split, usual: ReferenceScores, trial: Trial, options: Mapping[str, Any]) -> Numbers:
     """By each detector, after learning from usual rows alone."""
     learn, strange = rows.learn[usual(rows.learn_labels)], ~usual(rows.test_labels)
     detectors = {

@@ -4,13 +4,13 @@ import itertools
 
 import torch
 
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 
 def test_no_two_streams_are_the_same() -> None:
     names = [
         (seed, purpose, *further)
-        for seed, purpose in itertools.product((0, 1, 2**40), Purpose)
+        for seed, purpose in itertools.product((0, 1, 2**40), RNGStream)
         for further in ((), (0,), (1,))
     ]
     drawn = set()
@@ -26,7 +26,7 @@ def test_a_stream_repeats_and_the_generator_is_given_back() -> None:
     torch.manual_seed(3)
     draws = []
     for _ in range(2):
-        with seeded(7, Purpose.EPOCH, 5):
+        with seeded(7, RNGStream.EPOCH, 5):
             draws.append(torch.rand(4))
     assert torch.equal(torch.rand(4), expected)
     assert torch.equal(*draws)

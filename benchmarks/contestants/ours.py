@@ -6,7 +6,7 @@ from aevb.cli.process import keep_memory
 from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
 from aevb.models.vae import VAE
-from aevb.training.loop import History, Member, fit_together
+from aevb.training.loop import History, TrainingJob, fit_stacked
 from benchmarks.workloads import VARIANCE, Workload
 
 keep_memory()
@@ -20,9 +20,9 @@ def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
 def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int, compile: str) -> list[History]:
     """Several models as one."""
     models = [model(workload, x).to(device) for _ in range(seeds)]
-    members = [Member(each, seed) for seed, each in enumerate(models)]
+    members = [TrainingJob(each, seed) for seed, each in enumerate(models)]
     config = TrainConfig.model_validate({"epochs": epochs, "batch_size": workload.batch, "compile": compile})
-    return fit_together(members, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
+    return fit_stacked(members, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
 
 
 def model(workload: Workload, x: Tensor) -> VAE:

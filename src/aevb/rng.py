@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 
-class Purpose(IntEnum):
+class RNGStream(IntEnum):
     """What random numbers are drawn for."""
 
     WEIGHTS = 0
@@ -28,7 +28,7 @@ class Purpose(IntEnum):
 
 
 @contextmanager
-def seeded(seed: int, purpose: Purpose, *further: int, device: torch.device | str = "cpu") -> Iterator[None]:
+def seeded(seed: int, purpose: RNGStream, *further: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Make PyTorch's global generator a function of the arguments for a while, then give it back as it was.
 
     Args:
@@ -45,17 +45,17 @@ def seeded(seed: int, purpose: Purpose, *further: int, device: torch.device | st
         yield
 
 
-def generator(seed: int, purpose: Purpose, *further: int, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(seed: int, purpose: RNGStream, *further: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own with the stream that the global one has within `seeded`."""
     return torch.Generator(device).manual_seed(_start(seed, purpose, *further))
 
 
-def drawing(device: torch.device) -> Tensor:
+def rng_state(device: torch.device) -> Tensor:
     """The state of the global generator of a device."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
-def set_drawing(state: Tensor, device: torch.device) -> None:
+def set_rng_state(state: Tensor, device: torch.device) -> None:
     """Bring the global generator of a device into a state that it had."""
     if device.type == "cuda":
         torch.cuda.set_rng_state(state, device)
@@ -63,17 +63,17 @@ def set_drawing(state: Tensor, device: torch.device) -> None:
         torch.set_rng_state(state)
 
 
-def _start(seed: int, purpose: Purpose, *further: int) -> int:
+def _start(seed: int, purpose: RNGStream, *further: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=(purpose, *further)).generate_state(1, np.uint64)[0])
 
 
-class Streams:
+class ExampleStreams:
     """A stream of random numbers for each example, whatever batch it comes in and in whatever order.
 
     It depends on the seed, on the values of the example and on how many equal ones came before.
     """
 
-    def __init__(self, seed: int, purpose: Purpose) -> None:
+    def __init__(self, seed: int, purpose: RNGStream) -> None:
         self._key = f"{seed}:{int(purpose)}".encode()
         self._met: Counter[bytes] = Counter()
 

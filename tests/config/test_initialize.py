@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from aevb.columns import Column
-from aevb.config.initialize import begin, factors
+from aevb.config.initialize import factors, initialize
 from aevb.config.schema import ModelConfig, build
 from aevb.data import Examples
 from aevb.models.objectives import ELBO
@@ -35,7 +35,7 @@ def begun(x: Tensor, **options: Any) -> VAE:
     config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
     torch.manual_seed(0)
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
-    begin(model, Examples(x))
+    initialize(model, Examples(x))
     return model
 
 

@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
 from aevb.data import Dataset, Examples
-from aevb.data.dataset import Pool, make_dataset
+from aevb.data.dataset import UnsplitData, make_dataset
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.training.loop import fit
 
 
 def made(dataset: Dataset, **options: Any) -> VAE:
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         return build(resolve(ModelConfig.model_validate({"hidden": (50,)} | options), dataset), dataset.shape)
 
 
@@ -58,7 +58,7 @@ def test_a_mean_with_its_epsilon_divided_is_a_sum(stripes: Dataset) -> None:
     model = made(stripes)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.9, eps=1e-2)
     for number in range(1, 4):
-        with seeded(0, Purpose.EPOCH, number):
+        with seeded(0, RNGStream.EPOCH, number):
             for rows in torch.randperm(80).split(20):
                 optimizer.zero_grad()
                 ELBO()(model.trace(stripes.train.batch(rows), 1), 0.0).loss.sum().backward()
@@ -88,16 +88,16 @@ def test_initial_weights_have_their_variance(stripes: Dataset, scheme: str, bias
 def test_a_start_without_the_data_leaves_the_output_alone(stripes: Dataset) -> None:
     model, x = made(stripes), stripes.train.batch(slice(None))
     before = parameters(model)
-    model.start(x, output=False)
+    model.initialize(x, output=False)
     assert all(torch.equal(before[name], value) for name, value in parameters(model).items() if "decoder" in name)
-    model.start(x)
+    model.initialize(x)
     assert not torch.equal(before["decoder.2.bias"], parameters(model)["decoder.2.bias"])
 
 
 @pytest.mark.parametrize("test_from", [None, 80])
 def test_the_last_examples_may_validate(test_from: int | None) -> None:
     """Of the training part, where the set has a test part of its own; the rest is as it would be at random."""
-    pool = Pool("cells", Examples(torch.arange(100.0).view(100, 1)), test_from=test_from)
+    pool = UnsplitData("cells", Examples(torch.arange(100.0).view(100, 1)), test_from=test_from)
     dataset = make_dataset(pool, "none", 15, None, 0, "last")
     train, valid, test = (set(part.values.flatten().tolist()) for part in (dataset.train, dataset.valid, dataset.test))
     end = test_from or 100

@@ -24,7 +24,7 @@ from aevb.data import Dataset, load
 from aevb.data import out_of_core as stored
 from aevb.data.examples import Examples, Order
 from aevb.errors import BadInput
-from aevb.training.capture import Untraceable
+from aevb.training.capture import CaptureError
 from aevb.workflow import experiment
 
 READERS = "aevb reads ahead"
@@ -309,8 +309,8 @@ def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
     dataset = load(**chosen.data.model_dump())
     assert not experiment.stackable(chosen, dataset)
     places = [(chosen.model_copy(update={"seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
-    with pytest.raises(Untraceable, match="one model at a time"):
-        experiment.train_together(places, dataset)
+    with pytest.raises(CaptureError, match="one model at a time"):
+        experiment.train_stacked(places, dataset)
 
 
 def test_train_takes_what_stays_in_its_file(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aevb.data import NAMES, Binarize, Dataset, Examples, load
-from aevb.data.dataset import Pool, make_dataset
+from aevb.data.dataset import UnsplitData, make_dataset
 from aevb.data.sources import named
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
@@ -498,8 +498,8 @@ def rows(dataset: Dataset) -> list[list[int]]:
     return [getattr(dataset, split).values[:, 0].int().tolist() for split in SPLITS]
 
 
-def numbered(count: int, test_from: int | None = None) -> Pool:
-    return Pool("numbered", Examples(torch.arange(float(count))[:, None].expand(count, 2)), test_from=test_from)
+def numbered(count: int, test_from: int | None = None) -> UnsplitData:
+    return UnsplitData("numbered", Examples(torch.arange(float(count))[:, None].expand(count, 2)), test_from=test_from)
 
 
 @given(

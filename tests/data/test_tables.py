@@ -16,7 +16,7 @@ from aevb.config.schema import ModelConfig, build, resolve
 from aevb.data import Dataset, load
 from aevb.data.tables.encode import coded, frame, pool, read_raw, table
 from aevb.errors import BadInput
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs import run as runs
 
 KINDS = {
@@ -190,9 +190,9 @@ def test_semicolons_and_tabs(tmp_path: Path) -> None:
 
 
 def model_of(dataset: Dataset, **options: Any) -> Any:
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig(**options), dataset), dataset.shape, dataset.columns)
-        model.start(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.batch(slice(None)))
     return model
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from aevb import VAEImputer, VariationalAutoencoder
 from aevb.columns import Column, ColumnKind
-from aevb.config.initialize import begin
+from aevb.config.initialize import initialize
 from aevb.config.schema import ModelConfig, build
 from aevb.data import Examples
-from aevb.evaluation.calibration import widen
+from aevb.evaluation.calibration import calibrate_noise
 from aevb.models.likelihoods import Columns
 from aevb.models.vae import VAE
 
@@ -38,7 +38,7 @@ def begun(x: Tensor, kind: ColumnKind = "real", **options: Any) -> VAE:
     torch.manual_seed(0)
     config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
-    begin(model, Examples(x))
+    initialize(model, Examples(x))
     return model.double()
 
 
@@ -63,7 +63,7 @@ def test_noise_that_is_too_small_becomes_the_true_one() -> None:
     """By 200 rows: on average it is off by 0.00 ± 0.04, and of the column that is farthest off by 0.13 ± 0.03."""
     x = rows(3000)
     model, truth = shrunk(x[:2800], -0.5)
-    widen(model, Examples(x[2800:]))
+    calibrate_noise(model, Examples(x[2800:]))
     off = noise(model).log_scale.detach() - truth
     assert off.mean().abs() < 0.2
     assert off.abs().max() < 0.3
@@ -76,7 +76,7 @@ def test_a_few_rows_move_all_columns_alike() -> None:
     moved = []
     for some in x[2000:].split(8):
         noise(model).log_scale.data.copy_(truth - 0.5)
-        widen(model, Examples(some))
+        calibrate_noise(model, Examples(some))
         moved.append(noise(model).log_scale.detach() - truth + 0.5)
     by = torch.stack(moved)
     assert 0.2 < by.mean() < 0.75
@@ -87,7 +87,7 @@ def test_noise_that_is_too_wide_stays() -> None:
     x = rows(3000)
     model, _ = shrunk(x[:2800], 0.5)
     before = weights(model)
-    widen(model, Examples(x[2800:]))
+    calibrate_noise(model, Examples(x[2800:]))
     assert all(torch.allclose(weight, before[name], atol=1e-6) for name, weight in weights(model).items())
 
 
@@ -97,7 +97,7 @@ def test_a_value_that_was_all_but_impossible() -> None:
     x = rows(400)
     model, truth = shrunk(x[:300], -0.5)
     x[300, 0] = 1e3
-    widen(model, Examples(x[300:]))
+    calibrate_noise(model, Examples(x[300:]))
     by = noise(model).log_scale.detach() - truth
     assert by[0] > by[1:].max() + 2.5
     assert by.isfinite().all()
@@ -113,7 +113,7 @@ def test_counts() -> None:
         if isinstance(layer, torch.nn.Linear):
             layer.weight.data.zero_()
     noise(model).log_total.data.fill_(4.0)
-    widen(model, Examples(x))
+    calibrate_noise(model, Examples(x))
     assert (noise(model).log_total.detach() - math.log(2.5)).abs().max() < 0.45
 
 
@@ -176,5 +176,5 @@ def test_intervals_learned_from_few_rows(monkeypatch: pytest.MonkeyPatch) -> Non
     """0.87 ± 0.04 of what is missing, and with the noise that was learned 0.10 ± 0.05 less: here are means of four."""
     wider = np.mean([covered(seed) for seed in range(4)])
     assert 0.8 < wider < 0.95
-    monkeypatch.setattr("aevb.estimators.estimators.widen", lambda *_, **__: None)
+    monkeypatch.setattr("aevb.estimators.estimators.calibrate_noise", lambda *_, **__: None)
     assert np.mean([covered(seed) for seed in range(4)]) < wider

@@ -20,7 +20,7 @@ from aevb.models.likelihoods import FAMILIES, Gaussian
 from aevb.models.posteriors import Diagonal, FlowPosterior, Full, Posterior
 from aevb.models.priors import Standard
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from tests.conftest import Exact, some
 
 Rows = Callable[[Tensor], Dataset]
@@ -62,7 +62,7 @@ def arc(z: Tensor) -> Tensor:
 def made(event: tuple[int, ...], kind: Any = "unit", **options: Any) -> VAE:
     """A model whose weights and running moments are away from where they start."""
     dataset = some(kind, event)
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), event)
         for parameter in model.parameters():
             parameter.data.add_(0.3 * torch.randn_like(parameter))
@@ -391,7 +391,7 @@ def test_every_family_of_posteriors_finds_the_same(exact: Make) -> None:
 def test_a_ladder_is_judged_by_its_top_layer() -> None:
     ladder = made((3,), "real", hidden=(7,), latent=(2, 4), between=(5,))
     top = VAE(
-        nn.Sequential(ladder.encoder, ladder.rungs[0].up),
+        nn.Sequential(ladder.encoder, ladder.lower_layers[0].up),
         ladder.posterior,
         ladder.prior,
         ladder.decoder,

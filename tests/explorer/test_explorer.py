@@ -99,7 +99,7 @@ def pixels(page: Any, part: str, root: str = "#run-0") -> str:
     return str(page.locator(f'{root} [data-part="{part}"]').evaluate("(canvas) => canvas.toDataURL()"))
 
 
-def settled(page: Any) -> None:
+def materialize(page: Any) -> None:
     until(page, "aevb.explorers.every((explorer) => !explorer.busy)")
 
 
@@ -133,7 +133,7 @@ def test_it_decodes_what_pytorch_decodes(explored: Any) -> None:
     z = torch.randn(4, width, generator=torch.Generator().manual_seed(0))
     for point in z:
         opened.page.evaluate("(z) => aevb.explorers[0].goTo(z)", point.tolist())
-        settled(opened.page)
+        materialize(opened.page)
         found = opened.page.evaluate("[...aevb.explorers[0].found.mean]")
         with torch.no_grad():
             expected = run.model.decode(point.unsqueeze(0)).mean.flatten()
@@ -163,7 +163,7 @@ def test_its_examples_are_those_of_the_run(explored: Any) -> None:
     run, dataset, opened = explored
     last = opened.page.evaluate("aevb.explorers[0].model.count") - 1
     opened.page.evaluate("(n) => aevb.explorers[0].choose(n)", last)
-    settled(opened.page)
+    materialize(opened.page)
     number = len(dataset.test) - 1
     assert f"test example {number}" in opened.page.locator('[data-part="chosen"]').inner_text()
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_a_drag_changes_what_is_decoded(explored: Any) -> None:
     page.mouse.down()
     for share in (0.3, 0.5, 0.7):
         page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"], steps=3)
-        settled(page)
+        materialize(page)
         looks.append(look())
     page.mouse.up()
     assert len(set(looks)) == 3
@@ -232,7 +232,7 @@ def test_the_slider_of_each_dimension_moves_it_alone(explored: Any) -> None:
     run, _, opened = explored
     page = opened.page
     page.locator('[data-part="origin"]').click()
-    settled(page)
+    materialize(page)
     order = page.evaluate("aevb.explorers[0].model.order")
     sliders = page.locator('[data-part="sliders"] input')
     assert sliders.count() == run.resolved.latent[0]
@@ -302,7 +302,7 @@ def test_a_decode_takes_less_than_five_milliseconds(digits: Any) -> None:
     page = digits[2].page
     for step in range(60):
         page.evaluate("(step) => aevb.explorers[0].goToPlace([step / 30 - 1, 0])", step)
-        settled(page)
+        materialize(page)
     assert len(page.evaluate("aevb.explorers[0].model.decoder.times")) > 60
     assert page.evaluate("aevb.explorers[0].model.decoder.median") < 5
 
@@ -419,7 +419,7 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
     text = page.locator('[data-part="distance"]').inner_text()
     assert float(text.split()[1]) == pytest.approx(distances.min().item(), abs=0.02)
     page.keyboard.press("Enter")
-    settled(page)
+    materialize(page)
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), mean, atol=1e-6)
 
 
@@ -446,12 +446,12 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     page = opened.page
     page.wait_for_selector("html[data-ready]")
     page.evaluate("aevb.explorers[0].choose(5)")
-    settled(page)
+    materialize(page)
     assert page.evaluate("aevb.explorers[1].chosen") == 5
     before = pixels(page, "now", "#run-1")
     page.locator('input[name="link"][value="place"]').check(force=True)
     page.evaluate("aevb.explorers[1].goToPlace([1, -1])")
-    settled(page)
+    materialize(page)
     np.testing.assert_allclose(page.evaluate("aevb.explorers[0].stage.place"), [1, -1], atol=1e-6)
     assert pixels(page, "now", "#run-1") != before
     page.locator('input[name="link"][value="none"]').check(force=True)
@@ -480,7 +480,7 @@ def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
     page.route("http://explorer.test/**", hand_out)
     page.goto("http://explorer.test/")
     page.wait_for_selector("html[data-ready]")
-    settled(page)
+    materialize(page)
     with torch.no_grad():
         expected = run.model.decode(torch.zeros(1, 2)).mean.flatten()
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), expected.numpy(), atol=1e-5)

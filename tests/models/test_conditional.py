@@ -15,16 +15,16 @@ from aevb.cli.app import main
 from aevb.config.schema import Config, ModelConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import load
 from aevb.data.condition import conditioned, every_value, stated
-from aevb.data.dataset import Dataset, Examples, Pool, make_dataset
+from aevb.data.dataset import Dataset, Examples, UnsplitData, make_dataset
 from aevb.errors import BadInput
 from aevb.evaluation.latent_means import codes
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
 from aevb.models.linear import linear_optimum
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs import run as runs
 from aevb.runs.export import export
-from aevb.training.loop import Member, fit, fit_together
+from aevb.training.loop import TrainingJob, fit, fit_stacked
 from aevb.workflow import experiment
 
 CLASSES = ("a", "b", "c")
@@ -41,15 +41,15 @@ def classed(count: int = 900, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def rows_of_classes(**options: Any) -> Dataset:
     x, labels = classed(**options)
-    pool = Pool("rows", Examples(x, labels), CLASSES)
+    pool = UnsplitData("rows", Examples(x, labels), CLASSES)
     return make_dataset(conditioned(pool, ["label"]), "none", 0.1, 0.2, 0)
 
 
 def model_of(dataset: Dataset, **options: Any) -> Any:
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         config = resolve(ModelConfig.model_validate(options), dataset)
         model = build(config, dataset.shape, dataset.columns, dataset.given)
-        model.start(dataset.train.batch(slice(None)), dataset.train.given)
+        model.initialize(dataset.train.batch(slice(None)), dataset.train.given)
     return model
 
 
@@ -111,7 +111,9 @@ def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
     alone = model_of(dataset, hidden=(4,))
     fit(alone, objective, dataset.train, config=config, seed=1)
     together = [model_of(dataset, hidden=(4,)) for _ in range(2)]
-    fit_together([Member(model, seed) for seed, model in enumerate(together)], objective, dataset.train, config=config)
+    fit_stacked(
+        [TrainingJob(model, seed) for seed, model in enumerate(together)], objective, dataset.train, config=config
+    )
     plain = model_of(dataset, hidden=(4,))
     plain.encoder.register_forward_hook(lambda *_: None)  # which no graph would call
     fit(plain, objective, dataset.train, config=config, seed=1)
@@ -122,11 +124,11 @@ def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
 
 def test_what_is_wrong_says_so() -> None:
     x, labels = classed(count=30)
-    unlabelled = Pool("rows", Examples(x))
+    unlabelled = UnsplitData("rows", Examples(x))
     with pytest.raises(BadInput, match="no labels"):
         conditioned(unlabelled, ["label"])
     with pytest.raises(BadInput, match="is no table, and has no column 'colour'"):
-        conditioned(Pool("rows", Examples(x, labels), CLASSES), ["colour"])
+        conditioned(UnsplitData("rows", Examples(x, labels), CLASSES), ["colour"])
     dataset = rows_of_classes(count=60)
     with pytest.raises(BadInput, match="vamp has no meaning"):
         resolve(ModelConfig(prior="vamp"), dataset)

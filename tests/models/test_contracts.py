@@ -20,7 +20,7 @@ from aevb.data import Dataset, Kind
 from aevb.models import likelihoods, objectives, posteriors, priors
 from aevb.models.distributions import closed_form
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.workflow import experiment
 from tests.conftest import some
 
@@ -50,9 +50,9 @@ def model_for(event: tuple[int, ...] = (3,), *, spread: float = 0.3, seed: int =
     if options.get("prior") in ("mixture", "vamp"):
         options["components"] = 3
     dataset = data_for(str(options.get("likelihood", "gaussian")), event)
-    with seeded(seed, Purpose.WEIGHTS):
+    with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), event)
-        model.start(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.batch(slice(None)))
         for parameter in model.parameters():
             parameter.data.add_(spread * torch.randn_like(parameter))
     return model.eval()
@@ -285,7 +285,7 @@ def test_continuous_bernoulli_at_every_slope(logit: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_starting_from_data_that_all_agree_is_finite(name: str, value: float) -> None:
     likelihood = likelihoods.FAMILIES[name]((3,), **({"classes": 4} if name == "categorical" else {}))
-    output = likelihood.start(torch.full((5, 3), value))
+    output = likelihood.initialize(torch.full((5, 3), value))
     assert output.shape == likelihood.output
     assert output.isfinite().all()
     assert likelihood(output).log_prob(torch.full((3,), value)).isfinite().all()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from aevb.models.distributions import Bernoulli, Light, Normal, StandardNormal, closed_form
+from aevb.models.distributions import BaseDistribution, Bernoulli, Normal, StandardNormal, closed_form
 
 BATCHES = [(), (3,), (4, 3), (2, 1, 3)]
 EVENTS = [(1,), (5,), (2, 3, 3)]
@@ -23,7 +23,7 @@ def normal(*shape: int, event_dims: int = 1, seed: int = 0) -> Normal:
     return Normal(loc, log_scale, event_dims)
 
 
-def instances(batch: tuple[int, ...], event: tuple[int, ...]) -> list[Light]:
+def instances(batch: tuple[int, ...], event: tuple[int, ...]) -> list[BaseDistribution]:
     shape, dims = (*batch, *event), len(event)
     logits = torch.linspace(-3, 3, math.prod(shape), dtype=torch.float64).view(shape)
     return [normal(*shape, event_dims=dims), StandardNormal(torch.zeros(shape), dims), Bernoulli(logits, dims)]
@@ -106,7 +106,7 @@ def test_draws_have_the_moments() -> None:
         assert ((centred.mean(0) - distribution.variance).abs() < 5 * centred.std(0) / math.sqrt(n) + 1e-12).all()
 
 
-def pairs() -> list[tuple[Normal, Light]]:
+def pairs() -> list[tuple[Normal, BaseDistribution]]:
     q = normal(4, 3)
     return [(q, StandardNormal(torch.zeros(3, dtype=torch.float64))), (q, normal(3, seed=1)), (q, normal(4, 3, seed=2))]
 

@@ -13,7 +13,7 @@ from aevb.evaluation import evaluate
 from aevb.models.distributions import Normal, StandardNormal, closed_form
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Objective, Weight
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from tests.conftest import some
 
 
@@ -21,9 +21,9 @@ def ladder(*latent: int, spread: float = 0.3, seed: int = 0, **options: Any) -> 
     """A small model of several layers whose parameters are all away from where they start, in float64."""
     dataset = some("real", (3,))
     config = ModelConfig.model_validate({"hidden": (4,), "latent": latent, "between": (4,)} | options)
-    with seeded(seed, Purpose.WEIGHTS):
+    with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(config, dataset), (3,))
-        model.start(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.batch(slice(None)))
         for parameter in model.parameters():
             parameter.data.add_(spread * torch.randn_like(parameter))
     return model.double().eval()
@@ -34,7 +34,7 @@ def log_px(model: VAE, x: Tensor) -> Tensor:
     step = 0.04
     ticks = torch.arange(-12, 12, step, dtype=torch.float64).unsqueeze(-1)
     likelihood = torch.stack([model.decode(ticks).log_prob(one) for one in x])
-    conditional = torch.stack([model.rungs[0].prior(z.expand(len(ticks), 1)).log_prob(ticks) for z in ticks])
+    conditional = torch.stack([model.lower_layers[0].prior(z.expand(len(ticks), 1)).log_prob(ticks) for z in ticks])
     prior = StandardNormal(torch.zeros(1, dtype=torch.float64)).log_prob(ticks)
     joint = prior[:, None] + conditional + likelihood[:, None]
     return joint.flatten(1).logsumexp(1) + 2 * math.log(step)
@@ -128,7 +128,7 @@ def test_doubly_reparameterised_gradient_is_that_of_iwae_through_every_layer() -
 def test_total_correlation_of_the_layer_below_is_zero_where_it_repeats_its_prior() -> None:
     """A lower posterior that does not see x is the same for every example of the batch: q(z₁) is a diagonal normal."""
     model = ladder(2, 1)
-    posterior = model.rungs[0].posterior
+    posterior = model.lower_layers[0].posterior
     with torch.no_grad():
         posterior.head.weight.zero_()  # type: ignore[union-attr,operator]
         trace = model.trace(torch.randn(50, 3, dtype=torch.float64), 2)

@@ -63,7 +63,7 @@ def test_linear_vae_reaches_the_optimum_in_python() -> None:
     x = rows()
     torch.manual_seed(0)
     model = linear_vae(5, 2)
-    model.start(x)
+    model.initialize(x)
     fit(model, ELBO(), Examples(x), config=TrainConfig(epochs=600, batch_size=200, lr=1e-2, decay=0.7))
     with torch.no_grad():
         trace = model.trace(x, 50)

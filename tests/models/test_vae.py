@@ -138,7 +138,7 @@ def test_model_starts_around_the_mean_of_the_data(network: str, likelihood: str)
     x = torch.rand(200, 1, 8, 8) * torch.linspace(0.2, 0.8, 8)
     options = ModelConfig.model_validate({"network": network, "likelihood": likelihood})
     model = build(resolve(options, some("binary", (1, 8, 8))), (1, 8, 8))
-    model.start(x)
+    model.initialize(x)
     bias = list(model.decoder.parameters())[-1]
     mean = x.mean(0).flatten() if network == "mlp" else x.mean(0).logit().mean().sigmoid()
     torch.testing.assert_close(bias.sigmoid(), mean.expand_as(bias), atol=1e-4, rtol=0)
@@ -150,9 +150,9 @@ def test_model_starts_around_the_mean_of_the_data(network: str, likelihood: str)
 
 def test_starting_keeps_a_fixed_variance_and_finite_logits() -> None:
     fixed, bernoulli, x = Gaussian((3,), 0.05), Bernoulli((3,)), torch.tensor([[0.0, 1.0, 0.5]] * 4)
-    fixed.start(x)
+    fixed.initialize(x)
     assert fixed.variance == pytest.approx(0.05)
-    assert bernoulli.start(x).isfinite().all()
+    assert bernoulli.initialize(x).isfinite().all()
 
 
 def test_a_decoder_that_ends_otherwise_is_left_alone() -> None:
@@ -177,14 +177,14 @@ def test_user_pieces_fit() -> None:
     class Laplace(Likelihood):
         supports = ("real",)
 
-        def start(self, x: Tensor) -> Tensor:
+        def initialize(self, x: Tensor) -> Tensor:
             return x.median(0).values
 
         def forward(self, output: Tensor) -> torch.distributions.Distribution:
             return torch.distributions.Independent(torch.distributions.Laplace(output, 1.0), len(self.event))
 
     model = VAE(nn.LazyLinear(8), Diagonal(8, 2), Standard(2, (5,)), nn.Linear(2, 5), Laplace((5,)))
-    model.start(torch.randn(9, 5))
+    model.initialize(torch.randn(9, 5))
     ELBO(3)(model.trace(torch.randn(4, 5), 3)).loss.mean().backward()
     assert all(p.grad is not None for p in model.parameters())
 

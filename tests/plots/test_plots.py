@@ -101,7 +101,7 @@ def test_figures_of_photographs() -> None:
     model = build(resolve(ModelConfig(hidden=(), latent=2), dataset), dataset.shape)
     for weight in model.decoder.parameters():
         nn.init.zeros_(weight)
-    model.start(photographs)
+    model.initialize(photographs)
     for figure in (plots.reconstructions(model, part), plots.samples(model, part), plots.manifold(model, side=3)):
         (image,) = figure.axes[0].images
         shown = np.asarray(image.to_rgba(np.asarray(image.get_array()), bytes=True))[..., 0]

@@ -62,7 +62,7 @@ def test_the_true_model_is_at_no_distance(likelihood: str, gaussian: Dataset, tm
     assert abs(scores["kl_from_truth"].value) < 1e-4
     assert abs(scores["gain_over_gaussian"].value) < 1e-4  # the truth is a normal
     assert scores["log_px_quadrature"].examples == 300
-    x = gaussian.test.some(300).values.double().numpy()
+    x = gaussian.test.subsample(300).values.double().numpy()
     np.testing.assert_allclose(guo.log_px(run.model, x)[0], truth("gaussian").log_prob(x), atol=1e-3)
 
 
@@ -105,7 +105,7 @@ def test_the_grid_agrees_with_adaptive_cells(likelihood: str) -> None:
     model = build(resolve(chosen, dataset), dataset.shape).eval()
     with torch.no_grad():
         last(model.decoder).weight[2:] *= 0.1
-    examples = dataset.test.some(20)
+    examples = dataset.test.subsample(20)
     found, _ = guo.log_px(model, examples.values.double().numpy())
     np.testing.assert_allclose(found, quadrature(model, examples).numpy(), atol=5e-3)
 

@@ -141,7 +141,7 @@ def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: i
     for name, steps in (("whole", []), ("run", [301, 2, 100])):
         places = [(Config.model_validate(small | {"seed": seed}), tmp_path / f"{name}{seed}") for seed in range(seeds)]
         for after in [*steps, 10_000]:
-            runs = experiment.train_together(places, dataset, resume=True, on_step=press(after))
+            runs = experiment.train_stacked(places, dataset, resume=True, on_step=press(after))
             checkpoint = places[0][1] / "checkpoint.safetensors"
             assert checkpoint.is_file() == (after < 10_000)
     for seed, run in enumerate(runs):

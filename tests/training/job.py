@@ -1,4 +1,5 @@
-"""What a process of a job does in test_distributed: python -m torch.distributed.run -m tests.training.job TASK FOLDER."""
+"""What a process of a job does in test_distributed: python -m torch.distributed.run -m tests.training.job TASK
+FOLDER."""
 
 import json
 import os
@@ -21,7 +22,7 @@ from aevb.config.schema import (
 )
 from aevb.data import load
 from aevb.data.dataset import Dataset
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.training import environment as processes
 from aevb.training.loop import Epoch, fit
 from aevb.workflow import experiment
@@ -60,7 +61,7 @@ def curve(case: str, strategy: str) -> list[list[float]]:
     data, model_config, objective, train = CASES[case]
     dataset = load(**data.model_dump())
     resolved = resolve(model_config, dataset)
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.given)
     rows: list[list[float]] = []
 
@@ -69,7 +70,7 @@ def curve(case: str, strategy: str) -> list[list[float]]:
         rows.append([epoch.train.loss, epoch.train.bound, epoch.train.rate, epoch.valid.bound])
 
     settings = TrainConfig(**{"epochs": STEPS, "batch_size": BATCH, "strategy": strategy, **train})
-    examples, valid = dataset.train.some(EXAMPLES), dataset.valid.some(20)
+    examples, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(20)
     fit(model, build_objective(objective, resolved.posterior), examples, valid, settings, on_epoch=on_epoch)
     return [*rows, [weight.detach().double().norm().item() for weight in model.parameters()]]
 

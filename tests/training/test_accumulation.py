@@ -11,9 +11,9 @@ from aevb.config.schema import ObjectiveConfig, TrainConfig, build_objective
 from aevb.data import Dataset
 from aevb.errors import BadInput, Notice
 from aevb.models.objectives import ELBO, IWAE
-from aevb.training.backends.steps import Single, parted
-from aevb.training.capture import Untraceable
-from aevb.training.loop import Member, fit, fit_together, worth_stacking
+from aevb.training.backends.steps import EagerBackend, parted
+from aevb.training.capture import CaptureError
+from aevb.training.loop import TrainingJob, fit, fit_stacked, worth_stacking
 from aevb.workflow import experiment
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import Spy, small
@@ -22,7 +22,7 @@ from tests.training.test_fit import Spy, small
 def step(stripes: Dataset, parts: int, rows: slice = slice(0, 20)) -> tuple[Tensor, dict[str, Tensor]]:
     """The means of the terms, and the gradients, of one step of a model without draws."""
     model = small(stripes, posterior="point")
-    maker = Single(model, build_objective(ObjectiveConfig(), "point"), stripes.train, 0, parts)
+    maker = EagerBackend(model, build_objective(ObjectiveConfig(), "point"), stripes.train, 0, parts)
     with maker.epoch(1) as gradients:
         found = gradients(rows, 0.5)
     return found, {name: weight.grad for name, weight in maker.weights.items() if weight.grad is not None}
@@ -86,8 +86,8 @@ def test_it_is_done_for_one_model_without_a_graph(stripes: Dataset) -> None:
     options = TrainConfig(epochs=1, batch_size=20, accumulate=2, compile="on")
     with pytest.warns(Notice, match="without compilation: batches are taken in parts"):
         fit(small(stripes), ELBO(), stripes.train, config=options)
-    with pytest.raises(Untraceable, match="for one model alone"):
-        fit_together([Member(small(stripes)), Member(small(stripes))], ELBO(), stripes.train, config=options)
+    with pytest.raises(CaptureError, match="for one model alone"):
+        fit_stacked([TrainingJob(small(stripes)), TrainingJob(small(stripes))], ELBO(), stripes.train, config=options)
     for parts in (1, 2):
         chosen = TrainConfig(accumulate=parts)
         assert worth_stacking(small(stripes), ELBO(), stripes.train, chosen) == (parts == 1)

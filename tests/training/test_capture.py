@@ -17,10 +17,10 @@ from aevb.errors import BadInput, NonFinite, Notice
 from aevb.models import likelihoods, objectives, posteriors, priors
 from aevb.models.objectives import ELBO, Objective
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, generator, seeded
+from aevb.rng import RNGStream, generator, seeded
 from aevb.training import loop as training
-from aevb.training.capture import Graph, Untraceable, share_done, state_of, trace
-from aevb.training.loop import Member, fit, fit_together, worth_stacking
+from aevb.training.capture import CaptureError, Graph, share_done, state_of, trace
+from aevb.training.loop import TrainingJob, fit, fit_stacked, worth_stacking
 from aevb.workflow import experiment
 from tests.conftest import some
 from tests.models.test_contracts import data_for
@@ -40,16 +40,16 @@ def model_of(dataset: Dataset, seed: int = 0, **options: Any) -> VAE:
     options = {"hidden": (6,), "latent": 2} | options
     if options.get("prior") in ("mixture", "vamp"):
         options["components"] = 3
-    with seeded(seed, Purpose.WEIGHTS):
+    with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape, dataset.columns)
-        model.start(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.batch(slice(None)))
     return model.train()
 
 
 def by_python(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Tensor]:
     """The means of the terms, and the gradients."""
     model.zero_grad()
-    with seeded(seed, Purpose.EPOCH):
+    with seeded(seed, RNGStream.EPOCH):
         row = torch.stack(objective(model.trace(x, objective.samples), 0.3)).mean(1)
     row[0].backward()
     return [row.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters())]
@@ -72,7 +72,7 @@ def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objecti
     ]
 
     graph = trace(models[0], objective, [x[0]])
-    streams = [generator(seed, Purpose.EPOCH) for seed in range(3)]
+    streams = [generator(seed, RNGStream.EPOCH) for seed in range(3)]
     draws = [torch.stack([draw(stream) for stream in streams]) for draw in graph.draws]
     alone = by_graph(graph, state_of(models[0]), x[0], [drawn[0] for drawn in draws])
     for found, right in zip(alone, expected[0], strict=True):
@@ -100,7 +100,7 @@ def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: 
     dataset = some("real", (3,))
     model = model_of(dataset)
     model.encoder = nn.Sequential(layer, model.encoder)
-    with pytest.raises(Untraceable, match=reason) as refusal:
+    with pytest.raises(CaptureError, match=reason) as refusal:
         trace(model, ELBO(), [dataset.train.batch(slice(0, 5))])
     assert "\n" not in str(refusal.value)
     with pytest.warns(Notice, match="without compilation"):
@@ -119,8 +119,8 @@ def test_together_each_is_trained_as_it_would_be_alone(
     expected = [
         fit(model, objective, stripes.train, stripes.valid, config, seed=seed) for seed, model in enumerate(alone)
     ]
-    members = [Member(model, seed) for seed, model in enumerate(together)]
-    found = fit_together(members, objective, stripes.train, stripes.valid, config)
+    members = [TrainingJob(model, seed) for seed, model in enumerate(together)]
+    found = fit_stacked(members, objective, stripes.train, stripes.valid, config)
     for one, other in zip(alone, together, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(tensor, other.state_dict()[name], rtol=1e-4, atol=1e-5)
@@ -143,8 +143,8 @@ def test_values_that_are_drawn_anew_are_the_same_too() -> None:
     config = TrainConfig(epochs=1)
     alone, together = ([model_of(digits, seed) for seed in range(2)] for _ in range(2))
     expected = [fit(model, ELBO(), digits.train, config=config, seed=seed) for seed, model in enumerate(alone)]
-    found = fit_together(
-        [Member(model, seed) for seed, model in enumerate(together)], ELBO(), digits.train, config=config
+    found = fit_stacked(
+        [TrainingJob(model, seed) for seed, model in enumerate(together)], ELBO(), digits.train, config=config
     )
     for right, history in zip(expected, found, strict=True):
         assert history.epochs[0].train.loss == pytest.approx(right.epochs[0].train.loss, rel=1e-5)
@@ -152,8 +152,8 @@ def test_values_that_are_drawn_anew_are_the_same_too() -> None:
 
 def test_afterwards_every_model_has_weights_of_its_own(stripes: Dataset) -> None:
     models = [model_of(stripes, seed) for seed in range(2)]
-    members = [Member(model, seed) for seed, model in enumerate(models)]
-    fit_together(members, ELBO(), stripes.train, config=TrainConfig(epochs=1))
+    members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
+    fit_stacked(members, ELBO(), stripes.train, config=TrainConfig(epochs=1))
     for tensor in (*models[0].parameters(), *models[0].buffers()):
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     before = [p.clone() for p in models[1].parameters()]
@@ -169,14 +169,14 @@ def test_one_of_several_that_diverges_undoes_the_epoch_of_all(stripes: Dataset) 
         next(models[1].decoder.parameters()).fill_(torch.inf)
     before = [p.clone() for p in models[0].parameters()]
     with pytest.raises(NonFinite):
-        fit_together([Member(model) for model in models], ELBO(), stripes.train, config=TrainConfig(epochs=2))
+        fit_stacked([TrainingJob(model) for model in models], ELBO(), stripes.train, config=TrainConfig(epochs=2))
     assert all(torch.equal(p, old) for p, old in zip(models[0].parameters(), before, strict=True))
 
 
 def test_models_that_would_end_apart_are_refused(stripes: Dataset) -> None:
-    members = [Member(model_of(stripes, seed)) for seed in range(2)]
+    members = [TrainingJob(model_of(stripes, seed)) for seed in range(2)]
     with pytest.raises(BadInput, match="one after another"):
-        fit_together(members, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
+        fit_stacked(members, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
 
 
 def test_large_models_are_not_stacked() -> None:
@@ -192,15 +192,15 @@ def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes
         content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "decay": 0, "keep": "last"}}
         return [(Config.model_validate(content | {"seed": seed}), tmp_path / name / str(seed)) for seed in (3, 4)]
 
-    whole = experiment.train_together(places("whole", 6), stripes)
+    whole = experiment.train_stacked(places("whole", 6), stripes)
 
     def cut(epoch: training.Epoch) -> None:
         if epoch.number == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        experiment.train_together(places("cut", 6), stripes, on_epoch=cut)
-    again = experiment.train_together(places("cut", 6), stripes, resume=True)
+        experiment.train_stacked(places("cut", 6), stripes, on_epoch=cut)
+    again = experiment.train_stacked(places("cut", 6), stripes, resume=True)
     for one, other, (config, folder) in zip(whole, again, places("whole", 6), strict=True):
         alone = experiment.train(config, folder.parent / f"alone-{folder.name}", stripes)
         assert [epoch.number for epoch in other.epochs] == [1, 2, 3, 4, 5, 6]
@@ -242,9 +242,9 @@ def test_auto_compiles_long_trainings_alone(stripes: Dataset, monkeypatch: pytes
 
     def spy(*_: object, compiled: bool, **__: object) -> None:
         asked.append(compiled)
-        raise Untraceable("enough")
+        raise CaptureError("enough")
 
-    monkeypatch.setattr(training, "Written", spy)
+    monkeypatch.setattr(training, "CapturedBackend", spy)
     monkeypatch.setattr(training, "WRITTEN_FROM", 16)
     monkeypatch.setattr(training, "COMPILED_FROM", 20)
     for epochs in (3, 4, 5):  # of 4 steps
@@ -280,7 +280,7 @@ def test_frozen_weights_stay(least: int, count: int, stripes: Dataset, monkeypat
         model.decoder.requires_grad_(False)
     before = [[weight.clone() for weight in model.parameters()] for model in models]
     config = TrainConfig(epochs=2, batch_size=20, weight_decay=0.1)
-    fit_together([Member(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=config)
+    fit_stacked([TrainingJob(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=config)
     for model, old in zip(models, before, strict=True):
         changed = [not torch.equal(*pair) for pair in zip(model.parameters(), old, strict=True)]
         assert changed == [weight.requires_grad for weight in model.parameters()]
@@ -303,10 +303,10 @@ def test_compiled_steps_give_the_same_numbers(stripes: Dataset, count: int) -> N
     for mode in ("on", "off"):
         config = TrainConfig(epochs=5, batch_size=20, compile=mode)
         models = [model_of(stripes, seed) for seed in range(count)]
-        members = [Member(model, seed) for seed, model in enumerate(models)]
+        members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
         with warnings.catch_warnings():
             warnings.simplefilter("error", Notice)
-            histories = fit_together(members, ELBO(), stripes.train, stripes.valid, config)
+            histories = fit_stacked(members, ELBO(), stripes.train, stripes.valid, config)
         found[mode] = [epoch.train.loss for history in histories for epoch in history.epochs]
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
@@ -317,10 +317,10 @@ def test_captured_steps_give_the_same_numbers(stripes: Dataset, count: int) -> N
     found = []
     for together in (True, False):
         models = [model_of(stripes, seed).cuda() for seed in range(count)]
-        members = [Member(model, seed) for seed, model in enumerate(models)]
+        members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
         teams = [members] if together else [[member] for member in members]
         config = TrainConfig(epochs=5, batch_size=20, compile="auto" if together else "off")
-        histories = [h for team in teams for h in fit_together(team, ELBO(), stripes.train, stripes.valid, config)]
+        histories = [h for team in teams for h in fit_stacked(team, ELBO(), stripes.train, stripes.valid, config)]
         found.append([epoch.train.loss for history in histories for epoch in history.epochs])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 

@@ -14,8 +14,8 @@ from aevb.data import Dataset
 from aevb.errors import NonFinite
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
-from aevb.training.ema import Averages
-from aevb.training.loop import Epoch, Member, State, fit, fit_together, measure
+from aevb.training.ema import EMA
+from aevb.training.loop import Epoch, State, TrainingJob, fit, fit_stacked, measure
 from aevb.workflow import experiment
 from tests.runs.test_resume import MODEL, cut_off, data, end, press, resume
 from tests.runs.test_resume import config as resumed_config
@@ -60,7 +60,7 @@ def test_the_formula(stripes: Dataset, kind: str) -> None:
 def test_the_first_value_is_soon_forgotten() -> None:
     """However long the memory is to be: 0.999 alone would leave nine tenths of it after so many steps."""
     tensor = torch.ones(3)
-    averages = Averages([tensor], 0.999)
+    averages = EMA([tensor], 0.999)
     tensor.zero_()
     for step in range(1, 101):
         averages.update(step)
@@ -157,8 +157,8 @@ def test_of_models_that_are_trained_as_one(stripes: Dataset) -> None:
     for seed, model in enumerate(alone):
         fit(model, ELBO(), stripes.train, stripes.valid, config, seed=seed)
     states: list[State] = []
-    members = [Member(model, seed, on_state=states.append) for seed, model in enumerate(together)]
-    fit_together(members, ELBO(), stripes.train, stripes.valid, config)
+    members = [TrainingJob(model, seed, on_state=states.append) for seed, model in enumerate(together)]
+    fit_stacked(members, ELBO(), stripes.train, stripes.valid, config)
     for one, other, last in zip(alone, together, states[-2:], strict=True):
         assert same(state(other), last.averages)
         for name, tensor in state(one).items():
@@ -190,7 +190,7 @@ def test_so_do_runs_that_are_trained_as_one(tmp_path: Path) -> None:
             for seed in range(2)
         ]
         for after in [*steps, 10_000]:
-            runs = experiment.train_together(places, data(), resume=True, on_step=press(after))
+            runs = experiment.train_stacked(places, data(), resume=True, on_step=press(after))
     for seed, run in enumerate(runs):
         assert end(run.folder) == end(tmp_path / f"whole{seed}")
 

@@ -15,15 +15,15 @@ from aevb.data import Dataset, Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.training.loop import OPTIMIZERS, Epoch, History, State, fit, measure
 
 
 def small(dataset: Dataset, **options: Any) -> VAE:
     options = {"hidden": (8,)} | options
-    with seeded(0, Purpose.WEIGHTS):
+    with seeded(0, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
-    model.start(dataset.train.batch(slice(None)))
+    model.initialize(dataset.train.batch(slice(None)))
     return model
 
 

@@ -57,7 +57,7 @@ def test_it_reaches_probabilistic_pca(exact: Callable[..., Exact]) -> None:
     x = exact(variance=0.25).sample(1000)
     torch.manual_seed(0)
     model = linear_vae(5, 2)
-    model.start(x)
+    model.initialize(x)
     optimum = linear_optimum(x, 2)
     assert log_px(model, x) < optimum - 1
     before = [parameter.clone() for parameter in model.encoder.parameters()]

@@ -16,9 +16,9 @@ from aevb.config.schema import Config, ModelConfig, TrainConfig, build, resolve
 from aevb.data import Dataset, load
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace
-from aevb.training.backends.steps import Single, Written
+from aevb.training.backends.steps import CapturedBackend, EagerBackend
 from aevb.training.capture import Graph
-from aevb.training.loop import Member, fit, fit_together, measure
+from aevb.training.loop import TrainingJob, fit, fit_stacked, measure
 from aevb.training.precision import InBfloat16, in_bfloat16
 from aevb.workflow import experiment
 from tests.conftest import some
@@ -112,7 +112,7 @@ def test_a_conditional_model() -> None:
     assert history.epochs[1].train.bound > history.epochs[0].train.bound
 
 
-def gradients(maker: Single | Written) -> tuple[Tensor, list[Tensor]]:
+def gradients(maker: EagerBackend | CapturedBackend) -> tuple[Tensor, list[Tensor]]:
     with maker.epoch(1) as made:
         row = made(slice(0, 20), 0.5)
     return row, [weight.grad.clone() for weight in maker.weights.values() if weight.grad is not None]
@@ -127,8 +127,8 @@ def in_reduced(graph: Graph) -> int:
 def test_a_step_that_is_written_down_has_the_same_casts(stripes: Dataset) -> None:
     """The same gradients to the rounding of a bfloat16, and not those of float32."""
     model = small(stripes)
-    found = [gradients(Single(model, ELBO(), stripes.train, 0, bf16=bf16)) for bf16 in (True, False)]
-    written = Written([model], ELBO(), stripes.train, [0], 20, compiled=False, bf16=True)
+    found = [gradients(EagerBackend(model, ELBO(), stripes.train, 0, bf16=bf16)) for bf16 in (True, False)]
+    written = CapturedBackend([model], ELBO(), stripes.train, [0], 20, compiled=False, bf16=True)
     assert in_reduced(written.graph) > 10
     row, made = gradients(written)
     torch.testing.assert_close(row.float(), found[0][0].float(), rtol=1e-4, atol=1e-4)
@@ -144,7 +144,9 @@ def test_models_that_are_trained_as_one(stripes: Dataset) -> None:
     for precision in ("float32", "bf16"):
         options = TrainConfig.model_validate({"epochs": 30, "batch_size": 20, "precision": precision})
         models = [small(stripes) for _ in range(2)]
-        fit_together([Member(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=options)
+        fit_stacked(
+            [TrainingJob(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=options
+        )
         bounds[precision] = [measure(model, ELBO(), stripes.valid).bound for model in models]
     assert bounds["bf16"] != bounds["float32"]
     assert bounds["bf16"] == pytest.approx(bounds["float32"], abs=0.5)

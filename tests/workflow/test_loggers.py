@@ -15,7 +15,7 @@ from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
 from aevb.runs import run as runs
 from aevb.runs.run import Run
-from aevb.training.loop import Epoch, Means
+from aevb.training.loop import Epoch, EpochMetrics
 from aevb.workflow import experiment
 from aevb.workflow.loggers import TensorBoard, Together, Trackio, chosen, named, numbers
 from tests.conftest import some
@@ -89,7 +89,7 @@ def test_each_of_several_runs_has_its_own(tmp_path: Path) -> None:
     chosen = [Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 2}, "seed": n}) for n in range(2)]
     told = [Noting(), Noting()]
     places = [(one, tmp_path / str(seed)) for seed, one in enumerate(chosen)]
-    made = experiment.train_together(places, data(), loggers=[[one] for one in told])
+    made = experiment.train_stacked(places, data(), loggers=[[one] for one in told])
     for seed, (logger, run) in enumerate(zip(told, made, strict=True)):
         assert logger.told == [(str(seed), []), *run.epochs]
 
@@ -133,7 +133,7 @@ def test_who_was_never_begun_is_not_closed() -> None:
 
 
 def test_infinite_numbers_are_left_out() -> None:
-    epoch = Epoch(1, 0.5, Means(2.0, -float("inf"), float("inf"), 2.0), None)
+    epoch = Epoch(1, 0.5, EpochMetrics(2.0, -float("inf"), float("inf"), 2.0), None)
     assert numbers(epoch) == {"train/loss": 2.0, "train/distortion": 2.0, "seconds": 0.5}
 
 
@@ -161,7 +161,7 @@ def test_tensorboard_goes_on_where_the_run_does(tmp_path: Path, after: int) -> N
     logger = TensorBoard()
     logger.begin(runs.load(folder))
     for number in range(epochs + 1, epochs + 3):  # as if it had been killed two epochs later
-        logger.epoch(Epoch(number, 1.0, *[Means(-1.0, -1.0, -1.0, -1.0)] * 2))
+        logger.epoch(Epoch(number, 1.0, *[EpochMetrics(-1.0, -1.0, -1.0, -1.0)] * 2))
     logger.close()
     experiment.train(chosen, folder, data(), resume=True, loggers=[TensorBoard()])
     shown = scalars(folder / "tensorboard")

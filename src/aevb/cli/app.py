@@ -399,12 +399,12 @@ def sample(
     json
         Print JSON instead of a line.
     """
-    from aevb.rng import Purpose, seeded
+    from aevb.rng import RNGStream, seeded
     from aevb.runs import run as runs
 
     loaded, place = runs.load(run, _device(device)), _device(device)
     condition, columns = _given(loaded, given, count), round(count**0.5) or 1
-    with seeded(seed, Purpose.SAMPLES, device=place):
+    with seeded(seed, RNGStream.SAMPLES, device=place):
         x = loaded.model.given(condition).sample(count, draw=draw or bool(loaded.data.columns)).cpu()
     columns = -(-count // len(condition.unique(dim=0))) if condition is not None and len(condition) > 1 else columns
     _write_examples(loaded, out, "samples", x, columns=columns, condition=condition, json=json)

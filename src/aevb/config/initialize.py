@@ -102,9 +102,9 @@ def _maximised(x: Tensor, there: Tensor, mean: Tensor, covariance: Tensor) -> tu
     return weight, (left / there.sum(0).clamp_min(1)).clamp_min(LEAST)
 
 
-def begin(model: VAE, examples: Examples, *, output: bool = True) -> None:
+def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
     """Start a model at examples: of a table at factor analysis of its numbers, where the networks can carry it and
-    there are enough rows; else as `VAE.start` does.
+    there are enough rows; else as `VAE.initialize` does.
 
     Args:
         model: freshly built.
@@ -112,9 +112,9 @@ def begin(model: VAE, examples: Examples, *, output: bool = True) -> None:
         output: whether p(x|z) is to begin there, too.
     """
     x = examples.batch(slice(None))
-    model.start(x, examples.given, output=output)
+    model.initialize(x, examples.given, output=output)
     likely, posterior = model.likelihood, model.posterior
-    if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.rungs:
+    if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.lower_layers:
         real, positive, *_ = x.split(likely.split, 1)
         numbers = likely.units(torch.cat([real, positive.log()], 1))
         latent = min(posterior.latent, numbers.shape[1] - 1)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aevb.columns import Column
     from aevb.data import Dataset
-    from aevb.models.hierarchy import Rung
+    from aevb.models.hierarchy import LatentLayer
     from aevb.models.likelihoods import Likelihood
     from aevb.models.objectives import Objective
     from aevb.models.priors import Prior
@@ -359,30 +359,30 @@ def _joined(
         encoder = networks.preceded(seen, encoder)
     lowest, top = model.latent[0], model.latent[-1]
     decoder = decoder_of(lowest + known, widths, likelihood.output, model.activation)
-    rungs = []
+    lower_layers = []
     for latent, above in pairwise(model.latent):
-        rungs.append(_rung(model, features, latent, above))
+        lower_layers.append(_rung(model, features, latent, above))
         features = (model.between or ())[-1]
     posterior = posteriors.FAMILIES[model.posterior](features, top, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]
     prior = prior_family(top, event, **options(prior_family))
-    vae = VAE(encoder, posterior, prior, decoder, likelihood, rungs, condition)
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition)
     if model.initial in ("lecun", "small"):
         networks.draw_weights(vae, model.initial)
     return vae
 
 
-def _rung(model: ModelConfig, features: int, latent: int, above: int) -> "Rung":
+def _rung(model: ModelConfig, features: int, latent: int, above: int) -> "LatentLayer":
     """A layer of so many dimensions, from the features of its height, below one of `above` dimensions."""
     from aevb.models import networks, posteriors
-    from aevb.models.hierarchy import Rung
+    from aevb.models.hierarchy import LatentLayer
 
     widths = model.between or ()
     up, _ = networks.mlp_encoder((features,), widths, model.activation)
     down, width = networks.mlp_encoder((above,), widths[::-1], model.activation)
     conditional = posteriors.Diagonal(width, latent, model.posterior_scale)
     posterior = posteriors.FAMILIES[model.posterior](features + width, latent, model.posterior_scale)
-    return Rung(up, down, conditional, posterior)
+    return LatentLayer(up, down, conditional, posterior)
 
 
 def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> "Objective":

@@ -20,7 +20,7 @@ from aevb.data.dataset import (
     Dataset,
     Examples,
     Kind,
-    Pool,
+    UnsplitData,
     ValidateOn,
     made_alike,
     make_dataset,
@@ -42,10 +42,10 @@ from aevb.errors import BadInput
 __all__ = [
     "NAMES",
     "Binarize",
+    "DataSpec",
     "Dataset",
     "Examples",
     "Kind",
-    "Like",
     "Normals",
     "Streamed",
     "Truth",
@@ -94,8 +94,8 @@ def load(
         kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables.encode`.
         condition: columns of a table, or `label`, that a model is given and does not explain.
         in_memory: "on" reads everything; "off" leaves the examples of .npy, Parquet and Arrow files where they are, of
-            which then shares of those that are looked at are validation and test (`aevb.data.out_of_core`); "auto" does so
-            from 2 GiB on, and 256 MiB of tables.
+            which then shares of those that are looked at are validation and test (`aevb.data.out_of_core`); "auto"
+            does so from 2 GiB on, and 256 MiB of tables.
         data_dir: folder that holds a folder of files per named set. Default: the environment variable AEVB_DATA; with
             neither, they are downloaded once and cached. The other sources do not look at it.
 
@@ -116,7 +116,7 @@ def load(
     return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
-def read(source: str, like: "Like") -> Examples:
+def read(source: str, like: "DataSpec") -> Examples:
     """All examples of a source, for a model that learned from others.
 
     Args:
@@ -139,7 +139,7 @@ def read(source: str, like: "Like") -> Examples:
     return replace(examples, given=labels_given(pool, like.given[0])) if like.given else examples
 
 
-class Like(NamedTuple):
+class DataSpec(NamedTuple):
     """What a model learned from.
 
     Attributes:
@@ -165,7 +165,7 @@ def _pool(
     split_seed: int,
     data_dir: str | Path | None,
     in_memory: InMemory,
-) -> Pool:
+) -> UnsplitData:
     path, found = Path(source), _what_is(source)
     grouped = found in ("address", "groups")
     if size is not None and found != "folder":
@@ -200,7 +200,7 @@ def _pool(
     return read_arrays(path)
 
 
-def _placed(source: Place, kinds: tables.Kinds, split_seed: int, in_memory: InMemory) -> Pool:
+def _placed(source: Place, kinds: tables.Kinds, split_seed: int, in_memory: InMemory) -> UnsplitData:
     """What lies at an address, or a local folder or file of Parquet or Arrow."""
     inside = source.files()
     if groups.tables_in([source] if inside is None else inside):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from aevb.columns import Column, modelled
-from aevb.data.dataset import Pool
+from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import Raw, coded
 from aevb.errors import BadInput
@@ -22,7 +22,7 @@ LABEL = "label"
 """What labels are called."""
 
 
-def conditioned(pool: Pool, names: Sequence[str]) -> Pool:
+def conditioned(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
     """Take what a model is given out of what it explains.
 
     Args:
@@ -61,7 +61,7 @@ def _divided(examples: Examples, explained: Sequence[int], given: Sequence[int])
     return replace(examples, values=values[:, explained].contiguous(), given=values[:, given])
 
 
-def _by_label(pool: Pool, names: Sequence[str]) -> Pool:
+def _by_label(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
     if tuple(names) != (LABEL,):
         raise BadInput(f"{pool.name} is no table, and has no column {names[0]!r} to be given: expected {LABEL}")
     if pool.classes is None or pool.examples.labels is None:
@@ -71,7 +71,7 @@ def _by_label(pool: Pool, names: Sequence[str]) -> Pool:
     return replace(pool, examples=replace(pool.examples, given=given), given=(column,))
 
 
-def labels_given(pool: Pool, column: Column) -> Tensor:
+def labels_given(pool: UnsplitData, column: Column) -> Tensor:
     """The labels of other examples as what is given to a model, ``(N, 1)``.
 
     Args:

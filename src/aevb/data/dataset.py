@@ -1,6 +1,7 @@
 """Data sets, and the way to them from the examples of a source: splits and binarisation.
 
-Where the examples are (`aevb.data.examples`) and what kinds of values there are (`aevb.data.value_kinds`) is told elsewhere.
+Where the examples are (`aevb.data.examples`) and what kinds of values there are (`aevb.data.value_kinds`) is told
+elsewhere.
 
 Splits, and values that are drawn once, come from generators seeded by (split_seed, purpose): no global random state is
 read or changed, and the validation examples, say, do not depend on whether the set is binarised.
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from aevb.columns import Column
 from aevb.data.examples import Examples as Examples
-from aevb.data.examples import Supply
+from aevb.data.examples import ExampleSource
 from aevb.data.out_of_core import Stored
 from aevb.data.value_kinds import Kind as Kind
 from aevb.data.value_kinds import kind_of, one
@@ -50,7 +51,7 @@ class Dataset:
     stored: Stored | None = None  # all training examples, where they are not in memory
 
     @property
-    def supply(self) -> Supply:
+    def supply(self) -> ExampleSource:
         """All training examples."""
         return self.stored or self.train
 
@@ -76,7 +77,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class UnsplitData:
     """All examples of one source, before they are split."""
 
     name: str
@@ -91,7 +92,7 @@ class Pool:
 
 
 def make_dataset(
-    pool: Pool,
+    pool: UnsplitData,
     binarize: Binarize,
     validation: float | None,
     test: float | None,
@@ -133,7 +134,7 @@ def make_dataset(
     )
 
 
-def made_alike(pool: Pool, kind: Kind, shape: tuple[int, ...], binarize: Binarize, seed: int) -> Examples:
+def made_alike(pool: UnsplitData, kind: Kind, shape: tuple[int, ...], binarize: Binarize, seed: int) -> Examples:
     """All examples of a source, for a model that learned from others of a kind and shape.
 
     Args:
@@ -156,7 +157,7 @@ def made_alike(pool: Pool, kind: Kind, shape: tuple[int, ...], binarize: Binariz
     return _binarized([examples] * 3, binarize, seed)[2]
 
 
-def _require_examples(pool: Pool) -> None:
+def _require_examples(pool: UnsplitData) -> None:
     if len(pool.examples) < _FEWEST:
         raise BadInput(f"{pool.name} holds {len(pool.examples)} examples: expected at least {_FEWEST}; give more data")
     if 0 in pool.examples.shape:
@@ -183,7 +184,7 @@ def _as_bits(examples: Examples) -> Examples:
 
 
 def _split(
-    pool: Pool, validation: float | None, test: float | None, seed: int, validate_on: ValidateOn
+    pool: UnsplitData, validation: float | None, test: float | None, seed: int, validate_on: ValidateOn
 ) -> list[NDArray[np.int64]]:
     """Indices of the training, validation and test examples, each ascending: the order of the source is kept."""
     total = len(pool.examples)
@@ -253,7 +254,7 @@ def _with_bits(examples: Examples, bits: Tensor) -> Examples:
     return replace(examples, values=bits.to(torch.uint8), scale=1.0)
 
 
-def _not_in_unit_interval(pool: Pool, binarize: Binarize) -> str:
+def _not_in_unit_interval(pool: UnsplitData, binarize: Binarize) -> str:
     if pool.columns:
         return f"{pool.name} is a table, and binarize={binarize!r} is for grey values: leave it out"
     low, high = pool.examples.values.min().item(), pool.examples.values.max().item()

@@ -4,7 +4,7 @@ Legend: N examples, B of them in a batch; *event is one example, an image (C, H,
 G numbers that a model is given of each.
 
 Values are stored small: bytes where they were bytes, which `scale` brings to [0, 1] only when a batch is made. Training
-asks no more of its examples than a `Supply` does, so they may as well lie on a disk (`aevb.data.out_of_core`).
+asks no more of its examples than a `ExampleSource` does, so they may as well lie on a disk (`aevb.data.out_of_core`).
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ class Order(Protocol):
         """What `Examples.inputs` gives for these places in the order, asked for from first to last."""
 
 
-class Supply(Protocol):
+class ExampleSource(Protocol):
     """Examples to learn from, wherever they lie.
 
     Attributes:
@@ -44,10 +44,10 @@ class Supply(Protocol):
 
     def __len__(self) -> int: ...
 
-    def to(self, device: torch.device | str) -> "Supply":
+    def to(self, device: torch.device | str) -> "ExampleSource":
         """The same examples on another device."""
 
-    def some(self, count: int) -> "Examples":
+    def subsample(self, count: int) -> "Examples":
         """At most `count` of the examples, evenly spaced."""
 
     def shuffled(self, generator: torch.Generator | None = None) -> Order:
@@ -116,7 +116,7 @@ class Examples:
             batch = batch * self.scale
         return torch.bernoulli(batch, generator=generator) if self.resampled else batch
 
-    def some(self, count: int) -> "Examples":
+    def subsample(self, count: int) -> "Examples":
         """At most `count` of the examples, evenly spaced, since files may be sorted."""
         return self.spaced(min(count, len(self)))
 
@@ -124,7 +124,7 @@ class Examples:
         """So many of the examples, evenly spaced; some of them several times where there are fewer."""
         return self[torch.linspace(0, len(self) - 1, count, dtype=torch.float64).long()]
 
-    def settled(self) -> "Examples":
+    def materialize(self) -> "Examples":
         """The same, with values that are drawn anew for each batch drawn once, from PyTorch's global generator."""
         return Examples(self.batch(slice(None)), self.labels, given=self.given) if self.resampled else self
 

@@ -118,7 +118,7 @@ class Stored:
         """The same examples for another device."""
         return replace(self, at_hand=self.at_hand.to(device), device=torch.device(device))
 
-    def some(self, count: int) -> Examples:
+    def subsample(self, count: int) -> Examples:
         """As of examples in memory, with those at hand for all of them."""
         return self.at_hand.spaced(min(count, len(self)))
 

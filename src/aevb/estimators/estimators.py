@@ -33,7 +33,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from aevb.columns import Column
-from aevb.config.initialize import begin
+from aevb.config.initialize import initialize
 from aevb.config.schema import (
     Config,
     DataConfig,
@@ -49,15 +49,15 @@ from aevb.data.tables.encode import Raw, coded, frame, framed, pool, rows, table
 from aevb.errors import BadInput
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import threshold
-from aevb.evaluation.calibration import widen
+from aevb.evaluation.calibration import calibrate_noise
 from aevb.evaluation.imputation import impute, typical
 from aevb.evaluation.latent_means import codes
 from aevb.evaluation.likelihood import per_example
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs import run as runs
 from aevb.runs import sharing
 from aevb.runs.hub import fetch, is_address
-from aevb.runs.run import DataCard, Estimator, Outcome, Run, Usual
+from aevb.runs.run import DataCard, Estimator, Outcome, ReferenceScores, Run
 from aevb.training.loop import History, State, fit
 
 FEWEST = 10
@@ -241,7 +241,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
     def sample(self, n_samples: int = 1, random_state: Random = 0) -> Any:
         """Draws from p(x), as rows."""
         check_is_fitted(self)
-        with seeded(_seed(random_state), Purpose.SAMPLES, device=self.model_.device):
+        with seeded(_seed(random_state), RNGStream.SAMPLES, device=self.model_.device):
             return self._rows(self.model_.sample(n_samples, draw=True).cpu().float())
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -275,9 +275,9 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         dataset = _split(made.examples, made.columns, validation, self.seed_)
         config = self._configuration()
         resolved = resolve(config.model, dataset)
-        with seeded(self.seed_, Purpose.WEIGHTS):
+        with seeded(self.seed_, RNGStream.WEIGHTS):
             self.model_ = build(resolved, dataset.shape, dataset.columns)
-            begin(self.model_, dataset.train.some(START))
+            initialize(self.model_, dataset.train.subsample(START))
         self.model_.to(self.device)
         self._run = Run(Path(runs.IN_MEMORY), config, resolved, _card(dataset), self.model_)
         return dataset
@@ -415,7 +415,7 @@ class VAEOutlierDetector(_Shared, OutlierMixin, BaseEstimator):
     def _recorded(self) -> Run:
         check_is_fitted(self)
         run, model, count = self.estimator_._recorded(), self.estimator_, len(self._usual)
-        usual = Usual(log_px=tuple(self._usual.tolist()), samples=model.draws, seed=model.seed_)
+        usual = ReferenceScores(log_px=tuple(self._usual.tolist()), samples=model.draws, seed=model.seed_)
         error = float(self._usual.std(ddof=1)) / count**0.5 if count > 1 else None
         how = "importance sampling, of rows held out for the threshold"
         score = Score("log_px", float(self._usual.mean()), error, "test", how, model.draws, "none", None, count)
@@ -443,8 +443,8 @@ class VAEOutlierDetector(_Shared, OutlierMixin, BaseEstimator):
 class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Missing values, by what is there in the row.
 
-    After training, the noise of numbers is widened to what the rows need that the model held out (`aevb.evaluation.calibration`), so
-    that intervals cover what they say; a `VariationalAutoencoder` alone keeps the noise that it learned.
+    After training, the noise of numbers is widened to what the rows need that the model held out
+    (`aevb.evaluation.calibration`), so that intervals cover what they say; a `VariationalAutoencoder` alone keeps the noise that it learned.
 
     Parameters
     ----------
@@ -480,7 +480,7 @@ class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         for column in model.columns_:
             if column.kind == "constant" and not column.values:
                 raise BadInput(f"column {column.name!r} is empty: drop it")
-        widen(model.model_, held_out, seed=model.seed_)
+        calibrate_noise(model.model_, held_out, seed=model.seed_)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -29,7 +29,7 @@ from aevb.evaluation.posterior_samples import Part, effective, noise_at, parts
 from aevb.models.hamiltonian import Place, move, place
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, normal, seeded, uniform
+from aevb.rng import RNGStream, normal, seeded, uniform
 
 TEMPERATURES = 300
 CHAINS = 16
@@ -144,7 +144,7 @@ def annealed(
         memory: about how many bytes the tensors may take that are alive at once.
     """
     found = []
-    with seeded(seed, Purpose.EVALUATION, device=model.device):
+    with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for chain in _all_chains(model, examples, temperatures, chains, seed, memory):
             log_w = chain.forward(chain.part.noise, chain.tune())
             found.append(Annealed(log_mean_exp(log_w), effective(log_w)))
@@ -170,8 +170,8 @@ def sandwich(
         seed: of the examples and the chains.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.SAMPLES, device=model.device):
-        z = model.eval().ancestors(count)
+    with seeded(seed, RNGStream.SAMPLES, device=model.device):
+        z = model.eval().sample_prior(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0
         for chain in _all_chains(model, Examples(x.cpu()), temperatures, chains, seed, memory):

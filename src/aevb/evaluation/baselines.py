@@ -21,7 +21,7 @@ from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, mean_score
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 
 def pca(dataset: Dataset, components: int) -> PCA:
@@ -92,7 +92,7 @@ def _has_noise(baseline: PCA | GaussianMixture) -> bool:
 
 def _rows(examples: Examples) -> NDArray[np.float64]:
     """Examples as float64 ``(N, D)``; a binarisation that is drawn anew is drawn once."""
-    with seeded(0, Purpose.EVALUATION):
+    with seeded(0, RNGStream.EVALUATION):
         x: Tensor = examples.batch(slice(None))
     if x.isnan().any():
         raise BadInput("values are missing, which these models cannot do without")

@@ -58,7 +58,7 @@ class Decoded(NamedTuple):
     log_weight: Tensor
 
 
-def widen(model: VAE, examples: Examples, *, seed: int = 0) -> None:
+def calibrate_noise(model: VAE, examples: Examples, *, seed: int = 0) -> None:
     """Widen the noise of a table's numbers as far as held-out rows ask for it.
 
     Args:
@@ -68,14 +68,14 @@ def widen(model: VAE, examples: Examples, *, seed: int = 0) -> None:
     """
     learned = deepcopy(model.likelihood)
     assert isinstance(learned, Columns)
-    if not (learned.noises and examples):
+    if not (learned.n_noise_parameters and examples):
         return
-    asked = examples.some(max(1, NUMBERS // FEWEST // examples.shape[0]))
+    asked = examples.subsample(max(1, NUMBERS // FEWEST // examples.shape[0]))
     samples = min(MOST, NUMBERS // asked.values.numel())
     for _ in range(ROUNDS):
         drawn = parts(model, asked, samples, seed=seed, memory=2**30, together=1)
         decoded = [some for part in drawn for some in _decoded(part)]
-        wider = learned.widened(_wider(learned, decoded))
+        wider = learned.with_scaled_noise(_wider(learned, decoded))
         # Weights are saved in float32: what comes back is to be the same.
         model.likelihood.load_state_dict({name: weight.float() for name, weight in wider.items()}, strict=False)
 
@@ -100,12 +100,12 @@ def _wider(likelihood: Columns, decoded: Sequence[Decoded]) -> Tensor:
         (slope,) = torch.autograd.grad(total, w)
         return total.item(), slope.double().cpu().numpy()
 
-    start = np.zeros(likelihood.noises)
+    start = np.zeros(likelihood.n_noise_parameters)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start))
     return likelihood.log_scale.new_tensor(found.x)
 
 
 def _told(likelihood: Columns, w: Tensor, decoded: Decoded) -> Tensor:
     """The sum of log p(x) where noise is wider, but for log S."""
-    noisy = functional_call(likelihood, likelihood.widened(w), decoded.output)
+    noisy = functional_call(likelihood, likelihood.with_scaled_noise(w), decoded.output)
     return torch.as_tensor((noisy.log_prob(decoded.x) + decoded.log_weight).logsumexp(0).sum())

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.models.networks import Standardize, conv_encoder, mlp_encoder
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 FEATURES = 128
 
@@ -102,7 +102,7 @@ def _labels(dataset: Dataset) -> tuple[Tensor, Tensor]:
 
 def _network(dataset: Dataset, seed: int) -> nn.Sequential:
     """Standardisation, hidden layers of which the last has the features, and a linear layer."""
-    with seeded(seed, Purpose.FEATURES, 0):
+    with seeded(seed, RNGStream.FEATURES, 0):
         hidden, width = _hidden(dataset.shape)
         return nn.Sequential(_scale(dataset), hidden, nn.Linear(width, len(dataset.classes or ())))
 
@@ -114,7 +114,7 @@ def _scale(dataset: Dataset) -> Standardize:
     """
     own = len(dataset.shape) == 1 and dataset.kind in ("real", "counts")
     scale, x = Standardize(dataset.shape if own else ()), dataset.train.batch(slice(10_000))
-    scale.start(x if own else x.flatten())
+    scale.initialize(x if own else x.flatten())
     return scale
 
 
@@ -145,7 +145,7 @@ def _train(network: nn.Module, dataset: Dataset, labels: Tensor, seed: int) -> N
     """Adam on the cross-entropy, its rate falling linearly to zero."""
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE, fused=True)
     network.train()
-    with seeded(seed, Purpose.FEATURES, 1):
+    with seeded(seed, RNGStream.FEATURES, 1):
         for step, index in enumerate(_batches(len(labels))):
             optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
             optimizer.zero_grad()

@@ -17,11 +17,11 @@ from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
 from aevb.evaluation.posterior_samples import Part, parts
-from aevb.models.hierarchy import Rung
+from aevb.models.hierarchy import LatentLayer
 from aevb.models.priors import Encode
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, normal, seeded
+from aevb.rng import RNGStream, normal, seeded
 
 STEPS = 500
 RATE = 0.02
@@ -53,7 +53,7 @@ def gaps(model: VAE, examples: Examples, *, samples: int = 1000, seed: int = 0, 
         seed: of the draws.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.EVALUATION, device=model.device):
+    with seeded(seed, RNGStream.EVALUATION, device=model.device):
         every = parts(model, examples, samples, seed=seed, memory=memory, together=DRAWS)
         found = [_split(part) for part in every]
     return Gaps(*(torch.cat(values) for values in zip(*found, strict=True)))
@@ -69,10 +69,14 @@ def _split(part: Part) -> Gaps:
 def _refined(part: Part) -> Part:
     """The same with the posterior of each example that maximises its bound, found from the encoder's on."""
     model, features = part.model, [values.detach().clone().requires_grad_() for values in part.features]
-    shifted = [_shifted(posterior, part) for posterior in (model.posterior, *(rung.posterior for rung in model.rungs))]
-    rungs = [Rung(r.up, r.down, r.conditional, own) for r, own in zip(model.rungs, shifted[1:], strict=True)]
+    shifted = [
+        _shifted(posterior, part) for posterior in (model.posterior, *(layer.posterior for layer in model.lower_layers))
+    ]
+    lower_layers = [
+        LatentLayer(r.up, r.down, r.conditional, own) for r, own in zip(model.lower_layers, shifted[1:], strict=True)
+    ]
     prior: Any = _PriorOf(model)
-    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, rungs, model.condition)
+    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, lower_layers, model.condition)
     free.known = model.known
     shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
     part = part._replace(model=free, features=features)

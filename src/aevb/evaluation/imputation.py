@@ -22,7 +22,7 @@ from aevb.data.tables.encode import Table, value_of
 from aevb.evaluation.laplace import candidates, helped
 from aevb.evaluation.posterior_samples import Part, effective, parts
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 
 class Imputed(NamedTuple):
@@ -52,7 +52,7 @@ def impute(
         memory: about how many bytes the tensors may take that are alive at once.
     """
     found, counts = [], []
-    with seeded(seed, Purpose.EVALUATION, device=model.device):
+    with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for part in parts(model, examples, samples, seed=seed, memory=memory, together=1):
             z, log_weight = _candidates(part)
             chosen = _resampled(z, log_weight, draws, part)

@@ -16,7 +16,7 @@ from torch import Tensor
 from aevb.data.dataset import Examples
 from aevb.evaluation.posterior_samples import CACHE, parts
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 PAIRS = 2 * 10**7
 """Pairs of a draw and an example, at most: of N examples, PAIRS / N draw."""
@@ -47,7 +47,7 @@ def information(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
         memory: about how many bytes the tensors may take that are alive at once.
     """
     z, own, places = [], [], []
-    with seeded(seed, Purpose.EVALUATION, device=model.device):
+    with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for part in parts(model, examples, 1, seed=seed, memory=memory):
             layers = part.layers(part.noise)
             z.append(torch.cat([layer.z[0] for layer in layers], dim=-1))
@@ -74,5 +74,5 @@ def _log_aggregate(model: VAE, examples: Examples, z: Tensor, memory: int) -> Te
 def _log_posterior(model: VAE, features: list[Tensor], widths: list[int], z: Tensor) -> Tensor:
     """log q(z|x) of each point ``(M, Z)`` given each example, ``(M, B)``."""
     given = iter(z.unsqueeze(1).expand(-1, len(features[0]), -1).split(widths, dim=-1))
-    layers = model.descend(features, lambda _: next(given))
+    layers = model.top_down(features, lambda _: next(given))
     return torch.stack([layer.q.log_prob(layer.z) for layer in layers]).sum(0)

@@ -46,7 +46,7 @@ from aevb.data.dataset import Examples
 from aevb.errors import BadInput
 from aevb.models.distributions import Point
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 PAIRS = 200
 STEPS = 64
@@ -152,7 +152,7 @@ def continuity(model: VAE, x: Tensor, seed: int = 0) -> Continuity:
     if len(x) < 2:
         raise BadInput(f"a walk through latent space needs two examples: {len(x)} given")
     model.eval()
-    with seeded(seed, Purpose.EVALUATION, _CONTINUITY):
+    with seeded(seed, RNGStream.EVALUATION, _CONTINUITY):
         x = x[torch.randperm(len(x))[: 2 * PAIRS]].to(model.device)
     pairs = len(x) // 2
     # One at a time: the memory does not depend on N, and a walk is a batch already.
@@ -187,7 +187,7 @@ def structure(train_codes: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     train_codes, codes = train_codes.cpu().double(), codes.cpu().double()
     _require_finite(train_codes, "the code of training example")
     _require_finite(codes, "the code of held-out example")
-    with seeded(seed, Purpose.EVALUATION, _STRUCTURE):
+    with seeded(seed, RNGStream.EVALUATION, _STRUCTURE):
         chosen = torch.randperm(len(codes))[:SILHOUETTES]
     train_labels, labels = train_labels.cpu(), labels.cpu()
     _require_classes(train_labels)
@@ -226,7 +226,7 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
         raise BadInput(f"the aggregate posterior needs two examples: {len(examples)} given")
     model.eval()
     device = model.device
-    with seeded(seed, Purpose.EVALUATION, _HOLES, device=device):
+    with seeded(seed, RNGStream.EVALUATION, _HOLES, device=device):
         if isinstance(model.given(examples[:1].given).encode(examples.batch(slice(1)).to(device)), Point):
             raise BadInput("an autoencoder has no aggregate posterior density: its posteriors are points")
         own = torch.randperm(len(examples))[torch.arange(DRAWS) % len(examples)]

@@ -37,7 +37,7 @@ from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.models.distributions import Point
 from aevb.models.shapes import log_mean_exp, size
 from aevb.models.vae import VAE, Trace
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 ACTIVE = 0.01
 FEW = 10.0
@@ -79,7 +79,7 @@ def per_example(model: VAE, examples: Examples, samples: int, *, seed: int = 0, 
         seed: of the draws.
         memory: about how many bytes the tensors may take that are alive at once.
     """
-    with seeded(seed, Purpose.EVALUATION, device=model.device):
+    with seeded(seed, RNGStream.EVALUATION, device=model.device):
         measured = [_measure(part) for part in parts(model, examples, samples, seed=seed, memory=memory)]
     return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
 
@@ -143,8 +143,8 @@ def evaluate(
     Raises:
         BadInput: a number is not finite, which means that an example is impossible under the model.
     """
-    with seeded(seed, Purpose.EVALUATION):
-        examples: Examples = getattr(dataset, split).settled()
+    with seeded(seed, RNGStream.EVALUATION):
+        examples: Examples = getattr(dataset, split).materialize()
     found = per_example(model, examples, samples, seed=seed, memory=memory)
     trace = _first_trace(model, examples)
 
@@ -183,7 +183,7 @@ def evaluate(
 
 @torch.no_grad()
 def _first_trace(model: VAE, examples: Examples) -> Trace:
-    with seeded(0, Purpose.EVALUATION):
+    with seeded(0, RNGStream.EVALUATION):
         return model.given(examples[:1].given).trace(examples.batch(slice(1)).to(model.device))
 
 

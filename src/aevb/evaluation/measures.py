@@ -20,7 +20,7 @@ from aevb.evaluation.quadrature import quadrature
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.models.distributions import Point
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 FEW = 100
 """Examples that the slow measures take where nothing else is asked."""
@@ -97,8 +97,8 @@ def measure(
     """
     effort = effort or Effort()
     count = effort.examples or (FEW if name in _SLOW else len(getattr(dataset, split)))
-    with seeded(effort.seed, Purpose.EVALUATION):
-        examples = getattr(dataset, split).some(count).settled()
+    with seeded(effort.seed, RNGStream.EVALUATION):
+        examples = getattr(dataset, split).subsample(count).materialize()
     task = Task(model.eval(), dataset, split, examples, effort)
     if name in ("quadrature", *_SLOW) and not task.has_density:
         raise BadInput(f"--measure {name} needs a posterior with a density: an autoencoder has none")
@@ -156,7 +156,7 @@ def _gaps(task: Task) -> list[Score]:
 
 def _latent_space(task: Task) -> list[Score]:
     model, examples, seed = task.model, task.examples, task.effort.seed
-    walk = continuity(model, examples.some(WALKED).batch(slice(None)).to(task.device), seed)
+    walk = continuity(model, examples.subsample(WALKED).batch(slice(None)).to(task.device), seed)
     scores = [
         task.score("path_ratio", walk.path_ratio, f"{walk.pairs} pairs of examples"),
         task.score("largest_step", walk.largest_step, f"{walk.pairs} pairs of examples"),
@@ -171,7 +171,7 @@ def _latent_space(task: Task) -> list[Score]:
 
 
 def _structure(task: Task) -> list[Score]:
-    train = task.dataset.train.some(10 * POINTS)
+    train = task.dataset.train.subsample(10 * POINTS)
     means = [_codes(task.model, part, task.effort.seed) for part in (train, task.examples)]
     found = structure(means[0], _labels(train), means[1], _labels(task.examples))
     return [
@@ -184,9 +184,13 @@ def _structure(task: Task) -> list[Score]:
 
 def _sample_quality(task: Task) -> list[Score]:
     """In the features of a classifier for images of several classes, else among the values themselves, standardised."""
-    train, real, image = task.dataset.train.some(POINTS), task.examples.some(POINTS), len(task.dataset.shape) == 3
+    train, real, image = (
+        task.dataset.train.subsample(POINTS),
+        task.examples.subsample(POINTS),
+        len(task.dataset.shape) == 3,
+    )
     bits = task.dataset.kind == "binary" and task.dataset.binarize != "treat-as-probabilities"
-    with seeded(task.effort.seed, Purpose.SAMPLES, device=task.device):
+    with seeded(task.effort.seed, RNGStream.SAMPLES, device=task.device):
         fake = task.model.given(real.given).sample(len(real), draw=bits or not image).cpu()
     seen = classifier(task.dataset) if image and _has_classes(task.dataset.train) else None
     data = [_rows(part, task.effort.seed) for part in (train, real)]
@@ -233,13 +237,13 @@ def _space(train: Tensor, seen: Classifier | None) -> tuple[Callable[[Tensor], T
 
 def _rows(examples: Examples, seed: int) -> Tensor:
     """All examples; a binarisation that is drawn anew is drawn once."""
-    with seeded(seed, Purpose.EVALUATION):
+    with seeded(seed, RNGStream.EVALUATION):
         return examples.batch(slice(None))
 
 
 def _codes(model: VAE, examples: Examples, seed: int) -> Tensor:
     """The same of codes."""
-    with seeded(seed, Purpose.EVALUATION):
+    with seeded(seed, RNGStream.EVALUATION):
         return codes(model, examples)
 
 

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from aevb.data.dataset import Examples
 from aevb.models.distributions import Mixture
 from aevb.models.vae import VAE, Layer, Trace
-from aevb.rng import Purpose, Streams, normal
+from aevb.rng import ExampleStreams, RNGStream, normal
 
 CACHE = 2**22
 """Bytes of the largest tensor in a pass: larger ones are no faster on a processor, whose caches they leave."""
@@ -24,13 +24,13 @@ CACHE = 2**22
 
 def sizes(model: VAE, x: Tensor) -> list[int]:
     """The dimensions of each layer of z, from the top down, for examples like ``(1, *event)``."""
-    return [layer.z.shape[-1] for layer in model.descend(model.ascend(x), lambda q: q.mean)]
+    return [layer.z.shape[-1] for layer in model.top_down(model.bottom_up(x), lambda q: q.mean)]
 
 
 def noise_at(model: VAE, features: Sequence[Tensor], z: Sequence[Tensor]) -> Tensor:
     """The ε of latent points, each ``(S, B, Z)`` and from the top down, side by side."""
     given = iter(z)
-    layers = model.descend(features, lambda _: next(given))
+    layers = model.top_down(features, lambda _: next(given))
     return torch.cat([layer.q.noise(layer.z) for layer in layers], dim=-1)  # type: ignore[attr-defined]
 
 
@@ -52,7 +52,7 @@ class Part(NamedTuple):
     Attributes:
         model: under their condition, if it has one.
         x: ``(B, *event)``.
-        features: what `ascend` gave for them.
+        features: what `bottom_up` gave for them.
         noise: ε, ``(S, B, Z)``.
         streams: where the noise came from, and more can be drawn from.
         widths: the dimensions of each layer.
@@ -80,7 +80,7 @@ class Part(NamedTuple):
     def layers(self, noise: Tensor) -> tuple[Layer, ...]:
         """The stochastic layers where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
         each = iter(noise.split(self.widths, dim=-1))
-        return self.model.descend(self.features, lambda q: _placed(q, next(each)))
+        return self.model.top_down(self.features, lambda q: _placed(q, next(each)))
 
     def at(self, noise: Tensor) -> Trace:
         """The trace through them."""
@@ -113,12 +113,12 @@ def parts(
     widths, largest = sizes(alone, first), first.element_size() * widest(alone, first)
     rows = max(1, min(memory // 8, CACHE) // largest)
     batch = memory // 8 // max(largest, first.element_size() * samples * sum(widths))
-    streams, few = Streams(seed, Purpose.EVALUATION), max(1, rows // (together or samples))
+    streams, few = ExampleStreams(seed, RNGStream.EVALUATION), max(1, rows // (together or samples))
     for some in examples.parts(max(1, min(1000, batch))):
         x, bound = some.batch(slice(None)), model.given(some.given)
         own, there = streams.of(x), x.to(device, dtype)
         with torch.no_grad():
-            features = bound.ascend(there)
+            features = bound.bottom_up(there)
         whole = Part(bound, there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)
         for where in torch.arange(len(x)).split(few):
             yield whole.only(where)

@@ -22,7 +22,7 @@ from aevb.errors import BadInput
 from aevb.evaluation.posterior_samples import CACHE, widest
 from aevb.models.shapes import size
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 COARSE = {1: 1024, 2: 64}
 """Cells in each direction of the first grid, by the number of dimensions."""
@@ -69,9 +69,9 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
     model.eval()
     device = model.device
     few = max(16, min(128, 2**15 // size(examples.shape)))
-    if model.rungs or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
+    if model.lower_layers or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
-    with seeded(0, Purpose.EVALUATION, device=device):
+    with seeded(0, RNGStream.EVALUATION, device=device):
         low, high = _box(model, examples.batches(few), device)
         return torch.cat([_integrals(model, x.to(device), low, high) for x in examples.batches(few)])
 

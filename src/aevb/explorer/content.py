@@ -36,7 +36,7 @@ from aevb.models.distributions import (
 from aevb.models.vae import VAE, Layer
 from aevb.plots import COLOURS
 from aevb.report import wording
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 
 SHOWN, NEIGHBOURS, DRAWS = 2000, 3000, 2000
@@ -110,8 +110,8 @@ def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
         BadInput: the decoder cannot be exported, or a conditional model is not under a condition.
     """
     content, model = Content(prefix), run.model.eval()
-    with seeded(0, Purpose.EVALUATION):
-        test, train = _some(dataset.test, SHOWN).settled(), _some(dataset.train, NEIGHBOURS).settled()
+    with seeded(0, RNGStream.EVALUATION):
+        test, train = _some(dataset.test, SHOWN).materialize(), _some(dataset.train, NEIGHBOURS).materialize()
     view = _view(dataset)
     files = networks(model)
     content.facts |= _identity(run, folder) | {
@@ -141,7 +141,7 @@ def _view(dataset: Dataset) -> View:
 
 def _some(examples: Examples, count: int) -> Examples:
     size = examples.values[:1].numel()
-    return examples.some(min(count, max(10, BYTES // size)))
+    return examples.subsample(min(count, max(10, BYTES // size)))
 
 
 # Who it is.
@@ -195,10 +195,10 @@ def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
 
 def _prior(model: VAE, content: Content) -> dict[str, Any]:
     """The standard normal by its name, any other by draws of the lowest layer."""
-    if not model.rungs and isinstance(model.prior(model.encode), StandardNormal):
+    if not model.lower_layers and isinstance(model.prior(model.encode), StandardNormal):
         return {"kind": "normal"}
-    with seeded(0, Purpose.SAMPLES):
-        return {"kind": "draws", "draws": content.array("prior", model.ancestors(DRAWS)[-1])}
+    with seeded(0, RNGStream.SAMPLES):
+        return {"kind": "draws", "draws": content.array("prior", model.sample_prior(DRAWS)[-1])}
 
 
 def _has_simple_bound(run: Run) -> bool:
@@ -215,7 +215,7 @@ def _bounds(model: VAE, test: Examples) -> Tensor:
 
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
     """Where examples, evenly spaced among all of the test part, are in latent space."""
-    layers = [model.descend(model.ascend(x), lambda q: q.mean)[-1] for x in test.batches(500)]
+    layers = [model.top_down(model.bottom_up(x), lambda q: q.mean)[-1] for x in test.batches(500)]
     point = isinstance(layers[0].q, Point)
     numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     found: dict[str, Any] = {
@@ -275,7 +275,7 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
 
 def _rows(run: Run, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     x = test.batch(slice(None))
-    train = dataset.train.some(100_000).batch(slice(None)).double().numpy()
+    train = dataset.train.subsample(100_000).batch(slice(None)).double().numpy()
     train[:, np.isnan(train).all(0)] = 0.0  # of a column that is missing throughout
     low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)
@@ -322,4 +322,4 @@ def _spreads(model: VAE) -> list[float]:
 
 def _latent(model: VAE) -> int:
     """Z of the lowest layer."""
-    return int(model.ancestors(1)[-1].shape[-1])
+    return int(model.sample_prior(1)[-1].shape[-1])

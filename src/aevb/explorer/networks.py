@@ -24,7 +24,7 @@ class _FullEncoder(Piece):
     """x to mean, deviation and covariance."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q = self.model.descend(self.model.ascend(x), lambda q: q.mean)[-1].q
+        q = self.model.top_down(self.model.bottom_up(x), lambda q: q.mean)[-1].q
         assert isinstance(q, FullNormal)
         return q.mean, q.stddev, q.scale_tril @ q.scale_tril.mT
 
@@ -80,7 +80,7 @@ def networks(model: VAE) -> dict[str, bytes]:
     x, z = samples(model)
     with torch.no_grad():
         output, p, q = model.output(z), model.decode(z), model.encode(x)
-    full = isinstance(q, FullNormal) and not model.rungs
+    full = isinstance(q, FullNormal) and not model.lower_layers
     outputs: tuple[str, ...]
     if isinstance(p, Joined):
         decoder: nn.Module = _TableDecoder(model)

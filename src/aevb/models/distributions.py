@@ -45,7 +45,7 @@ from aevb.models.shapes import size, sum_event
 LOG_2PI = math.log(2 * math.pi)
 
 
-class Light(Distribution):
+class BaseDistribution(Distribution):
     """A distribution over events of any shape: what the light distributions have in common.
 
     Args:
@@ -75,7 +75,7 @@ class Light(Distribution):
             return self.rsample(sample_shape)
 
 
-class Normal(Light):
+class Normal(BaseDistribution):
     """A normal with diagonal covariance.
 
     Args:
@@ -132,7 +132,7 @@ class Normal(Light):
         return log_scale + 0.5 * LOG_2PI * size(self.event_shape)
 
 
-class FullNormal(Light):
+class FullNormal(BaseDistribution):
     """A normal with any covariance, L Lᵀ.
 
     Args:
@@ -210,7 +210,7 @@ def scale_tril(raw: Tensor, features: int) -> Tensor:
     return below + torch.diag_embed(raw[..., :features].exp())
 
 
-class StandardNormal(Light):
+class StandardNormal(BaseDistribution):
     """N(0, I) with the shape, type and device of `like`, ``(..., *event)``."""
 
     has_rsample = True
@@ -248,7 +248,7 @@ class StandardNormal(Light):
         return self.like.new_full(self.batch_shape, 0.5 * (1 + LOG_2PI) * size(self.event_shape))
 
 
-class Point(Light):
+class Point(BaseDistribution):
     """All probability at one point.
 
     Args:
@@ -282,7 +282,7 @@ class Point(Light):
         return torch.where((value == self.loc).all(-1), math.inf, -math.inf)
 
 
-class Laplace(Light):
+class Laplace(BaseDistribution):
     """Independent Laplace variables.
 
     Args:
@@ -321,7 +321,7 @@ class Laplace(Light):
         return log_scale + (1 + math.log(2)) * size(self.event_shape)
 
 
-class Mixture(Light):
+class Mixture(BaseDistribution):
     """A finite mixture over ``(Z,)``.
 
     Args:
@@ -355,7 +355,7 @@ class Mixture(Light):
         return (self.log_weights + self.components.log_prob(value.unsqueeze(-2))).logsumexp(-1)
 
 
-class Flow(Light):
+class Flow(BaseDistribution):
     """What a base distribution becomes through an invertible transformation.
 
     Args:
@@ -410,7 +410,7 @@ class Flow(Light):
         return torch.as_tensor(self.transform.inv(mean + self.base.stddev * noise))
 
 
-class Bernoulli(Light):
+class Bernoulli(BaseDistribution):
     """Independent Bernoulli variables.
 
     Args:
@@ -446,7 +446,7 @@ class Bernoulli(Light):
         return -self.log_prob(self.mean)
 
 
-class ContinuousBernoulli(Light):
+class ContinuousBernoulli(BaseDistribution):
     """Independent continuous Bernoulli variables on [0, 1], with density proportional to e^{l x}.
 
     Args:
@@ -498,7 +498,7 @@ class ContinuousBernoulli(Light):
         return -self.log_prob(self.mean)
 
 
-class Categorical(Light):
+class Categorical(BaseDistribution):
     """Independent categorical variables with the values 0, 1, ..., K - 1.
 
     Args:
@@ -547,7 +547,7 @@ class Categorical(Light):
         return torch.arange(table.shape[-1], dtype=table.dtype, device=table.device)
 
 
-class Poisson(Light):
+class Poisson(BaseDistribution):
     """Independent Poisson variables.
 
     Args:
@@ -579,7 +579,7 @@ class Poisson(Light):
         return sum_event(value * self.log_rate - self.mean - torch.lgamma(value + 1), self.event_dims)
 
 
-class NegativeBinomial(Light):
+class NegativeBinomial(BaseDistribution):
     """Independent negative binomial variables: counts with more variance than Poisson's.
 
     Args:
@@ -616,7 +616,7 @@ class NegativeBinomial(Light):
         return sum_event(counted - odds, self.event_dims)
 
 
-class LogNormal(Light):
+class LogNormal(BaseDistribution):
     """Numbers above 0 whose logarithms are normal.
 
     Args:
@@ -649,7 +649,7 @@ class LogNormal(Light):
         return self.log.log_prob(logarithm) - sum_event(logarithm, self.event_dims)
 
 
-class Joined(Light):
+class Joined(BaseDistribution):
     """A row of independent columns of several families, some of whose values may be missing.
 
     Args:
@@ -657,7 +657,7 @@ class Joined(Light):
             side, ``(..., D)``.
     """
 
-    def __init__(self, parts: Sequence[Light]) -> None:
+    def __init__(self, parts: Sequence[BaseDistribution]) -> None:
         self.parts = parts
         self.widths = [part.batch_shape[-1] for part in parts]
         super().__init__(torch.Size([*parts[0].batch_shape[:-1], sum(self.widths)]), 1)
@@ -683,7 +683,7 @@ class Joined(Light):
         return torch.where(value.isnan(), 1.0, value)
 
 
-def _typical(part: Light) -> Tensor:
+def _typical(part: BaseDistribution) -> Tensor:
     if isinstance(part, Bernoulli):
         return (part.logits > 0).to(part.logits.dtype)
     if isinstance(part, Categorical):

@@ -9,7 +9,7 @@ h_{l+1} = up_l(h_l), and the prior's come down, d_l = down_l(z_{l+1}), to meet i
 
     p(z_l | z_{l+1}) = N(μ(d_l), diag σ²(d_l)),    q(z_l | x, z_{l+1}) = posterior_l([h_l, d_l])
 
-The top layer is that of a model with one layer; a rung is what each further layer below it adds.
+The top layer is that of a model with one layer; a layer is what each further layer below it adds.
 """
 
 import torch
@@ -20,7 +20,7 @@ from aevb.models.distributions import Normal
 from aevb.models.posteriors import Diagonal
 
 
-class Rung(nn.Module):
+class LatentLayer(nn.Module):
     """The layer z_l and what ties it to the layer above.
 
     Args:

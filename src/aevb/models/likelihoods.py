@@ -70,7 +70,7 @@ class Likelihood(nn.Module, ABC):
         return 0.0
 
     @abstractmethod
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         """Set what this likelihood learns to a good first value.
 
         Args:
@@ -98,7 +98,7 @@ class Bernoulli(Likelihood):
 
     supports = ("binary",)
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         return _logit(x.mean(0))
 
     def forward(self, output: Tensor) -> distributions.Bernoulli:
@@ -110,7 +110,7 @@ class ContinuousBernoulli(Likelihood):
 
     supports = ("binary", "unit")
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         return _logit(x.mean(0))
 
     def forward(self, output: Tensor) -> distributions.ContinuousBernoulli:
@@ -137,10 +137,10 @@ class Located(Likelihood):
     def bounded(self) -> bool:
         return self.units is None
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         if self.units is None:
             return _logit(x.mean(0))
-        self.units.start(x)
+        self.units.initialize(x)
         return torch.zeros(self.event)
 
     def _linked(self, output: Tensor) -> Tensor:
@@ -177,10 +177,10 @@ class Gaussian(Located):
         """D/2 log(2πc)."""
         return size(self.event) * (0.5 * LOG_2PI + self.log_scale.item())
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         if isinstance(self.log_scale, nn.Parameter):
             self.log_scale.data.fill_(_log_scale(x))
-        return super().start(x)
+        return super().initialize(x)
 
     def forward(self, output: Tensor) -> distributions.Normal:
         return distributions.Normal(self._linked(output), self.log_scale, len(self.event))
@@ -197,8 +197,8 @@ class DiagonalGaussian(Located):
         """μ and log σ of each element."""
         return self._several(2)
 
-    def start(self, x: Tensor) -> Tensor:
-        loc = super().start(x)
+    def initialize(self, x: Tensor) -> Tensor:
+        loc = super().initialize(x)
         return torch.cat([loc, torch.full_like(loc, _log_scale(x))])
 
     def forward(self, output: Tensor) -> distributions.Normal:
@@ -214,8 +214,8 @@ class FullGaussian(Located):
         """μ, log of L's diagonal, and L below it, in one row."""
         return (size(self.event) + distributions.tril_size(size(self.event)),)
 
-    def start(self, x: Tensor) -> Tensor:
-        loc = super().start(x).flatten()
+    def initialize(self, x: Tensor) -> Tensor:
+        loc = super().initialize(x).flatten()
         below = loc.new_zeros(distributions.tril_size(len(loc)) - len(loc))
         return torch.cat([loc, torch.full_like(loc, _log_scale(x)), below])
 
@@ -233,9 +233,9 @@ class Laplace(Located):
         super().__init__(event, mean)
         self.log_scale = nn.Parameter(torch.tensor(0.0))
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         self.log_scale.data.fill_(_log_scale(x) - 0.5 * math.log(2))
-        return super().start(x)
+        return super().initialize(x)
 
     def forward(self, output: Tensor) -> distributions.Laplace:
         return distributions.Laplace(self._linked(output), self.log_scale, len(self.event))
@@ -256,7 +256,7 @@ class Categorical(Likelihood):
         """A logit of each value for each element."""
         return self._several(self.classes)
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         values = torch.arange(self.classes, device=x.device).view(-1, *(1,) * x.dim())
         # One of each value added, so that what never occurred is rare and not impossible.
         counts = 1 + (x == values).sum(1)
@@ -271,7 +271,7 @@ class Poisson(Likelihood):
 
     supports = ("binary", "counts")
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         return _log_mean(x)
 
     def forward(self, output: Tensor) -> distributions.Poisson:
@@ -287,7 +287,7 @@ class NegativeBinomial(Likelihood):
         super().__init__(event)
         self.log_total = nn.Parameter(torch.zeros(event))
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         self.log_total.data.copy_(_log_total(x))
         return _log_mean(x)
 
@@ -326,11 +326,11 @@ class Columns(Likelihood):
         """A number of each column, but K of a categorical one."""
         return (sum(self.split[:4]) + sum(self.sizes),)
 
-    def start(self, x: Tensor) -> Tensor:
+    def initialize(self, x: Tensor) -> Tensor:
         real, positive, count, binary, categorical = x.split(self.split, 1)
-        self.units.start(torch.cat([real, positive.log()], 1))
+        self.units.initialize(torch.cat([real, positive.log()], 1))
         codes = zip(categorical.unbind(1), self.sizes, strict=True)
-        logits = [Categorical((1,), size).start(code[~code.isnan()].unsqueeze(1)) for code, size in codes]
+        logits = [Categorical((1,), size).initialize(code[~code.isnan()].unsqueeze(1)) for code, size in codes]
         self.log_total.data.copy_(_log_total(count))
         known = [_log_mean(_mean(count).unsqueeze(0)), _logit(_mean(binary))]
         return torch.cat([torch.zeros_like(self.log_scale), *known, *logits])
@@ -350,15 +350,15 @@ class Columns(Likelihood):
         return distributions.Joined([part for part, size in zip(parts, self.split, strict=True) if size])
 
     @property
-    def noises(self) -> int:
+    def n_noise_parameters(self) -> int:
         """How many numbers and counts there are, whose noise is learned."""
         return len(self.log_scale) + len(self.log_total)
 
-    def widened(self, by: Tensor) -> dict[str, Tensor]:
+    def with_scaled_noise(self, by: Tensor) -> dict[str, Tensor]:
         """What it learns, with the deviations of numbers, and those of counts beyond a Poisson's, e^by times as large.
 
         Args:
-            by: ``(noises,)``.
+            by: ``(n_noise_parameters,)``.
         """
         numbers, counts = by.split([len(self.log_scale), len(self.log_total)])
         scale = self.log_scale.detach().clamp_min(_LEAST)

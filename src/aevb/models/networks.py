@@ -37,7 +37,7 @@ class Standardize(nn.Module):
         self.register_buffer("shift", torch.zeros(event))
         self.register_buffer("spread", torch.ones(event))
 
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Take the mean and the deviation of examples ``(B, *event)``, missing values (NaN) left out; where all agree,
         the deviation is 1."""
         self.shift.copy_(x.nanmean(0).nan_to_num())
@@ -70,9 +70,9 @@ class Embedding(Standardize):
         self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in levels] or [torch.zeros(0)]))
         self.output = (sum(self.split[:3]) + sum(levels) + sum(self.split),)
 
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Take the units from examples ``(B, D)``."""
-        super().start(self._numbers(x))
+        super().initialize(self._numbers(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, D)`` to ``(B, *output)``."""

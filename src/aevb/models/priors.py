@@ -42,7 +42,7 @@ class Prior(nn.Module, ABC):
         self.latent, self.event = latent, event
         self.register_buffer("origin", torch.zeros(latent), persistent=False)
 
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Set what this prior learns to a good first value, given examples ``(B, *event)``."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Vamp(Prior):
         super().__init__(latent, event)
         self.inputs = nn.Parameter(torch.rand(components, *event))
 
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         chosen = torch.randint(len(x), (len(self.inputs),), device=x.device)
         self.inputs.data.copy_(x[chosen])
 

@@ -2,8 +2,8 @@
 
     x ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
 
-With rungs it has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of the top layer, and
-the decoder sees the lowest.
+With lower_layers it has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of
+the top layer, and the decoder sees the lowest.
 
 With a condition it is a model of x given c, p(x|c) = ∫ p(x|z, c) p(z) dz, and encoder and decoder see c, too:
 `model.given(c)` is the model of x that this makes.
@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 
 from aevb.errors import BadInput
 from aevb.models.distributions import closed_form, divergence_by_dimension
-from aevb.models.hierarchy import Rung
+from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
 from aevb.models.networks import Standardize, start_at
 from aevb.models.priors import Prior
@@ -111,7 +111,7 @@ class VAE(nn.Module):
         prior: the model's `encode` to p(z), a distribution over ``(Z,)``.
         decoder: ``(N, Z)``, with a condition ``(N, Z + C)``, to ``(N, *output)``.
         likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
-        rungs: the stochastic layers below the top, from the lowest up.
+        lower_layers: the stochastic layers below the top, from the lowest up.
         condition: what is given of each example, ``(B, G)``, to what the networks see of it, ``(B, C)``.
 
     Attributes:
@@ -127,7 +127,7 @@ class VAE(nn.Module):
         prior: Prior,
         decoder: nn.Module,
         likelihood: Likelihood,
-        rungs: Sequence[Rung] = (),
+        lower_layers: Sequence[LatentLayer] = (),
         condition: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class VAE(nn.Module):
         self.prior = prior
         self.decoder = decoder
         self.likelihood = likelihood
-        self.rungs: Sequence[Rung] = nn.ModuleList(rungs)  # type: ignore[assignment]
+        self.lower_layers: Sequence[LatentLayer] = nn.ModuleList(lower_layers)  # type: ignore[assignment]
         self.condition, self.known = condition, None
 
     @property
@@ -173,28 +173,28 @@ class VAE(nn.Module):
         model.known = known
         return model
 
-    def start(self, x: Tensor, given: Tensor | None = None, *, output: bool = True) -> None:
+    def initialize(self, x: Tensor, given: Tensor | None = None, *, output: bool = True) -> None:
         """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
         p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).
         """
         _measured(self.encoder, x)
         if self.condition is not None and given is not None:
             _measured(self.condition, given)
-        mean = self.likelihood.start(x)
+        mean = self.likelihood.initialize(x)
         if output:
             start_at(self.decoder, mean)
-        self.prior.start(x)
+        self.prior.initialize(x)
 
-    def ascend(self, x: Tensor) -> list[Tensor]:
+    def bottom_up(self, x: Tensor) -> list[Tensor]:
         """What the posteriors are made of: the features h_1, …, h_L of ``(B, *event)``, each ``(B, F)``."""
         features = [self.encoder(x) if self.known is None else self.encoder(x, self.known.expand(x.shape[0], -1))]
-        for rung in self.rungs:
-            features.append(rung.up(features[-1]))
+        for layer in self.lower_layers:
+            features.append(layer.up(features[-1]))
         return features
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z | x) of the top layer for ``(B, *event)``: a distribution over ``(B, Z)``."""
-        return self.posterior(self.ascend(x)[-1])  # type: ignore[no-any-return]
+        return self.posterior(self.bottom_up(x)[-1])  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x | z) for ``(..., Z)`` of the lowest layer: a distribution over ``(..., *event)``."""
@@ -211,20 +211,20 @@ class VAE(nn.Module):
     def trace(self, x: Tensor, samples: int = 1) -> Trace:
         """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
         shapes = chain([(samples,)], repeat(()))
-        return self.passed(x, self.descend(self.ascend(x), lambda q: q.rsample(next(shapes))))
+        return self.passed(x, self.top_down(self.bottom_up(x), lambda q: q.rsample(next(shapes))))
 
-    def descend(self, features: Sequence[Tensor], choose: Callable[[Distribution], Tensor]) -> tuple[Layer, ...]:
+    def top_down(self, features: Sequence[Tensor], choose: Callable[[Distribution], Tensor]) -> tuple[Layer, ...]:
         """The stochastic layers from the top down, through the points that `choose` takes from each q.
 
         Args:
-            features: what `ascend` gave.
+            features: what `bottom_up` gave.
             choose: q(z | x) over ``(B, Z)`` to z, ``(..., B, Z)``; below the top q is over all of these.
         """
         *below, top = features
         q = self.posterior(top)
         layers = [Layer(q, self.prior(self.encode), choose(q))]
-        for rung, height in zip(reversed(self.rungs), reversed(below), strict=True):
-            q, p = rung(height, layers[-1].z)
+        for layer, height in zip(reversed(self.lower_layers), reversed(below), strict=True):
+            q, p = layer(height, layers[-1].z)
             layers.append(Layer(q, p, choose(q)))
         return tuple(layers)
 
@@ -234,7 +234,7 @@ class VAE(nn.Module):
 
     def codes(self, x: Tensor) -> list[Tensor]:
         """The mean of q(z | x) for ``(B, *event)`` in each layer from the top down, given means above, ``(B, Z)``."""
-        return [layer.z for layer in self.descend(self.ascend(x), lambda q: q.mean)]
+        return [layer.z for layer in self.top_down(self.bottom_up(x), lambda q: q.mean)]
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -244,17 +244,17 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, *, draw: bool = False) -> Tensor:
         """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        points = self.ancestors(count)[-1]
+        points = self.sample_prior(count)[-1]
         parts = (slice(start, start + DECODED) for start in range(0, count, DECODED))
         decoded = (self.only(part).decode(points[part]) for part in parts)
         return torch.cat([p.sample() if draw else p.mean for p in decoded])
 
     @torch.no_grad()
-    def ancestors(self, count: int) -> list[Tensor]:
+    def sample_prior(self, count: int) -> list[Tensor]:
         """Draws from the prior of every layer, from the top down, each ``(count, Z)``."""
         z = [self.prior(self.encode).sample((count,))]
-        for rung in reversed(self.rungs):
-            z.append(rung.prior(z[-1]).sample())
+        for layer in reversed(self.lower_layers):
+            z.append(layer.prior(z[-1]).sample())
         return z
 
     @torch.no_grad()
@@ -268,4 +268,4 @@ def _measured(network: nn.Module, x: Tensor) -> None:
     """Let a network see examples ``(B, *event)`` in units of their own."""
     for layer in network.modules():
         if isinstance(layer, Standardize):
-            layer.start(x)
+            layer.initialize(x)

@@ -14,7 +14,7 @@ from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
 from aevb.plots.points import Cloud, clouds, histograms, latent, shares
 from aevb.plots.style import STYLE, as_text, legend_below, subplots
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 
 PANELS = 12
@@ -60,8 +60,8 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
 
 def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     """Each column of a table, test examples beside draws from the model: numbers as densities, others as shares."""
-    with seeded(seed, Purpose.SAMPLES, device=model.device):
-        given = dataset.test.some(2000).given
+    with seeded(seed, RNGStream.SAMPLES, device=model.device):
+        given = dataset.test.subsample(2000).given
         drawn = model.given(given).sample(min(len(dataset.test), 2000), draw=True).cpu()
     x, order = dataset.test.batch(slice(None)), modelled(dataset.columns)
     columns = sorted(order, key=lambda column: column.place)[:PANELS]
@@ -95,7 +95,7 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     count = 100 if image else min(len(examples), 2000)
     given = examples[torch.linspace(0, len(examples) - 1, count).long()].given
     given = given.sort(0).values if image and given is not None else given
-    with seeded(seed, Purpose.SAMPLES, device=model.device):
+    with seeded(seed, RNGStream.SAMPLES, device=model.device):
         drawn = model.given(given).sample(count, draw=not image).cpu()
     if image:
         return picture(drawn, 10, "mean of p(x|z) for z drawn from the prior")

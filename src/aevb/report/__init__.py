@@ -1,4 +1,5 @@
-"""The page of a run, report.html in its folder: one file that fetches nothing. It is made from the run; nothing is trained."""
+"""The page of a run, report.html in its folder: one file that fetches nothing. It is made from the run; nothing is
+trained."""
 
 from collections.abc import Sequence
 from pathlib import Path

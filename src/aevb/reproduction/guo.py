@@ -2,8 +2,8 @@
 
     aevb reproduce guo                about 25 minutes on two cores
 
-The density p*(x) of every set is known (`aevb.data.sources.synthetic`), and that of a model, p(x) = ∫ N(z; 0, I) p(x|z) dz, is
-a sum of normals over a grid of the plane of z. How far a model is from the truth is thus a number, on test points:
+The density p*(x) of every set is known (`aevb.data.sources.synthetic`), and that of a model, p(x) = ∫ N(z; 0, I)
+p(x|z) dz, is a sum of normals over a grid of the plane of z. How far a model is from the truth is thus a number, on test points:
 
     kl_from_truth         E log p*(x) - log p(x), which estimates KL(p* || p)
     gain_over_gaussian    E log p(x) - log N(x; μ, Σ), with the moments of p*: no normal does better than that one
@@ -63,7 +63,7 @@ from aevb.reproduction.recipe import (
     number,
     score,
 )
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 from aevb.workflow.sweep import Measure
 
@@ -183,7 +183,7 @@ def log_px(model: VAE, x: Array) -> tuple[Array, float]:
 def from_truth(run: Run, dataset: Dataset, points: int) -> list[Score]:
     """log p(x) of a model, how far it is from the truth, and how far above the best normal."""
     source = truth(run.config.data.source, run.config.data.variant)
-    x = dataset.test.some(points).values.double().numpy()
+    x = dataset.test.subsample(points).values.double().numpy()
     ours, width = log_px(run.model, x)
     grid = f"midpoint rule over z, cells of {width:g}"
 
@@ -204,8 +204,8 @@ def gaps(run: Run, dataset: Dataset, points: int) -> list[Score]:
 
 def estimators(run: Run, dataset: Dataset, points: int) -> list[Score]:
     """The bound with its KL in closed form less the bound all by Monte Carlo, from the same draws: section 3.6."""
-    with seeded(0, Purpose.EVALUATION), torch.no_grad():
-        trace = run.model.trace(dataset.test.some(points).batch(slice(None)), DRAWS)
+    with seeded(0, RNGStream.EVALUATION), torch.no_grad():
+        trace = run.model.trace(dataset.test.subsample(points).batch(slice(None)), DRAWS)
         difference = (ELBO(DRAWS)(trace).bound - MonteCarloELBO(DRAWS)(trace).bound).double().numpy()
     return [mean_score("estimator_difference", difference, "test", "closed form - Monte Carlo", DRAWS, dataset)]
 
@@ -473,12 +473,12 @@ SHOWN = 2000
 
 def _clouds(place: str, results: Results) -> Figure:
     """Data above, samples beside them; below, the reconstructions have the colours of the points they come from."""
-    x = results.dataset(f"{place}-full").test.some(SHOWN).batch(slice(None))
+    x = results.dataset(f"{place}-full").test.subsample(SHOWN).batch(slice(None))
     hues = _hues(x)
     above, below = [plots.Cloud("test points", x)], [plots.Cloud("test points, coloured", x, hues)]
     for setting in (*REPORTED, "weighted"):
         model = results.run(f"{place}-{setting}").model
-        with seeded(0, Purpose.SAMPLES), torch.no_grad():
+        with seeded(0, RNGStream.SAMPLES), torch.no_grad():
             above.append(plots.Cloud(f"{setting}: samples", model.sample(SHOWN, draw=True)))
             again = model.decode(model.encode(x).sample()).sample()
             below.append(plots.Cloud(f"{setting}: reconstructions", again, hues))

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from aevb import plots
 from aevb.config.schema import Config
 from aevb.reproduction.recipe import Above, Claim, Near, Picture, Recipe, Results, Scale, Trial, epoch, score
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 EPOCHS = {"smoke": 2, "default": 30, "full": 150}
 BATCH = 250
@@ -188,7 +188,7 @@ def reported_curves() -> dict[tuple[str, str, str], tuple[list[float], list[floa
 def _samples(results: Results) -> Figure:
     drawn = {}
     for title, trial in (("z = 2", "adam-z2"), ("z = 20", "adam")):
-        with seeded(0, Purpose.SAMPLES):
+        with seeded(0, RNGStream.SAMPLES):
             drawn[title] = results.run(trial).model.sample(100)
     return plots.image_sheets(drawn, columns=10)
 

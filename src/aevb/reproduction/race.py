@@ -26,7 +26,7 @@ from aevb.evaluation.quadrature import quadrature
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
 from aevb.reproduction.recipe import Results
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.training.loop import fit
 from aevb.training.monte_carlo_em import monte_carlo_em
 
@@ -96,8 +96,8 @@ class Curve:
 def run(race: Race, seed: int, data_dir: str | None = None) -> dict[str, Any]:
     """Both methods from the same weights, on the same examples."""
     dataset = load(race.source, binarize="treat-as-probabilities", data_dir=data_dir)
-    train = dataset.train if race.examples is None else dataset.train.some(race.examples)
-    test = dataset.test.some(race.test)
+    train = dataset.train if race.examples is None else dataset.train.subsample(race.examples)
+    test = dataset.test.subsample(race.test)
     models = [_decoder_to_train(dataset, train, seed) for _ in range(2)]
     em, accepted = _by_em(models[0], train, test, race, seed)
     aevb = _by_aevb(models[1], train, test, race, seed)
@@ -132,9 +132,9 @@ def _by_aevb(model: VAE, train: Examples, test: Examples, race: Race, seed: int)
 
 def _decoder_to_train(dataset: Dataset, train: Examples, seed: int) -> VAE:
     config = ModelConfig(hidden=(100,), activation="tanh", latent=(2,))
-    with seeded(seed, Purpose.WEIGHTS):
+    with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(config, dataset), dataset.shape)
-    model.start(train.some(10_000).batch(slice(None)))
+    model.initialize(train.subsample(10_000).batch(slice(None)))
     return model
 
 

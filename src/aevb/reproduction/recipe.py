@@ -25,7 +25,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.data import load as load_data
 from aevb.runs.run import Run, load
-from aevb.training.loop import Means
+from aevb.training.loop import EpochMetrics
 from aevb.workflow.sweep import SEED, Measure
 
 Scale = Literal["smoke", "default", "full"]
@@ -163,7 +163,7 @@ def epoch(trial: str, name: str, split: Literal["train", "valid"] = "valid", num
         epochs = results.run(trial, seed).epochs
         if number > len(epochs):
             raise Missing(f"{trial} has no epoch {number}")
-        means: Means | None = getattr(epochs[number - (number > 0)], split)
+        means: EpochMetrics | None = getattr(epochs[number - (number > 0)], split)
         if means is None:
             raise Missing(f"{trial} has no {split} part")
         return float(getattr(means, name))

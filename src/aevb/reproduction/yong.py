@@ -55,7 +55,7 @@ from aevb.reproduction.recipe import (
     number,
     score,
 )
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 from aevb.workflow.sweep import Measure
 
@@ -263,10 +263,10 @@ def _as_autoencoder(pca: PCA, event: tuple[int, ...]) -> VAE:
 @torch.no_grad()
 def _drawn(model: VAE, train: Examples, count: int, *, fitted: bool) -> Tensor:
     """Means of p(x|z), ``(count, *event)``, for z ~ N(0, I) or, fitted, for a normal with the moments of z ~ q(z|x)."""
-    with seeded(0, Purpose.SAMPLES):
+    with seeded(0, RNGStream.SAMPLES):
         if not fitted:
             return model.sample(count)
-        codes = model.encode(train.some(10_000).batch(slice(None))).sample()
+        codes = model.encode(train.subsample(10_000).batch(slice(None))).sample()
         return model.decode(MultivariateNormal(codes.mean(0), torch.cov(codes.T)).sample((count,))).mean
 
 
@@ -309,12 +309,12 @@ def _plain(name: str, value: float, split: str, estimator: str, dataset: Dataset
 
 def _linear_identity(run: Run, dataset: Dataset) -> Identity:
     """In closed form."""
-    return linear_identity(run.model, dataset.train.some(300).batch(slice(None)))
+    return linear_identity(run.model, dataset.train.subsample(300).batch(slice(None)))
 
 
 def _plane_identity(run: Run, dataset: Dataset) -> Identity:
     """By integration."""
-    return plane_identity(run.model, dataset.train.some(20))
+    return plane_identity(run.model, dataset.train.subsample(20))
 
 
 def _identity_scores(identity: Callable[[Run, Dataset], Identity], run: Run, dataset: Dataset) -> list[Score]:
@@ -349,7 +349,7 @@ def _linear_log_px(run: Run, dataset: Dataset) -> list[Score]:
 def _mixtures(points: int, seed: int, _data_dir: str | None = None) -> dict[str, Any]:
     """Test log p(x) of mixtures fitted by EM, and of the truth."""
     dataset = load("figure-8")
-    dataset = replace(dataset, train=dataset.train.some(points))
+    dataset = replace(dataset, train=dataset.train.subsample(points))
     x = dataset.test.values.double().numpy()
     fitted = {count: baselines.mixture(dataset, count, seed=seed) for count in COMPONENTS}
     return {
@@ -633,7 +633,7 @@ def _draw_samples(sizes: Sequence[int], results: Results) -> Figure:
 
 def _draw_codes(results: Results) -> Figure:
     dataset, models = _models(results, 2)
-    test = dataset.test.some(3000)
+    test = dataset.test.subsample(3000)
     assert test.labels is not None
     clouds = {KINDS[kind]: codes(model, test) for kind, model in models.items()}
     return plots.clouds_of_codes(clouds, [test.labels] * len(clouds), dataset.classes or ())

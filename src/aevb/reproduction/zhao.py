@@ -40,7 +40,7 @@ from aevb.reproduction.recipe import (
     least,
     score,
 )
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 from aevb.workflow.sweep import Measure
 
@@ -185,9 +185,9 @@ def _code_square(run: Run, dataset: Dataset) -> list[Score]:
 
 def _sharpness(run: Run, dataset: Dataset) -> list[Score]:
     """E |Δx̂|² of samples over E |Δx|² of data, Δ the differences of neighbouring pixels: 1 as sharp, less blurred."""
-    with seeded(0, Purpose.SAMPLES):
+    with seeded(0, RNGStream.SAMPLES):
         drawn = run.model.sample(1000)
-    value = (_roughness(drawn) / _roughness(dataset.test.some(1000).batch(slice(None)))).item()
+    value = (_roughness(drawn) / _roughness(dataset.test.subsample(1000).batch(slice(None)))).item()
     return [_score("sharpness", value, "squared differences of neighbouring pixels, samples over data", dataset)]
 
 
@@ -402,7 +402,7 @@ def _model(results: Results, network: str, source: str) -> VAE:
 def _samples(results: Results, trials: Mapping[str, str], across: int = 2) -> Figure:
     drawn = {}
     for title, trial in trials.items():
-        with seeded(0, Purpose.SAMPLES):
+        with seeded(0, RNGStream.SAMPLES):
             drawn[title] = results.run(trial).model.sample(100)
     return plots.image_sheets(drawn, columns=10, across=across)
 

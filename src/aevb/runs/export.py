@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from aevb.columns import Column, modelled
 from aevb.errors import BadInput
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run, write
 
 CHECKED = (1, 3, 16)
@@ -54,7 +54,7 @@ class Encoder(Piece):
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of q(z | x)."""
         model = self.model.given(given)
-        q = model.descend(model.ascend(x), lambda q: q.mean)[-1].q
+        q = model.top_down(model.bottom_up(x), lambda q: q.mean)[-1].q
         return q.mean, q.stddev
 
 
@@ -91,8 +91,8 @@ def _conditions(columns: Sequence[Column]) -> Tensor | None:
 
 def samples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Samples x and z of a model, and of what may be given, on which a file is compared with PyTorch."""
-    with seeded(0, Purpose.SAMPLES):
-        z, x = model.ancestors(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
+    with seeded(0, RNGStream.SAMPLES):
+        z, x = model.sample_prior(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
     return x, z
 
 

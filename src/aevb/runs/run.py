@@ -35,7 +35,7 @@ from torch import Tensor
 
 from aevb.columns import Column
 from aevb.config.schema import Config, ModelConfig, build, weight
-from aevb.data import Examples, Kind, Like, read
+from aevb.data import DataSpec, Examples, Kind, read
 from aevb.data import load as load_data
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
@@ -43,7 +43,7 @@ from aevb.evaluation import Score, Split, evaluate
 from aevb.evaluation.likelihood import per_example
 from aevb.models.vae import VAE
 from aevb.runs.hub import fetch, is_address
-from aevb.training.loop import Best, Epoch, State, Within
+from aevb.training.loop import Best, Epoch, EpochPosition, State
 
 FORMAT = 1
 IN_MEMORY = "(in memory)"
@@ -93,7 +93,7 @@ class Outcome(BaseModel):
     seconds: float
 
 
-class Usual(BaseModel):
+class ReferenceScores(BaseModel):
     """How probable examples of the usual kind are that a model has not seen.
 
     Attributes:
@@ -130,7 +130,7 @@ class Estimator(BaseModel):
     frame: Literal["array", "pandas", "polars"]
     names: tuple[int | str, ...]
     features: int
-    usual: Usual | None = None
+    usual: ReferenceScores | None = None
 
 
 @dataclass
@@ -192,10 +192,10 @@ class Run:
         data, settings = self.data, self.config.data
         place = data_dir or settings.data_dir
         learnt = (data.kind, data.shape, data.columns, data.given)
-        like = Like(*learnt, settings.binarize, settings.size, settings.split_seed, place)
+        like = DataSpec(*learnt, settings.binarize, settings.size, settings.split_seed, place)
         return read(source, like)
 
-    def usual(self, samples: int, *, seed: int = 0, data_dir: str | None = None) -> Usual | None:
+    def usual(self, samples: int, *, seed: int = 0, data_dir: str | None = None) -> ReferenceScores | None:
         """How probable held-out examples are; None where the data were in memory and none of them were held out.
 
         Args:
@@ -205,8 +205,8 @@ class Run:
         """
         if self.estimator:
             return self.estimator.usual
-        found = per_example(self.model, self.load_data(data_dir).test.settled(), samples, seed=seed).log_px
-        return Usual(log_px=found.tolist(), samples=samples, seed=seed)
+        found = per_example(self.model, self.load_data(data_dir).test.materialize(), samples, seed=seed).log_px
+        return ReferenceScores(log_px=found.tolist(), samples=samples, seed=seed)
 
     def require(self, dataset: Dataset) -> None:
         """Refuse data that are not those of the run.
@@ -667,7 +667,7 @@ def _load_state(model: VAE, path: Path) -> State | None:
         for name, tensor in _part("optimizer", tensors).items():
             place, _, name = name.partition(".")
             optimizer.setdefault(int(place), {})[name] = tensor
-        within = Within(step, tensors["within.totals"], tensors["within.stream"]) if step else None
+        within = EpochPosition(step, tensors["within.totals"], tensors["within.stream"]) if step else None
         kept = (averages or weights) if best == number and not within else _part("best", tensors)
         for suitable in (*([kept] if best else []), *([averages] if averages else []), weights):
             model.load_state_dict(suitable)

@@ -28,7 +28,7 @@ DRAWS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
 """The draws that depend on nothing, and can be made before the graph runs."""
 
 
-class Untraceable(Exception):
+class CaptureError(Exception):
     """A step cannot be written down: its message says why, in one line."""
 
 
@@ -69,7 +69,7 @@ class Graph:
             count: how many.
 
         Raises:
-            Untraceable: an operation cannot be mapped.
+            CaptureError: an operation cannot be mapped.
         """
         *own, share = inputs
         together = [torch.stack([tensor] * count) for tensor in own]
@@ -118,7 +118,7 @@ def trace(model: VAE, objective: Objective, batch: Sequence[Tensor]) -> Graph:
         batch: ``(B, *event)``, and ``(B, G)`` of a condition: every batch has these shapes.
 
     Raises:
-        Untraceable: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
+        CaptureError: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
             for the value of a tensor.
     """
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
@@ -185,12 +185,12 @@ def _written(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]
     """A function of tensors as a graph of what it does with them.
 
     Raises:
-        Untraceable: it asks for the value of a tensor, or has an operation that cannot be mapped or differentiated.
+        CaptureError: it asks for the value of a tensor, or has an operation that cannot be mapped or differentiated.
     """
     try:
         written = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     except Exception as error:  # whatever a user's module does that cannot be done without values
-        raise Untraceable(str(error).strip().splitlines()[0] if str(error).strip() else repr(error)) from error
+        raise CaptureError(str(error).strip().splitlines()[0] if str(error).strip() else repr(error)) from error
     written.graph.eliminate_dead_code()
     written.recompile()
     return written
@@ -221,9 +221,9 @@ def _require_pure(written: fx.GraphModule) -> None:
         if not isinstance(node.target, torch._ops.OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise Untraceable(f"it draws random numbers by {node.target}, which depend on other values")
+            raise CaptureError(f"it draws random numbers by {node.target}, which depend on other values")
         if inputs.intersection(node.all_input_nodes):
             if node.target._schema.is_mutable or "batch_norm" in str(node.target):
-                raise Untraceable(f"it changes its buffers, by {node.target}")
+                raise CaptureError(f"it changes its buffers, by {node.target}")
             if node.target.is_view:
                 inputs.add(node)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 
-class Averages:
+class EMA:
     """The averages of tensors that training changes in place.
 
     Args:

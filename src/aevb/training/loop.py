@@ -28,15 +28,22 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.config.schema import TrainConfig
-from aevb.data.examples import Examples, Supply
+from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import BadInput, NonFinite, Notice
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.training import environment as processes
-from aevb.training.backends.steps import Single, Steps, Written, learnt_of, means, release
-from aevb.training.capture import Untraceable, constant_in_time, widest
-from aevb.training.ema import Averages
+from aevb.training.backends.steps import (
+    CapturedBackend,
+    EagerBackend,
+    GradientBackend,
+    means,
+    release,
+    trainable_parameters,
+)
+from aevb.training.capture import CaptureError, constant_in_time, widest
+from aevb.training.ema import EMA
 
 OPTIMIZERS: dict[str, partial[Any]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -60,7 +67,7 @@ AfterStep = Callable[[bool, Callable[[], "list[State] | None"]], bool]
 
 
 @dataclass(frozen=True)
-class Means:
+class EpochMetrics:
     """Means over examples of an objective's terms, in nats."""
 
     loss: float
@@ -87,8 +94,8 @@ class Epoch:
 
     number: int
     seconds: float
-    train: Means
-    valid: Means | None
+    train: EpochMetrics
+    valid: EpochMetrics | None
 
 
 @dataclass
@@ -123,7 +130,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Within:
+class EpochPosition:
     """A place within an epoch.
 
     Attributes:
@@ -156,12 +163,12 @@ class State:
     weights: dict[str, Tensor]
     optimizer: dict[int, dict[str, Tensor]]
     best: Best
-    within: Within | None = None
+    within: EpochPosition | None = None
     averages: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Member:
+class TrainingJob:
     """One of the models that are trained together.
 
     Where the weights are averaged, the model has the averages while `on_epoch` and `on_state` look at it.
@@ -185,7 +192,7 @@ class Member:
 def fit(
     model: VAE,
     objective: Objective,
-    train: Supply,
+    train: ExampleSource,
     valid: Examples | None = None,
     config: TrainConfig | None = None,
     *,
@@ -206,7 +213,7 @@ def fit(
         train: examples to learn from.
         valid: examples that choose the weights and the moment to stop, where the configuration asks for it.
         config: how to train; the defaults where None.
-        seed, start, on_epoch, on_state: as in `Member`.
+        seed, start, on_epoch, on_state: as in `TrainingJob`.
         due: asked after each step but the last of an epoch: whether `on_state` is to be given the state now.
         on_step: called after each step.
 
@@ -214,14 +221,14 @@ def fit(
         BadInput: patience without a validation part, or batch normalisation of single examples.
         NonFinite: a loss or a weight became infinite or NaN.
     """
-    member = Member(model, seed, start, on_epoch, on_state)
-    return fit_together([member], objective, train, valid, config, due=due, on_step=on_step)[0]
+    member = TrainingJob(model, seed, start, on_epoch, on_state)
+    return fit_stacked([member], objective, train, valid, config, due=due, on_step=on_step)[0]
 
 
-def fit_together(
-    members: Sequence[Member],
+def fit_stacked(
+    members: Sequence[TrainingJob],
     objective: Objective,
-    train: Supply,
+    train: ExampleSource,
     valid: Examples | None = None,
     config: TrainConfig | None = None,
     *,
@@ -238,7 +245,7 @@ def fit_together(
 
     Raises:
         BadInput: as in `fit`, or patience, with which the models would end apart.
-        Untraceable: the models' step cannot be stacked.
+        CaptureError: the models' step cannot be stacked.
         NonFinite: a loss or a weight of one of several became infinite or NaN; all are as after the epoch before.
     """
     config = config or TrainConfig()
@@ -259,7 +266,7 @@ def fit_together(
 
 def _fitted(
     loop: "_Loop",
-    members: Sequence[Member],
+    members: Sequence[TrainingJob],
     valid: Examples | None,
     interrupted: Callable[[], bool],
     due: Callable[[], bool],
@@ -299,13 +306,13 @@ def _fitted(
     return states, epochs, ended
 
 
-def _hand_over(members: Sequence[Member], states: Sequence[State]) -> None:
+def _hand_over(members: Sequence[TrainingJob], states: Sequence[State]) -> None:
     for member, state in zip(members, states, strict=True):
         if member.on_state:
             member.on_state(state)
 
 
-def _left(config: TrainConfig, member: Member, state: State, epochs: list[Epoch], ended: Ended) -> History:
+def _left(config: TrainConfig, member: TrainingJob, state: State, epochs: list[Epoch], ended: Ended) -> History:
     """A model with the weights that are kept."""
     best = config.keep == "best" and state.best.number > 0
     if best:
@@ -315,7 +322,9 @@ def _left(config: TrainConfig, member: Member, state: State, epochs: list[Epoch]
 
 
 @torch.no_grad()
-def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, decodings: int = 1000) -> Means:
+def measure(
+    model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, decodings: int = 1000
+) -> EpochMetrics:
     """The objective's terms on held-out examples, in evaluation mode and with the same noise at every call.
 
     Args:
@@ -325,16 +334,16 @@ def measure(model: VAE, objective: Objective, examples: Examples, *, seed: int =
     """
     training = model.training
     model.eval()
-    with seeded(seed, Purpose.VALIDATION, device=examples.values.device):
+    with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
         sums = [
             means(objective(model.given(part.given).trace(part.batch(slice(None)), objective.samples))) * len(part)
             for part in examples.parts(max(1, decodings // objective.samples))
         ]
     model.train(training)
-    return Means(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
+    return EpochMetrics(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
 
 
-def _require(model: VAE, config: TrainConfig, train: Supply, valid: Examples | None, together: int) -> None:
+def _require(model: VAE, config: TrainConfig, train: ExampleSource, valid: Examples | None, together: int) -> None:
     if config.patience and together > 1:
         raise BadInput("models with patience end apart: train them one after another")
     if config.patience and valid is None:
@@ -351,16 +360,21 @@ class _Loop:
     """The training of models: a step, an epoch of steps, and the undoing of an epoch that went wrong."""
 
     def __init__(
-        self, models: Sequence[VAE], seeds: Sequence[int], objective: Objective, examples: Supply, config: TrainConfig
+        self,
+        models: Sequence[VAE],
+        seeds: Sequence[int],
+        objective: Objective,
+        examples: ExampleSource,
+        config: TrainConfig,
     ) -> None:
         self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
         self.epochs, self.steps = config.plan(len(examples))
         self.size, self.bf16 = min(config.batch_size, len(examples)), config.precision == "bf16"
         self.maker = self._maker()
         self.optimizer = _optimizer(self.maker.weights, config)
-        self.averages = Averages(self._changing(), config.ema) if config.ema else None
+        self.averages = EMA(self._changing(), config.ema) if config.ema else None
 
-    def _maker(self) -> Steps:
+    def _maker(self) -> GradientBackend:
         """What makes the gradients: a graph for several models, where one will repay itself, and where compilation is
         asked for."""
         if processes.count() > 1:
@@ -375,37 +389,39 @@ class _Loop:
             return self._single()
         try:
             sizes = self.seeds, self.size
-            return Written(self.models, self.objective, self.examples, *sizes, compiled=compiled, bf16=self.bf16)
-        except Untraceable as reason:
+            return CapturedBackend(
+                self.models, self.objective, self.examples, *sizes, compiled=compiled, bf16=self.bf16
+            )
+        except CaptureError as reason:
             if not single:
                 raise
             if asked == "on":
                 warnings.warn(f"training goes on without compilation: {reason}", Notice, stacklevel=2)
             return self._single()
 
-    def _single(self) -> Single:
+    def _single(self) -> EagerBackend:
         parts = self.config.accumulate
-        return Single(self.models[0], self.objective, self.examples, self.seeds[0], parts, bf16=self.bf16)
+        return EagerBackend(self.models[0], self.objective, self.examples, self.seeds[0], parts, bf16=self.bf16)
 
-    def _in_parts(self) -> Single:
+    def _in_parts(self) -> EagerBackend:
         """Steps whose memory is what matters: a graph would save time in calls, which large ones do not miss."""
         if len(self.models) > 1:
-            raise Untraceable("a batch is taken in parts for one model alone")
+            raise CaptureError("a batch is taken in parts for one model alone")
         if self.config.compile == "on":
             warnings.warn("training goes on without compilation: batches are taken in parts", Notice, stacklevel=2)
         return self._single()
 
-    def _shared(self) -> Steps:
-        from aevb.training.backends.distributed import Shared  # which takes a second to load
+    def _shared(self) -> GradientBackend:
+        from aevb.training.backends.distributed import DistributedBackend  # which takes a second to load
 
         if len(self.models) > 1:
-            raise Untraceable("processes share the training of one model")
+            raise CaptureError("processes share the training of one model")
         if self.config.ema and self.config.strategy == "fsdp":
             raise BadInput("--train.ema is of whole weights, which processes of fsdp do not have: use ddp")
         if self.config.accumulate > 1:
             raise BadInput("--train.accumulate has no meaning for several processes: start more of them")
         settings = (self.seeds[0], self.size, self.config.strategy)
-        return Shared(self.models[0], self.objective, self.examples, *settings, bf16=self.bf16)
+        return DistributedBackend(self.models[0], self.objective, self.examples, *settings, bf16=self.bf16)
 
     def _changing(self) -> list[Tensor]:
         """What is averaged: the weights, and the statistics of batch normalisation, which belong to them; a step of
@@ -425,7 +441,7 @@ class _Loop:
         self._restore(states)
         return states
 
-    def states(self, number: int, held_out: Sequence[Means | None], best: Sequence[Best]) -> list[State]:
+    def states(self, number: int, held_out: Sequence[EpochMetrics | None], best: Sequence[Best]) -> list[State]:
         """Copies of the states after an epoch, whose weights are the best ones where they are better than those; the
         models have their weights."""
         states, weights = [], self._copies()
@@ -441,7 +457,7 @@ class _Loop:
     def _copies(self) -> list[dict[str, Tensor]]:
         return [{name: tensor.clone() for name, tensor in model.state_dict().items()} for model in self.models]
 
-    def held_out(self, states: Sequence[State], valid: Examples | None) -> list[Means | None]:
+    def held_out(self, states: Sequence[State], valid: Examples | None) -> list[EpochMetrics | None]:
         """The terms on validation examples.
 
         Raises:
@@ -449,7 +465,7 @@ class _Loop:
         """
         if not valid:
             return [None] * len(self.models)
-        found: list[Means | None] = []
+        found: list[EpochMetrics | None] = []
         with self.averaged():
             for model, seed, state in zip(self.models, self.seeds, states, strict=True):
                 measured = processes.by_the_first(partial(measure, model, self.objective, valid, seed=seed))
@@ -471,7 +487,7 @@ class _Loop:
         if len(self.models) > 1:
             release(self.models)
 
-    def epoch(self, before: Sequence[State], after_step: AfterStep) -> list[Means]:
+    def epoch(self, before: Sequence[State], after_step: AfterStep) -> list[EpochMetrics]:
         """What is left of a pass; undone where it meets a number that is not finite.
 
         Args:
@@ -502,12 +518,12 @@ class _Loop:
             for model in self.models:
                 model.eval()
             raise NonFinite(tensor, number, step)
-        return [Means(*row) for row in (sums / made).tolist()]
+        return [EpochMetrics(*row) for row in (sums / made).tolist()]
 
     def _finite_weights(self) -> bool:
         """Whether the weights are finite, which the models then have."""
         self.maker.gather()
-        return all(_finite(weight) for model in self.models for weight in learnt_of(model).values())
+        return all(_finite(weight) for model in self.models for weight in trainable_parameters(model).values())
 
     def _totals(self, before: Sequence[State]) -> Tensor:
         """The sums of the terms' means so far, ``(M, 4)``."""
@@ -523,11 +539,11 @@ class _Loop:
         now = self.states(before[0].number, [None] * len(before), [state.best for state in before])
         places = zip(total.cpu().double(), self.maker.streams(), strict=True)
         return [
-            replace(state, within=Within(made, sums.clone(), stream))
+            replace(state, within=EpochPosition(made, sums.clone(), stream))
             for state, (sums, stream) in zip(now, places, strict=True)
         ]
 
-    def _pass(self, maker: Steps, before: Sequence[State]) -> Generator[Tensor]:
+    def _pass(self, maker: GradientBackend, before: Sequence[State]) -> Generator[Tensor]:
         """Steps over the full batches of a fresh permutation, or those that are left of them; for each, the means of
         its terms, ``(M, 4)``."""
         number, first = before[0].number + 1, _made(before)
@@ -638,7 +654,9 @@ def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.opti
 
 
 @contextmanager
-def _threads(members: Sequence[Member], objective: Objective, examples: Supply, config: TrainConfig) -> Iterator[None]:
+def _threads(
+    members: Sequence[TrainingJob], objective: Objective, examples: ExampleSource, config: TrainConfig
+) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
     before, size = torch.get_num_threads(), config.batch_size // config.accumulate
     if operations(members[0].model, objective, examples, size) * len(members) < PARALLEL_FROM:
@@ -649,18 +667,18 @@ def _threads(members: Sequence[Member], objective: Objective, examples: Supply, 
         torch.set_num_threads(before)
 
 
-def worth_stacking(model: VAE, objective: Objective, examples: Supply, config: TrainConfig) -> bool:
+def worth_stacking(model: VAE, objective: Objective, examples: ExampleSource, config: TrainConfig) -> bool:
     """Whether several such models are trained faster as one, as far as can be said beforehand."""
     apart = config.patience is not None or config.accumulate > 1
     return not apart and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
-def operations(model: VAE, objective: Objective, examples: Supply, size: int) -> int:
+def operations(model: VAE, objective: Objective, examples: ExampleSource, size: int) -> int:
     """Floating-point operations of the matrix products and convolutions of a batch's pass forward."""
     training = model.training
     # With gradients on: the counter fails at a view of a weight, such as a flattened pseudo-input, where they are off.
-    with FlopCounterMode(display=False) as counter, seeded(0, Purpose.EPOCH, device=model.device):
-        some = examples.some(size)
+    with FlopCounterMode(display=False) as counter, seeded(0, RNGStream.EPOCH, device=model.device):
+        some = examples.subsample(size)
         model.eval().given(some.given).trace(some.batch(slice(None)), objective.samples)
     model.train(training)
     return int(counter.get_total_flops())

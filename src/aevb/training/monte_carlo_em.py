@@ -22,7 +22,7 @@ from aevb.errors import BadInput, NonFinite
 from aevb.models.distributions import StandardNormal
 from aevb.models.hamiltonian import move, place
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 
 ACCEPTED = 0.9
 """Share of moves that the step size aims for."""
@@ -64,17 +64,17 @@ def monte_carlo_em(
         BadInput: the model has several stochastic layers.
         NonFinite: log p(x, z) became infinite or NaN.
     """
-    if model.rungs:
+    if model.lower_layers:
         raise BadInput("Monte Carlo EM is for one layer of z: give --model.latent one number")
     model.eval()
-    with seeded(seed, Purpose.EPOCH, 0, device=train.values.device), torch.no_grad():
-        train = train.settled()
+    with seeded(seed, RNGStream.EPOCH, 0, device=train.values.device), torch.no_grad():
+        train = train.materialize()
         z, size = model.prior(model.encode).sample((len(train),)), 0.5
     learned = [*model.decoder.parameters(), *model.likelihood.parameters(), *model.prior.parameters()]
     optimizer = torch.optim.Adagrad(learned, lr=lr, fused=True)
     for number in count(1):
         started = time.perf_counter()
-        with seeded(seed, Purpose.EPOCH, number, device=train.values.device):
+        with seeded(seed, RNGStream.EPOCH, number, device=train.values.device):
             z, accepted = _expectation(model, train, z, size, leapfrogs)
         log_joint = [_maximisation(model, train, z, optimizer) for _ in range(steps)][-1]
         if not math.isfinite(log_joint):

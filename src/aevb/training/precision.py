@@ -11,7 +11,7 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
-from aevb.models.hierarchy import Rung
+from aevb.models.hierarchy import LatentLayer
 from aevb.models.vae import VAE
 
 
@@ -38,6 +38,9 @@ def in_bfloat16(model: VAE) -> VAE:
     other = copy(model)
     other._modules = dict(model._modules)  # which a copy has in common with the model
     other.encoder, other.decoder = InBfloat16(model.encoder), InBfloat16(model.decoder)
-    rungs = [Rung(InBfloat16(one.up), InBfloat16(one.down), one.conditional, one.posterior) for one in model.rungs]
-    other.rungs = nn.ModuleList(rungs)  # type: ignore[assignment]
+    lower_layers = [
+        LatentLayer(InBfloat16(one.up), InBfloat16(one.down), one.conditional, one.posterior)
+        for one in model.lower_layers
+    ]
+    other.lower_layers = nn.ModuleList(lower_layers)  # type: ignore[assignment]
     return other

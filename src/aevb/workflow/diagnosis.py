@@ -21,7 +21,7 @@ from aevb.evaluation.latent_space import prior_holes
 from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed, per_example
 from aevb.models.likelihoods import Gaussian
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run, write
 from aevb.training.loop import Epoch
 
@@ -152,10 +152,10 @@ def remembered(run: Run) -> list[Finding] | None:
 
 def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
     """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
-    train, valid = dataset.train.some(EXAMPLES), dataset.valid.some(EXAMPLES)
+    train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     likelihood: nn.Module = run.model.likelihood
     point = run.resolved.posterior == "point"
-    with seeded(seed, Purpose.EVALUATION):
+    with seeded(seed, RNGStream.EVALUATION):
         spread = train.batch(slice(None)).var(0).mean().item()
     return Symptoms(
         config=run.config,
@@ -175,10 +175,10 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
 @torch.no_grad()
 def _misfit(model: VAE, examples: Examples, seed: int) -> float:
     device, squares, variances = model.device, 0.0, 0.0
-    with seeded(seed, Purpose.EVALUATION, device=device):
+    with seeded(seed, RNGStream.EVALUATION, device=device):
         for part in examples.parts(100):
             x, bound = part.batch(slice(None)).to(device), model.given(part.given)
-            p = bound.decode(bound.descend(bound.ascend(x), lambda q: q.rsample())[-1].z)
+            p = bound.decode(bound.top_down(bound.bottom_up(x), lambda q: q.rsample())[-1].z)
             squares += (x - p.mean).square().sum().item()
             variances += p.variance.sum().item()
     return squares / variances

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from aevb.config.initialize import begin
+from aevb.config.initialize import initialize
 from aevb.config.schema import Config, ModelConfig, build, build_objective, resolve
 from aevb.data import Dataset
 from aevb.errors import Lost, NonFinite
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, seeded
+from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Ending, Run, create, joined, load, reopen
 from aevb.training import environment as processes
-from aevb.training.capture import Untraceable
-from aevb.training.loop import Epoch, History, Member, State, fit_together, worth_stacking
+from aevb.training.capture import CaptureError
+from aevb.training.loop import Epoch, History, State, TrainingJob, fit_stacked, worth_stacking
 from aevb.workflow.loggers import Logger, Together
 
 START_EXAMPLES = 10_000
@@ -56,12 +56,12 @@ def train(
         NonFinite: a loss became infinite or NaN.
     """
     places = [(config, folder)]
-    return train_together(
+    return train_stacked(
         places, dataset, device=device, resume=resume, on_step=on_step, on_epoch=on_epoch, loggers=[loggers]
     )[0]
 
 
-def train_together(
+def train_stacked(
     places: Sequence[tuple[Config, Path]],
     dataset: Dataset,
     *,
@@ -80,7 +80,7 @@ def train_together(
 
     Raises:
         BadInput, NonFinite: as in `train`, and the runs are left as cut off.
-        Untraceable: their steps cannot be stacked, or the runs have gone unequally far.
+        CaptureError: their steps cannot be stacked, or the runs have gone unequally far.
     """
     config = places[0][0]
     resolved = resolve(config.model, dataset)
@@ -92,12 +92,12 @@ def train_together(
     members = [_member(run, clock, logger, on_epoch) for run, logger in zip(runs, told, strict=True)]
     try:
         if len({_place(run.state) for run in runs}) > 1:
-            raise Untraceable("they have gone unequally far")
+            raise CaptureError("they have gone unequally far")
         for run, logger in zip(runs, told, strict=True) if first else ():
             logger.begin(run)
         parts = (dataset.supply, dataset.valid)
         due = clock.after_step if first else None
-        histories = fit_together(members, objective, *parts, config.train, due=due, on_step=on_step)
+        histories = fit_stacked(members, objective, *parts, config.train, due=due, on_step=on_step)
     except BaseException as error:
         for run in runs if first else []:
             run.close(_ending(error), kept=len(run.epochs))
@@ -166,9 +166,9 @@ def stackable(config: Config, dataset: Dataset) -> bool:
 
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
-    with seeded(config.seed, Purpose.WEIGHTS):
+    with seeded(config.seed, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.given)
-        begin(model, dataset.train.some(START_EXAMPLES), output=resolved.initial == "data")
+        initialize(model, dataset.train.subsample(START_EXAMPLES), output=resolved.initial == "data")
     return model
 
 
@@ -186,9 +186,9 @@ def _opened(
     return made[0] if made else joined(folder, config, model)
 
 
-def _member(run: Run, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> Member:
+def _member(run: Run, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> TrainingJob:
     """The run's model, which the first process records as it is trained."""
-    member = Member(run.model, run.config.seed, run.state)
+    member = TrainingJob(run.model, run.config.seed, run.state)
     if not processes.is_first():
         return member
 

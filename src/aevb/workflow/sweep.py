@@ -24,8 +24,8 @@ from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
 from aevb.runs.run import Run, find
-from aevb.training.capture import Untraceable
-from aevb.workflow.experiment import stackable, train, train_together
+from aevb.training.capture import CaptureError
+from aevb.workflow.experiment import stackable, train, train_stacked
 
 SEED = "seed"
 
@@ -152,8 +152,8 @@ def _train_together(team: Sequence[Cell], dataset: Callable[[], Dataset], device
     try:
         places = [(cell.config, cell.folder) for cell in team if not _finished(cell)]
         if len(places) > 1 and stackable(places[0][0], dataset()):
-            _raise_if_interrupted(*train_together(places, dataset(), device=device, resume=True))
-    except (BadInput, NonFinite, Untraceable):
+            _raise_if_interrupted(*train_stacked(places, dataset(), device=device, resume=True))
+    except (BadInput, NonFinite, CaptureError):
         pass  # each alone says what is wrong with it
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb import memory
-from aevb.data.dataset import Examples, Pool
+from aevb.data.dataset import Examples, UnsplitData
 from aevb.errors import BadInput
 
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ _RATIO = 100
 _KEYS = (("x", "y"), ("x_train", "x_test"), ("x_train", "y_train", "x_test", "y_test"))  # of several arrays
 
 
-def read_arrays(path: Path) -> Pool:
+def read_arrays(path: Path) -> UnsplitData:
     """Read the examples, and the labels if there are any, in a .npy or .npz file.
 
     Raises:
@@ -55,7 +55,7 @@ def read_arrays(path: Path) -> Pool:
             for part, events in zip(parts, examples, strict=True)
         ]
         labels, classes = _codes(np.concatenate(found))
-    return Pool(
+    return UnsplitData(
         name=path.resolve().name,
         examples=Examples(torch.from_numpy(values), labels, scale_of(values)),
         classes=classes,

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from aevb import memory
-from aevb.data.dataset import Examples, Pool
+from aevb.data.dataset import Examples, UnsplitData
 from aevb.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _WIDE = 65535.0  # white in 16 bits
 Pixels = NDArray[Any]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
 
 
-def read_images(folder: Path, size: int | None = None) -> Pool:
+def read_images(folder: Path, size: int | None = None) -> UnsplitData:
     """Read the images in a folder, each resized to `size` x `size` if that is given.
 
     Raises:
@@ -51,7 +51,7 @@ def read_images(folder: Path, size: int | None = None) -> Pool:
     if list(by_class) != [""]:
         classes = tuple(by_class)
         labels = torch.repeat_interleave(torch.tensor([len(found) for found in by_class.values()]))
-    return Pool(folder.resolve().name, Examples(torch.from_numpy(values), labels, scale), classes)
+    return UnsplitData(folder.resolve().name, Examples(torch.from_numpy(values), labels, scale), classes)
 
 
 # Finding them.

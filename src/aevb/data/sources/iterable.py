@@ -1,7 +1,7 @@
 """Examples that come one after another, such as those of any `torch.utils.data.IterableDataset`, as `fit` takes them.
 
-They are shuffled in a buffer and read ahead as those in `aevb.data.out_of_core` are; but a stream can only be gone through
-from its beginning. So every epoch begins a new iteration, and one that is entered within passes over what comes before.
+They are shuffled in a buffer and read ahead as those in `aevb.data.out_of_core` are; but a stream can only be gone
+through from its beginning. So every epoch begins a new iteration, and one that is entered within passes over what comes before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ class Streamed:
         """The same examples for another device."""
         return replace(self, first=self.first.to(device), device=torch.device(device))
 
-    def some(self, count: int) -> Examples:
+    def subsample(self, count: int) -> Examples:
         """As of examples in memory, with the first ones for all of them."""
         return self.first.spaced(min(count, self.per_epoch))
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aevb.data.dataset import Examples, Pool
+from aevb.data.dataset import Examples, UnsplitData
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
 
@@ -70,7 +70,7 @@ CHECKSUMS = {
 }
 
 
-def read_named(name: str, data_dir: str | Path | None = None) -> Pool:
+def read_named(name: str, data_dir: str | Path | None = None) -> UnsplitData:
     """Read one of `NAMES`.
 
     Raises:
@@ -83,14 +83,14 @@ def read_named(name: str, data_dir: str | Path | None = None) -> Pool:
     return _idx_set(name, *files)
 
 
-def _digits() -> Pool:
+def _digits() -> UnsplitData:
     # The file itself: importing scikit-learn would take longer than all else before the first step.
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise BadInput("the digits are part of scikit-learn, which is not installed: pip install scikit-learn")
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
-    return Pool(
+    return UnsplitData(
         "digits", Examples(table[:, :-1].reshape(-1, 1, 8, 8).contiguous(), table[:, -1].long(), 1 / 16), _DIGITS
     )
 
@@ -98,7 +98,7 @@ def _digits() -> Pool:
 # Sets in the files of MNIST.
 
 
-def _idx_set(name: str, train_images: Path, train_labels: Path, test_images: Path, test_labels: Path) -> Pool:
+def _idx_set(name: str, train_images: Path, train_labels: Path, test_images: Path, test_labels: Path) -> UnsplitData:
     train, test = read_idx(train_images, 3), read_idx(test_images, 3)
     if train.shape[1:] != test.shape[1:]:
         raise BadInput(
@@ -106,7 +106,7 @@ def _idx_set(name: str, train_images: Path, train_labels: Path, test_images: Pat
         )
     values = np.concatenate([_bytes(train, train_images), _bytes(test, test_images)])
     labels = np.concatenate([_labels(train_labels, train, name), _labels(test_labels, test, name)])
-    return Pool(
+    return UnsplitData(
         name=name,
         examples=Examples(torch.from_numpy(values)[:, None], torch.from_numpy(labels), 1 / 255),
         classes=_CLASSES[name],

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 
-from aevb.data.dataset import Pool
+from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import Rows, Stored, spread
 from aevb.data.sources.arrays import laid_out, scale_of, small
@@ -88,7 +88,7 @@ class Map:
             )
 
 
-def stored_array(place: Place, seed: int) -> Pool:
+def stored_array(place: Place, seed: int) -> UnsplitData:
     """The rows of a file that stay in it.
 
     Args:
@@ -103,14 +103,14 @@ def stored_array(place: Place, seed: int) -> Pool:
     values = source.read(looked).values
     source.scale = scale_of(values.numpy())
     examples = Examples(values, scale=source.scale)
-    return Pool(place.name, examples, stored=Stored(source, examples, looked))
+    return UnsplitData(place.name, examples, stored=Stored(source, examples, looked))
 
 
-def whole_array(place: Place) -> Pool:
+def whole_array(place: Place) -> UnsplitData:
     """All rows of a file, which may be remote, in memory."""
     source = Map(place)
     examples = source.read(np.arange(source.header.shape[0]))
-    return Pool(place.name, replace(examples, scale=scale_of(examples.values.numpy())))
+    return UnsplitData(place.name, replace(examples, scale=scale_of(examples.values.numpy())))
 
 
 def _header(place: Place) -> Header:

@@ -1,4 +1,5 @@
-"""Tables in Parquet and Arrow files, one or a folder of them: what `aevb.data.tables.encode` reads at once, group by group.
+"""Tables in Parquet and Arrow files, one or a folder of them: what `aevb.data.tables.encode` reads at once, group by
+group.
 
 Rows are read by the row groups of Parquet and the record batches of Arrow: these are the blocks of `aevb.data.out_of_core`,
 so they should be small beside its buffers (100,000 rows are fine). All files of a folder have the same columns; files
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from aevb.columns import Column, Value, modelled
-from aevb.data.dataset import Pool
+from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import InMemory, Rows, Stored, spread, stays
 from aevb.data.sources.filesystem import Place
@@ -109,7 +110,7 @@ def tables_in(files: Sequence[Place]) -> list[Place]:
     return [file for file in files if file.suffix in SUFFIXES]
 
 
-def read_groups(place: Place, kinds: Kinds, seed: int, in_memory: InMemory) -> Pool:
+def read_groups(place: Place, kinds: Kinds, seed: int, in_memory: InMemory) -> UnsplitData:
     """The rows of a file or of all files in a folder.
 
     Args:

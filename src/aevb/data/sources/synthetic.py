@@ -39,7 +39,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from aevb.data.dataset import Examples, Pool, require_seed
+from aevb.data.dataset import Examples, UnsplitData, require_seed
 from aevb.errors import BadInput
 
 Array = NDArray[np.float64]
@@ -154,7 +154,7 @@ def chosen(source: str, variant: str | None) -> str | None:
     return variant or "mended" if source in FORKED else None
 
 
-def read_synthetic(name: str, variant: Variant | None, split_seed: int) -> Pool:
+def read_synthetic(name: str, variant: Variant | None, split_seed: int) -> UnsplitData:
     """Draw the points of one of `NAMES`, a training part and a test part of half its size.
 
     Raises:
@@ -166,7 +166,7 @@ def read_synthetic(name: str, variant: Variant | None, split_seed: int) -> Pool:
     # The title in the seed gives every set random numbers of its own.
     x, labels = source.sample(count + count // 2, np.random.default_rng([split_seed, *title.encode()]))
     examples = Examples(torch.from_numpy(x.astype(np.float32)), None if labels is None else torch.from_numpy(labels))
-    return Pool(title, examples, source.classes, test_from=count)
+    return UnsplitData(title, examples, source.classes, test_from=count)
 
 
 # Normals.

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from aevb import memory
 from aevb.columns import Column, Value, modelled
-from aevb.data.dataset import Examples, Pool
+from aevb.data.dataset import Examples, UnsplitData
 from aevb.errors import BadInput
 
 Kinds = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
@@ -97,7 +97,7 @@ class Raw:
         return self.numbers[~np.isnan(self.numbers)]
 
 
-def read_table(path: Path, kinds: Kinds) -> Pool:
+def read_table(path: Path, kinds: Kinds) -> UnsplitData:
     """Read a file.
 
     Args:
@@ -148,7 +148,7 @@ def rows(values: NDArray[Any]) -> list[Raw]:
     return [Raw(f"x{place}", column) for place, column in enumerate(values.T)]
 
 
-def pool(name: str, raws: Sequence[Raw], kinds: Kinds) -> Pool:
+def pool(name: str, raws: Sequence[Raw], kinds: Kinds) -> UnsplitData:
     """Examples of the columns of a table, whose kinds are inferred where they are not given.
 
     Raises:
@@ -172,7 +172,7 @@ def pool(name: str, raws: Sequence[Raw], kinds: Kinds) -> Pool:
     if not modelled(columns):
         raise BadInput(f"{name} has no column that varies: expected at least one")
     values = coded(raws, columns, name)
-    return Pool(name, Examples(values, labels), classes, columns=tuple(columns), notes=tuple(notes))
+    return UnsplitData(name, Examples(values, labels), classes, columns=tuple(columns), notes=tuple(notes))
 
 
 def coded(raws: Sequence[Raw], columns: Sequence[Column], name: str) -> Tensor:

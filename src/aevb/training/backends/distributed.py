@@ -26,20 +26,20 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aevb.data.examples import Supply
+from aevb.data.examples import ExampleSource
 from aevb.errors import BadInput
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, generator, seeded
-from aevb.training.backends.steps import Gradients, learnt_of, parted
-from aevb.training.capture import DRAWS, Draw, Untraceable, trace
+from aevb.rng import RNGStream, generator, seeded
+from aevb.training.backends.steps import Gradients, parted, trainable_parameters
+from aevb.training.capture import DRAWS, CaptureError, Draw, trace
 from aevb.training.environment import count, together
 from aevb.training.precision import in_bfloat16
 
 Strategy = Literal["ddp", "fsdp"]
 
 
-class Shared:
+class DistributedBackend:
     """The steps of one model, shared by the processes of a job.
 
     Args:
@@ -59,7 +59,7 @@ class Shared:
         self,
         model: VAE,
         objective: Objective,
-        examples: Supply,
+        examples: ExampleSource,
         seed: int,
         size: int,
         strategy: Strategy,
@@ -80,11 +80,11 @@ class Shared:
         self.alone = [weight for weight in step.parameters() if strategy == "fsdp" and not weight.dim()]
         self.mesh = init_device_mesh(model.device.type, (count(),)) if strategy == "fsdp" else None
         self.step = self._wrapped(step)
-        self.weights = learnt_of(self.trained)
+        self.weights = trainable_parameters(self.trained)
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
-        stream = generator(self.seed, Purpose.EPOCH, number, device=self.examples.device)
+        stream = generator(self.seed, RNGStream.EPOCH, number, device=self.examples.device)
         shuffled = self.examples.shuffled(stream)
         for state in streams:
             stream.set_state(state)
@@ -148,10 +148,10 @@ class Shared:
 
     def _has_unused(self, step: "_Step") -> bool:
         """Whether there are weights without a part in the loss."""
-        with seeded(0, Purpose.EPOCH, device=self.examples.device):
+        with seeded(0, RNGStream.EPOCH, device=self.examples.device):
             loss = step.eval()(*self._some(2), 0.5)[Terms._fields.index("loss")]
         step.train()
-        found = torch.autograd.grad(loss, list(learnt_of(step).values()), allow_unused=True)
+        found = torch.autograd.grad(loss, list(trainable_parameters(step).values()), allow_unused=True)
         return any(gradient is None for gradient in found)
 
     def _planned(self, objective: Objective) -> list[tuple[Draw, int]] | None:
@@ -159,7 +159,7 @@ class Shared:
         own = self.share.stop - self.share.start
         try:
             whole, part = (trace(self.models[0], objective, self._some(size)).draws for size in (self.size, own))
-        except Untraceable:
+        except CaptureError:
             return None
         planned = []
         for draw, smaller in zip(whole, part, strict=True):
@@ -170,13 +170,13 @@ class Shared:
         return planned
 
     def _some(self, size: int) -> tuple[Tensor, ...]:
-        stream = generator(0, Purpose.EPOCH, device=self.examples.device)
-        return self.examples.some(size).inputs(slice(None), stream)
+        stream = generator(0, RNGStream.EPOCH, device=self.examples.device)
+        return self.examples.subsample(size).inputs(slice(None), stream)
 
     def _noise(self, number: int, own: slice, stream: torch.Generator) -> AbstractContextManager[object]:
         """What the draws of a step are taken from."""
         if self.draws is None:
-            return seeded(self.seed, Purpose.EPOCH, number, own.start, device=self.examples.device)
+            return seeded(self.seed, RNGStream.EPOCH, number, own.start, device=self.examples.device)
         width = self.share.stop - self.share.start
         dealt = [draw(stream).narrow(axis, self.share.start, width) for draw, axis in self.draws]
         return _Dealt(dealt) if dealt else nullcontext()

@@ -1,7 +1,7 @@
 """What a step of training needs of its models: batches, draws, and the gradients of the mean loss.
 
-`Single` asks autograd, for one model. `Written` runs a graph (`aevb.training.capture`), compiled, captured, or of
-several models: their weights then lie one behind the other in the tensors that an optimizer sees, and those of the models are views of
+`EagerBackend` asks autograd, for one model. `CapturedBackend` runs a graph (`aevb.training.capture`), compiled,
+captured, or of several models: their weights then lie one behind the other in the tensors that an optimizer sees, and those of the models are views of
 them. Either takes the same numbers from the stream of (seed, epoch): the order of the examples, then for each step the
 values that are drawn anew, then the noise.
 """
@@ -14,11 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aevb.data.examples import Examples, Order, Shuffled, Supply
+from aevb.data.examples import Examples, ExampleSource, Order, Shuffled
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
-from aevb.rng import Purpose, drawing, generator, seeded, set_drawing
-from aevb.training.capture import Graph, Untraceable, share_done, state_of, trace
+from aevb.rng import RNGStream, generator, rng_state, seeded, set_rng_state
+from aevb.training.capture import CaptureError, Graph, share_done, state_of, trace
 from aevb.training.precision import in_bfloat16
 
 Gradients = Callable[[slice, float], Tensor]
@@ -26,7 +26,7 @@ Gradients = Callable[[slice, float], Tensor]
 each model, ``(M, 4)``; leaves the gradients in the weights."""
 
 
-class Steps(Protocol):
+class GradientBackend(Protocol):
     """The steps of M models.
 
     Attributes:
@@ -59,7 +59,7 @@ class Steps(Protocol):
         """The inverse of `gather`."""
 
 
-class Single:
+class EagerBackend:
     """One model, by autograd.
 
     In parts, a step needs the memory of one of them, and the gradient is that of the whole batch; but what an objective
@@ -75,20 +75,27 @@ class Single:
     """
 
     def __init__(
-        self, model: VAE, objective: Objective, examples: Supply, seed: int, parts: int = 1, *, bf16: bool = False
+        self,
+        model: VAE,
+        objective: Objective,
+        examples: ExampleSource,
+        seed: int,
+        parts: int = 1,
+        *,
+        bf16: bool = False,
     ) -> None:
         self.models: Sequence[VAE] = [model]
         self.passed = in_bfloat16(model) if bf16 else model
-        self.weights = learnt_of(model)
+        self.weights = trainable_parameters(model)
         self.objective, self.examples, self.seed, self.parts = objective, examples, seed, parts
 
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.device
-        with seeded(self.seed, Purpose.EPOCH, number, device=device):
+        with seeded(self.seed, RNGStream.EPOCH, number, device=device):
             shuffled = self.examples.shuffled()
             for state in streams:
-                set_drawing(state, device)
+                set_rng_state(state, device)
 
             def gradients(rows: slice, done: float) -> Tensor:
                 if self.parts == 1:
@@ -110,7 +117,7 @@ class Single:
         return share * means(terms).unsqueeze(0)
 
     def streams(self) -> list[Tensor]:
-        return [drawing(self.examples.device)]
+        return [rng_state(self.examples.device)]
 
     def clip(self, limit: float) -> None:
         nn.utils.clip_grad_norm_(self.weights.values(), limit)
@@ -127,7 +134,7 @@ class Single:
     scatter = gather
 
 
-class Written:
+class CapturedBackend:
     """Models of one kind, by a graph.
 
     Args:
@@ -137,17 +144,17 @@ class Written:
         seeds: one for each model.
         size: of a batch.
         compiled: whether the graph is.
-        bf16: as in `Single`.
+        bf16: as in `EagerBackend`.
 
     Raises:
-        Untraceable: a step cannot be written down, stacked or compiled.
+        CaptureError: a step cannot be written down, stacked or compiled.
     """
 
     def __init__(
         self,
         models: Sequence[VAE],
         objective: Objective,
-        examples: Supply,
+        examples: ExampleSource,
         seeds: Sequence[int],
         size: int,
         *,
@@ -157,13 +164,13 @@ class Written:
         self.models, self.examples, self.seeds = models, examples, seeds
         self.many = len(models) > 1
         if self.many and not isinstance(examples, Examples):
-            raise Untraceable("examples that are not in memory are read for one model at a time")
+            raise CaptureError("examples that are not in memory are read for one model at a time")
         device = examples.device
-        batch = examples.some(size).inputs(slice(None), generator(0, Purpose.EPOCH, device=device))
+        batch = examples.subsample(size).inputs(slice(None), generator(0, RNGStream.EPOCH, device=device))
         passed = in_bfloat16(models[0]) if bf16 else models[0]
         self.graph = _graph(passed, objective, batch, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
-        learnt = learnt_of(models[0])
+        learnt = trainable_parameters(models[0])
         if self.many:
             stacks = zip(models[0].named_parameters(), self.state, strict=False)
             learnt = {name: stack for (name, _), stack in stacks if name in learnt}
@@ -176,7 +183,7 @@ class Written:
     @contextmanager
     def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
         device = self.examples.device
-        drawn_from = [generator(seed, Purpose.EPOCH, number, device=device) for seed in self.seeds]
+        drawn_from = [generator(seed, RNGStream.EPOCH, number, device=device) for seed in self.seeds]
         shuffled = [self.examples.shuffled(stream) for stream in drawn_from]
         for stream, state in zip(drawn_from, streams, strict=False):
             stream.set_state(state)
@@ -238,7 +245,7 @@ def parted(rows: slice, count: int) -> list[slice]:
     return [slice(*pair) for pair in pairwise(bounds)]
 
 
-def learnt_of(model: nn.Module) -> dict[str, Tensor]:
+def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
     """The weights that want a gradient, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
@@ -268,7 +275,7 @@ def _graph(model: VAE, objective: Objective, batch: Sequence[Tensor], count: int
             with torch.no_grad():
                 graph.run(*inputs)
         except Exception as error:  # no compiler, or one that fails
-            raise Untraceable(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
+            raise CaptureError(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
     return graph
 
 
