@@ -25,9 +25,9 @@ from pathlib import Path
 import torch
 from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
-from aevb.cli.process import keep_memory
+from aevb.memory import keep_freed_memory
 from aevb.training.loop import fit
-keep_memory()
+keep_freed_memory()
 def largest():  # resident KiB; getrusage would have those of the process that started this one
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

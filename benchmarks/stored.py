@@ -20,9 +20,9 @@ import json, sys
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
 from aevb.data import load
 from aevb.models.objectives import ELBO
-from aevb.cli.process import keep_memory
+from aevb.memory import keep_freed_memory
 from aevb.training.loop import fit
-keep_memory()
+keep_freed_memory()
 path, hidden, latent, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 rates = {}
 for in_memory in sys.argv[5:]:

@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from aevb.cli.process import keep_memory
 from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
+from aevb.memory import keep_freed_memory
 from aevb.models.vae import VAE
 from aevb.training.loop import History, TrainingJob, fit_stacked
 from benchmarks.workloads import VARIANCE, Workload
 
-keep_memory()
+keep_freed_memory()
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:

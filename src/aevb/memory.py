@@ -1,30 +1,54 @@
-"""What takes more memory than there is, is refused before it takes any."""
+"""Memory of this process: how much is available, and whether freed memory is kept."""
 
+import ctypes
 import math
 import os
+import platform
 import sys
 
 from aevb.errors import BadInput
 
 _GIB = 2**30
+KEPT = 2**30
+"""Bytes of freed memory that a process keeps, and the size above which a tensor gets pages of its own."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def most() -> float:
-    """Bytes of memory that this machine has, or that this process may take; infinite where the system does not say."""
+    """Return the bytes of memory that this process may use at most: infinite where the system sets no limit."""
     if sys.platform == "win32":
         return math.inf
     import resource
 
-    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return whole if allowed == resource.RLIM_INFINITY else min(whole, allowed)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return installed if limit == resource.RLIM_INFINITY else min(installed, limit)
 
 
 def require(size: float, what: str, advice: str) -> None:
-    """Refuse what takes so many bytes of memory if there are fewer in all.
+    """Check that a number of bytes fits into memory, before they are allocated.
+
+    Args:
+        size: bytes that are needed.
+        what: needs them; the subject of the message.
+        advice: what to do if they are not available.
 
     Raises:
-        BadInput: there are.
+        BadInput: fewer bytes are available.
     """
     if size > most():
         raise BadInput(f"{what} takes {size / _GIB:,.1f} GiB of memory, and there are {most() / _GIB:,.1f}: {advice}")
+
+
+def keep_freed_memory() -> None:
+    """Let this process, and the processes that it starts, keep the memory that they free.
+
+    The temporaries of a training step are otherwise returned to the system and faulted in again at the next step, which
+    takes up to a third of the time (`benchmarks`). The commands call this function; `import aevb` does not. It has no
+    effect where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for parameter, name in ((_TRIM_THRESHOLD, "TRIM"), (_MMAP_THRESHOLD, "MMAP")):
+            if os.environ.setdefault(f"MALLOC_{name}_THRESHOLD_", str(KEPT)) == str(KEPT):
+                library.mallopt(parameter, KEPT)

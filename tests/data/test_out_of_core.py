@@ -347,8 +347,8 @@ from pathlib import Path
 from aevb.workflow import experiment
 from aevb.config.schema import Config
 from aevb.data import load
-from aevb.cli.process import keep_memory
-keep_memory()
+from aevb.memory import keep_freed_memory
+keep_freed_memory()
 path, after = sys.argv[1], int(sys.argv[2])
 model = {"hidden": [100]}
 config = Config.model_validate({"data": {"source": path}, "model": model, "train": {"epochs": 1, "batch_size": 200}})

@@ -26,6 +26,7 @@ from aevb.cli import process
 from aevb.cli import terminal as page
 from aevb.config.schema import Config, DataConfig
 from aevb.errors import BadInput, Lost, NonFinite, Notice
+from aevb.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -821,7 +822,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             # A terminal without Greek still gets its numbers.
             stream.reconfigure(errors="replace")
-    process.keep_memory()
+    keep_freed_memory()
     try:
         with warnings.catch_warnings(), _ended_as_by_ctrl_c(), process.one_voice():
             warnings.showwarning = _show

@@ -1,4 +1,4 @@
-"""What the commands do to their own process."""
+"""Memory that a process frees and keeps."""
 
 import os
 import platform
@@ -23,13 +23,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(first: str) -> int:
-    """Pages that a process has to ask for again."""
+    """Return the number of page faults of a step of a process."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     command = [sys.executable, "-c", FAULTS.format(first=first)]
     return int(subprocess.run(command, env=surroundings, capture_output=True, text=True, check=True).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
-def test_memory_is_kept_where_that_is_asked_for_and_not_by_an_import() -> None:
-    imported, asked = faults("import aevb"), faults("from aevb.cli.process import keep_memory; keep_memory()")
-    assert asked < imported / 10
+def test_freed_memory_is_kept_on_request_and_not_by_an_import() -> None:
+    default, kept = faults("import aevb"), faults("from aevb.memory import keep_freed_memory; keep_freed_memory()")
+    assert kept < default / 10
