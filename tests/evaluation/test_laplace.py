@@ -15,7 +15,7 @@ def test_of_a_linear_model_it_is_the_posterior() -> None:
     found, exact = laplace(model, x, torch.zeros(20, 3, dtype=torch.float64)), LinearGaussian.of(model).posterior(x)
     z = torch.randn(7, 20, 3, dtype=torch.float64)
     assert found.log_prob(z).numpy() == pytest.approx(exact.log_prob(z).numpy())
-    drawn = found.at(torch.randn(20_000, 20, 3, dtype=torch.float64))
+    drawn = found.from_noise(torch.randn(20_000, 20, 3, dtype=torch.float64))
     assert drawn.mean(0).numpy() == pytest.approx(exact.mean.numpy(), abs=0.05)
     assert torch.cov(drawn[:, 0].T).numpy() == pytest.approx(exact.covariance_matrix[0].numpy(), abs=0.05)
 

@@ -17,7 +17,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, baselines, evaluate
-from aevb.models.distributions import Normal, Point, closed_form
+from aevb.models.distributions import Normal, Point, closed_form_kl
 from aevb.models.linear import linear_optimum
 from aevb.runs import run as runs
 from aevb.workflow import experiment
@@ -101,7 +101,7 @@ def test_a_point_is_a_distribution() -> None:
     assert z.shape == (3, 2, 2)
     assert (point.log_prob(z) == math.inf).all()
     assert (point.log_prob(z + 1) == -math.inf).all()
-    known = closed_form(point, Normal(torch.zeros(2, 2), torch.zeros(2)))
+    known = closed_form_kl(point, Normal(torch.zeros(2, 2), torch.zeros(2)))
     assert known is not None
     assert (known == math.inf).all()
     assert known.shape == (2,)

@@ -73,7 +73,7 @@ class _Chains:
     """
 
     def __init__(self, part: Part, temperatures: int) -> None:
-        if not all(hasattr(layer.q, "at") for layer in part.layers(part.noise)):
+        if not all(hasattr(layer.q, "from_noise") for layer in part.layers(part.noise)):
             raise BadInput(
                 "annealing needs a posterior that makes z of noise and back: give its class `at` and `noise`"
             )

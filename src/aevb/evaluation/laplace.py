@@ -39,8 +39,8 @@ class Laplace(NamedTuple):
     axes: Tensor
     precision: Tensor
 
-    def at(self, noise: Tensor) -> Tensor:
-        """z of standard noise ``(S, B, Z)``."""
+    def from_noise(self, noise: Tensor) -> Tensor:
+        """Return z of standard noise ``(S, B, Z)``."""
         return self.mode + torch.einsum("bij,sbj->sbi", self.axes, noise * self.precision.rsqrt())
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def candidates(part: Part) -> tuple[Tensor, Tensor]:
     guess, modes = part.noise.tensor_split([len(part.noise) // 2])
     (layer,) = part.layers(guess)
     model, r = part.model, laplace(part.model, part.x, layer.q.mean)
-    z, shares = torch.cat([layer.z, r.at(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
+    z, shares = torch.cat([layer.z, r.from_noise(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
     weights = []
     for some in z.split(max(1, part.rows // len(part.x))):
         proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])

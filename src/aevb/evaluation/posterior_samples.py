@@ -31,13 +31,13 @@ def noise_at(model: VAE, features: Sequence[Tensor], z: Sequence[Tensor]) -> Ten
     """The ε of latent points, each ``(S, B, Z)`` and from the top down, side by side."""
     given = iter(z)
     layers = model.top_down(features, lambda _: next(given))
-    return torch.cat([layer.q.noise(layer.z) for layer in layers], dim=-1)  # type: ignore[attr-defined]
+    return torch.cat([layer.q.to_noise(layer.z) for layer in layers], dim=-1)  # type: ignore[attr-defined]
 
 
 def _placed(q: Distribution, noise: Tensor) -> Tensor:
     """z(ε); of a distribution that does not say, a draw from the global generator."""
-    if hasattr(q, "at"):
-        return torch.as_tensor(q.at(noise))
+    if hasattr(q, "from_noise"):
+        return torch.as_tensor(q.from_noise(noise))
     return q.rsample(noise.shape[: noise.dim() - 1 - len(q.batch_shape)])
 
 

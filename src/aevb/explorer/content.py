@@ -25,13 +25,13 @@ from aevb.evaluation.scores import TITLES, Score
 from aevb.explorer.networks import networks
 from aevb.models.distributions import (
     FullNormal,
-    Joined,
+    IndependentColumns,
     LogNormal,
     NegativeBinomial,
     Normal,
     Point,
     StandardNormal,
-    divergence_by_dimension,
+    kl_by_dimension,
 )
 from aevb.models.vae import VAE, Layer
 from aevb.plots import COLOURS
@@ -235,7 +235,7 @@ def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str
 def _rates(layer: Layer) -> Tensor | None:
     """KL(q(z_j | x) || p(z_j)) in nats, ``(B, Z)``, where both sides are normal in each dimension."""
     if isinstance(layer.q, FullNormal):
-        return divergence_by_dimension(layer.q.marginals(), layer.p)
+        return kl_by_dimension(layer.q.marginals(), layer.p)
     return layer.rate_by_dimension
 
 
@@ -310,7 +310,7 @@ def _spreads(model: VAE) -> list[float]:
     r of a count."""
     p = model.decode(torch.zeros(1, _latent(model)))
     found: list[float] = []
-    for part in p.parts if isinstance(p, Joined) else ():
+    for part in p.families if isinstance(p, IndependentColumns) else ():
         if isinstance(part, Normal):
             found += part.stddev[0].tolist()
         elif isinstance(part, LogNormal):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aevb.errors import BadInput
-from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Joined
+from aevb.models.distributions import Bernoulli, Categorical, FullNormal, IndependentColumns
 from aevb.models.vae import VAE
 from aevb.runs.export import Encoder, Piece, samples, written
 
@@ -50,9 +50,9 @@ class _TableDecoder(Piece):
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         p = self.model.decode(z)
-        assert isinstance(p, Joined)
-        binary = [part.mean for part in p.parts if isinstance(part, Bernoulli)]
-        others = [part.log_probabilities.exp().flatten(1) for part in p.parts if isinstance(part, Categorical)]
+        assert isinstance(p, IndependentColumns)
+        binary = [part.mean for part in p.families if isinstance(part, Bernoulli)]
+        others = [part.log_probabilities.exp().flatten(1) for part in p.families if isinstance(part, Categorical)]
         chances = [*binary, *others]
         return (p.mean, torch.cat(chances, 1)) if chances else (p.mean,)
 
@@ -82,7 +82,7 @@ def networks(model: VAE) -> dict[str, bytes]:
         output, p, q = model.output(z), model.decode(z), model.encode(x)
     full = isinstance(q, FullNormal) and not model.lower_layers
     outputs: tuple[str, ...]
-    if isinstance(p, Joined):
+    if isinstance(p, IndependentColumns):
         decoder: nn.Module = _TableDecoder(model)
         outputs = ("mean", "chances") if len(decoder(z)) > 1 else ("mean",)
     elif x.dim() == 4:

@@ -335,7 +335,7 @@ class Columns(Likelihood):
         known = [_log_mean(_mean(count).unsqueeze(0)), _logit(_mean(binary))]
         return torch.cat([torch.zeros_like(self.log_scale), *known, *logits])
 
-    def forward(self, output: Tensor) -> distributions.Joined:
+    def forward(self, output: Tensor) -> distributions.IndependentColumns:
         wide = [self.split[0], *self.split[1:4], sum(self.sizes)]
         real, positive, count, binary, categorical = output.split(wide, -1)
         loc = self.units.inverse(torch.cat([real, positive], -1)).split(self.split[:2], -1)
@@ -347,7 +347,7 @@ class Columns(Likelihood):
             distributions.Bernoulli(binary, 0),
             distributions.Categorical(self._table(categorical), 0),
         ]
-        return distributions.Joined([part for part, size in zip(parts, self.split, strict=True) if size])
+        return distributions.IndependentColumns([part for part, size in zip(parts, self.split, strict=True) if size])
 
     @property
     def n_noise_parameters(self) -> int:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.errors import BadInput
-from aevb.models.distributions import closed_form, divergence_by_dimension
+from aevb.models.distributions import closed_form_kl, kl_by_dimension
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
 from aevb.models.networks import Standardize, start_at
@@ -50,7 +50,7 @@ class Layer:
     @property
     def rate_by_dimension(self) -> Tensor | None:
         """The terms of KL(q || p) in nats, ``(B, Z)``, over the draws above; None where they do not split."""
-        terms = divergence_by_dimension(self.q, self.p)
+        terms = kl_by_dimension(self.q, self.p)
         return terms.mean(0) if terms is not None and terms.dim() > 2 else terms
 
 
@@ -91,7 +91,7 @@ class Trace:
     @cached_property
     def divergence(self) -> Tensor | None:
         """KL(q(z|x) || p(z)) in nats, ``(B,)`` (``(S, B)`` of several layers); None without a closed form."""
-        parts = [closed_form(layer.q, layer.p) for layer in self.layers]
+        parts = [closed_form_kl(layer.q, layer.p) for layer in self.layers]
         known = [part for part in parts if part is not None]
         return torch.stack(torch.broadcast_tensors(*known)).sum(0) if len(known) == len(parts) else None
 

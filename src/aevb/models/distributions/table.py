@@ -1,0 +1,53 @@
+"""Rows of a table.
+
+IndependentColumns    Σ log p_j(x_j) over the columns j of a row that are not missing
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.types import _size
+
+from aevb.models.distributions.base import BaseDistribution
+from aevb.models.distributions.discrete import Bernoulli, Categorical
+
+
+class IndependentColumns(BaseDistribution):
+    """A row of independent columns of several families, in which values may be missing.
+
+    Args:
+        families: distributions over ``(..., D_i)`` with scalar events; a row concatenates them, ``(..., D)``.
+    """
+
+    def __init__(self, families: Sequence[BaseDistribution]) -> None:
+        self.families = families
+        self.widths = [family.batch_shape[-1] for family in families]
+        super().__init__(torch.Size([*families[0].batch_shape[:-1], sum(self.widths)]), 1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of each numeric column and the most likely code of the others, ``(..., D)``."""
+        return torch.cat([_typical(family) for family in self.families], -1)
+
+    def _sample(self, sample_shape: _size) -> Tensor:
+        return torch.cat([family.sample(sample_shape) for family in self.families], -1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return Σ log p_j(x_j) in nats, ``(...)``: a missing value, NaN, is marginalized out and contributes 0."""
+        values = _with_placeholders(value).split(self.widths, -1)
+        terms = [family.log_prob(x) for family, x in zip(self.families, values, strict=True)]
+        return torch.where(value.isnan(), 0.0, torch.cat(terms, -1)).sum(-1)
+
+
+def _with_placeholders(value: Tensor) -> Tensor:
+    """Replace missing values by 1, which every family supports: gradients must be finite, too."""
+    return torch.where(value.isnan(), 1.0, value)
+
+
+def _typical(family: BaseDistribution) -> Tensor:
+    if isinstance(family, Bernoulli):
+        return (family.logits > 0).to(family.logits.dtype)
+    if isinstance(family, Categorical):
+        return family.log_probabilities.argmax(-1).to(family.log_probabilities.dtype)
+    return family.mean
