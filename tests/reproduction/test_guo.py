@@ -12,7 +12,9 @@ from aevb.config.schema import Config, ModelConfig, build, resolve
 from aevb.data import Dataset, Normals, load, truth
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE
-from aevb.reproduction import guo, recipe
+from aevb.reproduction import recipe
+from aevb.reproduction.guo import divergences, measures
+from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES
 from aevb.reproduction.recipe import Results, Scale, judge
 from aevb.reproduction.run import reproduce
 from aevb.runs.run import Run, create
@@ -58,17 +60,17 @@ def run_of(model: VAE, dataset: Dataset, folder: Path, source: str = "gaussian")
 @pytest.mark.parametrize("likelihood", ["gaussian-diagonal", "gaussian-full"])
 def test_the_true_model_is_at_no_distance(likelihood: str, gaussian: Dataset, tmp_path: Path) -> None:
     run = run_of(linear(likelihood, gaussian), gaussian, tmp_path / "run")
-    scores = {score.name: score for score in guo.from_truth(run, gaussian, 300)}
+    scores = {score.name: score for score in measures.from_truth(run, gaussian, 300)}
     assert abs(scores["kl_from_truth"].value) < 1e-4
     assert abs(scores["gain_over_gaussian"].value) < 1e-4  # the truth is a normal
     assert scores["log_px_quadrature"].examples == 300
     x = gaussian.test.subsample(300).values.double().numpy()
-    np.testing.assert_allclose(guo.log_px(run.model, x)[0], truth("gaussian").log_prob(x), atol=1e-3)
+    np.testing.assert_allclose(measures.log_px(run.model, x)[0], truth("gaussian").log_prob(x), atol=1e-3)
 
 
 def test_the_true_model_loses_nothing_to_its_posterior(gaussian: Dataset, tmp_path: Path) -> None:
     run = run_of(linear("gaussian-diagonal", gaussian), gaussian, tmp_path / "run")
-    assert all(abs(score.value) < 1e-3 for score in guo.gaps(run, gaussian, 10))
+    assert all(abs(score.value) < 1e-3 for score in measures.gaps(run, gaussian, 10))
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian-diagonal", "gaussian-full"])
@@ -76,7 +78,7 @@ def test_estimators_of_the_bound_agree(likelihood: str, gaussian: Dataset, tmp_p
     model = linear(likelihood, gaussian)
     with torch.no_grad():
         last(model.posterior).bias.add_(0.3)  # away from the true posterior, under which nothing is left to chance
-    [found] = guo.estimators(run_of(model, gaussian, tmp_path / "run"), gaussian, 100)
+    [found] = measures.estimators(run_of(model, gaussian, tmp_path / "run"), gaussian, 100)
     assert found.stderr is not None
     assert 0 < found.stderr < 0.01
     assert abs(found.value) < 4 * found.stderr
@@ -88,7 +90,7 @@ def test_the_distance_of_another_normal_is_its_divergence(gaussian: Dataset, tmp
     with torch.no_grad():
         last(model.decoder).bias[2:4] += 0.5 * math.log(2)
     run = run_of(model, gaussian, tmp_path / "run")
-    scores = {score.name: score for score in guo.from_truth(run, gaussian, 3000)}
+    scores = {score.name: score for score in measures.from_truth(run, gaussian, 3000)}
     ratio = np.array([9.2, 1 / 9 + 0.2]) / np.array([9.4, 1 / 9 + 0.4])
     found, stderr = scores["kl_from_truth"].value, scores["kl_from_truth"].stderr
     assert stderr is not None
@@ -106,20 +108,20 @@ def test_the_grid_agrees_with_adaptive_cells(likelihood: str) -> None:
     with torch.no_grad():
         last(model.decoder).weight[2:] *= 0.1
     examples = dataset.test.subsample(20)
-    found, _ = guo.log_px(model, examples.values.double().numpy())
+    found, _ = measures.log_px(model, examples.values.double().numpy())
     np.testing.assert_allclose(found, quadrature(model, examples).numpy(), atol=5e-3)
 
 
 def test_divergence_of_normals_is_the_closed_form() -> None:
     p, q = normal([1, 0], [[2, 0.5], [0.5, 1]]), normal([0, 0], [[1, 0], [0, 3]])
     expected = 0.5 * (2 + 1 / 3 + 1 - 2 + math.log(3 / 1.75))
-    assert guo.divergence(p, q) == pytest.approx(expected, abs=1e-9)
-    assert guo.divergence(p, p) == pytest.approx(0, abs=1e-12)
+    assert divergences.divergence(p, q) == pytest.approx(expected, abs=1e-9)
+    assert divergences.divergence(p, p) == pytest.approx(0, abs=1e-12)
 
 
 def test_reverse_fit_of_a_normal_is_that_normal() -> None:
     p = normal([1, -2], [[2, 0.5], [0.5, 1]])
-    q = guo.reverse_fit(p, np.zeros(2))
+    q = divergences.reverse_fit(p, np.zeros(2))
     np.testing.assert_allclose(q.means, p.means, atol=1e-4)
     np.testing.assert_allclose(q.covariances, p.covariances, atol=1e-3)
 
@@ -127,17 +129,17 @@ def test_reverse_fit_of_a_normal_is_that_normal() -> None:
 def test_forward_fit_covers_and_reverse_fit_picks() -> None:
     """Two normals that hardly meet: KL(q || p) = log 2 on one of them, and the moments are those of both."""
     p = Normals(np.array([0.5, 0.5]), np.array([[-6.0, 0], [6, 0]]), np.stack([np.eye(2)] * 2))
-    q = guo.reverse_fit(p, np.array([4.0, 1.0]))
+    q = divergences.reverse_fit(p, np.array([4.0, 1.0]))
     np.testing.assert_allclose(q.means, [[6, 0]], atol=1e-3)
-    assert guo.divergence(q, p) == pytest.approx(math.log(2), abs=1e-4)
+    assert divergences.divergence(q, p) == pytest.approx(math.log(2), abs=1e-4)
     forward = p.gaussian()
     np.testing.assert_allclose(forward.covariances[0], np.diag([37, 1]))
-    assert guo.divergence(p, forward) < guo.divergence(p, q)
-    assert guo.divergence(forward, p) > guo.divergence(q, p)
+    assert divergences.divergence(p, forward) < divergences.divergence(p, q)
+    assert divergences.divergence(forward, p) > divergences.divergence(q, p)
 
 
 def test_the_truths_of_the_table_are_those_of_the_sets() -> None:
-    for data in guo.SETS.values():
+    for data in SETS.values():
         source = truth(data.source, data.variant)
         x, _ = source.sample(20_000, np.random.default_rng(1))
         logs = source.log_prob(x)
@@ -147,7 +149,7 @@ def test_the_truths_of_the_table_are_those_of_the_sets() -> None:
 @pytest.mark.parametrize("scale", ["smoke", "default", "full"])
 def test_every_set_has_every_setting(scale: Scale) -> None:
     made = recipe("guo", scale)
-    assert len(made.trials) == len(guo.SIZES[scale].places) * len(guo.SETTINGS)
+    assert len(made.trials) == len(SIZES[scale].places) * len(SETTINGS)
     for name, trial in made.trials.items():
         assert trial.config.train.epochs, name
     reported = made.trials["figure-8-diagonal"].config

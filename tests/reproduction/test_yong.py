@@ -14,9 +14,10 @@ from torch import Tensor
 from aevb.config.schema import ModelConfig, build, resolve
 from aevb.data import load
 from aevb.evaluation import baselines
-from aevb.reproduction import race, recipe, yong
+from aevb.reproduction import race, recipe
 from aevb.reproduction.race import Race
 from aevb.reproduction.recipe import Missing, Results, Scale, judge
+from aevb.reproduction.yong import measures
 from aevb.runs.run import Run
 from tests.conftest import some
 
@@ -52,7 +53,7 @@ def test_claims_ask_for_what_is_made(scale: Scale, tmp_path: Path) -> None:
 def test_pca_as_an_autoencoder() -> None:
     dataset = load("digits")
     pca = baselines.pca(dataset, 3)
-    model, x = yong._as_autoencoder(pca, dataset.shape), dataset.test.batch(slice(None))
+    model, x = measures.as_autoencoder(pca, dataset.shape), dataset.test.batch(slice(None))
     rows = x.flatten(1).double().numpy()
     expected = pca.inverse_transform(pca.transform(rows))
     np.testing.assert_allclose(model.reconstruct(x).flatten(1), expected, atol=1e-5)
@@ -63,7 +64,9 @@ def test_samples_from_where_the_codes_are() -> None:
     """Samples of PCA have the mean and, within the subspace, the covariance of the data."""
     dataset = load("digits")
     pca = baselines.pca(dataset, 3)
-    drawn = yong._drawn(yong._as_autoencoder(pca, dataset.shape), dataset.train, 20_000, fitted=True).flatten(1)
+    drawn = measures.decoded_samples(
+        measures.as_autoencoder(pca, dataset.shape), dataset.train, 20_000, fitted=True
+    ).flatten(1)
     codes = pca.transform(drawn.double().numpy())
     np.testing.assert_allclose(codes.mean(0), 0, atol=0.05)
     np.testing.assert_allclose(np.cov(codes.T), np.diag(pca.explained_variance_), atol=0.1)
@@ -72,10 +75,10 @@ def test_samples_from_where_the_codes_are() -> None:
 def test_samples_from_the_prior_know_no_codes() -> None:
     dataset = some("unit", (1, 4, 4))
     model = build(resolve(ModelConfig(hidden=(5,)), dataset), dataset.shape).eval()
-    before = yong._drawn(model, dataset.train, 7, fitted=False)
+    before = measures.decoded_samples(model, dataset.train, 7, fitted=False)
     for parameter in model.posterior.parameters():
         parameter.data.fill_(3.0)
-    assert torch.equal(yong._drawn(model, dataset.train, 7, fitted=False), before)
+    assert torch.equal(measures.decoded_samples(model, dataset.train, 7, fitted=False), before)
 
 
 def test_the_clock_stands_still_while_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

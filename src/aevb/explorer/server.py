@@ -62,7 +62,7 @@ def pages(runs: Sequence[tuple[Run, Dataset]], token: str) -> dict[str, Page]:
     for name, file in packed(contents).items():
         found[f"/{token}/files/{name}"] = Page(file)
     text = render(contents, f"/{token}/files/").encode()
-    found[f"/{token}/"] = Page(text, "text/html; charset=utf-8", f"{SERVED}; frame-sample_prior 'none'")
+    found[f"/{token}/"] = Page(text, "text/html; charset=utf-8", f"{SERVED}; frame-ancestors 'none'")
     return found
 
 

@@ -1,0 +1,159 @@
+"""The figures of the recipe, drawn from finished trials."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from itertools import starmap
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aevb import plots
+from aevb.data import truth
+from aevb.reproduction.guo.claims import NEAR, REPORTED, available, family, kl
+from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES, Points
+from aevb.reproduction.recipe import (
+    Picture,
+    Results,
+    Scale,
+)
+from aevb.rng import RNGStream, seeded
+
+SHOWN = 2000
+"""Points of a cloud."""
+
+
+def _clouds(place: str, results: Results) -> Figure:
+    """Data above, samples beside them; below, the reconstructions have the colours of the points they come from."""
+    x = results.dataset(f"{place}-full").test.subsample(SHOWN).batch(slice(None))
+    hues = _hues(x)
+    above, below = [plots.Cloud("test points", x)], [plots.Cloud("test points, coloured", x, hues)]
+    for setting in (*REPORTED, "weighted"):
+        model = results.run(f"{place}-{setting}").model
+        with seeded(0, RNGStream.SAMPLES), torch.no_grad():
+            above.append(plots.Cloud(f"{setting}: samples", model.sample(SHOWN, draw=True)))
+            again = model.decode(model.encode(x).sample()).sample()
+            below.append(plots.Cloud(f"{setting}: reconstructions", again, hues))
+    return plots.clouds([*above, *below])
+
+
+def _hues(x: Tensor) -> Tensor:
+    """The angle at which points ``(N, 2)`` are seen from their mean, in units of their spread, as shares of a turn."""
+    first, second = ((x - x.mean(0)) / x.std(0)).T
+    return torch.atan2(second, first) / (2 * math.pi) + 0.5
+
+
+def _training(results: Results) -> Figure:
+    """The bound of validation points through training."""
+    curves = {
+        data.title: {
+            setting: [[made.valid.bound for made in run.epochs if made.valid] for run in results.runs(name)]
+            for setting in SETTINGS
+            for name in [f"{place}-{setting}"]
+        }
+        for place, data in _shown(results)
+    }
+    levels = {
+        data.title: {"truth": data.log_px, "best normal": truth(data.source, data.variant).best_gaussian()}
+        for data in SETS.values()
+    }
+    return plots.progress(curves, levels, "validation bound, nats")
+
+
+def _summary(results: Results) -> Figure:
+    """How far every run ended from the truth."""
+    values = {
+        _broken(data.title): {setting: kl(place, setting).values(results) for setting in SETTINGS}
+        for place, data in _shown(results)
+    }
+    levels = {_broken(data.title): {"0.02 nats": NEAR, "best normal": available(data)} for data in SETS.values()}
+    return plots.strips(values, levels, "nats from the truth", linear=1e-3)
+
+
+def _parts(results: Results) -> Figure:
+    """What the bound lacks with the best posterior for each x, as means over the seeds."""
+    parts = {
+        data.title: {
+            setting: {
+                "model: KL(p* || p)": mean(kl(place, setting).values(results)),
+                "family of q: approximation gap": mean(family(place, setting).values(results)),
+            }
+            for setting in SETTINGS
+        }
+        for place, data in _shown(results)
+    }
+    return plots.stacks(parts, "nats from the truth")
+
+
+def _fits(results: Results) -> Figure:
+    """The forward and the reverse fit; the latter of every seed."""
+    p = truth("mixture", "mended")
+    ticks = np.linspace(-11, 11, 200)
+    grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
+    found = [results.study("directions", seed) for seed in results.seeds]
+
+    def panel(name: str, fits: list[dict[str, Any]]) -> tuple[str, list[plots.Ellipse]]:
+        forward, reverse = (fits[0][f"{name}_fit_{other}_kl"] for other in ("forward", "reverse"))
+        ellipses = [(np.array(fit[f"{name}_fit_mean"]), np.array(fit[f"{name}_fit_covariance"])) for fit in fits]
+        return f"{name}: KL(p || q) = {forward:.2f}, KL(q || p) = {reverse:.2f}", list(starmap(plots.Ellipse, ellipses))
+
+    panels = dict((panel("forward", found[:1]), panel("reverse", found)))
+    return plots.contours(np.exp(p.log_prob(grid)).reshape(200, 200), (-11, 11, -11, 11), panels)
+
+
+def pictures(scale: Scale) -> Iterator[Picture]:
+    """Those of the report, then ours."""
+    yield Picture(
+        "divergences",
+        "Section 3.2",
+        "A normal fitted to the triangle of three normals (grey) by KL(p || q), left, and by KL(q || p), right, one for"
+        " each seed's start; ellipses of one and two deviations.",
+        "The report says it in words.",
+        _fits,
+    )
+    for place in SIZES[scale].places:
+        data = SETS[place]
+        yield Picture(
+            place,
+            f"Figure {data.figure}" + " (mended)" * (data.variant == "mended"),
+            f"Set {data.title}: test points, samples of three models, and reconstructions x' ~ p(x|z), z ~ q(z|x), in"
+            " the colours of the points that they come from: where colours mix, z says nothing of x.",
+            "Data, samples, reconstructions and the training curve" + ", diagonal and full" * (data.figure > 3) + ".",
+            partial(_clouds, place),
+        )
+    yield Picture(
+        "training",
+        "Figures 3d to 7d",
+        "The bound of validation points, a line for each seed; of the weighted setting, its bound of 16 draws.",
+        "The training curve of each set.",
+        _training,
+    )
+    yield Picture(
+        "summary",
+        "All sets",
+        "E log p*(x) - log p(x) over test points, a point for each seed: logarithmic above 0.001. A negative one is"
+        " chance: the divergence itself is none.",
+        "None.",
+        _summary,
+    )
+    yield Picture(
+        "gaps",
+        "Why the plain ones fail",
+        "What the ELBO of each model lacks to the truth with the best normal posterior for each point, means over the"
+        " seeds: what the ELBO prefers is low as a whole, what is near the truth is low in blue.",
+        "None.",
+        _parts,
+    )
+
+
+def _shown(results: Results) -> list[tuple[str, Points]]:
+    """The sets that were trained."""
+    return [(place, data) for place, data in SETS.items() if results.runs(f"{place}-weighted")]
+
+
+def _broken(title: str) -> str:
+    return title.replace(", ", ",\n").replace(" ", "\n", 1)

@@ -1,0 +1,105 @@
+"""The sets of points, the settings, and the models that are trained on them."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from aevb.config.schema import Config
+from aevb.data import Variant
+from aevb.reproduction.guo.measures import estimators, from_truth, gaps
+from aevb.reproduction.recipe import (
+    Scale,
+    Trial,
+)
+from aevb.workflow.sweep import Measure
+
+
+class Points(NamedTuple):
+    """A set.
+
+    Attributes:
+        source, variant: as in `aevb.data.load`.
+        title: in words.
+        figure: its number in the report.
+        epochs: of training, in the report.
+        log_px: E log p*(x) in nats (`aevb.data.sources.synthetic`).
+    """
+
+    source: str
+    variant: Variant | None
+    title: str
+    figure: int
+    epochs: int
+    log_px: float
+
+
+SETS = {
+    "gaussian": Points("gaussian", None, "1 Gaussian", 3, 50, -3.3637),
+    "rotated": Points("gaussian-rotated", None, "2 rotated Gaussian", 4, 50, -3.3637),
+    "figure-8": Points("figure-8", "mended", "3 figure 8", 5, 200, -0.8848),
+    "figure-8-printed": Points("figure-8", "printed", "3 figure 8, as printed", 5, 200, -1.8202),
+    "blobs": Points("blobs", None, "4 three blobs", 6, 200, -2.2839),
+    "mixture": Points("mixture", "mended", "5 mixture", 7, 200, -3.9365),
+    "mixture-printed": Points("mixture", "printed", "5 mixture, as printed", 7, 200, -3.6581),
+}
+DIAGONAL = {"posterior": "diagonal", "likelihood": "gaussian-diagonal"}
+FULL = {"posterior": "full", "likelihood": "gaussian-full"}
+ONE_DRAW: dict[str, Any] = {"kind": "elbo-mc"}
+OURS: dict[str, Any] = {
+    "model": {**FULL, "initial": "lecun", "posterior_scale": "softplus"},
+    "train": {"batch_size": 128, "lr": 3e-3, "decay": 0.5, "clip_norm": 10},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "diagonal": {"model": DIAGONAL, "objective": ONE_DRAW},
+    "full": {"model": FULL, "objective": ONE_DRAW},
+    "elbo": {**OURS, "objective": ONE_DRAW},
+    "warm-up": {**OURS, "objective": {**ONE_DRAW, "warmup": 0.5}},
+    "weighted": {**OURS, "objective": {"kind": "dreg", "samples": 16}},
+}
+
+
+class Size(NamedTuple):
+    """How much is done at a scale.
+
+    Attributes:
+        places: the sets.
+        reported: epochs of the reported settings; None: as reported.
+        ours: epochs of the others.
+        points: of the test part, on which a model is compared with the truth.
+        split: points of which the gap is split, and the estimators are compared.
+    """
+
+    places: tuple[str, ...]
+    reported: int | None
+    ours: int
+    points: int = 4000
+    split: int = 100
+
+
+SIZES: dict[Scale, Size] = {
+    "smoke": Size(("figure-8",), 1, 1, 500, 10),
+    "default": Size(tuple(SETS), 10, 20),
+    "full": Size(tuple(SETS), None, 50),
+}
+
+
+def trials(scale: Scale) -> dict[str, Trial]:
+    """Every set with every setting."""
+    size = SIZES[scale]
+    return {f"{place}-{setting}": _trial(place, setting, size) for place in size.places for setting in SETTINGS}
+
+
+def _trial(place: str, setting: str, size: Size) -> Trial:
+    data, chosen = SETS[place], SETTINGS[setting]
+    epochs = size.ours if "train" in chosen else size.reported or data.epochs
+    measures = (
+        Measure("kl_from_truth", partial(from_truth, points=size.points)),
+        Measure("approximation_gap", partial(gaps, points=size.split)),
+        Measure("estimator_difference", partial(estimators, points=size.split)),
+    )
+    content = {
+        "data": {"source": data.source, "variant": data.variant},
+        "model": {"hidden": [128, 128], "initial": "pytorch", "latent": 2, **chosen["model"]},
+        "objective": chosen["objective"],
+        "train": {"batch_size": 32, "decay": 0, "keep": "last", **chosen.get("train", {}), "epochs": epochs},
+    }
+    return Trial(Config.model_validate(content), measures, samples=10)

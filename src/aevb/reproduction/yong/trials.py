@@ -1,0 +1,165 @@
+"""The models of the recipe, and how long each scale trains them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.evaluation.elbo_identity import Identity
+from aevb.reproduction.race import Race
+from aevb.reproduction.recipe import (
+    Scale,
+    Trial,
+)
+from aevb.reproduction.yong.measures import (
+    FRECHET,
+    PCA_MEASURE,
+    frechet_scores,
+    identity_scores,
+    linear_log_px,
+    linear_terms,
+    plane_terms,
+)
+from aevb.runs.run import Run
+from aevb.workflow.sweep import Measure
+
+
+class Length(NamedTuple):
+    """What a scale means.
+
+    Attributes:
+        source: images that stand side by side.
+        sizes: of their codes, the first 2.
+        hidden: width of the deep networks.
+        images, linear, plane, curve: epochs of the images, of the linear VAE of digits, of the VAE of digits with a
+            plane of codes, and of the figure 8.
+        points: of the figure 8, to which mixtures are fitted.
+        small, large: how far Monte Carlo EM and AEVB run, over few images and over all.
+    """
+
+    source: str
+    sizes: tuple[int, int]
+    hidden: int
+    images: int
+    linear: int
+    plane: int
+    curve: int
+    points: int
+    small: Race
+    large: Race
+
+
+LENGTHS: Mapping[Scale, Length] = {
+    "smoke": Length(
+        source="digits",
+        sizes=(2, 10),
+        hidden=64,
+        images=10,
+        linear=60,
+        plane=20,
+        curve=1,
+        points=1000,
+        small=Race(300, iterations=8, epochs=40, test=10, moments=4, source="digits"),
+        large=Race(None, iterations=8, epochs=40, test=10, moments=4, source="digits"),
+    ),
+    "default": Length(
+        source="mnist",
+        sizes=(2, 20),
+        hidden=300,
+        images=10,
+        linear=2000,
+        plane=200,
+        curve=20,
+        points=36_000,
+        small=Race(1000, iterations=250, epochs=1200),
+        large=Race(None, iterations=16, epochs=24),
+    ),
+    "full": Length(
+        source="mnist",
+        sizes=(2, 20),
+        hidden=500,
+        images=100,
+        linear=4000,
+        plane=1000,
+        curve=100,
+        points=36_000,
+        small=Race(1000, iterations=2000, epochs=6000),
+        large=Race(None, iterations=150, epochs=150),
+    ),
+}
+
+
+def trials(length: Length) -> dict[str, Trial]:
+    flat = {"hidden": [], "mean": "identity"}
+    models: dict[str, dict[str, Any]] = {
+        "linear": {"posterior": "point", **flat},
+        "deep": {"posterior": "point", "hidden": [length.hidden]},
+        "vae": {"hidden": [length.hidden]},
+    }
+    page = {
+        f"{kind}-{size}": _trial(
+            length.source,
+            model | {"latent": size},
+            length.images,
+            {"lr": 2e-3, "decay": 0.5, "batch_size": 200},
+            measures=(Measure(FRECHET[False], frechet_scores), *((PCA_MEASURE,) if kind == "linear" else ())),
+        )
+        for size in length.sizes
+        for kind, model in models.items()
+    }
+    slow = {"lr": 3e-3, "decay": 0.7, "batch_size": 400, "keep": "last"}
+    exact = (Measure("log_px_exact", linear_log_px),)
+    bent = {"hidden": [64, 64], "activation": "tanh", "initial": "lecun", "latent": 1}
+    return page | {
+        "linear-digits": _trial("digits", models["linear"], 300, slow | {"lr": 1e-2}, measures=(PCA_MEASURE,)),
+        "linear-vae-digits": _trial("digits", flat, length.linear, slow, measures=exact),
+        "linear-vae-digits-young": _trial("digits", flat, 5, {}, measures=(_identity_of(linear_terms),)),
+        "vae-digits": _trial(
+            "digits",
+            {"hidden": [100], "activation": "tanh"},
+            length.plane,
+            {"decay": 0.5},
+            binarize="threshold",
+            measures=(_identity_of(plane_terms),),
+        ),
+        "linear-vae-curve": _trial(
+            "figure-8",
+            {"hidden": [], "latent": 1},
+            length.curve,
+            slow | {"lr": 1e-2},
+            measures=exact,
+        ),
+        "vae-curve": _trial(
+            "figure-8",
+            bent,
+            length.curve,
+            slow | {"batch_size": 200},
+            objective={"kind": "iwae", "samples": 16},
+            samples=100,
+        ),
+    }
+
+
+def _identity_of(identity: Callable[[Run, Dataset], Identity]) -> Measure:
+    return Measure("identity_error", partial(identity_scores, identity))
+
+
+def _trial(
+    source: str,
+    model: Mapping[str, Any],
+    epochs: int,
+    train: Mapping[str, Any],
+    *,
+    binarize: str = "none",
+    objective: Mapping[str, Any] | None = None,
+    measures: tuple[Measure, ...] = (),
+    samples: int = 20,
+) -> Trial:
+    config = {
+        "data": {"source": source, "binarize": binarize},
+        "model": model,
+        "objective": objective or {},
+        "train": {"epochs": epochs, **train},
+    }
+    return Trial(Config.model_validate(config), measures, samples)

@@ -1,0 +1,153 @@
+"""The figures of the recipe, drawn from finished trials."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from matplotlib.figure import Figure
+
+from aevb import plots
+from aevb.evaluation.latent_means import codes
+from aevb.models.vae import VAE
+from aevb.reproduction.recipe import (
+    Picture,
+    Results,
+    score,
+)
+from aevb.reproduction.zhao.claims import report_loss
+from aevb.reproduction.zhao.trials import LATENT, NETWORKS, REPORTED, SETS, VARIANCE, trial_name
+from aevb.rng import RNGStream, seeded
+
+
+def pictures() -> list[Picture]:
+    return [
+        Picture(
+            "spaces",
+            "Figures 1 and 2",
+            "Codes of test images, MNIST, z = 2: an autoencoder and the VAE of the same network.",
+            "Sketches: the codes of an AE scattered with gaps, those of a VAE close together around the origin.",
+            _spaces,
+        ),
+        Picture(
+            "training",
+            "Training curves",
+            "Loss in the report's convention against the epoch, z = 2, training dashed and validation solid, means over"
+            " the seeds with a band of one deviation; the reported level dotted.",
+            "Not shown, only the last values.",
+            _training,
+        ),
+        Picture(
+            "manifolds",
+            "Figures 5 to 8",
+            "Decoded planes, z = 2, evenly over [-3, 3]².",
+            "Digits and clothes that turn into each other; those of the CNN less clear.",
+            lambda results: plots.manifolds({_title(*of): _model(results, *of) for of in REPORTED}),
+        ),
+        Picture(
+            "samples",
+            "Figures 5 to 8, samples",
+            "Means of p(x|z) for 100 draws from the prior, z = 2.",
+            "Not shown apart from the planes.",
+            lambda results: _samples(results, {_title(*of): trial_name(*of, 2) for of in REPORTED}),
+        ),
+        Picture(
+            "reconstructions",
+            "Reconstructions",
+            "Test images above their reconstructions, z = 2.",
+            "Not shown.",
+            _reconstructions,
+        ),
+        Picture(
+            "codes",
+            "Latent scatter",
+            "Codes of test images, z = 2, coloured by class.",
+            "Not shown.",
+            lambda results: _codes(results, {_title(*of): trial_name(*of, 2) for of in REPORTED}),
+        ),
+        *(
+            Picture(
+                f"dimensions-{network}",
+                title,
+                f"Samples of the {NETWORKS[network]} for z = 1, 2, 3 and 20, MNIST.",
+                "Little variety for z = 1, the best samples for z = 3, shapes that are no digits for z = 20.",
+                partial(_dimensions, network),
+            )
+            for network, title in (("mlp", "Figure 9"), ("conv", "Figure 10"))
+        ),
+        Picture(
+            "sweep",
+            "Over the latent dimensions",
+            "Loss on test images in the report's convention, and Fréchet distance of samples, against z; means over the"
+            " seeds with a band of one deviation.",
+            "Described in words.",
+            _sweep,
+        ),
+        Picture(
+            "variances",
+            "Figure 11",
+            "Samples for three variances c of the likelihood, MLP, MNIST, z = 2.",
+            "c = 1e-4: crisp but few kinds; c = 1: many kinds, blurred.",
+            lambda results: _samples(
+                results, {f"c = {c:g}": trial_name("mlp", "mnist", 2, c) for c in (1e-4, VARIANCE, 1.0)}, across=3
+            ),
+        ),
+    ]
+
+
+def _title(network: str, source: str) -> str:
+    return f"{NETWORKS[network]}, {SETS[source]}"
+
+
+def _model(results: Results, network: str, source: str) -> VAE:
+    return results.run(trial_name(network, source, 2)).model
+
+
+def _samples(results: Results, trials: Mapping[str, str], across: int = 2) -> Figure:
+    drawn = {}
+    for title, trial in trials.items():
+        with seeded(0, RNGStream.SAMPLES):
+            drawn[title] = results.run(trial).model.sample(100)
+    return plots.image_sheets(drawn, columns=10, across=across)
+
+
+def _dimensions(network: str, results: Results) -> Figure:
+    return _samples(results, {f"z = {latent}": trial_name(network, "mnist", latent) for latent in LATENT})
+
+
+def _reconstructions(results: Results) -> Figure:
+    pairs = {}
+    for network, source in REPORTED:
+        trial = trial_name(network, source, 2)
+        x = results.dataset(trial).test.batch(slice(0, 30))
+        pairs[_title(network, source)] = torch.stack([x, results.run(trial).model.reconstruct(x)])
+    return plots.image_sheets(pairs, columns=10)
+
+
+def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
+    tests = {title: results.dataset(trial).test for title, trial in trials.items()}
+    clouds = {title: codes(results.run(trials[title]).model, test) for title, test in tests.items()}
+    labels = [test.labels for test in tests.values() if test.labels is not None]
+    return plots.clouds_of_codes(clouds, labels, tuple("0123456789"))
+
+
+def _spaces(results: Results) -> Figure:
+    return _codes(results, {"autoencoder": "autoencoder", "VAE": trial_name("mlp", "mnist", 2)})
+
+
+def _training(results: Results) -> Figure:
+    constant = 28 * 28 / 2 * math.log(2 * math.pi * VARIANCE)
+    runs = {_title(*of): results.runs(trial_name(*of, 2)) for of in REPORTED}
+    levels = {_title(*of): reported[0] for of, reported in REPORTED.items()}
+    return plots.losses(runs, constant, levels)
+
+
+def _sweep(results: Results) -> Figure:
+    fields = {"loss, test images": report_loss, "Fréchet distance": lambda trial: score(trial, "frechet_distance")}
+    curves = {
+        title: {
+            _title(*of): [quantity(trial_name(*of, latent)).values(results) for latent in LATENT] for of in REPORTED
+        }
+        for title, quantity in fields.items()
+    }  # fmt: skip
+    return plots.bands(curves, "latent dimensions", list(map(str, LATENT)))

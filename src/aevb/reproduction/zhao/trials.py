@@ -1,0 +1,139 @@
+"""The models of the recipe, and what is measured on them."""
+
+from functools import partial
+
+from torch import Tensor
+
+from aevb.config.schema import Config
+from aevb.data import Dataset
+from aevb.evaluation import Score
+from aevb.evaluation.latent_means import codes
+from aevb.evaluation.measures import Effort, measure
+from aevb.reproduction.recipe import (
+    Scale,
+    Trial,
+)
+from aevb.rng import RNGStream, seeded
+from aevb.runs.run import Run
+from aevb.workflow.sweep import Measure
+
+VARIANCE = 0.05
+LATENT = (1, 2, 3, 20)
+VARIANCES = (1e-4, 1.0)
+EPOCHS = {"smoke": {"mlp": 1, "conv": 1}, "default": {"mlp": 15, "conv": 1}, "full": {"mlp": 15, "conv": 15}}
+NETWORKS = {"mlp": "MLP", "conv": "CNN"}
+SETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+REPORTED: dict[tuple[str, str], tuple[float, float | None, float | None]] = {
+    ("mlp", "mnist"): (307, 293, 14),
+    ("mlp", "fashion-mnist"): (229, 216, 13.4),
+    ("conv", "mnist"): (322, None, None),
+    ("conv", "fashion-mnist"): (246, None, None),
+}
+"""Loss, reconstruction and KL with two latent dimensions."""
+TOLERANCE = 6.0
+WALKED = ("mlp", "mnist", 2)
+
+
+def trials(scale: Scale) -> dict[str, Trial]:
+    trials = {}
+    for network, source in REPORTED:
+        for latent in LATENT:
+            few = 1 if scale == "default" and network == "conv" and latent != 2 else None
+            trials[trial_name(network, source, latent)] = _trial(scale, network, source, latent, seeds=few)
+        trials[bound_trial(network, source)] = _trial(scale, network, source, beta=1.0)
+        trials[falling_trial(network, source)] = _trial(scale, network, source, decay=0.5)
+    for variance in VARIANCES:
+        trials[trial_name("mlp", "mnist", 2, variance)] = _trial(scale, "mlp", "mnist", variance=variance)
+    trials["autoencoder"] = _trial(scale, "mlp", "mnist", posterior="point")
+    return trials
+
+
+def trial_name(network: str, source: str, latent: int, variance: float = VARIANCE) -> str:
+    width = "" if variance == VARIANCE else f"-c{variance:g}"
+    return f"{network}-{source}-z{latent}{width}"
+
+
+def bound_trial(network: str, source: str) -> str:
+    return f"{network}-{source}-bound"
+
+
+def falling_trial(network: str, source: str) -> str:
+    """With a learning rate that falls to zero over the second half of training."""
+    return f"{network}-{source}-falling"
+
+
+def _trial(
+    scale: Scale,
+    network: str,
+    source: str,
+    latent: int = 2,
+    *,
+    variance: float = VARIANCE,
+    beta: float = 2.0,
+    decay: float = 0.0,
+    posterior: str = "diagonal",
+    seeds: int | None = None,
+) -> Trial:
+    hidden = {"hidden": (300, 100, 10)} if network == "mlp" else {"channels": (32, 64, 32)}
+    model = {
+        "network": network,
+        "activation": "elu",
+        "initial": "pytorch",
+        "latent": latent,
+        "posterior": posterior,
+        "posterior_scale": "softplus",
+        "likelihood": "gaussian",
+        "mean": "sigmoid",
+        "variance": variance,
+    }
+    train = {
+        "epochs": EPOCHS[scale][network],
+        "batch_size": 256,
+        "lr": 2.5e-3 if network == "mlp" else 1.5e-3,
+        "decay": decay,
+        "keep": "last",
+    }
+    data = {"source": "digits"} if scale == "smoke" else {"source": source, "validation": 1000}
+    config = {
+        "data": data,
+        "model": model | hidden,
+        "objective": {} if posterior == "point" else {"beta": beta},
+        "train": train,
+    }
+    return Trial(Config.model_validate(config), _measures(scale, walk=(network, source, latent) == WALKED), 1, seeds)
+
+
+def _measures(scale: Scale, walk: bool) -> tuple[Measure, ...]:
+    examples = 100 if scale == "smoke" else 2000
+    measures = [
+        Measure("frechet_distance", partial(_built_in, "sample-quality", examples)),
+        Measure("code_square", _code_square),
+        Measure("sharpness", _sharpness),
+    ]
+    return (*measures, *([Measure("path_ratio", partial(_built_in, "latent-space", examples))] if walk else []))
+
+
+def _built_in(name: str, examples: int, run: Run, dataset: Dataset) -> list[Score]:
+    return measure(name, run.model, dataset, "test", Effort(examples=examples))
+
+
+def _code_square(run: Run, dataset: Dataset) -> list[Score]:
+    """1/Z E |E_q z|²: how far codes are from the origin. It is at most 1 where q(z) = p(z)."""
+    square = codes(run.model, dataset.test).square().mean().item()
+    return [_score("code_square", square, "mean square of E_q z for each dimension", dataset)]
+
+
+def _sharpness(run: Run, dataset: Dataset) -> list[Score]:
+    """E |Δx̂|² of samples over E |Δx|² of data, Δ the differences of neighbouring pixels: 1 as sharp, less blurred."""
+    with seeded(0, RNGStream.SAMPLES):
+        drawn = run.model.sample(1000)
+    value = (_roughness(drawn) / _roughness(dataset.test.subsample(1000).batch(slice(None)))).item()
+    return [_score("sharpness", value, "squared differences of neighbouring pixels, samples over data", dataset)]
+
+
+def _roughness(images: Tensor) -> Tensor:
+    return images.diff(dim=-1).square().mean() + images.diff(dim=-2).square().mean()
+
+
+def _score(name: str, value: float, estimator: str, dataset: Dataset) -> Score:
+    return Score(name, value, None, "test", estimator, None, dataset.binarize)
