@@ -61,7 +61,7 @@ def test_a_mean_with_its_epsilon_divided_is_a_sum(stripes: Dataset) -> None:
         with seeded(0, RNGStream.EPOCH, number):
             for rows in torch.randperm(80).split(20):
                 optimizer.zero_grad()
-                ELBO()(model.trace(stripes.train.batch(rows), 1), 0.0).loss.sum().backward()
+                ELBO()(model.trace(stripes.train.batch(rows).x, 1), 0.0).loss.sum().backward()
                 optimizer.step()
     for name, value in parameters(model).items():
         torch.testing.assert_close(after[name], value, rtol=1e-3, atol=1e-5)
@@ -86,7 +86,7 @@ def test_initial_weights_have_their_variance(stripes: Dataset, scheme: str, bias
 
 
 def test_a_start_without_the_data_leaves_the_output_alone(stripes: Dataset) -> None:
-    model, x = made(stripes), stripes.train.batch(slice(None))
+    model, x = made(stripes), stripes.train.all().x
     before = parameters(model)
     model.initialize(x, output=False)
     assert all(torch.equal(before[name], value) for name, value in parameters(model).items() if "decoder" in name)

@@ -39,7 +39,7 @@ class Numbered(IterableDataset[Any]):
 
 def epoch(seed: int = 0, start: int = 0, per_epoch: int = 300) -> Tensor:
     order = from_iterable(Numbered(), per_epoch).shuffled(torch.Generator().manual_seed(seed))
-    return torch.cat([order.inputs(slice(first, first + 25))[0] for first in range(start, per_epoch, 25)])
+    return torch.cat([order.batch(slice(first, first + 25)).x for first in range(start, per_epoch, 25)])
 
 
 def test_each_comes_once_and_shuffled() -> None:
@@ -75,7 +75,7 @@ def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
 def test_bytes_stay_bytes() -> None:
     stream = from_iterable([np.full((1, 2, 2), value, dtype=np.uint8) for value in range(10)], 10, scale=1 / 255)
     assert stream.first.values.dtype == torch.uint8
-    x = stream.shuffled().inputs(slice(0, 10))[0]
+    x = stream.shuffled().batch(slice(0, 10)).x
     assert x.dtype == torch.float32
     assert x.max().item() == pytest.approx(9 / 255)
 
@@ -92,14 +92,14 @@ def test_bytes_stay_bytes() -> None:
 )
 def test_streams_that_cannot_be_used(items: list[Any], fragment: str) -> None:
     with pytest.raises(BadInput) as caught:
-        from_iterable(items, 5).shuffled().inputs(slice(0, 5))
+        from_iterable(items, 5).shuffled().batch(slice(0, 5))
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_thread_ends_when_an_epoch_is_left() -> None:
     order = from_iterable(Numbered(), 300).shuffled()
-    assert isinstance(order.inputs(slice(0, 5))[0], Tensor)
+    assert isinstance(order.batch(slice(0, 5)).x, Tensor)
     del order
     end = time.monotonic() + 10
     while any(thread.name.startswith("aevb reads") for thread in threading.enumerate()):

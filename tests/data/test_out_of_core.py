@@ -71,7 +71,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def epoch(order: Order, total: int, size: int = 70, start: int = 0) -> Tensor:
     """The batches of what is left of an epoch, one behind the other."""
-    return torch.cat([order.inputs(slice(first, first + size))[0] for first in range(start, total, size)])
+    return torch.cat([order.batch(slice(first, first + size)).x for first in range(start, total, size)])
 
 
 def rows_of(*examples: Examples | Tensor) -> list[int]:
@@ -132,9 +132,7 @@ def test_numbers_are_those_of_memory_whatever_their_type(tmp_path: Path, dtype: 
     path = saved(tmp_path, values)
     dataset, whole = left(path), load(path)
     learnt = epoch(dataset.supply.shuffled(generator()), len(dataset.supply))
-    rows = np.concatenate(
-        [learnt.numpy(), *(part.batch(slice(None)).numpy() for part in (dataset.valid, dataset.test))]
-    )
+    rows = np.concatenate([learnt.numpy(), *(part.all().x.numpy() for part in (dataset.valid, dataset.test))])
     assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, values.astype(np.float32).tolist()))
     assert dataset.kind == whole.kind
 
@@ -144,19 +142,19 @@ def test_images_are_laid_out_and_scaled_as_in_memory(tmp_path: Path, shape: tupl
     path = saved(tmp_path, np.random.default_rng(0).integers(0, 256, size=(60, *shape), dtype=np.uint8))
     dataset, whole = left(path), load(path)
     assert (dataset.shape, dataset.kind, dataset.train.scale) == (whole.shape, "unit", 1 / 255)
-    batch = dataset.supply.shuffled(generator()).inputs(slice(0, 8))[0]
-    every = torch.cat([part.batch(slice(None)) for part in (whole.train, whole.valid, whole.test)])
+    batch = dataset.supply.shuffled(generator()).batch(slice(0, 8)).x
+    every = torch.cat([part.all().x for part in (whole.train, whole.valid, whole.test)])
     assert all((every == image).flatten(1).all(1).any() for image in batch)
 
 
 def test_greys_are_binarised_as_they_are_read(tmp_path: Path) -> None:
     path = saved(tmp_path, np.random.default_rng(0).uniform(size=(200, 4)))
     drawn, cut = left(path, binarize="resampled").supply, left(path, binarize="threshold").supply
-    first, again, other = (drawn.shuffled(generator()).inputs(slice(0, 50), generator(seed))[0] for seed in (0, 0, 1))
+    first, again, other = (drawn.shuffled(generator()).batch(slice(0, 50), generator(seed)).x for seed in (0, 0, 1))
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert set(cut.shuffled(generator()).inputs(slice(0, 50))[0].unique().tolist()) == {0.0, 1.0}
+    assert set(cut.shuffled(generator()).batch(slice(0, 50)).x.unique().tolist()) == {0.0, 1.0}
 
 
 def test_what_comes_after_the_last_ones_is_not_learned_from(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def written(folder: Path, content: dict[str, Any], suffix: str = "parquet", dict
 def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
     """All rows that are learned from or held out, those with gaps as well."""
     order, total = dataset.supply.shuffled(torch.Generator().manual_seed(0)), len(dataset.supply)
-    parts = [order.inputs(slice(first, first + 37))[0] for first in range(0, total, 37)]
+    parts = [order.batch(slice(first, first + 37)).x for first in range(0, total, 37)]
     values = torch.cat([*parts, dataset.valid.values, dataset.test.values])
     return sorted(map(tuple, values.nan_to_num(-1.0).tolist()))
 
@@ -106,8 +106,9 @@ def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_conditions_and_labels(tmp_path: Path) -> None:
     folder = written(tmp_path / "rows", columns())
     dataset = load(folder, in_memory="off", condition=["place", "number"], kinds={"rare": "label"})
-    x, given = dataset.supply.shuffled(torch.Generator().manual_seed(0)).inputs(slice(0, 60))
-    assert (tuple(x.shape), tuple(given.shape)) == ((60, 2), (60, 2))
+    batch = dataset.supply.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 60))
+    assert batch.condition is not None
+    assert (tuple(batch.x.shape), tuple(batch.condition.shape)) == ((60, 2), (60, 2))
     assert dataset.test.labels is not None
     assert dataset.classes == ("common", "usual")
     assert dataset.notes[-1] == (

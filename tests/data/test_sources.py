@@ -70,7 +70,7 @@ def zipped(path: Path, **arrays: Array) -> str:
 
 def whole(dataset: Dataset) -> torch.Tensor:
     """All examples as model input, training first."""
-    return torch.cat([getattr(dataset, split).batch(slice(None)) for split in SPLITS])
+    return torch.cat([getattr(dataset, split).all().x for split in SPLITS])
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +84,10 @@ def _no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_batch_is_values_times_scale_in_float32() -> None:
     values = torch.tensor([[0, 51], [255, 102], [1, 2]], dtype=torch.uint8)
     examples = Examples(values, torch.tensor([3, 4, 5]), scale=1 / 255)
-    batch = examples.batch(torch.tensor([1, 0, 1]))
+    batch = examples.batch(torch.tensor([1, 0, 1])).x
     assert batch.dtype == torch.float32
     torch.testing.assert_close(batch, torch.tensor([[1.0, 0.4], [0.0, 0.2], [1.0, 0.4]]))
-    torch.testing.assert_close(examples.batch(slice(1, 3)), values[1:].float() / 255)
+    torch.testing.assert_close(examples.batch(slice(1, 3)).x, values[1:].float() / 255)
     assert (len(examples), examples.shape) == (3, (2,))
     assert examples.values.dtype == torch.uint8
 
@@ -95,7 +95,7 @@ def test_a_batch_is_values_times_scale_in_float32() -> None:
 @pytest.mark.parametrize("white", [255, 16])
 def test_scaled_bytes_reach_one_exactly_and_never_pass_it(white: int) -> None:
     values = torch.arange(white + 1, dtype=torch.uint8)[:, None]
-    batch = Examples(values, scale=1 / white).batch(slice(None))
+    batch = Examples(values, scale=1 / white).all().x
     assert batch.max() == batch[-1, 0] == 1.0
     assert batch.min() == batch[0, 0] == 0.0
 
@@ -103,7 +103,7 @@ def test_scaled_bytes_reach_one_exactly_and_never_pass_it(white: int) -> None:
 def test_resampled_batches_differ_and_have_the_grey_values_as_mean() -> None:
     probabilities = torch.tensor([0.0, 0.2, 0.5, 1.0]).expand(200, 4).contiguous()
     examples = Examples(probabilities, resampled=True)
-    draws = torch.stack([examples.batch(slice(None)) for _ in range(100)])
+    draws = torch.stack([examples.all().x for _ in range(100)])
     assert set(draws.flatten().tolist()) == {0.0, 1.0}
     assert all(not torch.equal(first, second) for first, second in pairwise(draws))
     mean, p = draws.flatten(0, 1).mean(0), probabilities[0]
@@ -202,7 +202,7 @@ def test_digits() -> None:
     assert digits.classes == tuple("0123456789")
     assert [len(getattr(digits, split)) for split in SPLITS] == [1797 - 359 - 180, 180, 359]
     assert digits.train.values.dtype == torch.uint8
-    assert digits.train.batch(slice(None)).max() == 1.0
+    assert digits.train.all().x.max() == 1.0
     from sklearn.datasets import load_digits
 
     source = load_digits()
@@ -466,7 +466,7 @@ def test_the_kind_is_that_of_both_parts(tmp_path: Path) -> None:
     source = zipped(tmp_path / "x.npz", x_train=bits, x_test=bits + 0.5)
     assert load(source).kind == "unit"
     source = zipped(tmp_path / "x.npz", x_train=np.zeros((20, 4, 4), np.uint8), x_test=greys(20, 4, 4))
-    assert load(source).test.batch(slice(None)).max() <= 1
+    assert load(source).test.all().x.max() <= 1
 
 
 @pytest.mark.parametrize("test", [greys(20, 5), greys(20, 4, 4), greys(20, 4) / 255])
@@ -607,10 +607,10 @@ def test_resampled_draws_validation_and_test_once(tmp_path: Path) -> None:
     for split in ("valid", "test"):
         examples = getattr(dataset, split)
         assert (examples.values.dtype, examples.scale, examples.resampled) == (torch.uint8, 1.0, False)
-        assert torch.equal(examples.batch(slice(None)), examples.batch(slice(None)))
+        assert torch.equal(examples.all().x, examples.all().x)
         assert torch.equal(examples.values, getattr(again, split).values)
         assert not torch.equal(examples.values, getattr(other, split).values)
-        mean = examples.batch(slice(None)).mean(0)[0, 0]
+        mean = examples.all().x.mean(0)[0, 0]
         assert mean[0] == 0
         assert mean[2] == 1
         assert abs(mean[1] - 0.2) <= Z * (0.2 * 0.8 / len(examples)) ** 0.5
@@ -710,7 +710,7 @@ def test_black_and_white_images_are_binary(tmp_path: Path) -> None:
         picture(tmp_path / f"{n}.png", greys(6, 5) > 99)
     dataset = load(str(tmp_path))
     assert dataset.kind == "binary"
-    np.testing.assert_array_equal(dataset.train.batch(slice(0, 1))[0, 0], greys(6, 5) > 99)
+    np.testing.assert_array_equal(dataset.train.batch(slice(0, 1)).x[0, 0], greys(6, 5) > 99)
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -1131,8 +1131,8 @@ def test_mnist_is_the_published_one(real: Path) -> None:
     kept = torch.from_numpy(np.frombuffer(images[16:], dtype=np.uint8).reshape(-1, 1, 28, 28).copy())
     assert torch.equal(dataset.train.values[0], kept[0]) or torch.equal(dataset.train.values[0], kept[1])
     grey = load("mnist", data_dir=real)
-    p = grey.test.batch(slice(None)).double()
-    drawn = dataset.test.batch(slice(None)).double()
+    p = grey.test.all().x.double()
+    drawn = dataset.test.all().x.double()
     assert (drawn - p).sum().abs() <= Z * (p * (1 - p)).sum().sqrt()
 
 

@@ -192,7 +192,7 @@ def test_semicolons_and_tabs(tmp_path: Path) -> None:
 def model_of(dataset: Dataset, **options: Any) -> Any:
     with seeded(0, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig(**options), dataset), dataset.shape, dataset.columns)
-        model.initialize(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.all().x)
     return model
 
 
@@ -220,7 +220,7 @@ def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
 def test_gradients_are_finite_whatever_is_missing(customers: Path) -> None:
     dataset = load(str(customers))
     model = model_of(dataset)
-    x = dataset.train.batch(slice(0, 20)).clone()
+    x = dataset.train.batch(slice(0, 20)).x.clone()
     x[0] = math.nan
     model.trace(x).log_likelihood.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.likelihood.parameters())
@@ -272,7 +272,7 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
     run("sample", "run", "--count", "200", "--out", "new.parquet")
     run("impute", "run", "people.parquet", "--draws", "3", "--samples", "10", "--out", "full.parquet")
     data = runs.load("run").data
-    assert {column.name: column.kind for column in (*data.columns, *data.given)} == KINDS
+    assert {column.name: column.kind for column in (*data.columns, *data.condition_columns)} == KINDS
     for name, count in (("new", 200), ("full", 400)):
         found = pq.read_table(f"{name}.parquet")
         assert [(field.name, field.type) for field in found.schema] == [(key, made[key].type) for key in made]

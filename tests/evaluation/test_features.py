@@ -49,13 +49,13 @@ def test_digits_are_recognised(digits: Dataset, eye: Classifier) -> None:
 
 
 def test_accuracy_is_that_on_the_test_part(digits: Dataset, eye: Classifier) -> None:
-    guesses, labels = eye.probabilities(digits.test.batch(slice(None))).argmax(1), digits.test.labels
+    guesses, labels = eye.probabilities(digits.test.all().x).argmax(1), digits.test.labels
     assert labels is not None
     assert eye.accuracy == pytest.approx((guesses == labels).double().mean().item())
 
 
 def test_probabilities_are_linear_in_the_features(digits: Dataset, eye: Classifier) -> None:
-    x = digits.valid.batch(slice(None))
+    x = digits.valid.all().x
     seen, told = eye.features(x), eye.probabilities(x)
     assert seen.shape == (len(x), features.FEATURES)
     torch.testing.assert_close(eye.network[-1](seen).softmax(1), told)
@@ -65,7 +65,7 @@ def test_probabilities_are_linear_in_the_features(digits: Dataset, eye: Classifi
 
 def test_features_are_alike_within_a_class(digits: Dataset, eye: Classifier) -> None:
     """The mean distance within a class is well below that between classes: 0.44 of it, measured over six seeds."""
-    seen, labels = eye.features(digits.test.batch(slice(None))), digits.test.labels
+    seen, labels = eye.features(digits.test.all().x), digits.test.labels
     assert labels is not None
     distance, same = torch.cdist(seen, seen), labels[:, None] == labels
     assert distance[same].mean() < 0.75 * distance[~same].mean()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from aevb.config.schema import ModelConfig, build
-from aevb.evaluation.laplace import laplace, log_joint
+from aevb.evaluation.laplace import laplace
+from aevb.models.batch import Batch
 from aevb.models.linear import LinearGaussian, linear_vae
 
 
@@ -12,7 +13,7 @@ from aevb.models.linear import LinearGaussian, linear_vae
 def test_of_a_linear_model_it_is_the_posterior() -> None:
     torch.manual_seed(0)
     model, x = linear_vae(6, 3).double(), 3 * torch.randn(20, 6, dtype=torch.float64)
-    found, exact = laplace(model, x, torch.zeros(20, 3, dtype=torch.float64)), LinearGaussian.of(model).posterior(x)
+    found, exact = laplace(model, Batch(x), torch.zeros(20, 3, dtype=torch.float64)), LinearGaussian.of(model).posterior(x)
     z = torch.randn(7, 20, 3, dtype=torch.float64)
     assert found.log_prob(z).numpy() == pytest.approx(exact.log_prob(z).numpy())
     drawn = found.from_noise(torch.randn(20_000, 20, 3, dtype=torch.float64))
@@ -28,6 +29,6 @@ def test_its_mode_is_higher_than_all_around(prior: str) -> None:
     noise = {"likelihood": "gaussian", "variance": 0.1, "mean": "identity"}
     config = ModelConfig.model_validate(pieces | noise)
     model, x = build(config, (6,)).double(), torch.randn(20, 6, dtype=torch.float64)
-    mode = laplace(model, x, torch.randn(20, 3, dtype=torch.float64)).mode
+    mode = laplace(model, Batch(x), torch.randn(20, 3, dtype=torch.float64)).mode
     around = mode + 0.03 * torch.randn(200, 20, 3, dtype=torch.float64)
-    assert (log_joint(model, x, mode) >= log_joint(model, x, around).max(0).values - 1e-6).all()
+    assert (model.log_joint(x, mode) >= model.log_joint(x, around).max(0).values - 1e-6).all()

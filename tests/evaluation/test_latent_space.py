@@ -166,7 +166,7 @@ def test_stretch_against_finite_differences(kind: str, event: tuple[int, ...], o
     measured = continuity(model, x)
     assert not model.training
     with torch.no_grad():
-        codes = model.codes(x)[-1].split(1)
+        codes = model.latent_means(x)[-1].split(1)
         stretches = torch.stack([torch.linalg.matrix_norm(jacobian(model, z), 2) for z in codes])
     # Nine examples are four pairs, and the stretch is measured at every code.
     assert measured.pairs == 4

@@ -147,7 +147,7 @@ def test_images_are_as_likely_as_pytorch_has_it(explored: Any) -> None:
     if run.resolved.likelihood == "gaussian-full":  # ONNX has no word for its triangular solve
         assert not opened.page.evaluate("aevb.explorers[0].model.likelihood")
         return
-    x = dataset.test.batch(slice(0, 1))
+    x = dataset.test.batch(slice(0, 1)).x
     z = torch.full((1, run.resolved.latent[0]), 0.3)
     code = """async ([z, x]) => {
         const { model } = aevb.explorers[0];
@@ -167,7 +167,7 @@ def test_its_examples_are_those_of_the_run(explored: Any) -> None:
     number = len(dataset.test) - 1
     assert f"test example {number}" in opened.page.locator('[data-part="chosen"]').inner_text()
     with torch.no_grad():
-        code = run.model.codes(dataset.test.batch(slice(number, None)))[-1]
+        code = run.model.latent_means(dataset.test.batch(slice(number, None)).x)[-1]
     np.testing.assert_allclose(opened.page.evaluate("[...aevb.explorers[0].z]"), code[0].numpy(), atol=1e-5)
 
 
@@ -415,7 +415,7 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
     page.keyboard.press("ArrowRight")
     assert page.evaluate("aevb.explorers[0].sections.samples.number") == 1
     mean = page.evaluate("[...aevb.explorers[0].sections.samples.means.subarray(784, 2 * 784)]")
-    distances = (dataset.train.batch(slice(None)).flatten(1) - torch.tensor(mean)).norm(dim=1)
+    distances = (dataset.train.all().x.flatten(1) - torch.tensor(mean)).norm(dim=1)
     text = page.locator('[data-part="distance"]').inner_text()
     assert float(text.split()[1]) == pytest.approx(distances.min().item(), abs=0.02)
     page.keyboard.press("Enter")
@@ -516,7 +516,7 @@ def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.Monke
     numbers = np.frombuffer(content.files["0/numbers"], dtype="<f4").astype(int)
     codes = np.frombuffer(content.files["0/codes"], dtype="<f4").reshape(30, 2)
     with torch.no_grad():
-        expected = run.model.encode(dataset.test.batch(torch.from_numpy(numbers))).mean
+        expected = run.model.encode(dataset.test.batch(torch.from_numpy(numbers)).x).mean
     np.testing.assert_allclose(codes, expected.numpy(), atol=1e-5)
     assert (numbers[0], numbers[-1]) == (0, 89)
 

@@ -17,9 +17,10 @@ from aevb.data import load
 from aevb.data.condition import conditioned, every_value, stated
 from aevb.data.dataset import Dataset, Examples, UnsplitData, make_dataset
 from aevb.errors import BadInput
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
+from aevb.models.batch import Batch
 from aevb.models.linear import linear_optimum
 from aevb.rng import RNGStream, seeded
 from aevb.runs import run as runs
@@ -48,15 +49,15 @@ def rows_of_classes(**options: Any) -> Dataset:
 def model_of(dataset: Dataset, **options: Any) -> Any:
     with seeded(0, RNGStream.WEIGHTS):
         config = resolve(ModelConfig.model_validate(options), dataset)
-        model = build(config, dataset.shape, dataset.columns, dataset.given)
-        model.initialize(dataset.train.batch(slice(None)), dataset.train.given)
+        model = build(config, dataset.shape, dataset.columns, dataset.condition_columns)
+        model.initialize(dataset.train.all())
     return model
 
 
 def test_the_linear_model_reaches_the_optimum_around_the_means_of_the_classes() -> None:
     """log p(x|c) of the best linear model is that of probabilistic PCA of x - E[x|c]."""
     dataset = rows_of_classes()
-    x, labels = dataset.train.batch(slice(None)), dataset.train.labels
+    x, labels = dataset.train.all().x, dataset.train.labels
     model = model_of(dataset, hidden=(), latent=2)
     objective = build_objective(Config().objective)
     fit(model, objective, dataset.train, config=TrainConfig(epochs=300, batch_size=100, lr=1e-2, decay=0.7))
@@ -71,26 +72,28 @@ def test_the_linear_model_reaches_the_optimum_around_the_means_of_the_classes() 
 def test_the_condition_reaches_encoder_and_decoder(latent: tuple[int, ...], posterior: str) -> None:
     dataset = rows_of_classes(count=60)
     model = model_of(dataset, latent=latent, posterior=posterior, hidden=(8,))
-    x, given = dataset.test.batch(slice(None)), dataset.test.given
-    assert given is not None
-    other = (given + 1) % 3
-    assert not torch.equal(model.given(given).codes(x)[-1], model.given(other).codes(x)[-1])
+    batch = dataset.test.all()
+    x, condition = batch.x, batch.condition
+    assert condition is not None
+    other = (condition + 1) % 3
+    assert not torch.equal(model.latent_means(batch)[-1], model.latent_means(Batch(x, other))[-1])
     z = torch.zeros(len(x), latent[0])
-    assert not torch.equal(model.given(given).decode(z).mean, model.given(other).decode(z).mean)
-    one = model.given(torch.tensor([[1.0]]))
-    torch.testing.assert_close(one.decode(z).mean, model.given(torch.ones(len(x), 1)).decode(z).mean)
-    assert one.sample(7).shape == (7, 4)
-    assert model.given(given[:1].expand(250, 1)).sample(250).shape == (250, 4)
+    assert not torch.equal(model.decode(z, condition).mean, model.decode(z, other).mean)
+    one = torch.tensor([[1.0]])
+    torch.testing.assert_close(model.decode(z, one).mean, model.decode(z, torch.ones(len(x), 1)).mean)
+    assert model.sample(7, one).shape == (7, 4)
+    assert model.sample(250, condition[:1].expand(250, 1)).shape == (250, 4)
+    assert model.interpolate(x, x.flip(0), 3, condition).shape == (3, *x.shape)
 
 
 def test_draws_of_several_decode_each_under_its_own_condition() -> None:
     dataset = rows_of_classes(count=60)
     model = model_of(dataset, hidden=(8,))
-    z, given = torch.randn(5, 3, 2), torch.tensor([[0.0], [1.0], [2.0]])
-    together = model.given(given).decode(z).mean
-    for place in range(3):
-        alone = model.given(given[place : place + 1]).decode(z[:, place]).mean
-        torch.testing.assert_close(together[:, place], alone)
+    z, condition = torch.randn(5, 3, 2), torch.tensor([[0.0], [1.0], [2.0]])
+    together = model.decode(z, condition).mean
+    for index in range(3):
+        alone = model.decode(z[:, index], condition[index : index + 1]).mean
+        torch.testing.assert_close(together[:, index], alone)
 
 
 def test_no_number_depends_on_batches() -> None:
@@ -101,7 +104,8 @@ def test_no_number_depends_on_batches() -> None:
     turned = per_example(model, dataset.test[torch.arange(len(dataset.test)).flip(0)], 20)
     torch.testing.assert_close(whole.log_px, small.log_px)
     torch.testing.assert_close(whole.log_px, turned.log_px.flip(0))
-    torch.testing.assert_close(codes(model, dataset.test), torch.cat([codes(model, p) for p in dataset.test.parts(7)]))
+    apart = [latent_means(model, chunk) for chunk in dataset.test.chunks(7)]
+    torch.testing.assert_close(latent_means(model, dataset.test), torch.cat(apart))
 
 
 def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
@@ -133,16 +137,16 @@ def test_what_is_wrong_says_so() -> None:
     with pytest.raises(BadInput, match="vamp has no meaning"):
         resolve(ModelConfig(prior="vamp"), dataset)
     model = model_of(dataset, hidden=(4,))
-    with pytest.raises(BadInput, match="wants a condition"):
-        model.given()
-    with pytest.raises(BadInput, match="has no condition"):
-        model_of(make_dataset(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).given(torch.zeros(1, 1))
+    with pytest.raises(BadInput, match="this model is conditional: pass condition="):
+        model.encode(x)
+    with pytest.raises(BadInput, match="this model is unconditional: do not pass condition="):
+        model_of(make_dataset(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
     with pytest.raises(BadInput, match="quadrature is not to be had of a conditional model"):
         measure("quadrature", model, dataset)
     with pytest.raises(BadInput, match=r"wants 'label' to be given: --given\.label a or b or c"):
-        stated(dataset.given, {})
+        stated(dataset.condition_columns, {})
     with pytest.raises(BadInput, match="not given 'size': expected label"):
-        stated(dataset.given, {"size": "1"})
+        stated(dataset.condition_columns, {"size": "1"})
 
 
 @pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
@@ -162,7 +166,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     assert command("train", "stripes.npz", "--model.condition", "label", "--out", "run", *common) == 0
     assert "given label" in capsys.readouterr().out
     run = runs.load("run")
-    assert run.load_data().given == run.data.given
+    assert run.load_data().condition_columns == run.data.condition_columns
     assert command("sample", "run", "--given.label", "1", "--out", "ones.npy") == 0
     assert command("sample", "run", "--count", "10", "--out", "each.npy") == 0
     each = np.load("each.npy")
@@ -242,16 +246,16 @@ def test_exported_files_take_the_condition(tmp_path: Path) -> None:
     assert max(file.difference for file in files) < 1e-4
     onnx.checker.check_model(onnx.load(files[1].path))
     session = onnxruntime.InferenceSession(str(files[1].path), providers=["CPUExecutionProvider"])
-    z, given = np.zeros((3, 2), np.float32), np.array([[0], [1], [2]], np.float32)
-    (mean,) = session.run(None, {"z": z, "given": given})
+    z, condition = np.zeros((3, 2), np.float32), np.array([[0], [1], [2]], np.float32)
+    (mean,) = session.run(None, {"z": z, "condition": condition})
     with torch.no_grad():
-        expected = run.model.given(torch.from_numpy(given)).decode(torch.from_numpy(z)).mean
+        expected = run.model.decode(torch.from_numpy(z), torch.from_numpy(condition)).mean
     np.testing.assert_allclose(mean, expected.numpy(), atol=1e-5)
 
 
 def test_conditions_are_part_of_what_a_run_was_trained_on() -> None:
     assert load("digits").fingerprint != load("digits", condition=["label"]).fingerprint
-    values = every_value(load("digits", condition=["label"]).given)
+    values = every_value(load("digits", condition=["label"]).condition_columns)
     assert values is not None
     assert values.squeeze(1).tolist() == list(range(10))
 

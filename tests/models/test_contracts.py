@@ -52,7 +52,7 @@ def model_for(event: tuple[int, ...] = (3,), *, spread: float = 0.3, seed: int =
     dataset = data_for(str(options.get("likelihood", "gaussian")), event)
     with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), event)
-        model.initialize(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.all().x)
         for parameter in model.parameters():
             parameter.data.add_(spread * torch.randn_like(parameter))
     return model.eval()
@@ -72,7 +72,7 @@ def over_the_plane(posterior: str, prior: str) -> Distribution:
     spread = 0.1 if "flow" in (posterior, prior) else 0.3
     model = model_for(posterior=posterior, prior=prior, spread=spread).double()
     q = model.encode(torch.randn(1, 3, dtype=torch.float64))
-    return model.prior(model.encode) if prior != "normal" or posterior == "diagonal" else q
+    return model.prior_distribution() if prior != "normal" or posterior == "diagonal" else q
 
 
 @pytest.mark.parametrize(("posterior", "prior"), latent_distributions())
@@ -116,7 +116,7 @@ def test_draws_follow_the_density(posterior: str, prior: str) -> None:
 @pytest.mark.parametrize(("samples", "batch"), [(1, 1), (1, 4), (3, 1), (5, 2)])
 def test_latent_shapes(posterior: str, prior: str, samples: int, batch: int) -> None:
     model = model_for(posterior=posterior, prior=prior)
-    q, p = model.encode(torch.randn(batch, 3)), model.prior(model.encode)
+    q, p = model.encode(torch.randn(batch, 3)), model.prior_distribution()
     z = q.rsample((samples,))
     assert z.shape == (samples, batch, 2)
     assert q.log_prob(z).shape == p.log_prob(z).shape == (samples, batch)
@@ -141,7 +141,7 @@ def test_divergence_in_closed_form_matches_monte_carlo(posterior: str, prior: st
     """Where there is one: within 5 standard errors of 50,000 draws, for 3 examples: false alarm below 1e-5."""
     model = model_for(posterior=posterior, prior=prior).double()
     with torch.no_grad():
-        q, p = model.encode(torch.randn(3, 3, dtype=torch.float64)), model.prior(model.encode)
+        q, p = model.encode(torch.randn(3, 3, dtype=torch.float64)), model.prior_distribution()
         known = closed_form_kl(q, p)
         assert (known is not None) == (prior == "normal" and posterior != "flow")
         if known is None:

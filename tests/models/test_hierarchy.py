@@ -23,7 +23,7 @@ def ladder(*latent: int, spread: float = 0.3, seed: int = 0, **options: Any) -> 
     config = ModelConfig.model_validate({"hidden": (4,), "latent": latent, "between": (4,)} | options)
     with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(config, dataset), (3,))
-        model.initialize(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.all().x)
         for parameter in model.parameters():
             parameter.data.add_(spread * torch.randn_like(parameter))
     return model.double().eval()
@@ -80,7 +80,7 @@ def test_shapes_of_every_layer() -> None:
         assert [layer.z.shape for layer in trace.layers] == [(samples, batch, width) for width in (4, 3, 2)]
         assert trace.log_prior.shape == trace.log_posterior.shape == trace.log_weight.shape == (samples, batch)
         assert trace.rate.shape == (batch,)
-        assert [code.shape for code in model.codes(x)] == [layer.z.shape[1:] for layer in trace.layers]
+        assert [code.shape for code in model.latent_means(x)] == [layer.z.shape[1:] for layer in trace.layers]
         assert model.encode(x).mean.shape == (batch, 4)
         assert model.sample(7).shape == model.sample(7, draw=True).shape == (7, 3)
         torch.testing.assert_close(model.interpolate(x, x.flip(0), 3)[0], model.reconstruct(x))

@@ -77,7 +77,7 @@ def test_beta_is_a_variance(beta: float) -> None:
         for parameter in model.parameters():
             parameter.data.add_(0.1 * torch.randn_like(parameter))
         torch.manual_seed(2)
-        found.append(gradients(model, ELBO(1, weight), dataset.train.batch(slice(None))))
+        found.append(gradients(model, ELBO(1, weight), dataset.train.all().x))
     torch.testing.assert_close(found[0], beta * found[1], rtol=1e-4, atol=1e-5)
 
 
@@ -144,7 +144,7 @@ def test_total_correlation_of_a_correlated_posterior() -> None:
         mix = torch.tensor([[1.0, 0.0], [correlation, math.sqrt(1 - correlation**2)]])
         weight, bias = model.posterior.parameters()
         weight.data[:2], bias.data[2:] = mix, -4.0
-        terms = BetaTC(1, Weight(2.0))(model.trace(dataset.train.batch(slice(None)), 1))
+        terms = BetaTC(1, Weight(2.0))(model.trace(dataset.train.all().x, 1))
         found = (terms.loss - terms.distortion - terms.rate).mean().item()
         assert found == pytest.approx(-0.5 * math.log(1 - correlation**2), abs=0.1)
 
@@ -153,4 +153,4 @@ def test_total_correlation_needs_densities_of_each_dimension() -> None:
     dataset = some("real", (3,))
     model = build(resolve(ModelConfig(posterior="flow", hidden=(4,)), dataset), (3,))
     with pytest.raises(BadInput, match=r"beta-tc needs .* --model.posterior diagonal or full"):
-        BetaTC()(model.trace(dataset.train.batch(slice(None)), 1))
+        BetaTC()(model.trace(dataset.train.all().x, 1))

@@ -53,11 +53,11 @@ def test_claims_ask_for_what_is_made(scale: Scale, tmp_path: Path) -> None:
 def test_pca_as_an_autoencoder() -> None:
     dataset = load("digits")
     pca = baselines.pca(dataset, 3)
-    model, x = measures.as_autoencoder(pca, dataset.shape), dataset.test.batch(slice(None))
+    model, x = measures.as_autoencoder(pca, dataset.shape), dataset.test.all().x
     rows = x.flatten(1).double().numpy()
     expected = pca.inverse_transform(pca.transform(rows))
     np.testing.assert_allclose(model.reconstruct(x).flatten(1), expected, atol=1e-5)
-    np.testing.assert_allclose(model.codes(x)[-1].detach(), pca.transform(rows), atol=1e-5)
+    np.testing.assert_allclose(model.latent_means(x)[-1].detach(), pca.transform(rows), atol=1e-5)
 
 
 def test_samples_from_where_the_codes_are() -> None:

@@ -50,7 +50,7 @@ def test_gaps_in_tables_are_gaps_to_the_encoder(tmp_path: Path) -> None:
     dataset = some("columns", (3,), 40)
     run = trained(dataset, tmp_path / "run")
     encoder = export(run, tmp_path / "onnx")[0]
-    x = dataset.train.batch(slice(None))
+    x = dataset.train.all().x
     assert x.isnan().any()
     session = onnxruntime.InferenceSession(str(encoder.path), providers=["CPUExecutionProvider"])
     mean, _ = session.run(None, {"x": x.numpy()})

@@ -35,7 +35,7 @@ def test_a_run_comes_back(run: Run, stripes: Dataset) -> None:
     assert again.epochs == run.epochs
     assert again.scores == run.scores
     assert again.outcome == run.outcome
-    x = stripes.test.batch(slice(None))
+    x = stripes.test.all().x
     torch.testing.assert_close(again.model.reconstruct(x), run.model.reconstruct(x), atol=0, rtol=0)
     assert again.evaluate(stripes, samples=5) == run.scores
 

@@ -62,7 +62,7 @@ def curve(case: str, strategy: str) -> list[list[float]]:
     dataset = load(**data.model_dump())
     resolved = resolve(model_config, dataset)
     with seeded(0, RNGStream.WEIGHTS):
-        model = build(resolved, dataset.shape, dataset.columns, dataset.given)
+        model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)
     rows: list[list[float]] = []
 
     def on_epoch(epoch: Epoch) -> None:

@@ -15,6 +15,7 @@ from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, NonFinite, Notice
 from aevb.models import likelihoods, objectives, posteriors, priors
+from aevb.models.batch import Batch
 from aevb.models.objectives import ELBO, Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
@@ -42,7 +43,7 @@ def model_of(dataset: Dataset, seed: int = 0, **options: Any) -> VAE:
         options["components"] = 3
     with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape, dataset.columns)
-        model.initialize(dataset.train.batch(slice(None)))
+        model.initialize(dataset.train.all().x)
     return model.train()
 
 
@@ -66,12 +67,12 @@ def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objecti
     models = [model_of(dataset, seed, **model_options) for seed in range(3)]
     config = ObjectiveConfig.model_validate({"samples": 2} | objective_options)
     objective = build_objective(config, "diagonal")
-    x = torch.stack([dataset.train.batch(slice(5 * place, 5 * place + 5)) for place in range(3)])
+    x = torch.stack([dataset.train.batch(slice(5 * place, 5 * place + 5)).x for place in range(3)])
     expected = [
         by_python(model, objective, batch, seed) for seed, (model, batch) in enumerate(zip(models, x, strict=True))
     ]
 
-    graph = trace(models[0], objective, [x[0]])
+    graph = trace(models[0], objective, Batch(x[0]))
     streams = [generator(seed, RNGStream.EPOCH) for seed in range(3)]
     draws = [torch.stack([draw(stream) for stream in streams]) for draw in graph.draws]
     alone = by_graph(graph, state_of(models[0]), x[0], [drawn[0] for drawn in draws])
@@ -101,7 +102,7 @@ def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: 
     model = model_of(dataset)
     model.encoder = nn.Sequential(layer, model.encoder)
     with pytest.raises(CaptureError, match=reason) as refusal:
-        trace(model, ELBO(), [dataset.train.batch(slice(0, 5))])
+        trace(model, ELBO(), dataset.train.batch(slice(0, 5)))
     assert "\n" not in str(refusal.value)
     with pytest.warns(Notice, match="without compilation"):
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=1, compile="on"))

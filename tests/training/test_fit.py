@@ -23,7 +23,7 @@ def small(dataset: Dataset, **options: Any) -> VAE:
     options = {"hidden": (8,)} | options
     with seeded(0, RNGStream.WEIGHTS):
         model = build(resolve(ModelConfig.model_validate(options), dataset), dataset.shape)
-    model.initialize(dataset.train.batch(slice(None)))
+    model.initialize(dataset.train.all().x)
     return model
 
 
@@ -106,7 +106,7 @@ def test_training_never_sees_what_is_held_out(stripes: Dataset) -> None:
     fit(small(stripes), spy, stripes.train, stripes.valid, TrainConfig(epochs=2, batch_size=8))
     seen = {tuple(row.tolist()) for x in spy.seen for row in x.flatten(1)}
     for part in (stripes.valid, stripes.test):
-        assert not seen & {tuple(row.tolist()) for row in part.batch(slice(None)).flatten(1)}
+        assert not seen & {tuple(row.tolist()) for row in part.all().x.flatten(1)}
 
 
 def test_resampled_data_are_drawn_anew_each_epoch(stripes: Dataset) -> None:

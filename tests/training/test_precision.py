@@ -105,7 +105,7 @@ def test_a_model_of_ones_own_stays_one(stripes: Dataset) -> None:
 
 def test_a_conditional_model() -> None:
     dataset = load("digits", condition=("label",))
-    model = build(resolve(ModelConfig(hidden=(8,)), dataset), dataset.shape, (), dataset.given)
+    model = build(resolve(ModelConfig(hidden=(8,)), dataset), dataset.shape, (), dataset.condition_columns)
     with watched(model) as seen:
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=2, precision="bf16"))
     assert seen[True]["decoder.0"] == {torch.bfloat16}

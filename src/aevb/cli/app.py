@@ -406,7 +406,7 @@ def sample(
     loaded, place = runs.load(run, _device(device)), _device(device)
     condition, columns = _given(loaded, given, count), round(count**0.5) or 1
     with seeded(seed, RNGStream.SAMPLES, device=place):
-        x = loaded.model.given(condition).sample(count, draw=draw or bool(loaded.data.columns)).cpu()
+        x = loaded.model.sample(count, condition, draw=draw or bool(loaded.data.columns)).cpu()
     columns = -(-count // len(condition.unique(dim=0))) if condition is not None and len(condition) > 1 else columns
     _write_examples(loaded, out, "samples", x, columns=columns, condition=condition, json=json)
 
@@ -440,11 +440,11 @@ def encode(
         Print JSON instead of a line.
     """
     from aevb.data.tables.encode import write_table
-    from aevb.evaluation.latent_means import codes
+    from aevb.evaluation.latent_means import latent_means
     from aevb.runs import run as runs
 
     loaded = runs.load(run, _device(device))
-    means = codes(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
+    means = latent_means(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
     path = out or loaded.folder / "codes.npy"
     if path.suffix == ".npy":
         _write_array(path, means.astype("float32"))
@@ -572,10 +572,13 @@ def impute(
     examples = loaded.read_data(data)
     with page.status(f"drawing what is missing in {len(examples)} rows"):
         found = imputation.impute(loaded.model, examples, draws, samples=samples, seed=seed).draws
-    columns, given = loaded.data.columns, None if examples.given is None else examples.given.numpy()
+    columns, given = loaded.data.columns, None if examples.condition is None else examples.condition.numpy()
     filled = imputation.filled(columns, examples.values, found)
-    rows, gaps = table(columns, filled, loaded.data.given, given), imputation.gaps(columns, examples.values, found)
-    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.given)))
+    rows, gaps = (
+        table(columns, filled, loaded.data.condition_columns, given),
+        imputation.gaps(columns, examples.values, found),
+    )
+    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.condition_columns)))
     runs.write(beside, lambda file: write_table(file, gaps))
     content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
     page.show_imputed(content, json)
@@ -658,7 +661,7 @@ def explore(
     if len(runs) > 2:
         raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
     loaded = [(run, run.load_data(data_dir)) for run in map(folders.load, runs)]
-    if given or any(run.data.given for run, _ in loaded):
+    if given or any(run.data.condition_columns for run, _ in loaded):
         loaded = [explorer.under(run, dataset, _stated(run, given)) for run, dataset in loaded]
     if serve:
         _serve(loaded, host, port, no_open=no_open)
@@ -712,12 +715,12 @@ def reconstruct(
 
     loaded, place = runs.load(run, _device(device)), _device(device)
     some = loaded.load_data(data_dir).test[:count]
-    x = some.batch(slice(None))
-    condition = _given(loaded, given, len(some)) if given else some.given
+    batch = some.all()
+    condition = _given(loaded, given, len(some)) if given else batch.condition
     with torch.no_grad():
-        z = loaded.model.given(some.given).codes(x.to(place))[-1]
-        again = loaded.model.given(condition).decode(z).mean.cpu()
-    written = again if loaded.data.columns else torch.stack([x, again])
+        z = loaded.model.latent_means(batch.to(place))[-1]
+        again = loaded.model.decode(z, condition).mean.cpu()
+    written = again if loaded.data.columns else torch.stack([batch.x, again])
     _write_examples(loaded, out, "reconstructions", written, columns=10, condition=condition, json=json)
 
 
@@ -1136,9 +1139,9 @@ def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | No
     """What a model is to be given of so many samples: as stated, or each class in turn."""
     from aevb.data import condition as conditions
 
-    if not run.data.given and not stated:
+    if not run.data.condition_columns and not stated:
         return None
-    every = None if stated else conditions.every_value(run.data.given)
+    every = None if stated else conditions.every_value(run.data.condition_columns)
     return _stated(run, stated) if every is None else every.repeat_interleave(-(-count // len(every)), 0)[:count]
 
 
@@ -1146,9 +1149,9 @@ def _stated(run: "Run", stated: dict[str, str]) -> "torch.Tensor":
     """What a model is to be given, as stated."""
     from aevb.data import condition as conditions
 
-    if not run.data.given:
+    if not run.data.condition_columns:
         raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
-    return conditions.stated(run.data.given, stated)
+    return conditions.stated(run.data.condition_columns, stated)
 
 
 def _write_examples(
@@ -1169,8 +1172,10 @@ def _write_examples(
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
     if run.data.columns:
-        like = (*run.data.columns, *run.data.given)
-        rows = table(run.data.columns, x.numpy(), run.data.given, None if condition is None else condition.numpy())
+        like = (*run.data.columns, *run.data.condition_columns)
+        rows = table(
+            run.data.columns, x.numpy(), run.data.condition_columns, None if condition is None else condition.numpy()
+        )
         runs.write(_table_file(path), lambda file: write_table(file, rows, like))
     elif path.suffix == ".npy":
         _write_array(path, x.numpy())

@@ -311,9 +311,9 @@ def show_columns(dataset: "Dataset") -> None:
     table = _table()
     for title in ("column", "taken for", "values"):
         table.add_column(title)
-    for column in sorted((*dataset.columns, *dataset.given), key=lambda column: column.place):
+    for column in sorted((*dataset.columns, *dataset.condition_columns), key=lambda column: column.place):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        cells = (column.name, column.kind + ", given" * (column in dataset.given), values)
+        cells = (column.name, column.kind + ", given" * (column in dataset.condition_columns), values)
         table.add_row(*map(printable, cells))
     console = _console()
     console.print(table)

@@ -111,15 +111,15 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
         examples: that it will learn from, or some of them.
         output: whether p(x|z) is to begin there, too.
     """
-    x = examples.batch(slice(None))
-    model.initialize(x, examples.given, output=output)
+    batch = examples.all()
+    model.initialize(batch, output=output)
     likely, posterior = model.likelihood, model.posterior
     if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.lower_layers:
-        real, positive, *_ = x.split(likely.split, 1)
+        real, positive, *_ = batch.x.split(likely.split, 1)
         numbers = likely.units(torch.cat([real, positive.log()], 1))
         latent = min(posterior.latent, numbers.shape[1] - 1)
-        if latent > 0 and len(x) > numbers.shape[1] and _can_carry(model, latent):
-            _take(model, factors(numbers[:: -(-len(x) // MOST)], latent))
+        if latent > 0 and len(batch) > numbers.shape[1] and _can_carry(model, latent):
+            _take(model, factors(numbers[:: -(-len(batch) // MOST)], latent))
 
 
 @torch.no_grad()

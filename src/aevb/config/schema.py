@@ -279,7 +279,7 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     if dataset.kind == "columns" and (model.prior == "vamp" or model.network == "conv"):
         piece = "prior vamp" if model.prior == "vamp" else "network conv"
         raise BadInput(f"--model.{piece} has no meaning for the rows of a table: leave it out")
-    if dataset.given and model.prior == "vamp":
+    if dataset.condition_columns and model.prior == "vamp":
         raise BadInput("--model.prior vamp has no meaning for a conditional model: leave it out")
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
     options |= {"between"} if len(model.latent) > 1 else set()

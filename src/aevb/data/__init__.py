@@ -132,25 +132,27 @@ def read(source: str, like: "DataSpec") -> Examples:
             raise BadInput(f"{source!r} is no table: expected one of {', '.join(suffixes)}")
         is_table = path.suffix.lower() in tables.SUFFIXES
         raws = tables.read_raw(path) if is_table else tables.rows(read_rows(path))
-        given = tables.coded(raws, like.given, path.name) if like.given else None
-        return Examples(tables.coded(raws, like.columns, path.name), given=given)
+        condition = tables.coded(raws, like.condition_columns, path.name) if like.condition_columns else None
+        return Examples(tables.coded(raws, like.columns, path.name), condition=condition)
     pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir, "on")
     examples = made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
-    return replace(examples, given=labels_given(pool, like.given[0])) if like.given else examples
+    if not like.condition_columns:
+        return examples
+    return replace(examples, condition=labels_given(pool, like.condition_columns[0]))
 
 
 class DataSpec(NamedTuple):
     """What a model learned from.
 
     Attributes:
-        kind, shape, columns, given: of its data set.
+        kind, shape, columns, condition_columns: of its data set.
         binarize, size, split_seed, data_dir: options of `load`.
     """
 
     kind: Kind
     shape: tuple[int, ...]
     columns: tuple[Column, ...]
-    given: tuple[Column, ...]
+    condition_columns: tuple[Column, ...]
     binarize: Binarize
     size: int | None
     split_seed: int

@@ -51,14 +51,14 @@ def conditioned(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
         examples=divide(pool.examples),
         stored=pool.stored and pool.stored.changed(divide),
         columns=tuple(column for column in pool.columns if column.name not in names),
-        given=tuple(order[place] for place in given),
+        condition_columns=tuple(order[place] for place in given),
     )
 
 
 def _divided(examples: Examples, explained: Sequence[int], given: Sequence[int]) -> Examples:
     """Rows of which some columns are explained and others given."""
     values = examples.values
-    return replace(examples, values=values[:, explained].contiguous(), given=values[:, given])
+    return replace(examples, values=values[:, explained].contiguous(), condition=values[:, given])
 
 
 def _by_label(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
@@ -68,7 +68,7 @@ def _by_label(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
         raise BadInput(f"{pool.name} has no labels to be given")
     column = Column(name=LABEL, kind="categorical", place=0, values=pool.classes)
     given = pool.examples.labels.float().unsqueeze(1)
-    return replace(pool, examples=replace(pool.examples, given=given), given=(column,))
+    return replace(pool, examples=replace(pool.examples, condition=given), condition_columns=(column,))
 
 
 def labels_given(pool: UnsplitData, column: Column) -> Tensor:

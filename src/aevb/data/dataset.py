@@ -46,7 +46,7 @@ class Dataset:
     binarize: Binarize
     classes: tuple[str, ...] | None  # names of the labels 0, 1, ...; None where there are no labels
     columns: tuple[Column, ...] = ()  # of a table
-    given: tuple[Column, ...] = ()  # what a model is given of each example and does not explain
+    condition_columns: tuple[Column, ...] = ()  # what a model is given of each example and does not explain
     notes: tuple[str, ...] = ()  # what was done to the data that their owner may not expect, a line each
     stored: Stored | None = None  # all training examples, where they are not in memory
 
@@ -68,7 +68,7 @@ class Dataset:
         Of training examples that are stored, of those at hand, their number, and the size of their source.
         """
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
-        for column in (*self.columns, *self.given):
+        for column in (*self.columns, *self.condition_columns):
             digest.update(column.model_dump_json(exclude={"type"}).encode())  # the same from a file and a frame
         for part in (self.stored or self.train, self.valid, self.test):
             for content in part.content():
@@ -86,7 +86,7 @@ class UnsplitData:
     test_from: int | None = None  # from this example on they are the source's own test part, if it has one
     validation: float = 0.1  # default share
     columns: tuple[Column, ...] = ()
-    given: tuple[Column, ...] = ()
+    condition_columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     stored: Stored | None = None  # where all examples are, if `examples` are only some of them
 
@@ -128,7 +128,7 @@ def make_dataset(
         binarize="none" if kind == "binary" else binarize,
         classes=pool.classes,
         columns=pool.columns,
-        given=pool.given,
+        condition_columns=pool.condition_columns,
         notes=(*pool.notes, stored.note) if stored else pool.notes,
         stored=stored,
     )

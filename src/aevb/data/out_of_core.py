@@ -35,6 +35,7 @@ from torch import Tensor
 from aevb.data.examples import Examples
 from aevb.data.value_kinds import Kind, misfit
 from aevb.errors import BadInput
+from aevb.models.batch import Batch
 
 InMemory = Literal["auto", "on", "off"]
 Rows = NDArray[np.int64]
@@ -205,15 +206,15 @@ def joined(parts: Iterator[Examples], count: int) -> Examples:
     """Examples one behind the other, `count` of them, in memory that is taken once."""
     first = next(parts)
     values = first.values.new_empty(count, *first.shape)
-    given = None if first.given is None else first.given.new_empty(count, *first.given.shape[1:])
+    condition = None if first.condition is None else first.condition.new_empty(count, *first.condition.shape[1:])
     done, part = 0, first
     while True:
         values[done : done + len(part)] = part.values
-        if given is not None and part.given is not None:
-            given[done : done + len(part)] = part.given
+        if condition is not None and part.condition is not None:
+            condition[done : done + len(part)] = part.condition
         done += len(part)
         if done == count:
-            return replace(first, values=values, given=given)
+            return replace(first, values=values, condition=condition)
         part = next(parts)
 
 
@@ -234,8 +235,8 @@ class Buffered:
         self._place, self._now = -1, Future[_Buffer]()
         self._ahead = self._now
 
-    def inputs(self, rows: slice, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
-        """What `Examples.inputs` gives for these places in the order, asked for from first to last.
+    def batch(self, rows: slice, generator: torch.Generator | None = None) -> Batch:
+        """Return the batch at these positions in the order; positions are requested from first to last.
 
         Raises:
             BadInput: what is read cannot be used.
@@ -246,10 +247,10 @@ class Buffered:
             examples, order = self._buffer(place)
             index = order[start - self._ends[place] :][: stop - start]  # counted from the buffer's end
             if len(index) == rows.stop - rows.start:
-                return examples.inputs(index, generator)
+                return examples.batch(index, generator)
             parts.append(examples[index])
             start += len(index)
-        return joined(iter(parts), sum(map(len, parts))).inputs(slice(None), generator)
+        return joined(iter(parts), sum(map(len, parts))).batch(slice(None), generator)
 
     def _buffer(self, place: int) -> _Buffer:
         if place != self._place:

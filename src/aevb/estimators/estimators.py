@@ -51,7 +51,7 @@ from aevb.evaluation import Score
 from aevb.evaluation.anomalies import threshold
 from aevb.evaluation.calibration import calibrate_noise
 from aevb.evaluation.imputation import impute, typical
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.rng import RNGStream, seeded
 from aevb.runs import run as runs
@@ -229,7 +229,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
 
     def transform(self, X: Any) -> NDArray[np.float64]:
         """The mean of q(z|x) of each row, ``(N, Z)``."""
-        return codes(self.model_, self._examples(X)).numpy()
+        return latent_means(self.model_, self._examples(X)).numpy()
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """The mean of p(x|z) at points ``(N, Z)``, as rows."""

@@ -176,8 +176,8 @@ def sandwich(
         lower, upper, done = [], [], 0
         for chain in _all_chains(model, Examples(x.cpu()), temperatures, chains, seed, memory):
             part, steps = chain.part, chain.tune()
-            here = [layer[done : done + len(part.x)].expand(chains, -1, -1) for layer in z]
-            done += len(part.x)
+            here = [layer[done : done + len(part.batch)].expand(chains, -1, -1) for layer in z]
+            done += len(part.batch)
             lower.append(log_mean_exp(chain.forward(part.noise, steps)))
             exact = noise_at(model, part.features, here)
             upper.append(-log_mean_exp(-chain.backward(exact, steps)))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from torch import Tensor
 
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
@@ -93,7 +92,7 @@ def _has_noise(baseline: PCA | GaussianMixture) -> bool:
 def _rows(examples: Examples) -> NDArray[np.float64]:
     """Examples as float64 ``(N, D)``; a binarisation that is drawn anew is drawn once."""
     with seeded(0, RNGStream.EVALUATION):
-        x: Tensor = examples.batch(slice(None))
+        x = examples.all().x
     if x.isnan().any():
         raise BadInput("values are missing, which these models cannot do without")
     return x.flatten(1).double().numpy()

@@ -85,9 +85,11 @@ def _decoded(part: Part) -> Iterator[Decoded]:
     """A few rows at a time, so that those at work stay in the processor's caches."""
     z, log_weight = candidates(part)
     few = max(1, part.rows // len(z))
-    for x, points, weight in zip(part.x.split(few), z.split(few, 1), log_weight.split(few, 1), strict=True):
-        output = part.model.output(points)
-        yield Decoded(x, output, weight.to(output) - part.model.likelihood(output).log_prob(x))
+    for start in range(0, len(part.batch), few):
+        rows = slice(start, start + few)
+        batch, weight = part.batch[rows], log_weight[:, rows]
+        output = part.model.decoder_output(z[:, rows], batch.condition)
+        yield Decoded(batch.x, output, weight.to(output) - part.model.likelihood(output).log_prob(batch.x))
 
 
 def _wider(likelihood: Columns, decoded: Sequence[Decoded]) -> Tensor:

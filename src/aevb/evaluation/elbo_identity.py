@@ -67,7 +67,7 @@ def plane_identity(model: VAE, examples: Examples, *, side: int = 500, nodes: in
         side: cells of the grid in each direction.
         nodes: of the Gauss-Hermite rule in each direction.
     """
-    x = examples.batch(slice(None))
+    x = examples.all().x
     q, rate = _posterior(model, x)
     places, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(nodes))
     z = q.mean + q.stddev * torch.cartesian_prod(places, places).unsqueeze(1)
@@ -89,7 +89,7 @@ def _gap(model: VAE, x: Tensor, q: Distribution, extent: float, side: int) -> Te
     width = 2 * extent / side
     ticks = (torch.arange(side, dtype=torch.float64) + 0.5) * width - extent
     z = torch.cartesian_prod(ticks, ticks).unsqueeze(1)
-    prior = model.prior(model.encode)
+    prior = model.prior_distribution()
     joint = torch.cat([model.decode(part).log_prob(x) + prior.log_prob(part) for part in z.float().split(1000)])
     log_posterior = joint.double().log_softmax(0) - 2 * math.log(width)
     log_q = q.log_prob(z)

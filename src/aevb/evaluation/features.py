@@ -113,7 +113,7 @@ def _scale(dataset: Dataset) -> Standardize:
     A pixel that is nearly always dark would otherwise shout wherever it is not.
     """
     own = len(dataset.shape) == 1 and dataset.kind in ("real", "counts")
-    scale, x = Standardize(dataset.shape if own else ()), dataset.train.batch(slice(10_000))
+    scale, x = Standardize(dataset.shape if own else ()), dataset.train.batch(slice(10_000)).x
     scale.initialize(x if own else x.flatten())
     return scale
 
@@ -149,7 +149,7 @@ def _train(network: nn.Module, dataset: Dataset, labels: Tensor, seed: int) -> N
         for step, index in enumerate(_batches(len(labels))):
             optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(dataset.train.batch(index)), labels[index]).backward()
+            nn.functional.cross_entropy(network(dataset.train.batch(index).x), labels[index]).backward()
             optimizer.step()
     network.eval()
 
@@ -163,7 +163,7 @@ def _batches(count: int) -> Iterator[Tensor]:
 
 
 def _accuracy(network: nn.Module, dataset: Dataset, labels: Tensor) -> float:
-    guesses = [_in_parts(network, x).argmax(1) for x in dataset.test.batches(_AT_ONCE)]
+    guesses = [_in_parts(network, batch.x).argmax(1) for batch in dataset.test.batches(_AT_ONCE)]
     return float((torch.cat(guesses) == labels).double().mean())
 
 

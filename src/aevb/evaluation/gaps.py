@@ -77,7 +77,6 @@ def _refined(part: Part) -> Part:
     ]
     prior: Any = _PriorOf(model)
     free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, lower_layers, model.condition)
-    free.known = model.known
     shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
     part = part._replace(model=free, features=features)
     _ascend(part, shifts or features)
@@ -89,7 +88,7 @@ def _ascend(part: Part, free: list[Tensor]) -> None:
     optimizer = torch.optim.Adam(free, lr=RATE)
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / STEPS))
-        trace = part.at(normal(part.streams, DRAWS, sum(part.widths)).to(part.x))
+        trace = part.at(normal(part.streams, DRAWS, sum(part.widths)).to(part.batch.x))
         loss = (trace.rate - trace.log_likelihood.mean(0)).sum()
         for values, gradient in zip(free, torch.autograd.grad(loss, free, allow_unused=True), strict=True):
             values.grad = gradient
@@ -102,7 +101,7 @@ class _Shifted(nn.Module):
     def __init__(self, head: nn.Linear, part: Part) -> None:
         super().__init__()
         self.head = head
-        self.shift = nn.Parameter(part.x.new_zeros(len(part.x), head.out_features))
+        self.shift = nn.Parameter(part.batch.x.new_zeros(len(part.batch), head.out_features))
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.as_tensor(self.head(features) + self.shift)
@@ -124,7 +123,7 @@ class _PriorOf(nn.Module):
         self._whose = (model,)  # not a part of this module
 
     def forward(self, _: Encode) -> Distribution:
-        return self._whose[0].prior(self._whose[0].encode)  # type: ignore[no-any-return]
+        return self._whose[0].prior_distribution()
 
 
 @torch.no_grad()

@@ -56,8 +56,10 @@ def impute(
         for part in parts(model, examples, samples, seed=seed, memory=memory, together=1):
             z, log_weight = _candidates(part)
             chosen = _resampled(z, log_weight, draws, part)
-            x = part.x.expand(draws, *part.x.shape)
-            found.append(torch.where(x.isnan(), part.model.decode(chosen).sample(), x).cpu().float())
+            x = part.batch.x.expand(draws, *part.batch.x.shape)
+            found.append(
+                torch.where(x.isnan(), part.model.decode(chosen, part.batch.condition).sample(), x).cpu().float()
+            )
             counts.append(effective(log_weight))
     return Imputed(torch.cat(found, 1), torch.cat(counts))
 

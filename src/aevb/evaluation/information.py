@@ -65,7 +65,7 @@ def _log_aggregate(model: VAE, examples: Examples, z: Tensor, memory: int) -> Te
     total = torch.full((len(z),), -torch.inf, dtype=torch.float64)
     for part in parts(model, examples, 1, seed=0, memory=memory):
         numbers = sum(h.shape[-1] for h in part.features) + z.shape[1] ** 2
-        rows = max(1, min(memory // 8, CACHE) // (z.element_size() * len(part.x) * numbers))
+        rows = max(1, min(memory // 8, CACHE) // (z.element_size() * len(part.batch) * numbers))
         found = [_log_posterior(part.model, part.features, part.widths, some) for some in z.split(rows)]
         total = torch.logaddexp(total, torch.cat(found).cpu().double().logsumexp(1))
     return total - torch.tensor(float(len(examples))).log()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from aevb.evaluation.posterior_samples import Part
-from aevb.models.distributions import Point
+from aevb.models.batch import Batch
 from aevb.models.vae import VAE
 
 ROUNDS = 10
@@ -49,22 +49,22 @@ class Laplace(NamedTuple):
         return -0.5 * (noise.square() + math.log(2 * math.pi) - self.precision.log()).sum(-1)
 
 
-def laplace(model: VAE, x: Tensor, start: Tensor) -> Laplace:
+def laplace(model: VAE, batch: Batch, start: Tensor) -> Laplace:
     """r of examples ``(B, *event)``, from points ``(B, Z)`` near the modes; of a model of one layer."""
     z, lengths = start, start.new_tensor(LENGTHS).view(-1, 1, 1)
     for _ in range(ROUNDS):
-        slope, axes, curvature = _shape(model, x, z)
+        slope, axes, curvature = _shape(model, batch, z)
         along = torch.einsum("bij,bi->bj", axes, slope) / curvature.abs().clamp_min(FLATTEST)
         tried = z + lengths * torch.einsum("bij,bj->bi", axes, along)
-        best = log_joint(model, x, tried).nan_to_num(-torch.inf).argmax(0)
+        best = model.log_joint(batch, tried).nan_to_num(-torch.inf).argmax(0)
         z = tried[best, torch.arange(len(z), device=z.device)]
-    _, axes, curvature = _shape(model, x, z)
+    _, axes, curvature = _shape(model, batch, z)
     return Laplace(z, axes, curvature.clamp_min(FLATTEST))
 
 
 def helped(part: Part) -> bool:
     """Whether r is to be had: of models of one layer whose posterior has a density."""
-    return len(part.widths) == 1 and not isinstance(part.model.posterior(part.features[-1]), Point)
+    return len(part.widths) == 1 and part.model.posterior_has_density
 
 
 def candidates(part: Part) -> tuple[Tensor, Tensor]:
@@ -75,25 +75,22 @@ def candidates(part: Part) -> tuple[Tensor, Tensor]:
     """
     guess, modes = part.noise.tensor_split([len(part.noise) // 2])
     (layer,) = part.layers(guess)
-    model, r = part.model, laplace(part.model, part.x, layer.q.mean)
+    model, r = part.model, laplace(part.model, part.batch, layer.q.mean)
     z, shares = torch.cat([layer.z, r.from_noise(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
     weights = []
-    for some in z.split(max(1, part.rows // len(part.x))):
+    for some in z.split(max(1, part.rows // len(part.batch))):
         proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])
-        weights.append((log_joint(model, part.x, some) - proposed + part.noise.new_tensor(len(z)).log()).cpu().double())
+        weights.append(
+            (model.log_joint(part.batch, some) - proposed + part.noise.new_tensor(len(z)).log()).cpu().double()
+        )
     return z, torch.cat(weights)
 
 
-def log_joint(model: VAE, x: Tensor, z: Tensor) -> Tensor:
-    """log p(x, z) in nats, of ``(..., B, Z)`` ``(..., B)``."""
-    return torch.as_tensor(model.prior(model.encode).log_prob(z) + model.decode(z).log_prob(x))
-
-
-def _shape(model: VAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _shape(model: VAE, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The slope of log p(x, z), ``(B, Z)``, and the axes and eigenvalues of H."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        slope = torch.autograd.grad(log_joint(model, x, z).sum(), z, create_graph=True)[0]
+        slope = torch.autograd.grad(model.log_joint(batch, z).sum(), z, create_graph=True)[0]
         rows = [torch.autograd.grad(part.sum(), z, retain_graph=True)[0] for part in slope.unbind(1)]
     curved = -torch.stack(rows, 1)
     curvature, axes = torch.linalg.eigh(0.5 * (curved + curved.mT))

@@ -11,8 +11,7 @@ TOGETHER = 1000
 
 
 @torch.no_grad()
-def codes(model: VAE, examples: Examples) -> Tensor:
+def latent_means(model: VAE, examples: Examples) -> Tensor:
     """The means of the top layer's q(z|x), ``(N, Z)``, on the CPU."""
-    place = (model.device, model.dtype)
-    parts = examples.parts(TOGETHER)
-    return torch.cat([model.given(some.given).encode(some.batch(slice(None)).to(*place)).mean.cpu() for some in parts])
+    batches = (batch.to(model.device, model.dtype) for batch in examples.batches(TOGETHER))
+    return torch.cat([model.encode(batch).mean.cpu() for batch in batches])

@@ -44,7 +44,6 @@ from torch import Tensor
 
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
-from aevb.models.distributions import Point
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -227,12 +226,12 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
     model.eval()
     device = model.device
     with seeded(seed, RNGStream.EVALUATION, _HOLES, device=device):
-        if isinstance(model.given(examples[:1].given).encode(examples.batch(slice(1)).to(device)), Point):
+        if not model.posterior_has_density:
             raise BadInput("an autoencoder has no aggregate posterior density: its posteriors are points")
         own = torch.randperm(len(examples))[torch.arange(DRAWS) % len(examples)]
-        drawn_from = (examples[part] for part in own.split(BATCH))
-        held_out = [model.given(p.given).encode(p.batch(slice(None)).to(device)).sample() for p in drawn_from]
-        drawn = model.prior(model.encode).sample((DRAWS,))
+        drawn_from = (examples[rows] for rows in own.split(BATCH))
+        held_out = [model.encode(part.all().to(device)).sample() for part in drawn_from]
+        drawn = model.prior_distribution().sample((DRAWS,))
         log_q = _log_aggregate(model, examples, torch.cat([drawn, *held_out]), own.repeat(2))
         _require_finite(log_q, "log q(z) at draw")
         again = [part[torch.randint(DRAWS, (BOOTSTRAPS, DRAWS))] for part in log_q.split(DRAWS)]
@@ -311,7 +310,7 @@ def _walk(model: VAE, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
 
 def _stretch(model: VAE, x: Tensor) -> Tensor:
     """The largest singular value of the decoder's Jacobian at the code of one example ``(1, *event)``, ``()``."""
-    z = model.codes(x)[-1]
+    z = model.latent_means(x)[-1]
     directions = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).split(STEPS)
     jacobian = torch.cat([_derivative(model, z, part) for part in directions]).cpu().double()
     return torch.as_tensor(torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1].clamp_min(0).sqrt())
@@ -348,8 +347,8 @@ def _class_distance(codes: Tensor, labels: Tensor) -> float:
 def _log_aggregate(model: VAE, examples: Examples, z: Tensor, own: Tensor) -> Tensor:
     """log 1/(N-1) Σ_{n ≠ own} q(z | x_n) in nats for ``(M, Z)`` and the examples left out ``(M,)``: ``(M,)``."""
     total, seen, own = z.new_full((len(z),), -math.inf, dtype=torch.float64), 0, own.to(z.device)
-    for part in examples.parts(BATCH):
-        q = model.given(part.given).encode(part.batch(slice(None)).to(z.device))
+    for part in examples.batches(BATCH):
+        q = model.encode(part.to(z.device))
         index = torch.arange(seen, seen + len(part), device=z.device)
         # A full covariance takes Z² numbers for each draw and example; what a flow sees of the example is wide.
         rows = max(1, BLOCK // (len(part) * max(z.shape[-1] ** 2, 256)))

@@ -34,7 +34,6 @@ from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.laplace import candidates, helped
 from aevb.evaluation.posterior_samples import Part, effective, parts
 from aevb.evaluation.scores import Score, Split, mean_score
-from aevb.models.distributions import Point
 from aevb.models.shapes import log_mean_exp, size
 from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
@@ -87,7 +86,7 @@ def per_example(model: VAE, examples: Examples, samples: int, *, seed: int = 0, 
 def _measure(part: Part) -> PerExample:
     """Examples ``(B, *event)`` with all their draws."""
     samples = len(part.noise)
-    rate = torch.zeros(len(part.x), dtype=torch.float64)
+    rate = torch.zeros(len(part.batch), dtype=torch.float64)
     by_dimension = rate.unsqueeze(1).clone()
     log_likelihood, log_weight = [], []
     for trace in part.traces():
@@ -96,8 +95,8 @@ def _measure(part: Part) -> PerExample:
         by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
-    log_w, codes = _log_weights(part, torch.cat(log_weight)), part.model.codes(part.x)
-    error = (part.model.decode(codes[-1]).mean - part.x).flatten(1).cpu().double()
+    log_w, codes = _log_weights(part, torch.cat(log_weight)), part.model.latent_means(part.batch)
+    error = (part.model.decode(codes[-1], part.batch.condition).mean - part.batch.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
         distortion=-torch.cat(log_likelihood).mean(0),
@@ -111,10 +110,10 @@ def _measure(part: Part) -> PerExample:
 
 def _log_weights(part: Part, by_encoder: Tensor) -> Tensor:
     """log w, ``(S, B)``: of rows with gaps, which the encoder may misjudge, of draws with Laplace's help."""
-    gaps = part.x.flatten(1).isnan().any(1).nonzero().squeeze(1)
+    gaps = part.batch.x.flatten(1).isnan().any(1).nonzero().squeeze(1)
     if not len(gaps) or not helped(part):
         return by_encoder
-    return by_encoder.index_copy(1, gaps.cpu(), candidates(part.only(gaps))[1])
+    return by_encoder.index_copy(1, gaps.cpu(), candidates(part.select(gaps))[1])
 
 
 def _rate_by_dimension(trace: Trace) -> Tensor:
@@ -152,7 +151,7 @@ def evaluate(
         return mean_score(name, values.numpy(), split, estimator, draws, dataset, note)
 
     scores = [score("distortion", found.distortion, "Monte Carlo")]
-    if not any(isinstance(layer.q, Point) for layer in trace.layers):
+    if model.posterior_has_density:
         above = ", Monte Carlo over the layers above" if len(trace.layers) > 1 else ""
         divergence = "KL by Monte Carlo" if trace.divergence is None else f"KL in closed form{above}"
         drawn = trace.divergence is None or len(trace.layers) > 1
@@ -184,7 +183,7 @@ def evaluate(
 @torch.no_grad()
 def _first_trace(model: VAE, examples: Examples) -> Trace:
     with seeded(0, RNGStream.EVALUATION):
-        return model.given(examples[:1].given).trace(examples.batch(slice(1)).to(model.device))
+        return model.trace(examples.batch(slice(1)).to(model.device))
 
 
 def _information(

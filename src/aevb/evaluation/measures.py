@@ -13,12 +13,11 @@ from aevb.evaluation import sample_quality
 from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich
 from aevb.evaluation.features import Classifier, classifier
 from aevb.evaluation.gaps import gaps
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.latent_space import Estimate, continuity, meaning, prior_holes, structure
 from aevb.evaluation.likelihood import collapse, evaluate, per_example
 from aevb.evaluation.quadrature import quadrature
 from aevb.evaluation.scores import Score, Split, mean_score
-from aevb.models.distributions import Point
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -83,8 +82,7 @@ class Task(NamedTuple):
     @property
     def has_density(self) -> bool:
         """Whether the posterior has one: not that of an autoencoder."""
-        model, first = self.model.given(self.examples[:1].given), self.examples.batch(slice(1))
-        return not isinstance(model.encode(first.to(self.device)), Point)
+        return self.model.posterior_has_density
 
 
 def measure(
@@ -106,7 +104,7 @@ def measure(
         raise BadInput(f"--measure {name} compares with the training part: use --split valid or test")
     if name in ("latent-space", "sample-quality") and dataset.columns:
         raise BadInput(f"--measure {name} compares examples by distance, which the rows of a table have not")
-    if name in _UNCONDITIONAL and dataset.given:
+    if name in _UNCONDITIONAL and dataset.condition_columns:
         others = ", ".join(known for known in MEASURES if known not in _UNCONDITIONAL)
         raise BadInput(f"--measure {name} is not to be had of a conditional model: expected {others}")
     return MEASURES[name](task)
@@ -156,7 +154,7 @@ def _gaps(task: Task) -> list[Score]:
 
 def _latent_space(task: Task) -> list[Score]:
     model, examples, seed = task.model, task.examples, task.effort.seed
-    walk = continuity(model, examples.subsample(WALKED).batch(slice(None)).to(task.device), seed)
+    walk = continuity(model, examples.subsample(WALKED).all().x.to(task.device), seed)
     scores = [
         task.score("path_ratio", walk.path_ratio, f"{walk.pairs} pairs of examples"),
         task.score("largest_step", walk.largest_step, f"{walk.pairs} pairs of examples"),
@@ -191,7 +189,7 @@ def _sample_quality(task: Task) -> list[Score]:
     )
     bits = task.dataset.kind == "binary" and task.dataset.binarize != "treat-as-probabilities"
     with seeded(task.effort.seed, RNGStream.SAMPLES, device=task.device):
-        fake = task.model.given(real.given).sample(len(real), draw=bits or not image).cpu()
+        fake = task.model.sample(len(real), real.condition, draw=bits or not image).cpu()
     seen = classifier(task.dataset) if image and _has_classes(task.dataset.train) else None
     data = [_rows(part, task.effort.seed) for part in (train, real)]
     space, where = _space(data[0], seen)
@@ -238,13 +236,13 @@ def _space(train: Tensor, seen: Classifier | None) -> tuple[Callable[[Tensor], T
 def _rows(examples: Examples, seed: int) -> Tensor:
     """All examples; a binarisation that is drawn anew is drawn once."""
     with seeded(seed, RNGStream.EVALUATION):
-        return examples.batch(slice(None))
+        return examples.all().x
 
 
 def _codes(model: VAE, examples: Examples, seed: int) -> Tensor:
     """The same of codes."""
     with seeded(seed, RNGStream.EVALUATION):
-        return codes(model, examples)
+        return latent_means(model, examples)
 
 
 def _labels(examples: Examples) -> Tensor:

@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.dataset import Examples
+from aevb.models.batch import Batch
 from aevb.models.distributions import Mixture
-from aevb.models.vae import VAE, Layer, Trace
+from aevb.models.vae import VAE, LayerTrace, Trace
 from aevb.rng import ExampleStreams, RNGStream, normal
 
 CACHE = 2**22
 """Bytes of the largest tensor in a pass: larger ones are no faster on a processor, whose caches they leave."""
 
 
-def sizes(model: VAE, x: Tensor) -> list[int]:
-    """The dimensions of each layer of z, from the top down, for examples like ``(1, *event)``."""
-    return [layer.z.shape[-1] for layer in model.top_down(model.bottom_up(x), lambda q: q.mean)]
+def sizes(model: VAE, batch: Batch) -> list[int]:
+    """Return the latent dimensions of each layer, from the top down."""
+    return [layer.z.shape[-1] for layer in model.top_down(model.bottom_up(batch), lambda q: q.mean)]
 
 
 def noise_at(model: VAE, features: Sequence[Tensor], z: Sequence[Tensor]) -> Tensor:
@@ -50,8 +51,8 @@ class Part(NamedTuple):
     """Examples on the model's device, encoded once, with their noise.
 
     Attributes:
-        model: under their condition, if it has one.
-        x: ``(B, *event)``.
+        model: in evaluation mode.
+        batch: B examples.
         features: what `bottom_up` gave for them.
         noise: ε, ``(S, B, Z)``.
         streams: where the noise came from, and more can be drawn from.
@@ -60,35 +61,34 @@ class Part(NamedTuple):
     """
 
     model: VAE
-    x: Tensor
+    batch: Batch
     features: list[Tensor]
     noise: Tensor
     streams: list[torch.Generator]
     widths: list[int]
     rows: int
 
-    def only(self, where: Tensor) -> "Part":
+    def select(self, where: Tensor) -> "Part":
         """Some of the examples, by their indices."""
         return self._replace(
-            model=self.model.only(where),
-            x=self.x[where],
+            batch=self.batch[where],
             features=[part[where] for part in self.features],
             noise=self.noise[:, where],
             streams=[self.streams[place] for place in where.tolist()],
         )
 
-    def layers(self, noise: Tensor) -> tuple[Layer, ...]:
+    def layers(self, noise: Tensor) -> tuple[LayerTrace, ...]:
         """The stochastic layers where ε is ``(S, B, Z)``, with the layers' dimensions side by side."""
         each = iter(noise.split(self.widths, dim=-1))
         return self.model.top_down(self.features, lambda q: _placed(q, next(each)))
 
     def at(self, noise: Tensor) -> Trace:
         """The trace through them."""
-        return self.model.passed(self.x, self.layers(noise))
+        return self.model.trace_latents(self.batch, self.layers(noise))
 
     def traces(self) -> Iterator[Trace]:
         """The traces of all draws, as many at once as the rows allow."""
-        return (self.at(noise) for noise in self.noise.split(max(1, self.rows // len(self.x))))
+        return (self.at(noise) for noise in self.noise.split(max(1, self.rows // len(self.batch))))
 
 
 def parts(
@@ -109,32 +109,32 @@ def parts(
     """
     model.eval()
     device, dtype = model.device, model.dtype
-    alone, first = model.given(examples[:1].given), examples.batch(slice(1)).to(device, dtype)
-    widths, largest = sizes(alone, first), first.element_size() * widest(alone, first)
+    first = examples.batch(slice(1)).to(device, dtype)
+    widths, itemsize = sizes(model, first), first.x.element_size()
+    largest = itemsize * widest(model, first)
     rows = max(1, min(memory // 8, CACHE) // largest)
-    batch = memory // 8 // max(largest, first.element_size() * samples * sum(widths))
+    batch = memory // 8 // max(largest, itemsize * samples * sum(widths))
     streams, few = ExampleStreams(seed, RNGStream.EVALUATION), max(1, rows // (together or samples))
-    for some in examples.parts(max(1, min(1000, batch))):
-        x, bound = some.batch(slice(None)), model.given(some.given)
-        own, there = streams.of(x), x.to(device, dtype)
+    for some in examples.batches(max(1, min(1000, batch))):
+        own, there = streams.of(some.x), some.to(device, dtype)
         with torch.no_grad():
-            features = bound.bottom_up(there)
-        whole = Part(bound, there, features, normal(own, samples, sum(widths)).to(there), own, widths, rows)
-        for where in torch.arange(len(x)).split(few):
-            yield whole.only(where)
+            features = model.bottom_up(there)
+        whole = Part(model, there, features, normal(own, samples, sum(widths)).to(there.x), own, widths, rows)
+        for where in torch.arange(len(some)).split(few):
+            yield whole.select(where)
 
 
-def widest(model: VAE, x: Tensor) -> int:
+def widest(model: VAE, batch: Batch) -> int:
     """Elements of the largest tensor that any layer, or a prior of components, gives for one example and one draw."""
-    largest = x.numel()
+    largest = batch.x.numel()
 
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
         nonlocal largest
         largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
 
     hooks = [module.register_forward_hook(note) for module in model.modules()]
-    model.reconstruct(x)
+    model.reconstruct(batch)
     for hook in hooks:
         hook.remove()
-    p = model.prior(model.encode)
+    p = model.prior_distribution()
     return max(largest, p.components.mean.numel()) if isinstance(p, Mixture) else largest

@@ -20,6 +20,7 @@ from torch import Tensor
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.posterior_samples import CACHE, widest
+from aevb.models.batch import Batch
 from aevb.models.shapes import size
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -73,15 +74,15 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, RNGStream.EVALUATION, device=device):
         low, high = _box(model, examples.batches(few), device)
-        return torch.cat([_integrals(model, x.to(device), low, high) for x in examples.batches(few)])
+        return torch.cat([_integrals(model, batch.x.to(device), low, high) for batch in examples.batches(few)])
 
 
-def _box(model: VAE, batches: Iterator[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+def _box(model: VAE, batches: Iterator[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
     """The corners of what prior and posteriors reach, ``(Z,)``."""
-    z = model.prior(model.encode).sample((10_000,))
+    z = model.prior_distribution().sample((10_000,))
     low, high = z.mean(0) - REACH * z.std(0), z.mean(0) + REACH * z.std(0)
-    for x in batches:
-        q = model.encode(x.to(device))
+    for batch in batches:
+        q = model.encode(batch.to(device))
         low = torch.minimum(low, (q.mean - REACH * q.stddev).amin(0))
         high = torch.maximum(high, (q.mean + REACH * q.stddev).amax(0))
     return low.cpu(), high.cpu()
@@ -119,7 +120,7 @@ def _first_grid(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> tuple[_Cell
     width = (high - low) / count
     ticks = torch.arange(count, dtype=low.dtype) + 0.5
     z = low + width * torch.cartesian_prod(*(ticks,) * len(low)).view(-1, len(low))
-    prior, mass = model.prior(model.encode), []
+    prior, mass = model.prior_distribution(), []
     for part in z.to(x).split(max(1, CACHE // (2 * x.numel()))):
         joint = model.decode(part.unsqueeze(1)).log_prob(x) + prior.log_prob(part).unsqueeze(1)
         mass.append(joint.cpu().double())
@@ -130,8 +131,8 @@ def _first_grid(model: VAE, x: Tensor, low: Tensor, high: Tensor) -> tuple[_Cell
 
 def _log_mass(model: VAE, x: Tensor, cells: _Cells) -> Tensor:
     """log p(z) p(x|z) at the middle of each cell, plus the logarithm of its volume, ``(P,)`` in float64."""
-    rows = max(1, CACHE // (x.element_size() * widest(model, x[:1])))
-    prior, parts = model.prior(model.encode), []
+    rows = max(1, CACHE // (x.element_size() * widest(model, Batch(x[:1]))))
+    prior, parts = model.prior_distribution(), []
     for owner, z in zip(cells.owner.to(x.device).split(rows), cells.z.to(x).split(rows), strict=True):
         parts.append((model.decode(z).log_prob(x[owner]) + prior.log_prob(z)).cpu().double())
     return torch.cat(parts) + cells.width.double().log().sum()

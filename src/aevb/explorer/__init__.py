@@ -17,6 +17,7 @@ from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
 from aevb.data.tables.encode import value_of
 from aevb.errors import BadInput
+from aevb.explorer.conditioned import under_condition
 from aevb.explorer.content import gather
 from aevb.explorer.page import render
 from aevb.runs.run import Run, write
@@ -28,7 +29,7 @@ FEWEST = 10
 
 
 def under(run: Run, dataset: Dataset, condition: Tensor) -> tuple[Run, Dataset]:
-    """A conditional model as the model of x that a condition makes of it, and the examples of which that is given.
+    """Return a conditional model under one condition as an unconditional model, and the examples with that condition.
 
     Args:
         run: of a conditional model.
@@ -36,22 +37,22 @@ def under(run: Run, dataset: Dataset, condition: Tensor) -> tuple[Run, Dataset]:
         condition: ``(1, G)``.
 
     Raises:
-        BadInput: there are hardly such examples.
+        BadInput: fewer than `FEWEST` examples have the condition.
     """
-    train, valid, test = (_given(part, condition) for part in (dataset.train, dataset.valid, dataset.test))
+    train, valid, test = (_selected(part, condition) for part in (dataset.train, dataset.valid, dataset.test))
     if min(len(train), len(test)) < FEWEST:
-        raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples of which this is given: give something else")
-    named = zip(modelled(run.data.given), condition[0].tolist(), strict=True)
+        raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples with this condition: choose another condition")
+    named = zip(modelled(run.data.condition_columns), condition[0].tolist(), strict=True)
     words = ", ".join(f"{column.name} {value_of(column, number)}" for column, number in named)
     data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"})
-    return replace(run, model=run.model.given(condition), data=data), replace(
-        dataset, given=(), train=train, valid=valid, test=test
+    return replace(run, model=under_condition(run.model, condition), data=data), replace(
+        dataset, condition_columns=(), train=train, valid=valid, test=test
     )
 
 
-def _given(examples: Examples, condition: Tensor) -> Examples:
-    assert examples.given is not None
-    return replace(examples[(examples.given == condition).all(1).nonzero().squeeze(1)], given=None)
+def _selected(examples: Examples, condition: Tensor) -> Examples:
+    assert examples.condition is not None
+    return replace(examples[(examples.condition == condition).all(1).nonzero().squeeze(1)], condition=None)
 
 
 def explore(runs: Sequence[tuple[Run, Dataset]]) -> Path:

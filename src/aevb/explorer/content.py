@@ -33,7 +33,7 @@ from aevb.models.distributions import (
     StandardNormal,
     kl_by_dimension,
 )
-from aevb.models.vae import VAE, Layer
+from aevb.models.vae import VAE, LayerTrace
 from aevb.plots import COLOURS
 from aevb.report import wording
 from aevb.rng import RNGStream, seeded
@@ -195,7 +195,7 @@ def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
 
 def _prior(model: VAE, content: Content) -> dict[str, Any]:
     """The standard normal by its name, any other by draws of the lowest layer."""
-    if not model.lower_layers and isinstance(model.prior(model.encode), StandardNormal):
+    if not model.lower_layers and isinstance(model.prior_distribution(), StandardNormal):
         return {"kind": "normal"}
     with seeded(0, RNGStream.SAMPLES):
         return {"kind": "draws", "draws": content.array("prior", model.sample_prior(DRAWS)[-1])}
@@ -215,7 +215,7 @@ def _bounds(model: VAE, test: Examples) -> Tensor:
 
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
     """Where examples, evenly spaced among all of the test part, are in latent space."""
-    layers = [model.top_down(model.bottom_up(x), lambda q: q.mean)[-1] for x in test.batches(500)]
+    layers = [model.top_down(model.bottom_up(batch), lambda q: q.mean)[-1] for batch in test.batches(500)]
     point = isinstance(layers[0].q, Point)
     numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     found: dict[str, Any] = {
@@ -232,14 +232,14 @@ def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str
     return found
 
 
-def _rates(layer: Layer) -> Tensor | None:
+def _rates(layer: LayerTrace) -> Tensor | None:
     """KL(q(z_j | x) || p(z_j)) in nats, ``(B, Z)``, where both sides are normal in each dimension."""
     if isinstance(layer.q, FullNormal):
         return kl_by_dimension(layer.q.marginals(), layer.p)
     return layer.rate_by_dimension
 
 
-def _covariances(layers: Sequence[Layer], content: Content) -> dict[str, Any] | None:
+def _covariances(layers: Sequence[LayerTrace], content: Content) -> dict[str, Any] | None:
     """Of full posteriors, ``(N, Z, Z)``, if they are not too many numbers."""
     factors = [layer.q.scale_tril for layer in layers if isinstance(layer.q, FullNormal)]
     if not factors or sum(map(Tensor.numel, factors)) > COVARIANCES:
@@ -251,11 +251,11 @@ def _covariances(layers: Sequence[Layer], content: Content) -> dict[str, Any] | 
 
 
 def _images(test: Examples, train: Examples, content: Content) -> dict[str, Any]:
-    shades = _shades(test.batch(slice(None)))
+    shades = _shades(test.all().x)
     return {
         "shades": shades._asdict(),
-        "examples": content.array("examples", _bytes(test.batch(slice(None)), shades)),
-        "training": content.array("training", _bytes(train.batch(slice(None)), shades)),
+        "examples": content.array("examples", _bytes(test.all().x, shades)),
+        "training": content.array("training", _bytes(train.all().x, shades)),
     }
 
 
@@ -274,8 +274,8 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
 
 
 def _rows(run: Run, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
-    x = test.batch(slice(None))
-    train = dataset.train.subsample(100_000).batch(slice(None)).double().numpy()
+    x = test.all().x
+    train = dataset.train.subsample(100_000).all().x.double().numpy()
     train[:, np.isnan(train).all(0)] = 0.0  # of a column that is missing throughout
     low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)

@@ -33,7 +33,7 @@ class _ImageDecoder(Piece):
     """z to the mean of p(x | z), and what that was made of."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.model.output(z)
+        output = self.model.decoder_output(z)
         return self.model.likelihood(output).mean, output
 
 
@@ -79,7 +79,7 @@ def networks(model: VAE) -> dict[str, bytes]:
     """
     x, z = samples(model)
     with torch.no_grad():
-        output, p, q = model.output(z), model.decode(z), model.encode(x)
+        output, p, q = model.decoder_output(z), model.decode(z), model.encode(x)
     full = isinstance(q, FullNormal) and not model.lower_layers
     outputs: tuple[str, ...]
     if isinstance(p, IndependentColumns):

@@ -1,15 +1,17 @@
-"""Several stochastic layers: a ladder of latents z_L, …, z_1, drawn from the top down.
+"""Several stochastic layers: latents z_L, …, z_1, sampled from the top down.
 
     p(x, z) = p(z_L) Π_{l<L} p(z_l | z_{l+1}) p(x | z_1)
     q(z | x) = q(z_L | x) Π_{l<L} q(z_l | x, z_{l+1})
 
-Since both run from the top down, the divergence of each layer has the form that it has for one layer, given the draws
-above it (Sønderby et al. 2016; Kingma et al. 2016). The encoder's features climb, h_1 = encoder(x) and
-h_{l+1} = up_l(h_l), and the prior's come down, d_l = down_l(z_{l+1}), to meet in the posterior:
+Both factorize from the top down, so the divergence of each layer, given the samples above it, has the form of a
+one-layer model (Sønderby et al. 2016; Kingma et al. 2016). The features of the bottom-up pass, h_1 = encoder(x) and
+h_{l+1} = up_l(h_l), and those of the top-down pass, d_l = down_l(z_{l+1}), are joined in the posterior:
 
     p(z_l | z_{l+1}) = N(μ(d_l), diag σ²(d_l)),    q(z_l | x, z_{l+1}) = posterior_l([h_l, d_l])
 
-The top layer is that of a model with one layer; a layer is what each further layer below it adds.
+The top layer is that of a one-layer model; each further layer below it is a `LatentLayer`.
+
+Legend: N points, B examples, Z latent dimensions and Z' those of the layer above, F features, D outputs of `down`.
 """
 
 import torch
@@ -21,13 +23,13 @@ from aevb.models.posteriors import Diagonal
 
 
 class LatentLayer(nn.Module):
-    """The layer z_l and what ties it to the layer above.
+    """A stochastic layer z_l below the top, with the networks that connect it to the layer above.
 
     Args:
-        up: h_l to h_{l+1}, ``(B, F)`` to ``(B, F')``.
-        down: z_{l+1} to d_l, ``(N, Z')`` to ``(N, D)``.
-        conditional: d_l to p(z_l | z_{l+1}), ``(..., D)`` to a normal over ``(..., Z)``.
-        posterior: [h_l, d_l] to q(z_l | x, z_{l+1}), ``(..., F + D)`` to a distribution over ``(..., Z)``.
+        up: maps h_l to h_{l+1}, ``(B, F)`` to ``(B, F')``.
+        down: maps z_{l+1} to d_l, ``(N, Z')`` to ``(N, D)``.
+        conditional: maps d_l to p(z_l | z_{l+1}), ``(..., D)`` to a normal over ``(..., Z)``.
+        posterior: maps [h_l, d_l] to q(z_l | x, z_{l+1}), ``(..., F + D)`` to a distribution over ``(..., Z)``.
     """
 
     def __init__(self, up: nn.Module, down: nn.Module, conditional: Diagonal, posterior: nn.Module) -> None:
@@ -35,11 +37,11 @@ class LatentLayer(nn.Module):
         self.up, self.down, self.conditional, self.posterior = up, down, conditional, posterior
 
     def prior(self, above: Tensor) -> Normal:
-        """p(z_l | z_{l+1}) for ``(..., Z')``."""
+        """Return p(z_l | z_{l+1}) for z_{l+1} ``(..., Z')``."""
         return self.conditional.forward(self._down(above))
 
     def forward(self, features: Tensor, above: Tensor) -> tuple[Distribution, Normal]:
-        """q(z_l | x, z_{l+1}) and p(z_l | z_{l+1}) for h_l ``(B, F)`` and z_{l+1} ``(..., B, Z')``."""
+        """Return q(z_l | x, z_{l+1}) and p(z_l | z_{l+1}) for h_l ``(B, F)`` and z_{l+1} ``(..., B, Z')``."""
         down = self._down(above)
         features = features.expand(*down.shape[:-1], features.shape[-1])
         return self.posterior(torch.cat([features, down], dim=-1)), self.conditional(down)

@@ -77,7 +77,7 @@ class LinearGaussian(NamedTuple):
         Raises:
             BadInput: the likelihood is no normal of one variance, or the decoder is not linear.
         """
-        latent = model.prior(model.encode).event_shape[0]
+        latent = model.prior_distribution().event_shape[0]
         corners = torch.cat([torch.zeros(1, latent), torch.eye(latent), torch.ones(1, latent)])
         *decoded, beyond = model.decode(corners.to(next(model.parameters()))).mean.flatten(1).cpu().double()
         bias, weight = decoded[0], torch.stack(decoded[1:], 1) - decoded[0].unsqueeze(1)

@@ -27,7 +27,7 @@ from torch import Tensor
 from aevb.errors import BadInput
 from aevb.models.distributions import FullNormal, Normal
 from aevb.models.shapes import log_mean_exp
-from aevb.models.vae import Layer, Trace
+from aevb.models.vae import LayerTrace, Trace
 
 
 class Terms(NamedTuple):
@@ -183,7 +183,7 @@ def _sampled_rate(trace: Trace) -> Tensor:
     return (trace.log_posterior - trace.log_prior).mean(0)
 
 
-def _paid(layer: Layer, free: float) -> Tensor:
+def _paid(layer: LayerTrace, free: float) -> Tensor:
     """The rate of a layer where it is above what is free, ``(B,)``; below, the constant, whose gradient is zero."""
     terms = layer.rate_by_dimension
     if terms is None:
@@ -205,7 +205,7 @@ def _doubly_reparameterised(trace: Trace) -> Tensor:
     return -(joint + corrections).sum(0)
 
 
-def _total_correlation(layer: Layer) -> Tensor:
+def _total_correlation(layer: LayerTrace) -> Tensor:
     """log q(z) - Σ_j log q(z_j) at the draws, ``(B,)``."""
     if not isinstance(layer.q, Normal | FullNormal):
         raise BadInput("beta-tc needs the density of each latent dimension: use --model.posterior diagonal or full")

@@ -1,19 +1,21 @@
-"""The variational autoencoder: five pieces joined.
+"""The variational autoencoder, assembled from five pieces.
 
     x ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
 
-With lower_layers it has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of
-the top layer, and the decoder sees the lowest.
+A hierarchical model has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of the
+top layer, and the decoder receives the lowest layer.
 
-With a condition it is a model of x given c, p(x|c) = ∫ p(x|z, c) p(z) dz, and encoder and decoder see c, too:
-`model.given(c)` is the model of x that this makes.
+A conditional model describes x given c, p(x|c) = ∫ p(x|z, c) p(z) dz. An embedding turns the condition c into the
+context, which encoder and decoder receive as well.
 
-Kingma & Welling, Auto-Encoding Variational Bayes, 2013; with a condition: Sohn, Lee & Yan, Learning structured output
-representation using deep conditional generative models, 2015, with a prior that knows nothing of c.
+Kingma & Welling, Auto-Encoding Variational Bayes, 2013; conditional: Sohn, Lee & Yan, Learning structured output
+representation using deep conditional generative models, 2015, with a prior that does not depend on c.
+
+Legend: B examples, S samples of z per example, Z latent dimensions, F features, G numbers of a condition, C numbers of
+its context; *event is the shape of one example.
 """
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
@@ -23,24 +25,25 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.errors import BadInput
+from aevb.models.batch import Batch, as_batch
 from aevb.models.distributions import closed_form_kl, kl_by_dimension
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
 from aevb.models.networks import Standardize, start_at
 from aevb.models.priors import Prior
 
-DECODED = 100
-"""Samples that are decoded at once."""
+DECODED_AT_ONCE = 100
+"""Number of samples that are decoded at once."""
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One stochastic layer as it was passed: z ~ q, judged by p.
+class LayerTrace:
+    """The trace of one stochastic layer: a sample z from q, and the prior p.
 
     Attributes:
-        q: q(z | x), over ``(B, Z)``; below the top layer, given the draws above it, over ``(S, B, Z)``.
-        p: p(z), over ``(Z,)``; below the top layer ``(S, B, Z)``.
-        z: the draws, ``(S, B, Z)``.
+        q: q(z | x), over ``(B, Z)``; below the top layer, given the samples of the layer above, over ``(S, B, Z)``.
+        p: p(z), over ``(Z,)``; below the top layer over ``(S, B, Z)``.
+        z: the samples, ``(S, B, Z)``.
     """
 
     q: Distribution
@@ -49,14 +52,14 @@ class Layer:
 
     @property
     def rate_by_dimension(self) -> Tensor | None:
-        """The terms of KL(q || p) in nats, ``(B, Z)``, over the draws above; None where they do not split."""
+        """The terms of KL(q || p) in nats, ``(B, Z)``, averaged over the samples above; None if KL does not split."""
         terms = kl_by_dimension(self.q, self.p)
         return terms.mean(0) if terms is not None and terms.dim() > 2 else terms
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pass through the model leaves behind: all that an objective or an estimator needs.
+    """The result of one pass through the model: everything that an objective or an estimator needs.
 
     Attributes:
         x: the examples, ``(B, *event)``.
@@ -65,12 +68,12 @@ class Trace:
     """
 
     x: Tensor
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerTrace, ...]
     log_likelihood: Tensor
 
     @property
     def z(self) -> Tensor:
-        """The draws that the decoder saw, ``(S, B, Z)``."""
+        """The samples that the decoder received, ``(S, B, Z)``."""
         return self.layers[-1].z
 
     @cached_property
@@ -90,14 +93,14 @@ class Trace:
 
     @cached_property
     def divergence(self) -> Tensor | None:
-        """KL(q(z|x) || p(z)) in nats, ``(B,)`` (``(S, B)`` of several layers); None without a closed form."""
-        parts = [closed_form_kl(layer.q, layer.p) for layer in self.layers]
-        known = [part for part in parts if part is not None]
-        return torch.stack(torch.broadcast_tensors(*known)).sum(0) if len(known) == len(parts) else None
+        """KL(q(z|x) || p(z)) in nats, ``(B,)``, or ``(S, B)`` for several layers; None without a closed form."""
+        terms = [closed_form_kl(layer.q, layer.p) for layer in self.layers]
+        closed = [term for term in terms if term is not None]
+        return torch.stack(torch.broadcast_tensors(*closed)).sum(0) if len(closed) == len(terms) else None
 
     @cached_property
     def rate(self) -> Tensor:
-        """KL(q(z|x) || p(z)) in nats, ``(B,)``: in closed form where there is one, else estimated from the draws."""
+        """KL(q(z|x) || p(z)) in nats, ``(B,)``: in closed form where one exists, else estimated from the samples."""
         rate = self.divergence if self.divergence is not None else self.log_posterior - self.log_prior
         return rate.mean(0) if rate.dim() > 1 else rate
 
@@ -105,20 +108,18 @@ class Trace:
 class VAE(nn.Module):
     """A variational autoencoder.
 
+    Methods that take a batch also accept a plain tensor ``(B, *event)`` if the model is unconditional.
+
     Args:
-        encoder: ``(B, *event)`` to ``(B, F)``; with a condition, it and ``(B, C)``.
-        posterior: ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
-        prior: the model's `encode` to p(z), a distribution over ``(Z,)``.
-        decoder: ``(N, Z)``, with a condition ``(N, Z + C)``, to ``(N, *output)``.
-        likelihood: ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
+        encoder: maps ``(B, *event)`` to ``(B, F)``; of a conditional model, also takes the context ``(B, C)``.
+        posterior: maps ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
+        prior: maps the model's `encode` to p(z), a distribution over ``(Z,)``.
+        decoder: maps ``(N, Z)``, of a conditional model ``(N, Z + C)``, to ``(N, *output)``.
+        likelihood: maps ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
         lower_layers: the stochastic layers below the top, from the lowest up.
-        condition: what is given of each example, ``(B, G)``, to what the networks see of it, ``(B, C)``.
-
-    Attributes:
-        known: what the networks see of what is given now, ``(B, C)``, or ``(1, C)`` for any number of examples.
+        condition: the embedding of conditions, which maps ``(B, G)`` to the context ``(B, C)``; None for an
+            unconditional model.
     """
-
-    known: Tensor | None
 
     def __init__(
         self,
@@ -137,135 +138,198 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.lower_layers: Sequence[LatentLayer] = nn.ModuleList(lower_layers)  # type: ignore[assignment]
-        self.condition, self.known = condition, None
+        self.condition = condition
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the parameters."""
+        """The floating-point type of the parameters."""
         return next(self.parameters()).dtype
 
-    def given(self, values: Tensor | None = None) -> "VAE":
-        """The model of x under a condition; without one, the model as it is. It shares all weights with this one.
+    @property
+    def posterior_has_density(self) -> bool:
+        """Whether q(z | x) has a density in every layer; the point posterior of an autoencoder has none."""
+        posteriors = (self.posterior, *(layer.posterior for layer in self.lower_layers))
+        return all(getattr(posterior, "has_density", True) for posterior in posteriors)
 
-        Args:
-            values: of each example that it will see, ``(B, G)``, or ``(1, G)`` for any number of them.
+    def context(self, condition: Tensor | None) -> Tensor | None:
+        """Return what encoder and decoder receive of conditions ``(B, G)``: ``(B, C)``; None for unconditional models.
 
         Raises:
-            BadInput: the model has no condition, or wants one that was not given before.
+            BadInput: a conditional model gets no condition, or an unconditional model gets one.
         """
-        if (values is None) != (self.condition is None) and (values is not None or self.known is None):
-            raise BadInput("the model has no condition" if self.condition is None else "the model wants a condition")
-        if values is None or self.condition is None:
-            return self
-        return self._knowing(self.condition(values.to(self.device, self.dtype)))
+        if self.condition is None:
+            if condition is not None:
+                raise BadInput("this model is unconditional: do not pass condition=...")
+            return None
+        if condition is None:
+            raise BadInput("this model is conditional: pass condition=...")
+        return torch.as_tensor(self.condition(condition.to(self.device, self.dtype)))
 
-    def only(self, where: Tensor | slice) -> "VAE":
-        """The same model for some of the examples whose condition is given."""
-        return self if self.known is None or len(self.known) == 1 else self._knowing(self.known[where])
+    def initialize(self, batch: Batch | Tensor, *, output: bool = True) -> None:
+        """Initialize the model from data (Burda, Grosse & Salakhutdinov 2016).
 
-    def _knowing(self, known: Tensor) -> "VAE":
-        model = copy(self)
-        model.known = known
-        return model
+        Standardize the inputs of the encoder and, if `output`, set the bias of the decoder's last layer so that p(x|z)
+        starts near the mean of the data.
 
-    def initialize(self, x: Tensor, given: Tensor | None = None, *, output: bool = True) -> None:
-        """Begin at the data, given examples ``(B, *event)``: the encoder in their units and, where `output` says so,
-        p(x|z) close to their mean, by the last layer of the decoder (Burda, Grosse & Salakhutdinov 2016).
+        Args:
+            batch: examples ``(B, *event)``.
+            output: whether the decoder is initialized as well.
         """
-        _measured(self.encoder, x)
-        if self.condition is not None and given is not None:
-            _measured(self.condition, given)
-        mean = self.likelihood.initialize(x)
+        batch = as_batch(batch)
+        _standardize(self.encoder, batch.x)
+        if self.condition is not None and batch.condition is not None:
+            _standardize(self.condition, batch.condition)
+        mean = self.likelihood.initialize(batch.x)
         if output:
             start_at(self.decoder, mean)
-        self.prior.initialize(x)
+        self.prior.initialize(batch.x)
 
-    def bottom_up(self, x: Tensor) -> list[Tensor]:
-        """What the posteriors are made of: the features h_1, …, h_L of ``(B, *event)``, each ``(B, F)``."""
-        features = [self.encoder(x) if self.known is None else self.encoder(x, self.known.expand(x.shape[0], -1))]
+    def prior_distribution(self) -> Distribution:
+        """Return p(z) of the top layer, a distribution over ``(Z,)``."""
+        p: Distribution = self.prior(self.encode)
+        return p
+
+    def bottom_up(self, batch: Batch | Tensor) -> list[Tensor]:
+        """Return the features h_1, …, h_L from which the posteriors are computed, each ``(B, F)``."""
+        batch = as_batch(batch)
+        return self._bottom_up(batch.x, self.context(batch.condition))
+
+    def _bottom_up(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+        features = [self.encoder(x) if context is None else self.encoder(x, context.expand(x.shape[0], -1))]
         for layer in self.lower_layers:
             features.append(layer.up(features[-1]))
         return features
 
-    def encode(self, x: Tensor) -> Distribution:
-        """q(z | x) of the top layer for ``(B, *event)``: a distribution over ``(B, Z)``."""
-        return self.posterior(self.bottom_up(x)[-1])  # type: ignore[no-any-return]
-
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x | z) for ``(..., Z)`` of the lowest layer: a distribution over ``(..., *event)``."""
-        return self.likelihood(self.output(z))  # type: ignore[no-any-return]
-
-    def output(self, z: Tensor) -> Tensor:
-        """What the decoder gives for ``(..., Z)`` of the lowest layer, and p(x | z) is made of, ``(..., *output)``."""
-        if self.known is not None:
-            shape = torch.broadcast_shapes(z.shape[:-1], self.known.shape[:-1])
-            z = torch.cat([z.expand(*shape, -1), self.known.expand(*shape, -1)], -1)
-        output = self.decoder(z.reshape(-1, z.shape[-1]))
-        return torch.as_tensor(output.view(*z.shape[:-1], *output.shape[1:]))
-
-    def trace(self, x: Tensor, samples: int = 1) -> Trace:
-        """Encode ``(B, *event)``, draw `samples` times, decode: what every objective needs."""
-        shapes = chain([(samples,)], repeat(()))
-        return self.passed(x, self.top_down(self.bottom_up(x), lambda q: q.rsample(next(shapes))))
-
-    def top_down(self, features: Sequence[Tensor], choose: Callable[[Distribution], Tensor]) -> tuple[Layer, ...]:
-        """The stochastic layers from the top down, through the points that `choose` takes from each q.
+    def top_down(self, features: Sequence[Tensor], choose: Callable[[Distribution], Tensor]) -> tuple[LayerTrace, ...]:
+        """Return the stochastic layers from the top down, each at the points that `choose` takes from its q.
 
         Args:
-            features: what `bottom_up` gave.
-            choose: q(z | x) over ``(B, Z)`` to z, ``(..., B, Z)``; below the top q is over all of these.
+            features: the result of `bottom_up`.
+            choose: maps q(z | x) over ``(B, Z)`` to z, ``(..., B, Z)``; below the top layer, q is over ``(..., B, Z)``.
         """
         *below, top = features
         q = self.posterior(top)
-        layers = [Layer(q, self.prior(self.encode), choose(q))]
-        for layer, height in zip(reversed(self.lower_layers), reversed(below), strict=True):
-            q, p = layer(height, layers[-1].z)
-            layers.append(Layer(q, p, choose(q)))
+        layers = [LayerTrace(q, self.prior_distribution(), choose(q))]
+        for layer, h in zip(reversed(self.lower_layers), reversed(below), strict=True):
+            q, p = layer(h, layers[-1].z)
+            layers.append(LayerTrace(q, p, choose(q)))
         return tuple(layers)
 
-    def passed(self, x: Tensor, layers: tuple[Layer, ...]) -> Trace:
-        """The trace of ``(B, *event)`` through layers that were descended."""
-        return Trace(x, layers, self.decode(layers[-1].z).log_prob(x))
+    def encode(self, batch: Batch | Tensor) -> Distribution:
+        """Return q(z | x) of the top layer, a distribution over ``(B, Z)``."""
+        q: Distribution = self.posterior(self.bottom_up(batch)[-1])
+        return q
 
-    def codes(self, x: Tensor) -> list[Tensor]:
-        """The mean of q(z | x) for ``(B, *event)`` in each layer from the top down, given means above, ``(B, Z)``."""
-        return [layer.z for layer in self.top_down(self.bottom_up(x), lambda q: q.mean)]
+    def latent_means(self, batch: Batch | Tensor) -> list[Tensor]:
+        """Return the mean of q(z | x) of each layer from the top down, each ``(B, Z)`` and given the mean above it."""
+        return [layer.z for layer in self.top_down(self.bottom_up(batch), lambda q: q.mean)]
+
+    def decoder_output(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the decoder's output for ``(..., Z)`` of the lowest layer, ``(..., *output)``.
+
+        Args:
+            z: points of the lowest layer, ``(..., Z)``.
+            condition: ``(B, G)``, where B is the last batch dimension of z or 1; None for unconditional models.
+        """
+        return self._decoder_output(z, self.context(condition))
+
+    def _decoder_output(self, z: Tensor, context: Tensor | None) -> Tensor:
+        if context is not None:
+            shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
+            z = torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1)
+        output = self.decoder(z.reshape(-1, z.shape[-1]))
+        return torch.as_tensor(output.view(*z.shape[:-1], *output.shape[1:]))
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
+        """Return p(x | z), a distribution over ``(..., *event)``; arguments as in `decoder_output`."""
+        p: Distribution = self.likelihood(self.decoder_output(z, condition))
+        return p
+
+    def trace(self, batch: Batch | Tensor, n_samples: int = 1) -> Trace:
+        """Return the trace of a batch: encode, sample z, decode.
+
+        Args:
+            batch: examples ``(B, *event)``.
+            n_samples: S, samples of z per example.
+        """
+        batch, shapes = as_batch(batch), chain([(n_samples,)], repeat(()))
+        context = self.context(batch.condition)
+        layers = self.top_down(self._bottom_up(batch.x, context), lambda q: q.rsample(next(shapes)))
+        return self._trace(batch.x, layers, context)
+
+    def trace_latents(self, batch: Batch | Tensor, layers: tuple[LayerTrace, ...]) -> Trace:
+        """Return the trace of a batch whose latents are already sampled, as `top_down` returns them."""
+        batch = as_batch(batch)
+        return self._trace(batch.x, layers, self.context(batch.condition))
+
+    def _trace(self, x: Tensor, layers: tuple[LayerTrace, ...], context: Tensor | None) -> Trace:
+        p: Distribution = self.likelihood(self._decoder_output(layers[-1].z, context))
+        return Trace(x, layers, p.log_prob(x))
+
+    def log_joint(self, batch: Batch | Tensor, z: Tensor | Sequence[Tensor]) -> Tensor:
+        """Return log p(x, z) in nats, ``(..., B)``.
+
+        Args:
+            batch: examples ``(B, *event)``.
+            z: ``(..., B, Z)``; of a hierarchical model one tensor per layer, from the top down.
+        """
+        batch, layers = as_batch(batch), [z] if isinstance(z, Tensor) else z
+        total = self.decode(layers[-1], batch.condition).log_prob(batch.x)
+        total = total + self.prior_distribution().log_prob(layers[0])
+        for layer, above, below in zip(reversed(self.lower_layers), layers, layers[1:], strict=False):
+            total = total + layer.prior(above).log_prob(below)
+        return torch.as_tensor(total)
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x | z) at the lowest code of each example, ``(B, *event)``."""
-        return self.decode(self.codes(x)[-1]).mean
+    def reconstruct(self, batch: Batch | Tensor) -> Tensor:
+        """Return the mean of p(x | z) at the latent means of each example, ``(B, *event)``."""
+        batch = as_batch(batch)
+        return self.decode(self.latent_means(batch)[-1], batch.condition).mean
 
     @torch.no_grad()
-    def sample(self, count: int, *, draw: bool = False) -> Tensor:
-        """Ancestral samples ``(count, *event)``: z ~ p(z), then the mean of p(x | z), or a draw from it."""
-        points = self.sample_prior(count)[-1]
-        parts = (slice(start, start + DECODED) for start in range(0, count, DECODED))
-        decoded = (self.only(part).decode(points[part]) for part in parts)
-        return torch.cat([p.sample() if draw else p.mean for p in decoded])
-
-    @torch.no_grad()
-    def sample_prior(self, count: int) -> list[Tensor]:
-        """Draws from the prior of every layer, from the top down, each ``(count, Z)``."""
-        z = [self.prior(self.encode).sample((count,))]
+    def sample_prior(self, n_samples: int) -> list[Tensor]:
+        """Return samples from the prior of every layer, from the top down, each ``(n_samples, Z)``."""
+        z = [self.prior_distribution().sample((n_samples,))]
         for layer in reversed(self.lower_layers):
             z.append(layer.prior(z[-1]).sample())
         return z
 
     @torch.no_grad()
-    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
-        """Decoded points on the line between the codes of two batches, ``(steps, B, *event)``, ends included."""
+    def sample(self, n_samples: int, condition: Tensor | None = None, *, draw: bool = False) -> Tensor:
+        """Return samples ``(n_samples, *event)``: z from the prior, then the mean of p(x | z) or a sample from it.
+
+        Args:
+            n_samples: the number of samples.
+            condition: ``(n_samples, G)``, or ``(1, G)`` for one condition of all; None for unconditional models.
+            draw: whether to sample from p(x | z) instead of returning its mean.
+        """
+        batch = Batch(self.sample_prior(n_samples)[-1], condition)
+        chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, n_samples, DECODED_AT_ONCE))
+        decoded = (self.decode(chunk.x, chunk.condition) for chunk in chunks)
+        return torch.cat([p.sample() if draw else p.mean for p in decoded])
+
+    @torch.no_grad()
+    def interpolate(self, start: Tensor, end: Tensor, steps: int, condition: Tensor | None = None) -> Tensor:
+        """Return decoded points on the line between the latent means of two sets of examples, ``(steps, B, *event)``.
+
+        Args:
+            start: examples at the first point, ``(B, *event)``.
+            end: examples at the last point, ``(B, *event)``.
+            steps: the number of points, both ends included.
+            condition: ``(B, G)`` or ``(1, G)``; None for unconditional models.
+        """
+        first, last = (self.latent_means(Batch(x, condition))[-1] for x in (start, end))
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype).view(-1, 1, 1)
-        return self.decode(torch.lerp(self.codes(start)[-1], self.codes(end)[-1], t)).mean
+        return self.decode(torch.lerp(first, last, t), condition).mean
 
 
-def _measured(network: nn.Module, x: Tensor) -> None:
-    """Let a network see examples ``(B, *event)`` in units of their own."""
+def _standardize(network: nn.Module, x: Tensor) -> None:
+    """Set the shift and scale of the standardizing layers of a network from examples ``(B, *event)``."""
     for layer in network.modules():
         if isinstance(layer, Standardize):
             layer.initialize(x)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.data.dataset import Examples
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.plots.style import COLOURS, STYLE, as_text, subplots
 
@@ -26,7 +26,7 @@ CLASSES = 2 * len(COLOURS)
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
     """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
-    means = codes(model, examples)
+    means = latent_means(model, examples)
     figure = Figure(figsize=(7, 6))
     axis = figure.subplots()
     look: Any = {"s": min(12.0, 6e4 / len(means)), "alpha": 0.6, "linewidths": 0}

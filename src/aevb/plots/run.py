@@ -37,7 +37,7 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
             yield "reconstructions", reconstructions(run.model, dataset.test)
             yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
         if run.config.model.latent == (2,):
-            if len(dataset.shape) == 3 and not dataset.given:
+            if len(dataset.shape) == 3 and not dataset.condition_columns:
                 yield "manifold", manifold(run.model)
             yield "latent", latent(run.model, dataset.test, dataset.classes)
 
@@ -45,8 +45,8 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Examples beside the mean of p(x|z) at the mean of q(z|x)."""
     some = examples[: 20 if len(examples.shape) == 3 else 1000]
-    x = some.batch(slice(None))
-    again = model.given(some.given).reconstruct(x.to(model.device)).cpu()
+    batch = some.all()
+    x, again = batch.x, model.reconstruct(batch.to(model.device)).cpu()
     if x.dim() == 4:
         return picture(torch.stack([x, again]), 10, "test examples above their reconstructions")
     figure, axes = subplots(min(x.shape[1], PANELS))
@@ -61,9 +61,9 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
 def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     """Each column of a table, test examples beside draws from the model: numbers as densities, others as shares."""
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
-        given = dataset.test.subsample(2000).given
-        drawn = model.given(given).sample(min(len(dataset.test), 2000), draw=True).cpu()
-    x, order = dataset.test.batch(slice(None)), modelled(dataset.columns)
+        condition = dataset.test.subsample(2000).condition
+        drawn = model.sample(min(len(dataset.test), 2000), condition, draw=True).cpu()
+    x, order = dataset.test.all().x, modelled(dataset.columns)
     columns = sorted(order, key=lambda column: column.place)[:PANELS]
     figure, axes = subplots(len(columns))
     for column, axis in zip(columns, axes, strict=True):
@@ -93,13 +93,13 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     """
     image = len(examples.shape) == 3
     count = 100 if image else min(len(examples), 2000)
-    given = examples[torch.linspace(0, len(examples) - 1, count).long()].given
-    given = given.sort(0).values if image and given is not None else given
+    condition = examples[torch.linspace(0, len(examples) - 1, count).long()].condition
+    condition = condition.sort(0).values if image and condition is not None else condition
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
-        drawn = model.given(given).sample(count, draw=not image).cpu()
+        drawn = model.sample(count, condition, draw=not image).cpu()
     if image:
         return picture(drawn, 10, "mean of p(x|z) for z drawn from the prior")
-    x = examples.batch(slice(0, len(drawn)))
+    x = examples.batch(slice(0, len(drawn))).x
     if x.shape[1] == 2:
         return clouds([Cloud("test examples", x), Cloud("samples", drawn)])
     figure, axes = subplots(min(x.shape[1], PANELS))

@@ -201,4 +201,4 @@ def _morphing(results: Results) -> Figure:
     for index, label in enumerate(test.labels.tolist()):
         if label != test.labels[chosen[-1]] and len(chosen) < 14:
             chosen.append(index)
-    return plots.morphing(results.run("adam").model, test.batch(torch.tensor(chosen)))
+    return plots.morphing(results.run("adam").model, test.batch(torch.tensor(chosen)).x)

@@ -134,7 +134,7 @@ def _decoder_to_train(dataset: Dataset, train: Examples, seed: int) -> VAE:
     config = ModelConfig(hidden=(100,), activation="tanh", latent=(2,))
     with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(config, dataset), dataset.shape)
-    model.initialize(train.subsample(10_000).batch(slice(None)))
+    model.initialize(train.subsample(10_000).all())
     return model
 
 

@@ -3,7 +3,7 @@
     encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
 
-Both take any number of examples at once, and those of a conditional model a second input, given ``(B, G)``. z is that
+Both take any number of examples at once, and those of a conditional model a second input, condition ``(B, G)``. z is that
 of the lowest stochastic layer, of several layers given the means above it.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from aevb.columns import Column, modelled
 from aevb.errors import BadInput
+from aevb.models.batch import Batch
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run, write
@@ -49,19 +50,18 @@ class Piece(nn.Module):
 
 
 class Encoder(Piece):
-    """x, and what is given, to mean and deviation of q(z | x)."""
+    """Maps x, and the condition, to the mean and the standard deviation of q(z | x)."""
 
-    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The mean and the deviation of q(z | x)."""
-        model = self.model.given(given)
-        q = model.top_down(model.bottom_up(x), lambda q: q.mean)[-1].q
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the mean and the standard deviation of q(z | x)."""
+        q = self.model.top_down(self.model.bottom_up(Batch(x, condition)), lambda q: q.mean)[-1].q
         return q.mean, q.stddev
 
 
 class _Decoder(Piece):
-    def forward(self, z: Tensor, given: Tensor | None = None) -> Tensor:
-        """The mean of p(x | z)."""
-        return self.model.given(given).decode(z).mean
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the mean of p(x | z)."""
+        return self.model.decode(z, condition).mean
 
 
 def export(run: Run, folder: Path) -> list[Exported]:
@@ -74,9 +74,9 @@ def export(run: Run, folder: Path) -> list[Exported]:
     Raises:
         BadInput: an operation of the model has no counterpart, or a file cannot be written.
     """
-    model, given = run.model, _conditions(run.data.given)
-    x, z = samples(model, given)
-    more = {} if given is None else {"given": given}
+    model, condition = run.model, _conditions(run.data.condition_columns)
+    x, z = samples(model, condition)
+    more = {} if condition is None else {"condition": condition}
     return [
         written(folder / "encoder.onnx", Encoder(model), {"x": x} | more, ("mean", "stddev")),
         written(folder / "decoder.onnx", _Decoder(model), {"z": z} | more, ("mean",)),
@@ -84,15 +84,15 @@ def export(run: Run, folder: Path) -> list[Exported]:
 
 
 def _conditions(columns: Sequence[Column]) -> Tensor | None:
-    """Something that can be given of as many examples as are checked, ``(N, G)``."""
+    """Return conditions of as many examples as are checked, ``(N, G)``."""
     several = [torch.arange(max(CHECKED)) % max(2, len(column.values)) for column in modelled(columns)]
     return torch.stack(several, 1).float() if several else None
 
 
-def samples(model: VAE, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples x and z of a model, and of what may be given, on which a file is compared with PyTorch."""
+def samples(model: VAE, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return samples x and z of a model, on which a file is compared with PyTorch."""
     with seeded(0, RNGStream.SAMPLES):
-        z, x = model.sample_prior(max(CHECKED))[-1], model.given(given).sample(max(CHECKED), draw=True)
+        z, x = model.sample_prior(max(CHECKED))[-1], model.sample(max(CHECKED), condition, draw=True)
     return x, z
 
 

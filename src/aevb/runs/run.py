@@ -69,7 +69,7 @@ class DataCard(BaseModel):
     classes: tuple[str, ...] | None
     fingerprint: str
     columns: tuple[Column, ...] = ()
-    given: tuple[Column, ...] = ()
+    condition_columns: tuple[Column, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -77,7 +77,7 @@ class DataCard(BaseModel):
         sizes = {"train": len(dataset.supply), "valid": len(dataset.valid), "test": len(dataset.test)}
         facts = {
             name: getattr(dataset, name)
-            for name in ("name", "kind", "shape", "classes", "fingerprint", "columns", "given")
+            for name in ("name", "kind", "shape", "classes", "fingerprint", "columns", "condition_columns")
         }
         return cls(**facts, **sizes)
 
@@ -191,7 +191,7 @@ class Run:
         """
         data, settings = self.data, self.config.data
         place = data_dir or settings.data_dir
-        learnt = (data.kind, data.shape, data.columns, data.given)
+        learnt = (data.kind, data.shape, data.columns, data.condition_columns)
         like = DataSpec(*learnt, settings.binarize, settings.size, settings.split_seed, place)
         return read(source, like)
 
@@ -214,7 +214,7 @@ class Run:
         Raises:
             BadInput: they are others.
         """
-        same = ("fingerprint", "kind", "shape", "columns", "given")
+        same = ("fingerprint", "kind", "shape", "columns", "condition_columns")
         if any(getattr(dataset, name) != getattr(self.data, name) for name in same):
             raise BadInput(
                 f"{self.config.data.source} is not what {self.folder} was trained on any more:"
@@ -411,7 +411,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Run:
         if not (folder / "config.json").is_file():
             raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
     config, resolved, card = _read_config(folder / "config.json")
-    pieces, file = (resolved, card.shape, card.columns, card.given), folder / "model.safetensors"
+    pieces, file = (resolved, card.shape, card.columns, card.condition_columns), folder / "model.safetensors"
     with _damaged(folder / "config.json"):
         _require_weights(weight(*pieces), file)
         model = build(*pieces)

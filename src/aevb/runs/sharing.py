@@ -91,10 +91,10 @@ def _description(run: Run) -> Iterator[str]:
 
 
 def _columns(run: Run) -> Iterator[str]:
-    columns = sorted((*run.data.columns, *run.data.given), key=lambda column: column.place)
+    columns = sorted((*run.data.columns, *run.data.condition_columns), key=lambda column: column.place)
     if not run.data.columns:
         return
-    given = {column.name for column in run.data.given}
+    given = {column.name for column in run.data.condition_columns}
     yield "| column | taken for | values |\n|---|---|---|"
     for column in columns[:COLUMNS]:
         kind = column.kind + ", given" * (column.name in given)

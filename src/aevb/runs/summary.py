@@ -64,7 +64,7 @@ def _values(run: Run) -> str:
 
 def _given(run: Run) -> str:
     """What every number is conditional on."""
-    names = ", ".join(column.name for column in run.data.given)
+    names = ", ".join(column.name for column in run.data.condition_columns)
     return f"; given {names}: p(x) is p(x|{names})" if names else ""
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from aevb.models.batch import Batch
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.training.passes import simplify
@@ -109,13 +110,13 @@ class Graph:
         return replace(self, run=run)
 
 
-def trace(model: VAE, objective: Objective, batch: Sequence[Tensor]) -> Graph:
+def trace(model: VAE, objective: Objective, batch: Batch) -> Graph:
     """Write a step down.
 
     Args:
         model: in training mode.
         objective: what is minimised.
-        batch: ``(B, *event)``, and ``(B, G)`` of a condition: every batch has these shapes.
+        batch: an example of a batch; every batch must have its shapes.
 
     Raises:
         CaptureError: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
@@ -134,7 +135,7 @@ def trace(model: VAE, objective: Objective, batch: Sequence[Tensor]) -> Graph:
         learnt = [weight for weight in weights if weight.requires_grad]
         return [row.detach(), *torch.autograd.grad(row[0], learnt, materialize_grads=True)]
 
-    written = _written(gradients, [*state_of(model), *batch, share_done(0.5, batch[0].device)])
+    written = _written(gradients, [*state_of(model), *batch.tensors, share_done(0.5, batch.x.device)])
     draws = _lifted(written)
     _require_pure(written)
     simplify(written)
@@ -174,10 +175,10 @@ class _Step(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, x: Tensor, *rest: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """The means of the terms, ``(4,)``, of a batch, its condition if there is one, and the share done."""
-        *given, done = rest
-        trace = self.model.given(*given).trace(x, self.objective.samples)
+        *tensors, done = inputs
+        trace = self.model.trace(Batch(*tensors), self.objective.samples)
         return torch.stack(self.objective(trace, done)).mean(1)
 
 

@@ -336,8 +336,8 @@ def measure(
     model.eval()
     with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
         sums = [
-            means(objective(model.given(part.given).trace(part.batch(slice(None)), objective.samples))) * len(part)
-            for part in examples.parts(max(1, decodings // objective.samples))
+            means(objective(model.trace(part.all(), objective.samples))) * len(part)
+            for part in examples.chunks(max(1, decodings // objective.samples))
         ]
     model.train(training)
     return EpochMetrics(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
@@ -679,7 +679,7 @@ def operations(model: VAE, objective: Objective, examples: ExampleSource, size: 
     # With gradients on: the counter fails at a view of a weight, such as a flattened pseudo-input, where they are off.
     with FlopCounterMode(display=False) as counter, seeded(0, RNGStream.EPOCH, device=model.device):
         some = examples.subsample(size)
-        model.eval().given(some.given).trace(some.batch(slice(None)), objective.samples)
+        model.eval().trace(some.all(), objective.samples)
     model.train(training)
     return int(counter.get_total_flops())
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from aevb.data.dataset import Examples
 from aevb.errors import BadInput, NonFinite
+from aevb.models.batch import Batch
 from aevb.models.distributions import StandardNormal
 from aevb.models.hamiltonian import move, place
 from aevb.models.vae import VAE
@@ -69,7 +70,7 @@ def monte_carlo_em(
     model.eval()
     with seeded(seed, RNGStream.EPOCH, 0, device=train.values.device), torch.no_grad():
         train = train.materialize()
-        z, size = model.prior(model.encode).sample((len(train),)), 0.5
+        z, size = model.prior_distribution().sample((len(train),)), 0.5
     learned = [*model.decoder.parameters(), *model.likelihood.parameters(), *model.prior.parameters()]
     optimizer = torch.optim.Adagrad(learned, lr=lr, fused=True)
     for number in count(1):
@@ -86,10 +87,10 @@ def monte_carlo_em(
 def _expectation(model: VAE, train: Examples, z: Tensor, size: float, leapfrogs: int) -> tuple[Tensor, float]:
     """One step of the chains ``(N, Z)``, and the share that was accepted."""
     moved, accepted = [], []
-    for x, at in _parts(train, z):
+    for batch, at in _parts(train, z):
 
-        def log_weight(z: Tensor, x: Tensor = x) -> Tensor:
-            return _log_joint(model, x, z) - StandardNormal(z).log_prob(z)
+        def log_weight(z: Tensor, batch: Batch = batch) -> Tensor:
+            return model.log_joint(batch, z) - StandardNormal(z).log_prob(z)
 
         start = place(log_weight, at.unsqueeze(0))
         noise = {"speed": torch.randn_like(start.noise), "chance": torch.rand_like(start.log_weight)}
@@ -103,19 +104,14 @@ def _maximisation(model: VAE, train: Examples, z: Tensor, optimizer: torch.optim
     """One step up the mean of log p(x, z) over all examples, and what it was before."""
     optimizer.zero_grad()
     total = z.new_zeros(())
-    for x, at in _parts(train, z):
-        mean = _log_joint(model, x, at).sum() / len(z)
+    for batch, at in _parts(train, z):
+        mean = model.log_joint(batch, at).sum() / len(z)
         (-mean).backward()
         total += mean.detach()
     optimizer.step()
     return total.item()
 
 
-def _log_joint(model: VAE, x: Tensor, z: Tensor) -> Tensor:
-    """log p(x, z) in nats, ``(..., B)``."""
-    return torch.as_tensor(model.decode(z).log_prob(x) + model.prior(model.encode).log_prob(z))
-
-
-def _parts(train: Examples, z: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _parts(train: Examples, z: Tensor) -> Iterator[tuple[Batch, Tensor]]:
     """Examples and their points, a part at a time."""
     return zip(train.batches(TOGETHER), z.split(TOGETHER), strict=True)

@@ -156,7 +156,7 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
     likelihood: nn.Module = run.model.likelihood
     point = run.resolved.posterior == "point"
     with seeded(seed, RNGStream.EVALUATION):
-        spread = train.batch(slice(None)).var(0).mean().item()
+        spread = train.all().x.var(0).mean().item()
     return Symptoms(
         config=run.config,
         model=run.resolved,
@@ -176,10 +176,11 @@ def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
 def _misfit(model: VAE, examples: Examples, seed: int) -> float:
     device, squares, variances = model.device, 0.0, 0.0
     with seeded(seed, RNGStream.EVALUATION, device=device):
-        for part in examples.parts(100):
-            x, bound = part.batch(slice(None)).to(device), model.given(part.given)
-            p = bound.decode(bound.top_down(bound.bottom_up(x), lambda q: q.rsample())[-1].z)
-            squares += (x - p.mean).square().sum().item()
+        for batch in examples.batches(100):
+            batch = batch.to(device)
+            z = model.top_down(model.bottom_up(batch), lambda q: q.rsample())[-1].z
+            p = model.decode(z, batch.condition)
+            squares += (batch.x - p.mean).square().sum().item()
             variances += p.variance.sum().item()
     return squares / variances
 

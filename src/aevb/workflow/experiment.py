@@ -167,7 +167,7 @@ def stackable(config: Config, dataset: Dataset) -> bool:
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, RNGStream.WEIGHTS):
-        model = build(resolved, dataset.shape, dataset.columns, dataset.given)
+        model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)
         initialize(model, dataset.train.subsample(START_EXAMPLES), output=resolved.initial == "data")
     return model
 

@@ -29,7 +29,7 @@ SHOWN = 2000
 
 def _clouds(place: str, results: Results) -> Figure:
     """Data above, samples beside them; below, the reconstructions have the colours of the points they come from."""
-    x = results.dataset(f"{place}-full").test.subsample(SHOWN).batch(slice(None))
+    x = results.dataset(f"{place}-full").test.subsample(SHOWN).all().x
     hues = _hues(x)
     above, below = [plots.Cloud("test points", x)], [plots.Cloud("test points, coloured", x, hues)]
     for setting in (*REPORTED, "weighted"):

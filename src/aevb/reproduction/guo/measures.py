@@ -82,6 +82,6 @@ def gaps(run: Run, dataset: Dataset, points: int) -> list[Score]:
 def estimators(run: Run, dataset: Dataset, points: int) -> list[Score]:
     """The bound with its KL in closed form less the bound all by Monte Carlo, from the same draws: section 3.6."""
     with seeded(0, RNGStream.EVALUATION), torch.no_grad():
-        trace = run.model.trace(dataset.test.subsample(points).batch(slice(None)), DRAWS)
+        trace = run.model.trace(dataset.test.subsample(points).all().x, DRAWS)
         difference = (ELBO(DRAWS)(trace).bound - MonteCarloELBO(DRAWS)(trace).bound).double().numpy()
     return [mean_score("estimator_difference", difference, "test", "closed form - Monte Carlo", DRAWS, dataset)]

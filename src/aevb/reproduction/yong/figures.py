@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aevb import plots
 from aevb.data import Dataset
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.reproduction import race
 from aevb.reproduction.recipe import (
@@ -120,7 +120,7 @@ def _draw_reconstructions(sizes: Sequence[int], results: Results) -> Figure:
     rows: dict[str, Tensor] = {}
     for size in sizes:
         dataset, models = _models(results, size)
-        x = dataset.test.batch(slice(12))
+        x = dataset.test.batch(slice(12)).x
         rows["test images"] = x
         rows |= {f"{KINDS[kind]}, {size}": model.reconstruct(x).clamp(0, 1) for kind, model in models.items()}
     return plots.image_rows(rows, "reconstructions, by the dimensions of the code")
@@ -140,7 +140,7 @@ def _draw_codes(results: Results) -> Figure:
     dataset, models = _models(results, 2)
     test = dataset.test.subsample(3000)
     assert test.labels is not None
-    clouds = {KINDS[kind]: codes(model, test) for kind, model in models.items()}
+    clouds = {KINDS[kind]: latent_means(model, test) for kind, model in models.items()}
     return plots.clouds_of_codes(clouds, [test.labels] * len(clouds), dataset.classes or ())
 
 

@@ -61,7 +61,7 @@ def decoded_samples(model: VAE, train: Examples, count: int, *, fitted: bool) ->
     with seeded(0, RNGStream.SAMPLES):
         if not fitted:
             return model.sample(count)
-        codes = model.encode(train.subsample(10_000).batch(slice(None))).sample()
+        codes = model.encode(train.subsample(10_000).all().x).sample()
         return model.decode(MultivariateNormal(codes.mean(0), torch.cov(codes.T)).sample((count,))).mean
 
 
@@ -70,7 +70,7 @@ def frechet_scores(run: Run, dataset: Dataset) -> list[Score]:
 
 
 def _frechet(model: VAE, dataset: Dataset, name: str, *, fitted: bool) -> Score:
-    real = dataset.test.batch(slice(5000))
+    real = dataset.test.batch(slice(5000)).x
     seen, drawn = classifier(dataset), decoded_samples(model, dataset.train, len(real), fitted=fitted)
     value = frechet_distance(seen.features(real), seen.features(drawn))
     return _plain(name, value, "test", f"{len(real)} means of p(x|z), features of a classifier", dataset)
@@ -82,7 +82,7 @@ def pca_scores(run: Run, dataset: Dataset) -> list[Score]:
     pca = principal(dataset, size)
     angles = np.degrees(subspace_angles(LinearGaussian.of(run.model).weight.numpy(), pca.components_.T))
     same = as_autoencoder(pca, dataset.shape)
-    x = dataset.test.batch(slice(None))
+    x = dataset.test.all().x
     error = (same.reconstruct(x) - x).flatten(1).square().sum(1).mean().item()
     return [
         _plain("subspace_angle", angles.max().item(), "train", "largest principal angle to PCA, degrees", dataset),
@@ -104,7 +104,7 @@ def _plain(name: str, value: float, split: str, estimator: str, dataset: Dataset
 
 def linear_terms(run: Run, dataset: Dataset) -> Identity:
     """In closed form."""
-    return linear_identity(run.model, dataset.train.subsample(300).batch(slice(None)))
+    return linear_identity(run.model, dataset.train.subsample(300).all().x)
 
 
 def plane_terms(run: Run, dataset: Dataset) -> Identity:
@@ -130,12 +130,12 @@ def identity_scores(identity: Callable[[Run, Dataset], Identity], run: Run, data
 def linear_log_px(run: Run, dataset: Dataset) -> list[Score]:
     """log p(x) and the bound of a linear VAE beside those of probabilistic PCA, all exact."""
     size, scores = run.resolved.latent[0], []
-    train = dataset.train.batch(slice(None)).flatten(1)
+    train = dataset.train.all().x.flatten(1)
     scores.append(_plain("log_px_ppca", linear_optimum(train, size), "train", "largest eigenvalues", dataset))
-    held_out = principal(dataset, size).score(dataset.test.batch(slice(None)).flatten(1).double().numpy())
+    held_out = principal(dataset, size).score(dataset.test.all().x.flatten(1).double().numpy())
     scores.append(_plain("log_px_ppca", float(held_out), "test", "fitted to the training part", dataset))
     for split in ("train", "test"):
-        found = linear_identity(run.model, getattr(dataset, split).batch(slice(None)))
+        found = linear_identity(run.model, getattr(dataset, split).all().x)
         scores.append(_plain("log_px_exact", found.log_px.mean().item(), split, "closed form", dataset))
         scores.append(_plain("bound_exact", found.elbo.mean().item(), split, "closed form", dataset))
     return scores

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aevb import plots
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.reproduction.recipe import (
     Picture,
@@ -119,14 +119,14 @@ def _reconstructions(results: Results) -> Figure:
     pairs = {}
     for network, source in REPORTED:
         trial = trial_name(network, source, 2)
-        x = results.dataset(trial).test.batch(slice(0, 30))
+        x = results.dataset(trial).test.batch(slice(0, 30)).x
         pairs[_title(network, source)] = torch.stack([x, results.run(trial).model.reconstruct(x)])
     return plots.image_sheets(pairs, columns=10)
 
 
 def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
     tests = {title: results.dataset(trial).test for title, trial in trials.items()}
-    clouds = {title: codes(results.run(trials[title]).model, test) for title, test in tests.items()}
+    clouds = {title: latent_means(results.run(trials[title]).model, test) for title, test in tests.items()}
     labels = [test.labels for test in tests.values() if test.labels is not None]
     return plots.clouds_of_codes(clouds, labels, tuple("0123456789"))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.evaluation import Score
-from aevb.evaluation.latent_means import codes
+from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.measures import Effort, measure
 from aevb.reproduction.recipe import (
     Scale,
@@ -119,7 +119,7 @@ def _built_in(name: str, examples: int, run: Run, dataset: Dataset) -> list[Scor
 
 def _code_square(run: Run, dataset: Dataset) -> list[Score]:
     """1/Z E |E_q z|²: how far codes are from the origin. It is at most 1 where q(z) = p(z)."""
-    square = codes(run.model, dataset.test).square().mean().item()
+    square = latent_means(run.model, dataset.test).square().mean().item()
     return [_score("code_square", square, "mean square of E_q z for each dimension", dataset)]
 
 
@@ -127,7 +127,7 @@ def _sharpness(run: Run, dataset: Dataset) -> list[Score]:
     """E |Δx̂|² of samples over E |Δx|² of data, Δ the differences of neighbouring pixels: 1 as sharp, less blurred."""
     with seeded(0, RNGStream.SAMPLES):
         drawn = run.model.sample(1000)
-    value = (_roughness(drawn) / _roughness(dataset.test.subsample(1000).batch(slice(None)))).item()
+    value = (_roughness(drawn) / _roughness(dataset.test.subsample(1000).all().x)).item()
     return [_score("sharpness", value, "squared differences of neighbouring pixels, samples over data", dataset)]
 
 

@@ -28,6 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from aevb.data.examples import ExampleSource
 from aevb.errors import BadInput
+from aevb.models.batch import Batch
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
@@ -93,11 +94,11 @@ class DistributedBackend:
         def gradients(rows: slice, done: float) -> Tensor:
             own = slice(rows.start + self.share.start, rows.start + self.share.stop)
             if self.examples.resampled:
-                x, *given = (tensor[self.share] for tensor in shuffled.inputs(rows, stream))
+                batch = shuffled.batch(rows, stream)[self.share]
             else:
-                x, *given = shuffled.inputs(own)
+                batch = shuffled.batch(own)
             with together(), self._noise(number, own, stream):
-                row = self.step(x, *given, done)
+                row = self.step(*batch.tensors, done)
                 row[Terms._fields.index("loss")].backward()
                 sums: list[Tensor] = [row.detach(), *(weight.grad for weight in self.alone if weight.grad is not None)]
                 for tensor in sums:
@@ -149,7 +150,7 @@ class DistributedBackend:
     def _has_unused(self, step: "_Step") -> bool:
         """Whether there are weights without a part in the loss."""
         with seeded(0, RNGStream.EPOCH, device=self.examples.device):
-            loss = step.eval()(*self._some(2), 0.5)[Terms._fields.index("loss")]
+            loss = step.eval()(*self._some(2).tensors, 0.5)[Terms._fields.index("loss")]
         step.train()
         found = torch.autograd.grad(loss, list(trainable_parameters(step).values()), allow_unused=True)
         return any(gradient is None for gradient in found)
@@ -169,9 +170,9 @@ class DistributedBackend:
             planned.append((draw, axes[0]))
         return planned
 
-    def _some(self, size: int) -> tuple[Tensor, ...]:
+    def _some(self, size: int) -> Batch:
         stream = generator(0, RNGStream.EPOCH, device=self.examples.device)
-        return self.examples.subsample(size).inputs(slice(None), stream)
+        return self.examples.subsample(size).batch(slice(None), stream)
 
     def _noise(self, number: int, own: slice, stream: torch.Generator) -> AbstractContextManager[object]:
         """What the draws of a step are taken from."""
@@ -189,10 +190,10 @@ class _Step(nn.Module):
         super().__init__()
         self.model, self.objective, self.weight = model, objective, weight
 
-    def forward(self, x: Tensor, *rest: Any) -> Tensor:
+    def forward(self, *inputs: Any) -> Tensor:
         """The terms of a batch, its condition if there is one, and the share done, summed and weighed, ``(4,)``."""
-        *given, done = rest
-        terms = self.objective(self.model.given(*given).trace(x, self.objective.samples), done)
+        *tensors, done = inputs
+        terms = self.objective(self.model.trace(Batch(*tensors), self.objective.samples), done)
         return torch.stack(terms).sum(1) * self.weight
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aevb.data.examples import Examples, ExampleSource, Order, Shuffled
+from aevb.models.batch import Batch
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, rng_state, seeded, set_rng_state
@@ -99,18 +100,17 @@ class EagerBackend:
 
             def gradients(rows: slice, done: float) -> Tensor:
                 if self.parts == 1:
-                    return self._gradients(shuffled.inputs(rows), done)
+                    return self._gradients(shuffled.batch(rows), done)
                 parts = parted(rows, self.parts)
                 shares = [(part.stop - part.start) / (rows.stop - rows.start) for part in parts]
                 each = zip(parts, shares, strict=True)
-                return torch.stack([self._gradients(shuffled.inputs(part), done, share) for part, share in each]).sum(0)
+                return torch.stack([self._gradients(shuffled.batch(part), done, share) for part, share in each]).sum(0)
 
             yield gradients
 
-    def _gradients(self, inputs: Sequence[Tensor], done: float, share: float = 1.0) -> Tensor:
+    def _gradients(self, batch: Batch, done: float, share: float = 1.0) -> Tensor:
         """Add the share of a batch that these examples are to the gradients, and give that of the terms' means."""
-        x, *given = inputs
-        trace = self.passed.given(*given).trace(x, self.objective.samples)
+        trace = self.passed.trace(batch, self.objective.samples)
         terms = self.objective(trace, done)
         loss = terms.loss.mean()
         loss.backward(torch.full_like(loss, share))
@@ -166,7 +166,7 @@ class CapturedBackend:
         if self.many and not isinstance(examples, Examples):
             raise CaptureError("examples that are not in memory are read for one model at a time")
         device = examples.device
-        batch = examples.subsample(size).inputs(slice(None), generator(0, RNGStream.EPOCH, device=device))
+        batch = examples.subsample(size).batch(slice(None), generator(0, RNGStream.EPOCH, device=device))
         passed = in_bfloat16(models[0]) if bf16 else models[0]
         self.graph = _graph(passed, objective, batch, len(models), compiled=compiled)
         self.state = _stacked(models) if self.many else state_of(models[0])
@@ -176,7 +176,7 @@ class CapturedBackend:
             learnt = {name: stack for (name, _), stack in stacks if name in learnt}
         self.weights: dict[str, Tensor] = learnt
         if device.type == "cuda":
-            inputs = (*batch, *(draw() for draw in self.graph.draws))
+            inputs = (*batch.tensors, *(draw() for draw in self.graph.draws))
             others = [self._joined([tensor] * len(models)) for tensor in inputs]
             self.graph = self.graph.captured(self.state, [*others, share_done(0.5, device)])
 
@@ -227,12 +227,12 @@ class CapturedBackend:
     def _batch(self, shuffled: Sequence[Order], rows: slice, streams: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
         """A batch for each model; one gather for all of them, unless its values are drawn anew."""
         if not self.many:
-            return shuffled[0].inputs(rows, streams[0])
+            return shuffled[0].batch(rows, streams[0]).tensors
         orders = [one for one in shuffled if isinstance(one, Shuffled)]  # all of them are
         if orders[0].examples.resampled:
-            each = [one.inputs(rows, stream) for one, stream in zip(orders, streams, strict=True)]
+            each = [one.batch(rows, stream).tensors for one, stream in zip(orders, streams, strict=True)]
             return tuple(torch.stack(tensors) for tensors in zip(*each, strict=True))
-        return orders[0].examples.inputs(torch.stack([one.order[rows] for one in orders]))
+        return orders[0].examples.batch(torch.stack([one.order[rows] for one in orders])).tensors
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)) if self.many else tensors[0]
@@ -262,9 +262,9 @@ def means(terms: Terms) -> Tensor:
     return torch.stack(terms).detach().mean(1)
 
 
-def _graph(model: VAE, objective: Objective, batch: Sequence[Tensor], count: int, *, compiled: bool) -> Graph:
+def _graph(model: VAE, objective: Objective, batch: Batch, count: int, *, compiled: bool) -> Graph:
     graph = trace(model, objective, batch)
-    inputs = [*state_of(model), *batch, *(draw() for draw in graph.draws), share_done(0.5, batch[0].device)]
+    inputs = [*state_of(model), *batch.tensors, *(draw() for draw in graph.draws), share_done(0.5, batch.x.device)]
     if count > 1:
         graph = graph.stacked(inputs, count)
         *own, share = inputs

@@ -1,0 +1,44 @@
+"""A batch: examples and, for a conditional model, their conditions."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Examples as encoders, traces and estimators receive them.
+
+    Attributes:
+        x: ``(B, *event)``.
+        condition: ``(B, G)``, or ``(1, G)`` for one condition that all examples share; None for unconditional models.
+    """
+
+    x: Tensor
+    condition: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor | slice) -> "Batch":
+        """Return the examples at `index` with their conditions."""
+        if self.condition is None or len(self.condition) == 1:
+            return Batch(self.x[index], self.condition)
+        return Batch(self.x[index], self.condition[index])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
+        """Return the batch on another device or in another floating-point type."""
+        device = self.x.device if device is None else device
+        dtype = self.x.dtype if dtype is None else dtype
+        return Batch(self.x.to(device, dtype), None if self.condition is None else self.condition.to(device, dtype))
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The fields that are present, in order: ``Batch(*batch.tensors)`` is the same batch."""
+        return (self.x,) if self.condition is None else (self.x, self.condition)
+
+
+def as_batch(batch: Batch | Tensor) -> Batch:
+    """Return a batch; a plain tensor ``(B, *event)`` becomes a batch without a condition."""
+    return batch if isinstance(batch, Batch) else Batch(batch)
