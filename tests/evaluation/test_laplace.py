@@ -13,7 +13,10 @@ from aevb.models.linear import LinearGaussian, linear_vae
 def test_of_a_linear_model_it_is_the_posterior() -> None:
     torch.manual_seed(0)
     model, x = linear_vae(6, 3).double(), 3 * torch.randn(20, 6, dtype=torch.float64)
-    found, exact = laplace(model, Batch(x), torch.zeros(20, 3, dtype=torch.float64)), LinearGaussian.of(model).posterior(x)
+    found, exact = (
+        laplace(model, Batch(x), torch.zeros(20, 3, dtype=torch.float64)),
+        LinearGaussian.of(model).posterior(x),
+    )
     z = torch.randn(7, 20, 3, dtype=torch.float64)
     assert found.log_prob(z).numpy() == pytest.approx(exact.log_prob(z).numpy())
     drawn = found.from_noise(torch.randn(20_000, 20, 3, dtype=torch.float64))

@@ -3,8 +3,8 @@
     encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
 
-Both take any number of examples at once, and those of a conditional model a second input, condition ``(B, G)``. z is that
-of the lowest stochastic layer, of several layers given the means above it.
+Both take any number of examples at once; those of a conditional model take a second input, condition ``(B, G)``. z is
+that of the lowest stochastic layer, of several layers given the means above it.
 """
 
 import logging

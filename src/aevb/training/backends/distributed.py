@@ -93,10 +93,7 @@ class DistributedBackend:
 
         def gradients(rows: slice, done: float) -> Tensor:
             own = slice(rows.start + self.share.start, rows.start + self.share.stop)
-            if self.examples.resampled:
-                batch = shuffled.batch(rows, stream)[self.share]
-            else:
-                batch = shuffled.batch(own)
+            batch = shuffled.batch(rows, stream)[self.share] if self.examples.resampled else shuffled.batch(own)
             with together(), self._noise(number, own, stream):
                 row = self.step(*batch.tensors, done)
                 row[Terms._fields.index("loss")].backward()
