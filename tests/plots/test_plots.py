@@ -307,7 +307,7 @@ def test_sheets_have_one_range() -> None:
 def test_clouds_share_a_legend() -> None:
     labels, classes = torch.tensor([0, 2, 2, 0]), ["a", "b", "c"]
     clouds = {"first": torch.randn(4, 2), "second": torch.randn(4, 2)}
-    figure = plots.clouds_of_codes(clouds, [labels, labels], classes)
+    figure = plots.scatter_latent_means(clouds, [labels, labels], classes)
     figure.canvas.draw()
     assert [axis.get_title() for axis in figure.axes] == ["first", "second"]
     (legend,) = figure.legends

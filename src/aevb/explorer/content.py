@@ -34,7 +34,7 @@ from aevb.models.distributions import (
     kl_by_dimension,
 )
 from aevb.models.vae import VAE, LayerTrace
-from aevb.plots import COLOURS
+from aevb.plots import COLORS
 from aevb.report import wording
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
@@ -159,7 +159,7 @@ def _identity(run: Run, folder: Path) -> dict[str, Any]:
         "data": data.name,
         "columns": [],
         "classes": list(data.classes or ()),
-        "colours": COLOURS,
+        "colours": COLORS,
         "version": version("aevb"),
         "configuration": Path(os.path.relpath(run.folder.resolve() / "config.json", folder.resolve())).as_posix(),
         "about": {

@@ -1,20 +1,19 @@
-"""Run records to figures, in one visual style. Nothing is trained here: a figure can be drawn again from the folder."""
+"""Figures of run records, in one visual style. Nothing is trained: every figure can be redrawn from a run folder."""
 
 from aevb.plots.curves import Levels, bands, learning_curves, losses, progress, stacks, strips, sweep, training
 from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
-from aevb.plots.points import Cloud, Ellipse, clouds, clouds_of_codes, contours, latent
+from aevb.plots.points import Cloud, Ellipse, clouds, contours, latent, scatter_latent_means
 from aevb.plots.run import figures, reconstructions, samples
-from aevb.plots.style import COLOURS, STYLE, save
+from aevb.plots.style import COLORS, STYLE, save
 
 __all__ = [
-    "COLOURS",
+    "COLORS",
     "STYLE",
     "Cloud",
     "Ellipse",
     "Levels",
     "bands",
     "clouds",
-    "clouds_of_codes",
     "contours",
     "figures",
     "image_rows",
@@ -30,6 +29,7 @@ __all__ = [
     "samples",
     "save",
     "save_picture",
+    "scatter_latent_means",
     "stacks",
     "strips",
     "sweep",

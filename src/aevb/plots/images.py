@@ -1,12 +1,12 @@
-"""Images on paper.
+"""Sheets of images.
 
-They are printed by one rule for a whole picture, so that its parts can be compared. A value v in the range [a, b],
-which is [0, 1] or what the values fill, has the shade (v - a) / (b - a): 0 is black, 1 is white. Grey values that are
-mostly low, as those of digits are, are ink on white paper instead, 1 minus that.
+All images of a sheet share one gray scale, so that they can be compared. A value v in the range [a, b] has the shade
+(v - a) / (b - a), where 0 is black and 1 is white; [a, b] is [0, 1] or the range of the values. Gray images with mostly
+low values, such as digits, are inverted: dark ink on white paper.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from aevb.plots.style import STYLE, subplots
 
 
 def tiles(shades: Tensor, columns: int) -> NDArray[np.float32]:
-    """Shades ``(N, C, H, W)`` side by side in rows, with a gap of paper: one array, with colours ``(…, 3)``.
+    """Return shades ``(N, C, H, W)`` side by side in rows with white gaps: one array, in color ``(…, 3)``.
 
-    Paper is white, 1, also in the missing tiles of the last row.
+    Missing tiles of the last row are white.
     """
     count, channels, height, width = shades.shape
     rows, gap = -(-count // columns), -(-height // 16)
@@ -36,41 +36,42 @@ def tiles(shades: Tensor, columns: int) -> NDArray[np.float32]:
     return (sheet[..., 0] if channels == 1 else sheet).numpy()
 
 
-def save_picture(images: Tensor, columns: int, path: Any) -> None:
-    """Write images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)`` one above the other, enlarged to be seen."""
+def save_picture(images: Tensor, columns: int, path: str | Path) -> None:
+    """Write images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)`` one above the other, at about 1000 pixels."""
     sheet = printed(images, columns)
     factor = max(1, 1000 // sheet.shape[1])
     Image.fromarray((255 * sheet).round().astype(np.uint8).repeat(factor, 0).repeat(factor, 1)).save(path)
 
 
 def printed(images: Tensor, columns: int) -> NDArray[np.float32]:
-    """Images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)`` one above the other, as they are printed."""
+    """Return the sheet of images ``(N, C, H, W)``, or of pairs ``(2, N, C, H, W)`` one above the other."""
     shades = _shades(images)
     return tiles(_interleave(shades, columns) if images.dim() == 5 else shades, columns)
 
 
 def _shades(images: Tensor) -> Tensor:
-    """Values ``(..., C, H, W)`` of any scale to shades; what is not a number is left white."""
+    """Return the shades of values ``(..., C, H, W)`` of any scale; values that are not finite are white."""
     values = images.double()  # the width of a float32 range may exceed float32
     finite = values[values.isfinite()]
     low, high = _range(finite)
     shades = ((values - low) / ((high - low) or 1.0)).clamp(0, 1)
-    # Of an even number the lower median: what is half ink is ink.
+    # Of an even number of values, the lower median: an image that is half ink is inverted.
     ink = images.shape[-3] == 1 and len(finite) > 0 and finite.median().item() < (low + high) / 2
     return (1 - shades if ink else shades).nan_to_num(nan=1.0).float()
 
 
 def _range(finite: Tensor) -> tuple[float, float]:
-    """The values of black and white: 0 and 1, also where a model's means stray from them a little."""
+    """Return the values of black and white: 0 and 1, also if a model's means exceed them slightly."""
     if len(finite) == 0 or (finite.min() >= -0.5 and finite.max() <= 1.5):
         return 0.0, 1.0
     return finite.min().item(), finite.max().item()
 
 
 def _interleave(pairs: Tensor, columns: int) -> Tensor:
-    """Pairs ``(2, N, ...)`` to rows of `columns` firsts, each above the row of their seconds, ``(2 N', ...)``.
+    """Reorder pairs ``(2, N, ...)`` so that each row of `columns` first elements stands above their second elements.
 
-    Missing pairs of the last row are white.
+    Returns:
+        ``(2 N', ...)``; missing pairs of the last row are white.
     """
     missing = -pairs.shape[1] % columns
     pairs = torch.cat([pairs, pairs.new_ones(2, missing, *pairs.shape[2:])], 1)
@@ -78,6 +79,7 @@ def _interleave(pairs: Tensor, columns: int) -> Tensor:
 
 
 def picture(images: Tensor, columns: int, title: str) -> Figure:
+    """Plot a sheet of images ``(N, C, H, W)`` or pairs ``(2, N, C, H, W)``."""
     sheet = printed(images, columns)
     figure = Figure(figsize=(7, 7 * sheet.shape[0] / sheet.shape[1] + 0.3))
     axis = figure.subplots()
@@ -89,7 +91,7 @@ def picture(images: Tensor, columns: int, title: str) -> Figure:
 
 @rc_context(STYLE)
 def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
-    """Equally many images ``(N, C, H, W)`` of each name, in a row behind it."""
+    """Plot one labeled row of images ``(N, C, H, W)`` for each name."""
     stacked = torch.stack(list(rows.values()))
     sheet = printed(stacked.flatten(0, 1), stacked.shape[1])
     figure = Figure(figsize=(7, 7 * sheet.shape[0] / sheet.shape[1] + 0.3), layout="constrained")
@@ -104,12 +106,12 @@ def image_rows(rows: Mapping[str, Tensor], title: str) -> Figure:
 
 @rc_context(STYLE)
 def image_sheets(sheets: Mapping[str, Tensor], *, columns: int, across: int = 2) -> Figure:
-    """Images ``(N, C, H, W)``, or pairs ``(2, N, C, H, W)``, of each title below it, in rows of so many columns.
+    """Plot several sheets of images, each below its title.
 
     Args:
-        sheets: of one shape, printed with one range.
-        columns: of a sheet.
-        across: sheets in a row.
+        sheets: images ``(N, C, H, W)`` or pairs ``(2, N, C, H, W)`` by title, of one shape.
+        columns: the number of columns of a sheet.
+        across: the number of sheets in a row.
     """
     shades = _shades(torch.stack(list(sheets.values())))
     papers = [tiles(_interleave(part, columns) if part.dim() == 5 else part, columns) for part in shades]
@@ -123,24 +125,24 @@ def image_sheets(sheets: Mapping[str, Tensor], *, columns: int, across: int = 2)
 
 
 def manifold(model: VAE, *, side: int = 20, extent: float | None = 3.0) -> Figure:
-    """The decoded plane: the mean of p(x|z) on a grid of z.
+    """Plot the decoded latent plane: the mean of p(x|z) on a grid of z.
 
     Args:
-        model: of two latent dimensions and images.
-        side: points of the grid in each direction.
-        extent: the grid is even over [-extent, extent]²; where None, it is that of the quantiles of the prior, the
-            inverse CDF of an even grid over the unit square (Kingma & Welling 2013), so that each image stands for as
-            much of the prior.
+        model: a model of images with two latent dimensions.
+        side: the number of grid points in each direction.
+        extent: the grid is even over [-extent, extent]². If None, its points are even quantiles of the prior, the
+            inverse CDF of an even grid over the unit square (Kingma & Welling 2013), so that all images represent the
+            same prior mass.
     """
     figure = Figure(figsize=(7, 7))
     axis = figure.subplots()
     _manifold(axis, model, side, extent)
-    axis.set(title="mean of p(x|z) over the latent plane")
+    axis.set(title="mean of p(x|z) on a grid of z")
     return figure
 
 
 def manifolds(models: Mapping[str, VAE], *, side: int = 16, extent: float = 3.0) -> Figure:
-    """The decoded planes of several models, evenly over [-extent, extent]²."""
+    """Plot the decoded latent planes of several models, on an even grid over [-extent, extent]²."""
     figure, axes = subplots(len(models), columns=2, width=5, height=5)
     for axis, (title, model) in zip(axes, models.items(), strict=True):
         _manifold(axis, model, side, extent)
@@ -150,28 +152,28 @@ def manifolds(models: Mapping[str, VAE], *, side: int = 16, extent: float = 3.0)
 
 def _manifold(axis: Axes, model: VAE, side: int, extent: float | None) -> None:
     if extent is None:
-        ticks, edges, of = torch.special.ndtri((torch.arange(side) + 0.5) / side), (0.0, 1.0), "quantile of "
+        ticks, edges, prefix = torch.special.ndtri((torch.arange(side) + 0.5) / side), (0.0, 1.0), "quantile of "
     else:
         half = extent * side / (side - 1)
-        ticks, edges, of = torch.linspace(-extent, extent, side), (-half, half), ""
+        ticks, edges, prefix = torch.linspace(-extent, extent, side), (-half, half), ""
     z = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), dim=-1).flip(0).reshape(-1, 2)
     with torch.no_grad():
         images = model.decode(z.to(model.device)).mean.cpu()
     axis.imshow(printed(images, side), cmap="gray", vmin=0, vmax=1, extent=(*edges, *edges))
-    axis.set(xlabel=f"{of}$z_1$", ylabel=f"{of}$z_2$")
+    axis.set(xlabel=f"{prefix}$z_1$", ylabel=f"{prefix}$z_2$")
 
 
 def morphing(model: VAE, images: Tensor, *, steps: int = 10) -> Figure:
-    """Walks from each image to the next, on the line between their codes and on the line between their pixels.
+    """Plot interpolations from each image to the next, between their latent means and between their pixels.
 
     Args:
-        model: of images.
-        images: ``(N, C, H, W)``; each row of a panel starts where the last one ended, N - 1 rows.
-        steps: images in a row, with both ends.
+        model: a model of images.
+        images: ``(N, C, H, W)``; each of the N - 1 rows of a panel starts where the previous row ends.
+        steps: the number of images in a row, including both ends.
     """
     start, end = images[:-1].to(model.device), images[1:].to(model.device)
     fade = torch.lerp(start, end, torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1, 1, 1))
-    walks = {"between codes": model.interpolate(start, end, steps), "between pixels": fade}
+    walks = {"between latent means": model.interpolate(start, end, steps), "between pixels": fade}
     return image_sheets(
         {title: walk.transpose(0, 1).flatten(0, 1).cpu() for title, walk in walks.items()}, columns=steps
     )

@@ -1,12 +1,12 @@
-"""Points of a plane, of the data or of the codes, and densities."""
+"""Scatter plots of data or latent means, histograms and densities."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -16,53 +16,48 @@ from torch import Tensor
 from aevb.data.dataset import Examples
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
-from aevb.plots.style import COLOURS, STYLE, as_text, subplots
+from aevb.plots.style import COLORS, STYLE, as_text, subplots
 
 MOST_BARS, MOST_LETTERS = 8, 14
-"""Values of a column that are shown, and letters of their names."""
-CLASSES = 2 * len(COLOURS)
-"""Classes that can be told apart at most: by colour, and the second ten by their marker."""
+"""The largest number of values of a column, and of letters of their names, in a bar chart."""
+CLASSES = 2 * len(COLORS)
+"""The largest number of distinguishable classes: ten colors, with two markers."""
 
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
-    """The posterior means of test examples in the latent plane, coloured by class where these can be told apart."""
+    """Plot the latent means of examples, colored by class if there are at most `CLASSES` classes."""
     means = latent_means(model, examples)
     figure = Figure(figsize=(7, 6))
     axis = figure.subplots()
-    look: Any = {"s": min(12.0, 6e4 / len(means)), "alpha": 0.6, "linewidths": 0}
+    size = min(12.0, 6e4 / len(means))
     if examples.labels is None or classes is None or len(classes) > CLASSES:
-        axis.scatter(means[:, 0], means[:, 1], color=COLOURS[0], **look)
+        axis.scatter(means[:, 0], means[:, 1], size, color=COLORS[0], alpha=0.6, linewidths=0)
     else:
-        _classes(axis, means, examples.labels.cpu(), classes, look)
-    axis.set(title="means of q(z|x), test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+        _scatter_classes(axis, means, examples.labels.cpu(), classes, size)
+        _opaque(axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3))
+    axis.set(title="latent means of test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     return figure
 
 
 @rc_context(STYLE)
-def clouds_of_codes(clouds: Mapping[str, Tensor], labels: Sequence[Tensor], classes: Sequence[str]) -> Figure:
-    """Codes in the plane ``(N, 2)`` of each title, side by side, coloured by the class ``(N,)`` of their examples."""
+def scatter_latent_means(clouds: Mapping[str, Tensor], labels: Sequence[Tensor], classes: Sequence[str]) -> Figure:
+    """Plot latent means ``(N, 2)`` of each title side by side, colored by the class ``(N,)`` of their examples."""
     figure, axes = subplots(len(clouds), columns=2, width=4.6, height=4.2)
     for axis, (title, means), numbers in zip(axes, clouds.items(), labels, strict=True):
-        look: Any = {"s": min(12.0, 3e4 / len(numbers)), "alpha": 0.6, "linewidths": 0}
-        _clouds_of_classes(axis, means, numbers, classes, look)
+        _scatter_classes(axis, means, numbers, classes, min(12.0, 3e4 / len(numbers)))
         axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$")
     handles = axes[0].get_legend_handles_labels()
     _opaque(figure.legend(*handles, loc="outside right center", markerscale=3))
     return figure
 
 
-def _classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], look: dict[str, Any]) -> None:
-    """One cloud for each class that occurs, and a legend; a class has its colour and marker whichever others occur."""
-    _clouds_of_classes(axis, means, labels, names, look)
-    _opaque(axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3))
-
-
-def _clouds_of_classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], look: dict[str, Any]) -> None:
+def _scatter_classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], size: float) -> None:
+    """Plot the classes that occur; the color and marker of a class do not depend on the others."""
     for number in labels.unique().tolist():
-        second, colour = divmod(number, len(COLOURS))
-        chosen = means[labels == number]
+        second, first = divmod(number, len(COLORS))
+        x, y = means[labels == number].T
         axis.scatter(
-            chosen[:, 0], chosen[:, 1], color=COLOURS[colour], marker="o^"[second], label=as_text(names[number]), **look
+            x, y, size, COLORS[first], marker="o^"[second], label=as_text(names[number]), alpha=0.6, linewidths=0
         )
 
 
@@ -73,12 +68,12 @@ def _opaque(legend: Legend) -> None:
 
 
 class Cloud(NamedTuple):
-    """Points of the plane.
+    """Points in the plane.
 
     Attributes:
-        title: what they are.
+        title: the title of the panel.
         points: ``(N, 2)``.
-        hues: ``(N,)`` in [0, 1], places on a circle of colours; None: all have one colour.
+        hues: ``(N,)`` in [0, 1], positions on the color wheel; None for a single color.
     """
 
     title: str
@@ -88,19 +83,19 @@ class Cloud(NamedTuple):
 
 @rc_context(STYLE)
 def clouds(panels: Sequence[Cloud], columns: int = 4) -> Figure:
-    """Points side by side, over the same stretch of the plane."""
+    """Plot sets of points side by side, on the same axes limits."""
     figure, axes = subplots(len(panels), columns, width=3, height=3, share=True)
     figure.set_layout_engine("compressed")
-    for axis, (title, points, hues), colour in zip(axes, panels, COLOURS[:1] + COLOURS[2:3] * len(axes), strict=False):
-        look: Any = {"color": colour} if hues is None else {"c": hues, "cmap": "hsv", "vmin": 0, "vmax": 1}
-        axis.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0, **look)
+    for axis, (title, points, hues), color in zip(axes, panels, COLORS[:1] + COLORS[2:3] * len(axes), strict=False):
+        shade = color if hues is None else colormaps["hsv"](hues.numpy())
+        axis.scatter(points[:, 0], points[:, 1], 4, shade, alpha=0.5, linewidths=0)
         axis.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         axis.label_outer()
     return figure
 
 
 class Ellipse(NamedTuple):
-    """A normal in the plane, by its mean ``(2,)`` and covariance ``(2, 2)``."""
+    """A normal distribution in the plane: mean ``(2,)`` and covariance ``(2, 2)``."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -110,12 +105,12 @@ class Ellipse(NamedTuple):
 def contours(
     density: NDArray[np.float64], extent: tuple[float, float, float, float], normals: Mapping[str, Sequence[Ellipse]]
 ) -> Figure:
-    """A density in the plane and normals over it, as their ellipses of one and two deviations; a panel for each title.
+    """Plot a density with normals over it, as ellipses of one and two standard deviations; one panel per title.
 
     Args:
-        density: on a grid, ``(rows, columns)``, from the lower left.
-        extent: of the grid: left, right, bottom, top.
-        normals: by title.
+        density: values on a grid, ``(rows, columns)``, from the lower left.
+        extent: left, right, bottom and top of the grid.
+        normals: the normals of each title.
     """
     figure, axes = subplots(len(normals), width=4.6, height=4, share=True)
     figure.set_layout_engine("compressed")
@@ -123,35 +118,33 @@ def contours(
     circle = np.stack([np.cos(turn), np.sin(turn)])
     for axis, (title, ellipses) in zip(axes, normals.items(), strict=True):
         axis.contourf(density, levels=10, cmap="Greys", extent=extent)
-        for ellipse, colour in zip(ellipses, cycle(COLOURS), strict=False):
+        for ellipse, color in zip(ellipses, cycle(COLORS), strict=False):
             outline = np.linalg.cholesky(ellipse.covariance) @ circle
-            for deviations, width in ((1, 1.8), (2, 0.9)):
-                axis.plot(*(ellipse.mean[:, None] + deviations * outline), color=colour, linewidth=width)
+            for scale, width in ((1, 1.8), (2, 0.9)):
+                axis.plot(*(ellipse.mean[:, None] + scale * outline), color=color, linewidth=width)
         axis.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         axis.label_outer()
     return figure
 
 
-def histograms(axis: Axes, x: Tensor, drawn: Tensor) -> None:
-    """The densities of one column of the data and of the samples, over the same bins."""
-    # float64: numpy divides a range no finer than the values' own type does.
-    columns = [values[values.isfinite()].double().numpy() for values in (x, drawn)]
+def histograms(axis: Axes, x: Tensor, samples: Tensor) -> None:
+    """Plot the histograms of one column of the data and of the samples, with the same bins."""
+    # float64: numpy cannot divide a range more finely than the precision of the values.
+    columns = [values[values.isfinite()].double().numpy() for values in (x, samples)]
     edges = bin_edges(np.concatenate(columns))
-    for values, label, colour in zip(columns, ("test examples", "samples"), COLOURS[:3:2], strict=True):
+    for values, label, color in zip(columns, ("test examples", "samples"), COLORS[:3:2], strict=True):
         counts = np.histogram(values, edges)[0]
-        density = counts / (max(len(values), 1) * np.diff(edges))  # none are no density, not 0 / 0
-        axis.stairs(density, edges, color=colour, label=label, linewidth=1.5)
+        density = counts / (max(len(values), 1) * np.diff(edges))  # without values the density is 0, not 0 / 0
+        axis.stairs(density, edges, color=color, label=label, linewidth=1.5)
 
 
-def shares(axis: Axes, x: Tensor, drawn: Tensor, values: Sequence[object]) -> None:
-    """How often each value of one column comes in the data and in the samples, the most frequent ones first."""
-    counts = [torch.bincount(codes.long(), minlength=len(values)).double() for codes in (x, drawn)]
+def shares(axis: Axes, x: Tensor, samples: Tensor, values: Sequence[object]) -> None:
+    """Plot the frequencies of the values of one column in the data and in the samples, the most frequent first."""
+    counts = [torch.bincount(codes.long(), minlength=len(values)).double() for codes in (x, samples)]
     shown = counts[0].argsort(descending=True, stable=True)[:MOST_BARS]
-    for side, (count, label, colour) in enumerate(
-        zip(counts, ("test examples", "samples"), COLOURS[:3:2], strict=True)
-    ):
+    for side, (count, label, color) in enumerate(zip(counts, ("test examples", "samples"), COLORS[:3:2], strict=True)):
         share = count[shown] / count.sum().clamp_min(1)
-        axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=colour, label=label)
+        axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=color, label=label)
     names = [as_text(_short(str(values[code]))) for code in shown.tolist()]
     axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
 
@@ -161,7 +154,7 @@ def _short(name: str) -> str:
 
 
 def bin_edges(values: NDArray[np.float64], bins: int = 30) -> NDArray[np.float64]:
-    """Bins from the smallest value to the largest; around the value where there is only one."""
+    """Return bin edges from the smallest value to the largest; around the value if there is only one."""
     low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
     margin = 0.0 if low < high else max(0.5, 1e-3 * abs(low))
     return np.linspace(low - margin, high + margin, bins + 1)

@@ -1,6 +1,15 @@
-"""The figures of a run."""
+"""The figures of a run.
 
-from collections.abc import Iterator
+A figure is a function of a run and its data set, registered by name:
+
+    @register.plot("bound", title="Bound", caption="The bound over the epochs.")
+    def bound(run, dataset): ...
+
+It returns a matplotlib figure, or None if it does not apply. Every registered figure is written to figures/NAME.png and
+shown in report.html with its title and caption.
+"""
+
+from collections.abc import Callable, Iterator
 
 import torch
 from matplotlib import rc_context
@@ -9,6 +18,7 @@ from torch import Tensor
 
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset, Examples
+from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
@@ -18,48 +28,75 @@ from aevb.rng import RNGStream, seeded
 from aevb.runs.run import Run
 
 PANELS = 12
-"""Columns of a table that a figure shows at most."""
+"""The largest number of columns of a table in a figure."""
+Plot = Callable[[Run, Dataset], Figure | None]
 
 
 def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
-    """The figures of a run, by name: training, reconstructions, samples, and for two latent dimensions more.
+    """Yield the registered figures that apply to a run, by name.
 
     Args:
-        run: trained.
-        dataset: the one it was trained on; pictures show its test part.
+        run: a trained run.
+        dataset: the data set of the run; figures show its test split.
     """
-    with rc_context(STYLE):
-        if run.epochs:
-            yield "training", training(run.epochs)
-        if dataset.columns:
-            yield "samples", sampled_columns(run.model, dataset, seed=run.config.seed)
-        else:
-            yield "reconstructions", reconstructions(run.model, dataset.test)
-            yield "samples", samples(run.model, dataset.test, seed=run.config.seed)
-        if run.config.model.latent == (2,):
-            if len(dataset.shape) == 3 and not dataset.condition_columns:
-                yield "manifold", manifold(run.model)
-            yield "latent", latent(run.model, dataset.test, dataset.classes)
+    plot: Plot
+    for name, plot in register.plot.items():
+        with rc_context(STYLE):
+            figure = plot(run, dataset)
+        if figure is not None:
+            yield name, figure
+
+
+@register.plot("training", title="Training", caption="The terms of the objective over the epochs, in nats per example.")
+def _training(run: Run, _dataset: Dataset) -> Figure | None:
+    return training(run.epochs) if run.epochs else None
+
+
+@register.plot(
+    "reconstructions",
+    title="Reconstructions",
+    caption="Test examples x and their reconstructions: the mean of p(x|z) at the mean of q(z|x).",
+)
+def _reconstructions(run: Run, dataset: Dataset) -> Figure | None:
+    return None if dataset.columns else reconstructions(run.model, dataset.test)
+
+
+@register.plot("samples", title="Samples", caption="Samples from the model: z from the prior, decoded.")
+def _samples(run: Run, dataset: Dataset) -> Figure | None:
+    if dataset.columns:
+        return sampled_columns(run.model, dataset, seed=run.config.seed)
+    return samples(run.model, dataset.test, seed=run.config.seed)
+
+
+@register.plot("manifold", title="Decoded latent plane", caption="The mean of p(x|z) on an even grid of z.")
+def _manifold(run: Run, dataset: Dataset) -> Figure | None:
+    images = len(dataset.shape) == 3 and not dataset.condition_columns
+    return manifold(run.model) if images and run.config.model.latent == (2,) else None
+
+
+@register.plot("latent", title="Latent means", caption="The means of q(z|x) of test examples.")
+def _latent(run: Run, dataset: Dataset) -> Figure | None:
+    return latent(run.model, dataset.test, dataset.classes) if run.config.model.latent == (2,) else None
 
 
 def reconstructions(model: VAE, examples: Examples) -> Figure:
-    """Examples beside the mean of p(x|z) at the mean of q(z|x)."""
+    """Plot examples and their reconstructions: the mean of p(x|z) at the mean of q(z|x)."""
     some = examples[: 20 if len(examples.shape) == 3 else 1000]
     batch = some.all()
     x, again = batch.x, model.reconstruct(batch.to(model.device)).cpu()
     if x.dim() == 4:
-        return picture(torch.stack([x, again]), 10, "test examples above their reconstructions")
+        return picture(torch.stack([x, again]), 10, "test examples (above) and reconstructions (below)")
     figure, axes = subplots(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
         axis.scatter(x[:, column], again[:, column], s=4, alpha=0.5, linewidths=0)
-        # Any point of the line would do, but the axes are made to show it: one amid the data widens them least.
+        # Any point of the diagonal would do, but the axes expand to show it: the median expands them least.
         axis.axline((float(x[:, column].median()),) * 2, slope=1, color="black", linewidth=0.5)
         axis.set(title=f"column {column + 1}", xlabel="test example", ylabel="reconstruction")
     return figure
 
 
 def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
-    """Each column of a table, test examples beside draws from the model: numbers as densities, others as shares."""
+    """Plot each column of a table, test examples beside samples: numbers as densities, other values as shares."""
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
         condition = dataset.test.subsample(2000).condition
         drawn = model.sample(min(len(dataset.test), 2000), condition, draw=True).cpu()
@@ -67,19 +104,19 @@ def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     columns = sorted(order, key=lambda column: column.place)[:PANELS]
     figure, axes = subplots(len(columns))
     for column, axis in zip(columns, axes, strict=True):
-        place = order.index(column)
-        found = x[:, place][~x[:, place].isnan()]
+        index = order.index(column)
+        observed = x[:, index][~x[:, index].isnan()]
         if column.values:
-            shares(axis, found, drawn[:, place], column.values)
+            shares(axis, observed, drawn[:, index], column.values)
         else:
-            histograms(axis, found, _near(drawn[:, place], found))
+            histograms(axis, observed, _near(drawn[:, index], observed))
         axis.set(title=as_text(column.name), ylabel="share" if column.values else "density")
     legend_below(figure, axes[0])
     return figure
 
 
 def _near(drawn: Tensor, x: Tensor) -> Tensor:
-    """The draws that are not far from the data: one of them would hide the rest."""
+    """Return the samples near the range of the data: a single outlier would hide the histogram."""
     if not len(x):
         return drawn
     low, high = x.min(), x.max()
@@ -87,9 +124,9 @@ def _near(drawn: Tensor, x: Tensor) -> Tensor:
 
 
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
-    """Draws from the prior, decoded: images as the mean of p(x|z), rows with their noise beside the data.
+    """Plot samples from the prior, decoded: images as the mean of p(x|z), rows with noise, beside the data.
 
-    Under a condition each is given what an example is given; images are in the order of this.
+    The samples of a conditional model have the conditions of the examples; images are sorted by condition.
     """
     image = len(examples.shape) == 3
     count = 100 if image else min(len(examples), 2000)
@@ -98,7 +135,7 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
         drawn = model.sample(count, condition, draw=not image).cpu()
     if image:
-        return picture(drawn, 10, "mean of p(x|z) for z drawn from the prior")
+        return picture(drawn, 10, "mean of p(x|z) for z sampled from the prior")
     x = examples.batch(slice(0, len(drawn))).x
     if x.shape[1] == 2:
         return clouds([Cloud("test examples", x), Cloud("samples", drawn)])

@@ -1,9 +1,10 @@
-"""What all figures have in common: colours, sizes, and how panels and legends are laid out.
+"""The common style of all figures: colors, sizes, and the layout of panels and legends.
 
-Colours can be told apart by the colour blind (Petroff 2021).
+The colors are distinguishable with color vision deficiency (Petroff 2021).
 """
 
 import warnings
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +14,9 @@ from matplotlib.figure import Figure
 
 from aevb.errors import printable
 
-COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
+COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 STYLE: Any = {
-    "axes.prop_cycle": f"cycler('color', {COLOURS})",
+    "axes.prop_cycle": f"cycler('color', {COLORS})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": "medium",
@@ -25,25 +26,25 @@ STYLE: Any = {
     "savefig.bbox": "tight",
 }
 LINES: tuple[Literal["--", ":", "-."], ...] = ("--", ":", "-.")
-"""Styles of the levels that numbers are compared with."""
+"""Line styles of reference levels."""
 
 
-def save(figure: Figure, path: Any) -> None:
-    """Write a figure in the house's resolution."""
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure at the resolution of `STYLE`."""
     with rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # names in scripts that the font lacks become boxes
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks some scripts; their letters become boxes
         figure.savefig(path)
 
 
 def as_text(name: str) -> str:
-    """A name from the data, of which no part is taken for a formula."""
+    """Return a name from the data, escaped so that no part is read as a formula."""
     return printable(name).replace("$", r"\$")
 
 
 def subplots(
     count: int, columns: int = 4, width: float = 2.6, height: float = 2.4, share: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Axes in rows, with no empty ones."""
+    """Return a figure and its axes, in rows, without empty axes."""
     rows, columns = -(-count // columns), min(count, columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
@@ -53,13 +54,13 @@ def subplots(
 
 
 def legend_below(figure: Figure, axis: Axes) -> None:
-    """One legend for all panels, below them."""
+    """Add one legend for all panels, below them."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 8))
 
 
 def robust_limits(axis: Axes) -> tuple[float, float] | None:
-    """Limits that leave the first epochs out where they would flatten the rest; None where nothing else is finite."""
+    """Return limits that ignore the first 5 % of each curve; None if nothing else is finite."""
     curves = [np.asarray(line.get_ydata(), dtype=float) for line in axis.get_lines()]
     late = np.concatenate([curve[len(curve) // 20 :] for curve in curves])
     late = late[np.isfinite(late)]

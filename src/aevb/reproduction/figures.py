@@ -13,7 +13,7 @@ from aevb.runs.run import write
 
 LARGEST = 250_000
 """Bytes of a picture; a larger one makes do with fewer colours."""
-COLOURS = (256, 64, 16)
+COLORS = (256, 64, 16)
 
 
 class Drawn(NamedTuple):
@@ -55,7 +55,7 @@ def _save(figure: Figure, path: Path) -> None:
     plots.save(figure, path)
     with Image.open(path) as image:
         full = image.convert("RGB")
-    for colours in COLOURS:
+    for colours in COLORS:
         if path.stat().st_size <= LARGEST:
             return
         full.quantize(colours).save(path, optimize=True)

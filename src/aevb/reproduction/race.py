@@ -35,8 +35,8 @@ LEAPFROGS, STEPS = 10, 5
 RATES = {"em": 0.1, "aevb": 0.1}
 """Learning rates of Adagrad, each the best of 0.01, 0.02, 0.05, 0.1 and 0.2 on validation images."""
 METHODS = {
-    "aevb": ("AEVB", plots.COLOURS[0], "AEVB-test"),
-    "em": ("Monte Carlo EM", plots.COLOURS[2], "MCEM-test"),
+    "aevb": ("AEVB", plots.COLORS[0], "AEVB-test"),
+    "em": ("Monte Carlo EM", plots.COLORS[2], "MCEM-test"),
 }
 """Label, colour and the curve of Kingma & Welling."""
 ORIGINAL = {"race-small": "MNIST_logpx_N1000", "race-large": "MNIST_logpx_N50000"}

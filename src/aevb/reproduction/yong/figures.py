@@ -141,7 +141,7 @@ def _draw_codes(results: Results) -> Figure:
     test = dataset.test.subsample(3000)
     assert test.labels is not None
     clouds = {KINDS[kind]: latent_means(model, test) for kind, model in models.items()}
-    return plots.clouds_of_codes(clouds, [test.labels] * len(clouds), dataset.classes or ())
+    return plots.scatter_latent_means(clouds, [test.labels] * len(clouds), dataset.classes or ())
 
 
 @rc_context(plots.STYLE)
@@ -160,7 +160,7 @@ def _draw_numbers(sizes: Sequence[int], results: Results) -> Figure:
 
 def _draw_bars(axis: Axes, rows: Mapping[str, tuple[str, str]], sizes: Sequence[int], results: Results) -> None:
     """A bar for each row, which is a kind and a score, and code size."""
-    for shift, size, colour in zip((-0.2, 0.2), sizes, plots.COLOURS[:3:2], strict=True):
+    for shift, size, colour in zip((-0.2, 0.2), sizes, plots.COLORS[:3:2], strict=True):
         found = [np.array(score_of(kind, size, name).values(results)) for kind, name in rows.values()]
         means, deviations = ([float(part(values)) for values in found] for part in (np.mean, np.std))
         places = np.arange(len(rows)) + shift
@@ -181,7 +181,7 @@ def _draw_identity(results: Results) -> Figure:
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.axline((1, 1), slope=1, color="black", linewidth=0.5)
-    for (label, terms), colour in zip(found.items(), plots.COLOURS[:3:2], strict=True):
+    for (label, terms), colour in zip(found.items(), plots.COLORS[:3:2], strict=True):
         axis.scatter(terms.gap, terms.log_px - terms.elbo, s=14, alpha=0.6, linewidths=0, color=colour, label=label)
     axis.set(xscale="log", yscale="log", xlabel="KL(q(z|x) || p(z|x)), nats", ylabel="log p(x) - ELBO, nats")
     axis.legend()
@@ -195,11 +195,11 @@ def _draw_mixtures(results: Results) -> Figure:
     studies = [results.study("mixtures", seed) for seed in results.seeds]
     rows = np.array([study["log_px"] for study in studies])
     mean, deviation = rows.mean(0), rows.std(0)
-    left.plot(COMPONENTS, mean, "o-", color=plots.COLOURS[0], label="K normals, EM")
-    left.fill_between(COMPONENTS, mean - deviation, mean + deviation, color=plots.COLOURS[0], alpha=0.2, linewidth=0)
+    left.plot(COMPONENTS, mean, "o-", color=plots.COLORS[0], label="K normals, EM")
+    left.fill_between(COMPONENTS, mean - deviation, mean + deviation, color=plots.COLORS[0], alpha=0.2, linewidth=0)
     lines = {
-        "linear VAE": (score("linear-vae-curve", "log_px_exact"), plots.COLOURS[1], "-"),
-        "VAE": (score("vae-curve", "log_px"), plots.COLOURS[2], "-"),
+        "linear VAE": (score("linear-vae-curve", "log_px_exact"), plots.COLORS[1], "-"),
+        "VAE": (score("vae-curve", "log_px"), plots.COLORS[2], "-"),
         "truth": (number("mixtures", "truth"), "black", ":"),
     }
     for label, (quantity, colour, style) in lines.items():
@@ -213,13 +213,13 @@ def _draw_mixtures(results: Results) -> Figure:
 
 def _draw_curve(axis: Axes, results: Results, study: Mapping[str, Any]) -> None:
     x = results.dataset("vae-curve").test.values[:3000]
-    axis.scatter(x[:, 0], x[:, 1], s=3, color=plots.COLOURS[3], alpha=0.4, linewidths=0)
+    axis.scatter(x[:, 0], x[:, 1], s=3, color=plots.COLORS[3], alpha=0.4, linewidths=0)
     for mean, covariance in zip(study["means"], study["covariances"], strict=True):
         variances, axes = np.linalg.eigh(covariance)
         angle = math.degrees(math.atan2(axes[1, 1], axes[0, 1]))
         width, height = 2 * np.sqrt(variances[::-1])
-        axis.add_patch(Ellipse(mean, width, height, angle=angle, fill=False, color=plots.COLOURS[0], linewidth=1.5))
+        axis.add_patch(Ellipse(mean, width, height, angle=angle, fill=False, color=plots.COLORS[0], linewidth=1.5))
     with torch.no_grad():
         means = results.run("vae-curve").model.decode(torch.linspace(-3, 3, 400).unsqueeze(1)).mean
-    axis.plot(means[:, 0], means[:, 1], color=plots.COLOURS[2], linewidth=2)
+    axis.plot(means[:, 0], means[:, 1], color=plots.COLORS[2], linewidth=2)
     axis.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")

@@ -128,7 +128,7 @@ def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
     tests = {title: results.dataset(trial).test for title, trial in trials.items()}
     clouds = {title: latent_means(results.run(trials[title]).model, test) for title, test in tests.items()}
     labels = [test.labels for test in tests.values() if test.labels is not None]
-    return plots.clouds_of_codes(clouds, labels, tuple("0123456789"))
+    return plots.scatter_latent_means(clouds, labels, tuple("0123456789"))
 
 
 def _spaces(results: Results) -> Figure:
