@@ -38,7 +38,7 @@ part = Examples(x, scale=1 / 255)
 dataset = Dataset("random", "unit", (1, width, width), part, part, part, "none", None)
 config = ModelConfig(hidden=(200,), latent=latent, likelihood="continuous-bernoulli")
 model = build(resolve(config, dataset), dataset.shape)
-objective = build_objective(ObjectiveConfig(samples=samples), "diagonal")
+objective = build_objective(ObjectiveConfig(n_samples=samples), "diagonal")
 fit(model, objective, part.subsample(1000), config=TrainConfig(epochs=1))
 history = fit(model, objective, part, config=TrainConfig(epochs=max(1, 100_000 // examples)))
 grown = largest() - before

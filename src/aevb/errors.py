@@ -24,7 +24,7 @@ class NonFinite(ArithmeticError):
     def __init__(self, tensor: str, epoch: int, step: int) -> None:
         super().__init__(
             f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
-            " --train.clip-norm 100, and look for extreme values in the data"
+            " --train.clip-grad-norm 100, and look for extreme values in the data"
         )
 
 

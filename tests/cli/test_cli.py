@@ -372,7 +372,7 @@ def bad_file(name: str, folder: Path) -> str:
         ("flat", "data.npy"),
         ("truncated", "data.npy"),
         ("pickled", "data.npy"),
-        ("sizes", "--data.size"),
+        ("sizes", "--data.image-size"),
     ],
 )
 def test_bad_data(refused: Callable[..., str], tmp_path: Path, name: str, message: str) -> None:

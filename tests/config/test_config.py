@@ -17,7 +17,7 @@ BITS = some("binary", (1, 8, 8))
 
 
 @pytest.mark.parametrize(
-    ("kind", "likelihood", "mean", "variance"),
+    ("kind", "likelihood", "mean_link", "variance"),
     [
         ("binary", "bernoulli", None, None),
         ("unit", "gaussian", "sigmoid", "learned"),
@@ -25,9 +25,9 @@ BITS = some("binary", (1, 8, 8))
         ("real", "gaussian", "identity", "learned"),
     ],
 )
-def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, mean: str, variance: str) -> None:
+def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, mean_link: str, variance: str) -> None:
     chosen = resolve(ModelConfig(), some(kind, (1, 8, 8)))
-    assert (chosen.likelihood, chosen.mean, chosen.variance) == (likelihood, mean, variance)
+    assert (chosen.likelihood, chosen.mean_link, chosen.variance) == (likelihood, mean_link, variance)
     assert (chosen.hidden, chosen.channels) == ((500,), None)
 
 
@@ -54,7 +54,7 @@ def test_resolving_twice_changes_nothing() -> None:
         ({"likelihood": "continuous-bernoulli"}, "counts", "explains zeros and ones or grey values"),
         ({"variance": 0.1}, "binary", "--model.variance 0.1 has no meaning for this model"),
         ({"variance": 0.1, "likelihood": "laplace"}, "real", "--model.variance 0.1 has no meaning"),
-        ({"mean": "sigmoid"}, "binary", "--model.mean sigmoid has no meaning"),
+        ({"mean_link": "sigmoid"}, "binary", "--model.mean-link sigmoid has no meaning"),
         ({"classes": 3}, "binary", "--model.classes 3 has no meaning"),
         ({"components": 3}, "binary", "--model.components 3 has no meaning"),
         ({"channels": [4]}, "unit", "--model.channels 4 has no meaning"),
@@ -86,7 +86,7 @@ def test_widths_can_be_written_with_commas(hidden: Any) -> None:
 
 
 def test_a_configuration_survives_json() -> None:
-    config = Config.model_validate({"model": {"hidden": [3, 2], "variance": "learned"}, "train": {"clip_norm": 1}})
+    config = Config.model_validate({"model": {"hidden": [3, 2], "variance": "learned"}, "train": {"clip_grad_norm": 1}})
     assert Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
 
 
@@ -104,7 +104,7 @@ def test_build_gives_the_pieces() -> None:
     bernoulli = build(resolve(ModelConfig(network="conv"), BITS), (1, 8, 8))
     assert isinstance(gaussian.likelihood, Gaussian)
     assert gaussian.likelihood.variance == pytest.approx(0.05)
-    assert gaussian.likelihood.mean == "sigmoid"
+    assert gaussian.likelihood.mean_link == "sigmoid"
     assert "likelihood.log_scale" in dict(learned.named_parameters())
     assert isinstance(bernoulli.likelihood, Bernoulli)
 
@@ -118,7 +118,7 @@ def test_options_of_pieces_are_filled_in() -> None:
 
 
 def test_build_objective() -> None:
-    assert build_objective(ObjectiveConfig(samples=3)) == ELBO(3)
+    assert build_objective(ObjectiveConfig(n_samples=3)) == ELBO(3)
     assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
     assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
     assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))

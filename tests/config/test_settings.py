@@ -29,14 +29,14 @@ def moved(dataset: Dataset, **train: Any) -> tuple[dict[str, Tensor], dict[str, 
     """All parameters before and after training."""
     model = made(dataset)
     before = parameters(model)
-    config = {"epochs": 1, "decay": 0, "keep": "last", "batch_size": 20} | train
+    config = {"epochs": 1, "lr_schedule": "constant", "keep": "last", "batch_size": 20} | train
     fit(model, ELBO(), dataset.train, None, TrainConfig.model_validate(config))
     return before, parameters(model)
 
 
 def test_weights_decay_apart_from_the_gradient(stripes: Dataset) -> None:
-    """A huge epsilon leaves nothing of the gradient's steps: four of them leave what decay leaves."""
-    before, after = moved(stripes, epsilon=1e12, weight_decay=5.0, lr=0.01, bias_lr=2.0)
+    """A huge eps leaves nothing of the gradient's steps: four of them leave what decay leaves."""
+    before, after = moved(stripes, eps=1e12, weight_decay=5.0, lr=0.01, bias_lr_factor=2.0)
     for name, value in after.items():
         share = 0.9 if name.endswith("bias") else 0.95
         torch.testing.assert_close(value, before[name] * share**4)
@@ -45,7 +45,7 @@ def test_weights_decay_apart_from_the_gradient(stripes: Dataset) -> None:
 def test_biases_have_a_learning_rate_of_their_own(stripes: Dataset) -> None:
     steps = []
     for factor in (1.0, 3.0):
-        before, after = moved(stripes, optimizer="sgd", lr=1e-4, batch_size=80, bias_lr=factor)
+        before, after = moved(stripes, optimizer="sgd", lr=1e-4, batch_size=80, bias_lr_factor=factor)
         steps.append({name: after[name] - before[name] for name in after})
     for name, step in steps[0].items():
         factor = 3.0 if name.endswith("bias") else 1.0
@@ -54,7 +54,7 @@ def test_biases_have_a_learning_rate_of_their_own(stripes: Dataset) -> None:
 
 def test_a_mean_with_its_epsilon_divided_is_a_sum(stripes: Dataset) -> None:
     """RMSProp as MatConvNet users write it: on the gradient of the sum over a batch."""
-    _, after = moved(stripes, optimizer="rmsprop", lr=1e-3, epsilon=1e-2 / 20, epochs=3)
+    _, after = moved(stripes, optimizer="rmsprop", lr=1e-3, eps=1e-2 / 20, epochs=3)
     model = made(stripes)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.9, eps=1e-2)
     for number in range(1, 4):
@@ -68,14 +68,14 @@ def test_a_mean_with_its_epsilon_divided_is_a_sum(stripes: Dataset) -> None:
 
 
 def test_epsilon_is_refused_where_it_has_no_meaning(stripes: Dataset) -> None:
-    with pytest.raises(BadInput, match=r"--train\.epsilon has no meaning for sgd"):
-        moved(stripes, optimizer="sgd", epsilon=1e-3)
+    with pytest.raises(BadInput, match=r"--train\.eps has no meaning for sgd"):
+        moved(stripes, optimizer="sgd", eps=1e-3)
 
 
 @pytest.mark.parametrize(("scheme", "biases"), [("lecun", 1.0), ("small", 0.01)])
 def test_initial_weights_have_their_variance(stripes: Dataset, scheme: str, biases: float) -> None:
     """Deviations over at least 800 draws are within a tenth of their value: 4 standard errors of it."""
-    model = made(stripes, initial=scheme, hidden=(1000,), latent=500)
+    model = made(stripes, init=scheme, hidden=(1000,), latent=500)
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     assert len(layers) == 4
     for layer in layers:

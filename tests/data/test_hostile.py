@@ -611,7 +611,7 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
         return out + err
 
     few = ["--train.epochs", 2, "--model.hidden", 4, "--samples", 2]
-    shown = done("train", named, "--data.kinds.label", "label", *few, "--out", f"[red]{COMMAND}")
+    shown = done("train", named, "--data.column-types.label", "label", *few, "--out", f"[red]{COMMAND}")
     for name in ("[bold]a[/bold]", "[/]", ":smile:", r"\x1b[2Jb", "[red]c"):
         assert name in shown
     run = shutil.move(f"[red]{COMMAND}", "run")

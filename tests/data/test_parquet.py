@@ -105,7 +105,7 @@ def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_conditions_and_labels(tmp_path: Path) -> None:
     folder = written(tmp_path / "rows", columns())
-    dataset = load(folder, in_memory="off", condition=["place", "number"], kinds={"rare": "label"})
+    dataset = load(folder, in_memory="off", condition=["place", "number"], column_types={"rare": "label"})
     batch = dataset.supply.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 60))
     assert batch.condition is not None
     assert (tuple(batch.x.shape), tuple(batch.condition.shape)) == ((60, 2), (60, 2))
@@ -255,9 +255,11 @@ def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
     content = columns() | {"same": [5.0] * ROWS}
     row = unseen(load(written(tmp_path / "rows", content), in_memory="off"))
     content["same"][row] = 6.0
-    with pytest.raises(BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*kinds.same real"):
+    with pytest.raises(
+        BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*column-types.same real"
+    ):
         load(written(tmp_path / "rows", content), in_memory="off")
-    dataset = load(str(tmp_path / "rows"), in_memory="off", kinds={"same": "real"})
+    dataset = load(str(tmp_path / "rows"), in_memory="off", column_types={"same": "real"})
     assert dataset.shape == (6,)
 
 

@@ -187,8 +187,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_size_is_for_folders_of_images_only(tmp_path: Path) -> None:
     for source in ("digits", "mnist", saved(tmp_path / "x.npy", greys(20, 4, 4)), "nowhere"):
-        with refused("size=8", source):
-            load(source, size=8)
+        with refused("image_size=8", source):
+            load(source, image_size=8)
 
 
 def test_an_unknown_binarisation_is_refused() -> None:
@@ -719,7 +719,7 @@ def test_sixteen_bits_are_kept(tmp_path: Path, ending: str, size: int | None) ->
     for n in range(12):
         picture(tmp_path / f"{n}.{ending}", np.full((6, 5), 40 + n, dtype=np.uint16))
     picture(tmp_path / "white.png", np.full((6, 5), 255, dtype=np.uint8))
-    dataset = load(str(tmp_path), size=size)
+    dataset = load(str(tmp_path), image_size=size)
     assert (dataset.kind, dataset.train.values.dtype) == ("unit", torch.float32)
     levels = sorted(whole(dataset)[:, 0, 0, 0].tolist())
     assert levels == pytest.approx([(40 + n) / 65535 for n in range(12)] + [1.0], rel=1e-5)
@@ -729,7 +729,7 @@ def test_resizing_sixteen_bits_stays_in_the_unit_interval(tmp_path: Path) -> Non
     edge = np.repeat(np.array([0, 65535], dtype=np.uint16), 8)
     for n in range(12):
         picture(tmp_path / f"{n}.png", np.tile(edge, (16, 1)))
-    assert load(str(tmp_path), size=24).kind == "unit"
+    assert load(str(tmp_path), image_size=24).kind == "unit"
 
 
 def test_transparent_parts_are_white(tmp_path: Path) -> None:
@@ -751,16 +751,16 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
 def test_images_are_resized_on_request(tmp_path: Path) -> None:
     album(tmp_path, 11)
     picture(tmp_path / "zz.png", greys(9, 4))
-    assert load(str(tmp_path), size=4).shape == (1, 4, 4)
-    with refused("size=0"):
-        load(str(tmp_path), size=0)
+    assert load(str(tmp_path), image_size=4).shape == (1, 4, 4)
+    with refused("image_size=0"):
+        load(str(tmp_path), image_size=0)
 
 
 def test_the_first_two_sizes_that_differ_are_named(tmp_path: Path) -> None:
     album(tmp_path)
     picture(tmp_path / "05.png", greys(9, 4))
     picture(tmp_path / "07.png", greys(3, 3))
-    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.size N"):
+    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.image-size N"):
         load(str(tmp_path))
 
 

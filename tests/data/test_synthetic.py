@@ -39,10 +39,10 @@ class Known:
 SETS = (
     Known("gaussian", None, -3.3637, -3.3637, 22),
     Known("gaussian-rotated", None, -3.3637, -3.3637, 22),
-    Known("figure-8", "mended", -0.8848, -1.1329, 2),
+    Known("figure-8", "corrected", -0.8848, -1.1329, 2),
     Known("figure-8", "printed", -1.8202, -1.8248, 4.5),
     Known("blobs", None, -2.2839, -2.4748, 5),
-    Known("mixture", "mended", -3.9365, -5.6869, 18),
+    Known("mixture", "corrected", -3.9365, -5.6869, 18),
     Known("mixture", "printed", -3.6581, -4.6195, 18),
 )
 EACH = pytest.mark.parametrize("known", SETS, ids=lambda known: f"{known.name}-{known.variant}")
@@ -138,7 +138,7 @@ def test_gaussian_and_mixture_are_those_of_scipy() -> None:
     plain, rotated = (turned(degrees, 9 + 0.2, 1 / 9 + 0.2) for degrees in (0, 60))
     np.testing.assert_allclose(truth("gaussian").log_prob(far), normal(cov=plain).logpdf(far), rtol=1e-10)
     np.testing.assert_allclose(truth("gaussian-rotated").log_prob(far), normal(cov=rotated).logpdf(far), rtol=1e-10)
-    for variant, right in (("mended", root), ("printed", -root)):
+    for variant, right in (("corrected", root), ("printed", -root)):
         parts = (
             normal((0, root), turned(0, 3, 1 / 3)).pdf(far),
             normal((-root, -root / 2), turned(120, 3, 1 / 3)).pdf(far),
@@ -163,7 +163,7 @@ def three_blobs(z: float) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("name", "variant", "curve", "variance"),
     [
-        ("figure-8", "mended", eight, 0.02),
+        ("figure-8", "corrected", eight, 0.02),
         ("figure-8", "printed", eight, 0.2),
         ("blobs", None, three_blobs, 0.2),
     ],
@@ -196,7 +196,7 @@ def test_blobs_are_labelled_by_their_plateau() -> None:
         assert np.hypot(*mean) > 0.9
 
 
-@pytest.mark.parametrize("variant", ["mended", "printed"])
+@pytest.mark.parametrize("variant", ["corrected", "printed"])
 def test_the_mixture_is_labelled_by_its_component(variant: Variant) -> None:
     source = truth("mixture", variant)
     x, labels = source.sample(POINTS, np.random.default_rng(8))
@@ -267,9 +267,11 @@ def test_splits_are_disjoint(known: Known) -> None:
 
 def test_without_a_variant_the_mended_form_is_loaded() -> None:
     for name in ("figure-8", "mixture"):
-        default, mended, printed = (load(name, variant=variant).fingerprint for variant in (None, "mended", "printed"))
-        assert default == mended != printed
-        assert truth(name).best_gaussian() == truth(name, "mended").best_gaussian()
+        default, corrected, printed = (
+            load(name, variant=variant).fingerprint for variant in (None, "corrected", "printed")
+        )
+        assert default == corrected != printed
+        assert truth(name).best_gaussian() == truth(name, "corrected").best_gaussian()
 
 
 @EACH
@@ -297,8 +299,8 @@ def test_seeds_sets_and_variants_have_points_of_their_own() -> None:
     loaded = [load(known.name, variant=known.variant, split_seed=seed) for known in SETS for seed in (0, 2**40)]
     assert len({dataset.fingerprint for dataset in loaded}) == len(loaded)
     # Not the same noise through another map either: the two forms of the mixture share their first component.
-    mended, printed = (load("mixture", variant=variant).test.values for variant in ("mended", "printed"))
-    assert len(torch.cat([mended, printed]).unique(dim=0)) >= len(mended) + len(printed) - 3
+    corrected, printed = (load("mixture", variant=variant).test.values for variant in ("corrected", "printed"))
+    assert len(torch.cat([corrected, printed]).unique(dim=0)) >= len(corrected) + len(printed) - 3
 
 
 def test_validation_can_be_chosen_and_test_cannot() -> None:
@@ -319,7 +321,7 @@ def refusal(call: Callable[[], object]) -> str:
     return message
 
 
-@pytest.mark.parametrize("variant", ["printed", "mended", "other"])
+@pytest.mark.parametrize("variant", ["printed", "corrected", "other"])
 @pytest.mark.parametrize("name", ["gaussian", "gaussian-rotated", "blobs", "digits", "mnist"])
 def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
     message = refusal(lambda: load(name, variant=variant))
@@ -331,14 +333,14 @@ def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
 def test_a_variant_is_not_for_files(tmp_path: object) -> None:
     np.save(f"{tmp_path}/points.npy", np.random.default_rng(0).standard_normal((20, 2)))
     for source in (f"{tmp_path}/points.npy", str(tmp_path)):
-        assert repr(source) in refusal(lambda source=source: load(source, variant="mended"))  # type: ignore[misc]
-    assert "no data set is named 'figure8'" in refusal(lambda: load("figure8", variant="mended"))
+        assert repr(source) in refusal(lambda source=source: load(source, variant="corrected"))  # type: ignore[misc]
+    assert "no data set is named 'figure8'" in refusal(lambda: load("figure8", variant="corrected"))
 
 
 @pytest.mark.parametrize("name", ["figure-8", "mixture"])
 @pytest.mark.parametrize("variant", ["", "Printed", "mend"])
 def test_an_unknown_variant_names_the_two(name: str, variant: Variant) -> None:
-    message = f"variant={variant!r} of {name} is unknown: expected printed or mended; choose one"
+    message = f"variant={variant!r} of {name} is unknown: expected printed or corrected; choose one"
     assert refusal(lambda: load(name, variant=variant)) == message
     assert refusal(lambda: truth(name, variant)) == message
 
@@ -357,7 +359,7 @@ def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_other_options_that_do_not_fit() -> None:
     assert "split_seed=-1" in refusal(lambda: load("blobs", split_seed=-1))
-    assert "size=8" in refusal(lambda: load("blobs", size=8))
+    assert "image_size=8" in refusal(lambda: load("blobs", image_size=8))
     assert "needs them in [0, 1]" in refusal(lambda: load("blobs", binarize="threshold"))
 
 

@@ -82,7 +82,7 @@ def test_what_columns_are_taken_for(customers: Path) -> None:
 def test_kinds_can_be_given(customers: Path) -> None:
     given = {"age": "real", "town": "label", "smoker": "none"}
     rows = [row for row in people() if row["town"]]
-    dataset = load(str(written(customers, rows)), kinds=given)  # type: ignore[arg-type]
+    dataset = load(str(written(customers, rows)), column_types=given)  # type: ignore[arg-type]
     assert {column.name: column.kind for column in dataset.columns} == {
         "age": "real",
         "income": "positive",
@@ -92,7 +92,7 @@ def test_kinds_can_be_given(customers: Path) -> None:
     assert dataset.classes == ("Basel", "Bern", "Chur")
     assert dataset.train.labels is not None
     with pytest.raises(BadInput, match="no column 'agee'"):
-        load(str(customers), kinds={"agee": "real"})
+        load(str(customers), column_types={"agee": "real"})
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_round_trip_by_the_commands(
     run("train", str(customers), "--train.epochs", "30", "--out", "run", "--samples", "20")
     assert "smoker" in capsys.readouterr().err
     run("sample", "run", "--count", "200", "--out", "new.csv")
-    again = load("new.csv", kinds={"age": "count"})  # which may have none near zero
+    again = load("new.csv", column_types={"age": "count"})  # which may have none near zero
     kinds = {column.name: (column.kind, column.values, column.whole) for column in again.columns}
     before = {column.name: (column.kind, column.values, column.whole) for column in load(str(customers)).columns}
     assert kinds == before

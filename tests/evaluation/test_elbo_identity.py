@@ -17,7 +17,7 @@ from tests.conftest import Exact, some
 @pytest.fixture
 def curved() -> VAE:
     torch.manual_seed(0)
-    config = ModelConfig(hidden=(20,), activation="tanh", latent=(2,), initial="lecun")
+    config = ModelConfig(hidden=(20,), activation="tanh", latent=(2,), init="lecun")
     return build(resolve(config, some("binary", (6,))), (6,)).eval()
 
 
@@ -45,7 +45,7 @@ def test_expected_log_likelihood(exact: Callable[..., Exact]) -> None:
 def test_what_is_not_linear_is_refused(curved: VAE) -> None:
     with pytest.raises(BadInput, match="closed forms are for a linear decoder"):
         LinearGaussian.of(curved)
-    config = ModelConfig(hidden=(20,), latent=(2,), initial="lecun")
+    config = ModelConfig(hidden=(20,), latent=(2,), init="lecun")
     bent = build(resolve(config, some("real", (6,))), (6,))
     with pytest.raises(BadInput, match="closed forms are for a linear decoder"):
         LinearGaussian.of(bent)

@@ -29,7 +29,7 @@ def test_of_a_linear_model_it_is_the_posterior() -> None:
 def test_its_mode_is_higher_than_all_around(prior: str) -> None:
     torch.manual_seed(0)
     pieces = {"latent": (3,), "hidden": (20,), "activation": "elu", "prior": prior, "components": 20}
-    noise = {"likelihood": "gaussian", "variance": 0.1, "mean": "identity"}
+    noise = {"likelihood": "gaussian", "variance": 0.1, "mean_link": "identity"}
     config = ModelConfig.model_validate(pieces | noise)
     model, x = build(config, (6,)).double(), torch.randn(20, 6, dtype=torch.float64)
     mode = laplace(model, Batch(x), torch.randn(20, 3, dtype=torch.float64)).mode

@@ -153,7 +153,7 @@ CASES = [
     *[("unit", event, {"network": "conv", "channels": (4, 5)}) for event in ((1, 8, 8), (3, 7, 5), (1, 1, 1))],
     ("real", (1,), {}),
     *[("real", (6,), {"posterior": posterior}) for posterior in ("full", "flow", "point")],
-    ("real", (6,), {"latent": (2, 3), "between": (5,)}),
+    ("real", (6,), {"latent": (2, 3), "latent_hidden": (5,)}),
     ("real", (3,), {"latent": (80,)}),
 ]
 
@@ -389,7 +389,7 @@ def test_every_family_of_posteriors_finds_the_same(exact: Make) -> None:
 
 
 def test_a_ladder_is_judged_by_its_top_layer() -> None:
-    ladder = made((3,), "real", hidden=(7,), latent=(2, 4), between=(5,))
+    ladder = made((3,), "real", hidden=(7,), latent=(2, 4), latent_hidden=(5,))
     top = VAE(
         nn.Sequential(ladder.encoder, ladder.lower_layers[0].up),
         ladder.posterior,

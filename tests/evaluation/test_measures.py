@@ -122,7 +122,7 @@ def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_several_layers(tmp_path: Path) -> None:
     dataset = some("real", (3,), count=40)
-    run = trained(tmp_path / "run", dataset, latent=[2, 2], between=[4])
+    run = trained(tmp_path / "run", dataset, latent=[2, 2], latent_hidden=[4])
     names = set(NAMES) - {"quadrature"}
     assert set().union(*(NAMES[name] for name in names)) <= set(everything(run, dataset, *names))
     with pytest.raises(BadInput, match="one layer of one or two latent dimensions"):

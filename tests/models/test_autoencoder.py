@@ -27,7 +27,7 @@ POINT = {"posterior": "point", "hidden": []}
 
 
 def autoencoder(folder: Path, dataset: Dataset, epochs: int = 3, **model: object) -> runs.Run:
-    train = {"epochs": epochs, "batch_size": 100, "lr": 1e-2, "decay": 0.7}
+    train = {"epochs": epochs, "batch_size": 100, "lr": 1e-2, "lr_decay": 0.7}
     return experiment.train(Config.model_validate({"model": POINT | model, "train": train}), folder, dataset)
 
 
@@ -73,7 +73,7 @@ def test_an_autoencoder_has_no_bound_and_says_so(tmp_path: Path, cloud: Dataset)
 
 
 def test_an_autoencoder_of_several_layers(tmp_path: Path, cloud: Dataset) -> None:
-    run = autoencoder(tmp_path / "run", cloud, latent=[2, 1], between=[4])
+    run = autoencoder(tmp_path / "run", cloud, latent=[2, 1], latent_hidden=[4])
     assert {score.name for score in run.evaluate(cloud, samples=3)} == {"distortion", "squared_error"}
 
 

@@ -60,7 +60,7 @@ def test_the_linear_model_reaches_the_optimum_around_the_means_of_the_classes() 
     x, labels = dataset.train.all().x, dataset.train.labels
     model = model_of(dataset, hidden=(), latent=2)
     objective = build_objective(Config().objective)
-    fit(model, objective, dataset.train, config=TrainConfig(epochs=300, batch_size=100, lr=1e-2, decay=0.7))
+    fit(model, objective, dataset.train, config=TrainConfig(epochs=300, batch_size=100, lr=1e-2, lr_decay=0.7))
     assert labels is not None
     residual = torch.cat([x[labels == label] - x[labels == label].mean(0) for label in range(3)])
     found = per_example(model, dataset.train, 50).log_px.mean().item()

@@ -307,7 +307,7 @@ def test_gradients_against_finite_differences(kind: str, posterior: str, prior: 
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(module, name, nn.Tanh())
-    objective = build_objective(ObjectiveConfig(kind=kind, samples=2))
+    objective = build_objective(ObjectiveConfig(kind=kind, n_samples=2))
     x = torch.randn(3, 3, dtype=torch.float64)
 
     def loss() -> Tensor:
@@ -356,7 +356,7 @@ def test_every_combination_trains_saves_loads_and_measures_the_same(
         config = Config.model_validate(
             {
                 "model": model,
-                "objective": {"kind": kind, "samples": 2},
+                "objective": {"kind": kind, "n_samples": 2},
                 "train": {"epochs": 5, "batch_size": 15, "lr": 1e-2},
             }
         )

@@ -20,7 +20,7 @@ from tests.conftest import some
 def ladder(*latent: int, spread: float = 0.3, seed: int = 0, **options: Any) -> VAE:
     """A small model of several layers whose parameters are all away from where they start, in float64."""
     dataset = some("real", (3,))
-    config = ModelConfig.model_validate({"hidden": (4,), "latent": latent, "between": (4,)} | options)
+    config = ModelConfig.model_validate({"hidden": (4,), "latent": latent, "latent_hidden": (4,)} | options)
     with seeded(seed, RNGStream.WEIGHTS):
         model = build(resolve(config, dataset), (3,))
         model.initialize(dataset.train.all().x)
@@ -90,7 +90,7 @@ def test_shapes_of_every_layer() -> None:
 
 def gradients(model: VAE, objective: Objective, x: Tensor) -> Tensor:
     model.zero_grad()
-    objective(model.trace(x, objective.samples)).loss.mean().backward()
+    objective(model.trace(x, objective.n_samples)).loss.mean().backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
@@ -102,7 +102,7 @@ def test_gradients_against_finite_differences(objective: Objective) -> None:
 
     def loss() -> Tensor:
         torch.manual_seed(0)
-        return objective(model.trace(x, objective.samples)).loss.sum()
+        return objective(model.trace(x, objective.n_samples)).loss.sum()
 
     model.zero_grad()
     loss().backward()
@@ -152,7 +152,7 @@ def test_the_command_trains_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from aevb.runs import run as runs
 
     monkeypatch.chdir(tmp_path)
-    options = "--model.latent 4,2 --model.hidden 16 --model.between 8 --train.epochs 2 --samples 3 --out run"
+    options = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --train.epochs 2 --samples 3 --out run"
     for command in (f"train digits {options}", "evaluate run --samples 4", "sample run", "reconstruct run"):
         with pytest.raises(SystemExit) as stop:
             cli.main(command.split())

@@ -45,7 +45,9 @@ def test_the_command_reaches_the_optimum(
     """Within 1e-3 nats of probabilistic PCA on the examples it was trained on, by the ordinary command."""
     monkeypatch.chdir(tmp_path)
     np.save("rows.npy", rows(2860).numpy())
-    train = "train rows.npy --model.hidden none --train.lr 1e-2 --train.decay 0.7 --train.epochs 600 --train.keep last"
+    train = (
+        "train rows.npy --model.hidden none --train.lr 1e-2 --train.lr-decay 0.7 --train.epochs 600 --train.keep last"
+    )
     evaluate = "evaluate run --split train --samples 50 --json"
     for command in (f"{train} --train.batch-size 200 --samples 2 --out run", evaluate):
         capsys.readouterr()
@@ -64,7 +66,7 @@ def test_linear_vae_reaches_the_optimum_in_python() -> None:
     torch.manual_seed(0)
     model = linear_vae(5, 2)
     model.initialize(x)
-    fit(model, ELBO(), Examples(x), config=TrainConfig(epochs=600, batch_size=200, lr=1e-2, decay=0.7))
+    fit(model, ELBO(), Examples(x), config=TrainConfig(epochs=600, batch_size=200, lr=1e-2, lr_decay=0.7))
     with torch.no_grad():
         trace = model.trace(x, 50)
     log_px = (trace.log_weight.logsumexp(0) - math.log(50)).mean().item()
@@ -86,7 +88,7 @@ def test_a_full_posterior_closes_the_gap_that_a_diagonal_one_leaves(posterior: s
     rng = np.random.default_rng(0)
     z, noise = rng.normal(size=(2000, 2)), rng.normal(size=(2000, 3))
     x = torch.from_numpy(z @ weight.numpy().T + math.sqrt(variance) * noise).float()
-    fit(model, ELBO(), Examples(x), config=TrainConfig(epochs=300, batch_size=200, lr=1e-2, decay=0.7))
+    fit(model, ELBO(), Examples(x), config=TrainConfig(epochs=300, batch_size=200, lr=1e-2, lr_decay=0.7))
     with torch.no_grad():
         q = model.encode(x)
         covariance = torch.linalg.inv(precision)

@@ -16,7 +16,7 @@ from tests.conftest import Exact, some
 
 def gradients(model: VAE, objective: Objective, x: Tensor, done: float = 1.0) -> Tensor:
     model.zero_grad()
-    objective(model.trace(x, objective.samples), done).loss.mean().backward()
+    objective(model.trace(x, objective.n_samples), done).loss.mean().backward()
     parts = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return torch.cat(parts)
 

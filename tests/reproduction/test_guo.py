@@ -102,7 +102,7 @@ def test_the_distance_of_another_normal_is_its_divergence(gaussian: Dataset, tmp
 def test_the_grid_agrees_with_adaptive_cells(likelihood: str) -> None:
     """A lively random decoder, whose posteriors have several peaks."""
     dataset = load("blobs")
-    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "initial": "lecun"})
+    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "init": "lecun"})
     torch.manual_seed(0)
     model = build(resolve(chosen, dataset), dataset.shape).eval()
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_every_set_has_every_setting(scale: Scale) -> None:
     for name, trial in made.trials.items():
         assert trial.config.train.epochs, name
     reported = made.trials["figure-8-diagonal"].config
-    assert (reported.train.batch_size, reported.train.lr, reported.train.decay) == (32, 1e-3, 0)
+    assert (reported.train.batch_size, reported.train.lr, reported.train.lr_schedule) == (32, 1e-3, "constant")
     assert len({claim.label for claim in made.claims}) == len(made.claims)
 
 

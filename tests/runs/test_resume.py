@@ -117,7 +117,10 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(
     "options",
-    [{"keep": "last", "weight_decay": 0.1, "decay": 1.0}, {"lr": 0.03, "patience": 5, "clip_norm": 9.0, "epochs": 30}],
+    [
+        {"keep": "last", "weight_decay": 0.1, "lr_decay": 1.0},
+        {"lr": 0.03, "patience": 5, "clip_grad_norm": 9.0, "epochs": 30},
+    ],
 )
 def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, Any]) -> None:
     """Within its first epoch, and within its sixth."""
@@ -136,7 +139,7 @@ def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, A
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: int) -> None:
     """Of one model, and of two that are trained as one: 600 steps, with noise and values that are drawn anew."""
-    small = {"model": {"hidden": [4], "posterior": "full"}, "train": TRAIN | {"epochs": 200, "clip_norm": 5.0}}
+    small = {"model": {"hidden": [4], "posterior": "full"}, "train": TRAIN | {"epochs": 200, "clip_grad_norm": 5.0}}
     dataset = replace(data(), train=replace(data().train, resampled=True), kind="binary", binarize="resampled")
     for name, steps in (("whole", []), ("run", [301, 2, 100])):
         places = [(Config.model_validate(small | {"seed": seed}), tmp_path / f"{name}{seed}") for seed in range(seeds)]

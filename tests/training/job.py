@@ -34,15 +34,15 @@ CASES: dict[str, tuple[DataConfig, ModelConfig, ObjectiveConfig, dict[str, Any]]
     "learned variance": (DIGITS, ModelConfig(**SMALL), ObjectiveConfig(), {}),
     "importance-weighted, resampled": (
         BITS,
-        ModelConfig(**SMALL, latent=(4, 2), between=(8,)),
-        ObjectiveConfig(kind="iwae", samples=3),
-        {"optimizer": "sgd", "clip_norm": 1.0, "weight_decay": 0.01, "lr": 1e-2},
+        ModelConfig(**SMALL, latent=(4, 2), latent_hidden=(8,)),
+        ObjectiveConfig(kind="iwae", n_samples=3),
+        {"optimizer": "sgd", "clip_grad_norm": 1.0, "weight_decay": 0.01, "lr": 1e-2},
     ),
     "conditional, full covariance": (
         DIGITS.model_copy(update={"condition": ("label",)}),
         ModelConfig(**SMALL, posterior="full"),
         ObjectiveConfig(kind="elbo-mc"),
-        {"optimizer": "adagrad", "lr": 1e-2, "bias_lr": 0.5},
+        {"optimizer": "adagrad", "lr": 1e-2, "bias_lr_factor": 0.5},
     ),
     "mixture prior": (
         DIGITS.model_copy(update={"binarize": "threshold"}),
@@ -77,7 +77,7 @@ def curve(case: str, strategy: str) -> list[list[float]]:
 
 def settings(strategy: str) -> Config:
     """Of a run that is cut off."""
-    train = TrainConfig(epochs=12, checkpoint_every="7steps", strategy=strategy, decay=0.5)
+    train = TrainConfig(epochs=12, checkpoint_every="7steps", strategy=strategy, lr_decay=0.5)
     return Config(model=ModelConfig(**SMALL), train=train)
 
 

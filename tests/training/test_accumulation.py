@@ -51,7 +51,7 @@ def test_parts_are_all_of_the_rows_and_alike(size: int, count: int, sizes: list[
 def test_the_model_sees_a_part_at_a_time(stripes: Dataset) -> None:
     """Each with noise of its own, clipped as one gradient, in one step of the optimizer."""
     spy, steps = Spy(), list[int]()
-    options = TrainConfig(epochs=2, batch_size=40, accumulate=3)
+    options = TrainConfig(epochs=2, batch_size=40, micro_batches=3)
     fit(small(stripes), spy, stripes.train, config=options, on_step=lambda: steps.append(1))
     assert [len(x) for x in spy.seen] == [13, 13, 14] * 4
     assert len(steps) == 4
@@ -60,7 +60,7 @@ def test_the_model_sees_a_part_at_a_time(stripes: Dataset) -> None:
 
 @pytest.mark.parametrize("objective", [ELBO(), IWAE(5)])
 def test_models_learn(stripes: Dataset, objective: ELBO | IWAE) -> None:
-    options = TrainConfig(epochs=60, batch_size=20, accumulate=4, lr=1e-2)
+    options = TrainConfig(epochs=60, batch_size=20, micro_batches=4, lr=1e-2)
     history = fit(small(stripes), objective, stripes.train, stripes.valid, options)
     first, last = history.epochs[0].valid, history.epochs[-1].valid
     assert first
@@ -69,33 +69,33 @@ def test_models_learn(stripes: Dataset, objective: ELBO | IWAE) -> None:
 
 
 def test_more_parts_than_examples_are_refused(stripes: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"--train.accumulate 30 is more than the 20 examples of a step: use fewer"):
-        fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(batch_size=20, accumulate=30))
+    with pytest.raises(BadInput, match=r"--train.micro-batches 30 is more than the 20 examples of a step: use fewer"):
+        fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(batch_size=20, micro_batches=30))
     with pytest.raises(BadInput, match="more than the 30 examples"):
-        experiment.train(config(batch_size=100, accumulate=50), tmp_path / "run", data())
+        experiment.train(config(batch_size=100, micro_batches=50), tmp_path / "run", data())
     assert not (tmp_path / "run").exists()
 
 
 def test_batch_normalisation_needs_parts_of_more_than_one_example(stripes: Dataset) -> None:
     model = small(stripes, network="conv", hidden=None)
-    with pytest.raises(BadInput, match=r"of two examples or more: use a smaller --train.accumulate"):
-        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20, accumulate=11))
+    with pytest.raises(BadInput, match=r"of two examples or more: use a smaller --train.micro-batches"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20, micro_batches=11))
 
 
 def test_it_is_done_for_one_model_without_a_graph(stripes: Dataset) -> None:
-    options = TrainConfig(epochs=1, batch_size=20, accumulate=2, compile="on")
+    options = TrainConfig(epochs=1, batch_size=20, micro_batches=2, compile="on")
     with pytest.warns(Notice, match="without compilation: batches are taken in parts"):
         fit(small(stripes), ELBO(), stripes.train, config=options)
     with pytest.raises(CaptureError, match="for one model alone"):
         fit_stacked([TrainingJob(small(stripes)), TrainingJob(small(stripes))], ELBO(), stripes.train, config=options)
     for parts in (1, 2):
-        chosen = TrainConfig(accumulate=parts)
+        chosen = TrainConfig(micro_batches=parts)
         assert worth_stacking(small(stripes), ELBO(), stripes.train, chosen) == (parts == 1)
 
 
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0, "ema": 0.9}])
+@pytest.mark.parametrize("options", [{}, {"clip_grad_norm": 1.0, "ema": 0.9}])
 def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
-    chosen = config(accumulate=3, **options)
+    chosen = config(micro_batches=3, **options)
     experiment.train(chosen, tmp_path / "whole", data())
     cut_off(tmp_path / "run", chosen, 17)
     resume(tmp_path / "run", chosen)

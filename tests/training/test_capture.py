@@ -31,7 +31,7 @@ COMBINATIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     *(({"prior": name}, {}) for name in priors.FAMILIES),
     *(({"likelihood": name}, {}) for name in likelihoods.FAMILIES),
     *(({}, {"kind": name}) for name in objectives.FAMILIES),
-    ({"latent": (3, 2)}, {"kind": "dreg", "samples": 3}),
+    ({"latent": (3, 2)}, {"kind": "dreg", "n_samples": 3}),
     ({"latent": (3, 2), "posterior": "full"}, {"free_bits": 0.1}),
     ({}, {"beta": 2, "warmup": 0.6, "cycles": 2}),
 ]
@@ -51,7 +51,7 @@ def by_python(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Te
     """The means of the terms, and the gradients."""
     model.zero_grad()
     with seeded(seed, RNGStream.EPOCH):
-        row = torch.stack(objective(model.trace(x, objective.samples), 0.3)).mean(1)
+        row = torch.stack(objective(model.trace(x, objective.n_samples), 0.3)).mean(1)
     row[0].backward()
     return [row.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters())]
 
@@ -65,7 +65,7 @@ def by_graph(graph: Graph, state: list[Tensor], x: Tensor, draws: list[Tensor]) 
 def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objective_options: dict[str, Any]) -> None:
     dataset = data_for(model_options.get("likelihood", "gaussian"), (3,))
     models = [model_of(dataset, seed, **model_options) for seed in range(3)]
-    config = ObjectiveConfig.model_validate({"samples": 2} | objective_options)
+    config = ObjectiveConfig.model_validate({"n_samples": 2} | objective_options)
     objective = build_objective(config, "diagonal")
     x = torch.stack([dataset.train.batch(slice(5 * place, 5 * place + 5)).x for place in range(3)])
     expected = [
@@ -110,7 +110,9 @@ def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: 
 
 
 @pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5, "weight_decay": 0.1, "bias_lr": 2.0, "keep": "last"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_grad_norm": 0.5, "weight_decay": 0.1, "bias_lr_factor": 2.0, "keep": "last"}]
+)
 def test_together_each_is_trained_as_it_would_be_alone(
     stripes: Dataset, optimizer: Any, options: dict[str, Any]
 ) -> None:
@@ -190,7 +192,7 @@ def test_large_models_are_not_stacked() -> None:
 
 def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes: Dataset) -> None:
     def places(name: str, epochs: int) -> list[tuple[Config, Path]]:
-        content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "decay": 0, "keep": "last"}}
+        content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "lr_schedule": "constant", "keep": "last"}}
         return [(Config.model_validate(content | {"seed": seed}), tmp_path / name / str(seed)) for seed in (3, 4)]
 
     whole = experiment.train_stacked(places("whole", 6), stripes)

@@ -102,7 +102,7 @@ def test_they_are_better_where_the_weights_do_not_settle(stripes: Dataset) -> No
     """At a rate that does not fall: on average over the last ten epochs, measured on what is held out."""
     for seed in range(3):
         model, bounds = small(stripes), list[tuple[float, float]]()
-        config = TrainConfig(epochs=60, batch_size=10, lr=0.03, decay=0, ema=0.95)
+        config = TrainConfig(epochs=60, batch_size=10, lr=0.03, lr_schedule="constant", ema=0.95)
         states: list[State] = []
         fit(model, ELBO(), stripes.train, config=config, seed=seed, on_state=states.append)
         for reached in states[-10:]:

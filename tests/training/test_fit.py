@@ -179,7 +179,7 @@ def test_gradient_clipping(stripes: Dataset) -> None:
     """With plain steps of SGD, no step is longer than rate times norm; momentum makes at most 10 of it."""
     model = small(stripes)
     before = state(model)
-    config = TrainConfig(epochs=1, batch_size=80, optimizer="sgd", lr=1.0, clip_norm=1e-3)
+    config = TrainConfig(epochs=1, batch_size=80, optimizer="sgd", lr=1.0, clip_grad_norm=1e-3)
     fit(model, ELBO(), stripes.train, config=config)
     moved = torch.sqrt(sum(((p - before[n]) ** 2).sum() for n, p in model.state_dict().items()))
     assert 0.5e-3 < moved < 1.01e-3
@@ -312,7 +312,9 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "decay": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "lr_decay": 1.0}]
+)
 def test_training_goes_on_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
     """Twice from each: no state is changed by what was trained from it."""
     config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)

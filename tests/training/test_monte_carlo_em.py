@@ -86,7 +86,7 @@ def test_it_is_a_function_of_the_seed(exact: Callable[..., Exact]) -> None:
 
 
 def test_several_layers_are_refused() -> None:
-    config = ModelConfig(hidden=(), latent=(2, 1), between=(4,))
+    config = ModelConfig(hidden=(), latent=(2, 1), latent_hidden=(4,))
     model = build(resolve(config, some("real", (3,))), (3,))
     with pytest.raises(BadInput, match="Monte Carlo EM is for one layer of z"):
         next(monte_carlo_em(model, some("real", (3,)).train))

@@ -28,7 +28,7 @@ from tests.training.test_fit import small
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {},
     "conv": {"network": "conv", "hidden": None, "channels": (4,)},
-    "ladder": {"latent": (3, 2), "between": (5,)},
+    "ladder": {"latent": (3, 2), "latent_hidden": (5,)},
     "vamp": {"prior": "vamp", "components": 3},
     "flow": {"prior": "flow"},
 }
@@ -165,7 +165,7 @@ def test_digits_are_learned_as_well() -> None:
     assert mean(bounds["bf16"]) == pytest.approx(mean(bounds["float32"]), abs=0.5)
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema": 0.9}])
+@pytest.mark.parametrize("options", [{}, {"micro_batches": 2, "ema": 0.9}])
 def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
     chosen = config(precision="bf16", **options)
     experiment.train(chosen, tmp_path / "whole", data())

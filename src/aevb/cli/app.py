@@ -956,7 +956,7 @@ def _measured(run: "Run", dataset: "Dataset", logger: "Together", *, samples: in
         return 130
     try:
         with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
-            run.evaluate(dataset, "valid", samples=run.config.objective.samples or 1)
+            run.evaluate(dataset, "valid", samples=run.config.objective.n_samples or 1)
             run.evaluate(dataset, "test", samples=samples)
         logger.scores(run.scores)
         with page.status("drawing and judging"):

@@ -48,13 +48,13 @@ class DataConfig(Section):
         " plane); a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images, or of Parquet or Arrow"
         " files; an address such as s3://bucket/cells.npy.",
     )
-    kinds: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
+    column_types: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
         default_factory=dict,
-        description="What columns of a table are, where that is not to be inferred, as in --data.kinds.age count: real,"
+        description="What columns of a table are, where that is not to be inferred, as in --data.column-types.age count: real,"
         " positive, count, binary, categorical; label, which the model does not see; none, which is left out.",
     )
-    variant: Literal["printed", "mended"] | None = Field(
-        None, description="Of figure-8 and mixture: as printed in their report, or mended (default)."
+    variant: Literal["printed", "corrected"] | None = Field(
+        None, description="Of figure-8 and mixture: as printed in their report, or corrected (default)."
     )
     binarize: Literal["none", "threshold", "resampled", "treat-as-probabilities"] = Field(
         "none",
@@ -75,7 +75,7 @@ class DataConfig(Section):
     split_seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Seed of the splits and of the test part's binarisation."
     )
-    size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
+    image_size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
     in_memory: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Read everything at once, or leave .npy, Parquet and Arrow where they are and read blocks ahead of"
@@ -102,7 +102,7 @@ class ModelConfig(Section):
         None, description="Channels of the conv encoder, each layer halving the image. Default: 32 64 32."
     )
     activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Between the layers.")
-    initial: Literal["data", "pytorch", "lecun", "small"] = Field(
+    init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
         description="Weights to begin with: PyTorch's, with the decoder's output at the mean of the data, and for a"
         " table at factor analysis of its numbers, where relu layers are twice as wide as z or wider; PyTorch's;"
@@ -112,7 +112,7 @@ class ModelConfig(Section):
         (2,),
         description="Dimensions of z; of several stochastic layers, from the data up, as in 100,50.",
     )
-    between: Annotated[Widths, Field(min_length=1)] | None = Field(
+    latent_hidden: Annotated[Widths, Field(min_length=1)] | None = Field(
         None,
         description="Widths of the networks from one stochastic layer up to the next; mirrored down. Default: 100 100.",
     )
@@ -142,7 +142,7 @@ class ModelConfig(Section):
         description="Family of p(x|z). Default: bernoulli for zeros and ones, negative-binomial for counts, columns for"
         " a table, else gaussian.",
     )  # fmt: skip
-    mean: Literal["sigmoid", "identity"] | None = Field(
+    mean_link: Literal["sigmoid", "identity"] | None = Field(
         None, description="Link of a gaussian or laplace mean. Default: sigmoid for values in [0, 1], else identity."
     )
     variance: Annotated[float, Field(gt=0)] | Literal["learned"] | None = Field(
@@ -162,7 +162,7 @@ class ObjectiveConfig(Section):
         description="The ELBO with its KL in closed form, or all by Monte Carlo; the importance-weighted bound, plain"
         " or with doubly reparameterised gradients; the ELBO with its total correlation weighed by beta.",
     )
-    samples: Size | None = Field(None, description="Draws of z for each example. Default: 1; of iwae and dreg, 50.")
+    n_samples: Size | None = Field(None, description="Draws of z for each example. Default: 1; of iwae and dreg, 50.")
     beta: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
     )
@@ -182,25 +182,27 @@ class TrainConfig(Section):
         None, description=f"Passes over the training part. Default: as many as make {STEPS} steps."
     )
     batch_size: Positive = Field(100, description="Examples in a step.")
-    accumulate: Positive = Field(
+    micro_batches: Positive = Field(
         1,
         description="Parts in which the examples of a step are taken, one after another, for less memory and the same"
         " gradient; batch normalisation, free bits and beta-tc see a part at a time.",
     )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
-    bias_lr: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
-    epsilon: Annotated[float, Field(gt=0)] | None = Field(
+    bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
+    eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Least denominator of the adaptive optimizers, for mean gradients. Default: PyTorch's."
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Share of weights and biases, times the learning rate, that each step takes off (decoupled)."
     )
-    decay: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1,
-        description="Share of the steps, at the end, over which the learning rate falls to zero; 0: it is constant.",
+    lr_schedule: Literal["linear", "constant"] = Field(
+        "linear", description="Learning rate over the steps: constant, or falling linearly to zero at the end."
     )
-    clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the steps, at the end, over which the linear schedule falls to zero."
+    )
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="Decay of a moving average of the weights over the steps, as in 0.999: the average is what is"
@@ -233,7 +235,7 @@ class TrainConfig(Section):
 
     def rate(self, done: float) -> float:
         """The learning rate after a share `done` of all steps."""
-        return self.lr * min(1.0, (1 - done) / self.decay if self.decay else 1.0)
+        return self.lr * (min(1.0, (1 - done) / self.lr_decay) if self.lr_schedule == "linear" else 1.0)
 
 
 class Config(Section):
@@ -282,14 +284,14 @@ def resolve(model: ModelConfig, dataset: "Dataset") -> ModelConfig:
     if dataset.condition_columns and model.prior == "vamp":
         raise BadInput("--model.prior vamp has no meaning for a conditional model: leave it out")
     options = {*family.options, *priors.FAMILIES[model.prior].options, *_NETWORK_OPTIONS[model.network]}
-    options |= {"between"} if len(model.latent) > 1 else set()
+    options |= {"latent_hidden"} if len(model.latent) > 1 else set()
     values = {
-        "mean": "sigmoid" if dataset.kind in ("binary", "unit") else "identity",
+        "mean_link": "sigmoid" if dataset.kind in ("binary", "unit") else "identity",
         "variance": "learned",
         "components": 20,
         "hidden": (500,),
         "channels": (32, 64, 32),
-        "between": (100, 100),
+        "latent_hidden": (100, 100),
     }
     if "classes" in options:
         values["classes"] = dataset.largest + 1
@@ -362,13 +364,13 @@ def _joined(
     lower_layers = []
     for latent, above in pairwise(model.latent):
         lower_layers.append(_rung(model, features, latent, above))
-        features = (model.between or ())[-1]
+        features = (model.latent_hidden or ())[-1]
     posterior = posteriors.FAMILIES[model.posterior](features, top, model.posterior_scale)
     prior_family = priors.FAMILIES[model.prior]
     prior = prior_family(top, event, **options(prior_family))
     vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition)
-    if model.initial in ("lecun", "small"):
-        networks.draw_weights(vae, model.initial)
+    if model.init in ("lecun", "small"):
+        networks.draw_weights(vae, model.init)
     return vae
 
 
@@ -377,7 +379,7 @@ def _rung(model: ModelConfig, features: int, latent: int, above: int) -> "Latent
     from aevb.models import networks, posteriors
     from aevb.models.hierarchy import LatentLayer
 
-    widths = model.between or ()
+    widths = model.latent_hidden or ()
     up, _ = networks.mlp_encoder((features,), widths, model.activation)
     down, width = networks.mlp_encoder((above,), widths[::-1], model.activation)
     conditional = posteriors.Diagonal(width, latent, model.posterior_scale)
@@ -394,10 +396,10 @@ def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> 
     from aevb.models.objectives import ELBO, FAMILIES, Weight
 
     if posterior == "point":
-        for option in objective.model_dump(exclude={"samples"}, exclude_defaults=True):
+        for option in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
             shown = option.replace("_", "-")
             raise BadInput(f"--objective.{shown} has no meaning for an autoencoder (a point posterior): leave it out")
-        return ELBO(objective.samples or 1, Weight(0.0))
+        return ELBO(objective.n_samples or 1, Weight(0.0))
     family = FAMILIES[objective.kind]
     given = objective.model_dump(exclude={"kind"}, exclude_none=True)
     weight = {name: given.pop(name) for name in ("beta", "warmup", "cycles") if name in given}
@@ -423,7 +425,7 @@ def _fill(model: ModelConfig, option: str, default: object, applies: bool) -> ob
     given = getattr(model, option)
     if given is not None and not applies:
         shown = " ".join(map(str, given)) if isinstance(given, tuple) else given
-        raise BadInput(f"--model.{option} {shown} has no meaning for this model: leave it out")
+        raise BadInput(f"--model.{option.replace('_', '-')} {shown} has no meaning for this model: leave it out")
     return (given if given is not None else default) if applies else None
 
 

@@ -67,9 +67,9 @@ def load(
     test: float | None = None,
     validate_on: ValidateOn = "random",
     split_seed: int = 0,
-    size: int | None = None,
+    image_size: int | None = None,
     variant: Variant | None = None,
-    kinds: tables.Kinds | None = None,
+    column_types: tables.Kinds | None = None,
     condition: Sequence[str] = (),
     in_memory: InMemory = "auto",
     data_dir: str | Path | None = None,
@@ -89,9 +89,9 @@ def load(
         validate_on: "random" draws the validation examples; "last" takes the last ones, of the set's own training part
             where it has one.
         split_seed: seed of the splits, of the binary values drawn once and of the points of synthetic sets.
-        size: images of a folder are resized to `size` x `size`.
-        variant: which form of figure-8 or mixture, "printed" or "mended" (default); see `aevb.data.sources.synthetic`.
-        kinds: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables.encode`.
+        image_size: images of a folder are resized to `image_size` x `image_size`.
+        variant: which form of figure-8 or mixture, "printed" or "corrected" (default); see `aevb.data.sources.synthetic`.
+        column_types: of columns of a table, by name, where they are not to be inferred; see `aevb.data.tables.encode`.
         condition: columns of a table, or `label`, that a model is given and does not explain.
         in_memory: "on" reads everything; "off" leaves the examples of .npy, Parquet and Arrow files where they are, of
             which then shares of those that are looked at are validation and test (`aevb.data.out_of_core`); "auto"
@@ -112,7 +112,9 @@ def load(
     if in_memory not in get_args(InMemory):
         raise BadInput(f"in_memory={in_memory!r} is unknown: expected auto, on or off")
     require_seed(split_seed)
-    pool = conditioned(_pool(source, size, variant, kinds or {}, split_seed, data_dir, in_memory), condition)
+    pool = conditioned(
+        _pool(source, image_size, variant, column_types or {}, split_seed, data_dir, in_memory), condition
+    )
     return make_dataset(pool, binarize, validation, test, split_seed, validate_on)
 
 
@@ -134,7 +136,7 @@ def read(source: str, like: "DataSpec") -> Examples:
         raws = tables.read_raw(path) if is_table else tables.rows(read_rows(path))
         condition = tables.coded(raws, like.condition_columns, path.name) if like.condition_columns else None
         return Examples(tables.coded(raws, like.columns, path.name), condition=condition)
-    pool = _pool(source, like.size, None, {}, like.split_seed, like.data_dir, "on")
+    pool = _pool(source, like.image_size, None, {}, like.split_seed, like.data_dir, "on")
     examples = made_alike(pool, like.kind, like.shape, like.binarize, like.split_seed)
     if not like.condition_columns:
         return examples
@@ -146,7 +148,7 @@ class DataSpec(NamedTuple):
 
     Attributes:
         kind, shape, columns, condition_columns: of its data set.
-        binarize, size, split_seed, data_dir: options of `load`.
+        binarize, image_size, split_seed, data_dir: options of `load`.
     """
 
     kind: Kind
@@ -154,7 +156,7 @@ class DataSpec(NamedTuple):
     columns: tuple[Column, ...]
     condition_columns: tuple[Column, ...]
     binarize: Binarize
-    size: int | None
+    image_size: int | None
     split_seed: int
     data_dir: str | Path | None
 
@@ -171,10 +173,10 @@ def _pool(
     path, found = Path(source), _what_is(source)
     grouped = found in ("address", "groups")
     if size is not None and found != "folder":
-        raise BadInput(f"size={size} resizes a folder of images, which {source!r} is not: leave it out")
+        raise BadInput(f"image_size={size} resizes a folder of images, which {source!r} is not: leave it out")
     is_table = found == "file" and path.suffix.lower() in tables.SUFFIXES
     if kinds and not (is_table or grouped):
-        raise BadInput(f"kinds are of the columns of a table, which {source!r} is not: leave them out")
+        raise BadInput(f"column_types are of the columns of a table, which {source!r} is not: leave them out")
     if found == "special":
         raise BadInput(f"{path} is no regular file: expected one, such as .npy, .npz or a table, or a folder of images")
     if found == "nothing":

@@ -218,7 +218,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         """One more pass, over these rows alone; the first call decides what the columns are."""
         examples = self._examples(X) if hasattr(self, "model_") else self._begun(X, 0.0).train
         before = self._state
-        config = self._training(epochs=before.number + 1 if before else 1, keep="last", decay=0.0)
+        config = self._training(epochs=before.number + 1 if before else 1, keep="last", lr_schedule="constant")
         self.model_.float()
         made = fit(
             self.model_, self._objective, examples, None, config, seed=self.seed_, start=before, on_state=self._keep
@@ -296,7 +296,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         options = {"latent": (self.n_components,), "hidden": tuple(self.hidden)}
         kinds: Any = {column.name: column.kind for column in self.columns_ if column.kind != "constant"}
         return Config(
-            data=DataConfig(source=runs.IN_MEMORY, kinds=kinds),
+            data=DataConfig(source=runs.IN_MEMORY, column_types=kinds),
             model=ModelConfig.model_validate(options | {"posterior": self.posterior, "prior": self.prior}),
             objective=ObjectiveConfig(beta=self.beta),
             train=self._training(epochs=self.epochs),

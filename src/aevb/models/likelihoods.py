@@ -122,16 +122,16 @@ class Located(Likelihood):
 
     Args:
         event: the shape of one example.
-        mean: "sigmoid" keeps it in (0, 1); "identity" brings it to the units of the data.
+        mean_link: "sigmoid" keeps it in (0, 1); "identity" brings it to the units of the data.
     """
 
     supports = ("binary", "unit", "counts", "real")
-    options: ClassVar[tuple[str, ...]] = ("mean",)
+    options: ClassVar[tuple[str, ...]] = ("mean_link",)
 
-    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
+    def __init__(self, event: tuple[int, ...], mean_link: Link = "identity") -> None:
         super().__init__(event)
-        self.mean = mean
-        self.units = Standardize(event) if mean == "identity" else None
+        self.mean_link = mean_link
+        self.units = Standardize(event) if mean_link == "identity" else None
 
     @property
     def bounded(self) -> bool:
@@ -153,15 +153,15 @@ class Gaussian(Located):
     Args:
         event: the shape of one example.
         variance: c, or "learned".
-        mean: the link.
+        mean_link: the link.
     """
 
-    options = ("variance", "mean")
+    options = ("variance", "mean_link")
 
     def __init__(
-        self, event: tuple[int, ...], variance: float | Literal["learned"] = "learned", mean: Link = "identity"
+        self, event: tuple[int, ...], variance: float | Literal["learned"] = "learned", mean_link: Link = "identity"
     ) -> None:
-        super().__init__(event, mean)
+        super().__init__(event, mean_link)
         if variance == "learned":
             self.log_scale = nn.Parameter(torch.tensor(0.0))
         else:
@@ -229,8 +229,8 @@ class FullGaussian(Located):
 class Laplace(Located):
     """A Laplace density around the decoder's output, with one learned scale b: its mode is the median."""
 
-    def __init__(self, event: tuple[int, ...], mean: Link = "identity") -> None:
-        super().__init__(event, mean)
+    def __init__(self, event: tuple[int, ...], mean_link: Link = "identity") -> None:
+        super().__init__(event, mean_link)
         self.log_scale = nn.Parameter(torch.tensor(0.0))
 
     def initialize(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ The first two agree in expectation, and β (Higgins et al. 2017), warm-up (Sønd
 2019) and free bits (Kingma et al. 2016) change what they minimise. `loss` and `bound` are different things: whatever is
 minimised, what is reported is the objective's lower bound of log p(x) with weight 1.
 
-An objective is any callable of a trace and of the share of training that is done, which says how many `samples` it
+An objective is any callable of a trace and of the share of training that is done, which says how many `n_samples` it
 wants and returns `Terms`. The share is a number, or a tensor ``()`` where a step is written down once for all shares
 (`aevb.training.capture`).
 """
@@ -50,7 +50,7 @@ class Objective(Protocol):
     """What training minimises."""
 
     @property
-    def samples(self) -> int:
+    def n_samples(self) -> int:
         """Draws of z wanted for each example."""
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
@@ -84,13 +84,13 @@ class ELBO:
     """The evidence lower bound with its divergence in closed form, where there is one.
 
     Attributes:
-        samples: S.
+        n_samples: S.
         weight: of the rate in the loss.
         free_bits: nats of each latent dimension, on average over a batch, that cost nothing; of a layer whose
             divergence does not split over its dimensions, as many for the whole layer as it has dimensions.
     """
 
-    samples: int = 1
+    n_samples: int = 1
     weight: Weight = Weight()
     free_bits: float = 0.0
 
@@ -107,11 +107,11 @@ class MonteCarloELBO:
     """The evidence lower bound, every term estimated from the draws.
 
     Attributes:
-        samples: S.
+        n_samples: S.
         weight: of the rate in the loss.
     """
 
-    samples: int = 1
+    n_samples: int = 1
     weight: Weight = Weight()
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
@@ -123,7 +123,7 @@ class MonteCarloELBO:
 class IWAE:
     """The importance-weighted bound: tighter than the ELBO, the more so the more draws."""
 
-    samples: int = 50
+    n_samples: int = 50
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         bound = log_mean_exp(trace.log_weight)
@@ -139,10 +139,10 @@ class DReG:
     surrogate with this gradient.
     """
 
-    samples: int = 50
+    n_samples: int = 50
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
-        terms = IWAE(self.samples)(trace)
+        terms = IWAE(self.n_samples)(trace)
         return terms._replace(loss=_doubly_reparameterised(trace)) if torch.is_grad_enabled() else terms
 
 
@@ -153,11 +153,11 @@ class BetaTC:
     q(z) is estimated by the mixture of the posteriors of the batch.
 
     Attributes:
-        samples: S.
+        n_samples: S.
         weight: of the total correlation in the loss; the other terms have weight 1.
     """
 
-    samples: int = 1
+    n_samples: int = 1
     weight: Weight = Weight()
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:

@@ -22,9 +22,9 @@ from aevb.rng import RNGStream, seeded
 EPOCHS = {"smoke": 2, "default": 30, "full": 150}
 BATCH = 250
 OPTIMIZERS = {
-    "adam": {"lr": 1e-3, "epsilon": 1e-8 / BATCH},
-    "rmsprop": {"lr": 1e-3, "epsilon": 1e-4 / BATCH},
-    "adagrad": {"lr": 1e-2, "epsilon": 1e-4 / BATCH},
+    "adam": {"lr": 1e-3, "eps": 1e-8 / BATCH},
+    "rmsprop": {"lr": 1e-3, "eps": 1e-4 / BATCH},
+    "adagrad": {"lr": 1e-2, "eps": 1e-4 / BATCH},
     "sgd": {"lr": 5e-4},
 }
 """The adaptive ones stepped on the sum over a batch, which is the same as a mean with its epsilon divided."""
@@ -82,8 +82,14 @@ def _data(scale: Scale) -> dict[str, object]:
 
 
 def _config(scale: Scale, latent: int, **optimizer: object) -> Config:
-    model = {"hidden": 500, "activation": "tanh", "latent": latent, "initial": "lecun"}
-    train = {"epochs": EPOCHS[scale], "batch_size": BATCH, "decay": 0, "bias_lr": 2, "weight_decay": 5e-4}
+    model = {"hidden": 500, "activation": "tanh", "latent": latent, "init": "lecun"}
+    train = {
+        "epochs": EPOCHS[scale],
+        "batch_size": BATCH,
+        "lr_schedule": "constant",
+        "bias_lr_factor": 2,
+        "weight_decay": 5e-4,
+    }
     return Config.model_validate({"data": _data(scale), "model": model, "train": train | {"keep": "last"} | optimizer})
 
 
@@ -91,7 +97,7 @@ def _ours(scale: Scale) -> Config:
     """The same network for the same number of epochs, as we would train it."""
     model = {"hidden": 500, "activation": "tanh", "latent": 20}
     return Config.model_validate(
-        {"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "decay": 0.5}}
+        {"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "lr_decay": 0.5}}
     )
 
 

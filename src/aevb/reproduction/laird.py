@@ -54,17 +54,17 @@ def recipe(scale: Scale) -> Recipe:
 
 
 def _trials(scale: Scale) -> dict[str, Trial]:
-    adam = {"optimizer": "adam", "lr": 1e-3, "decay": 0.5, "keep": "best", "epochs": ADAM_EPOCHS[scale]}
+    adam = {"optimizer": "adam", "lr": 1e-3, "lr_decay": 0.5, "keep": "best", "epochs": ADAM_EPOCHS[scale]}
     return {
         "as-reported": _trial(scale, objective={"beta": 2}),
-        "adam": _trial(scale, objective={"beta": 2}, train=adam, initial="data"),
+        "adam": _trial(scale, objective={"beta": 2}, train=adam, init="data"),
         "true-bound": _trial(scale),
         "z3": _trial(scale, latent=3),
-        "z3-adam": _trial(scale, latent=3, train=adam, initial="data"),
+        "z3-adam": _trial(scale, latent=3, train=adam, init="data"),
         "continuous-bernoulli": _trial(
-            scale, binarize="none", likelihood="continuous-bernoulli", train=adam, initial="data"
+            scale, binarize="none", likelihood="continuous-bernoulli", train=adam, init="data"
         ),
-        "sampled-binarisation": _trial(scale, binarize="resampled", train=adam, initial="data"),
+        "sampled-binarisation": _trial(scale, binarize="resampled", train=adam, init="data"),
     }
 
 
@@ -74,14 +74,14 @@ def _trial(
     latent: int = 2,
     binarize: str = "treat-as-probabilities",
     likelihood: str = "bernoulli",
-    initial: str = "small",
+    init: str = "small",
     objective: dict[str, Any] | None = None,
     train: dict[str, Any] | None = None,
 ) -> Trial:
     smoke = scale == "smoke"
     data = {"source": "digits" if smoke else "mnist", "binarize": binarize, "validation": 100 if smoke else 5000}
-    model = {"hidden": 512, "activation": "tanh", "latent": latent, "likelihood": likelihood, "initial": initial}
-    adagrad = {"optimizer": "adagrad", "lr": 0.01, "decay": 0, "keep": "last"}
+    model = {"hidden": 512, "activation": "tanh", "latent": latent, "likelihood": likelihood, "init": init}
+    adagrad = {"optimizer": "adagrad", "lr": 0.01, "lr_schedule": "constant", "keep": "last"}
     optimizer = {"epochs": EPOCHS[scale], "batch_size": 128} | (train or adagrad)
     config = {"data": data, "model": model, "objective": objective or {}, "train": optimizer}
     return Trial(Config.model_validate(config))

@@ -178,7 +178,7 @@ class _Step(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """The means of the terms, ``(4,)``, of a batch, its condition if there is one, and the share done."""
         *tensors, done = inputs
-        trace = self.model.trace(Batch(*tensors), self.objective.samples)
+        trace = self.model.trace(Batch(*tensors), self.objective.n_samples)
         return torch.stack(self.objective(trace, done)).mean(1)
 
 

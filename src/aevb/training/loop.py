@@ -336,8 +336,8 @@ def measure(
     model.eval()
     with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
         sums = [
-            means(objective(model.trace(part.all(), objective.samples))) * len(part)
-            for part in examples.chunks(max(1, decodings // objective.samples))
+            means(objective(model.trace(part.all(), objective.n_samples))) * len(part)
+            for part in examples.chunks(max(1, decodings // objective.n_samples))
         ]
     model.train(training)
     return EpochMetrics(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
@@ -349,10 +349,12 @@ def _require(model: VAE, config: TrainConfig, train: ExampleSource, valid: Examp
     if config.patience and valid is None:
         raise BadInput("patience needs validation examples to judge by: give fit(valid=...) or leave patience out")
     size = min(config.batch_size, len(train))
-    if config.accumulate > size:
-        raise BadInput(f"--train.accumulate {config.accumulate} is more than the {size} examples of a step: use fewer")
-    if size // config.accumulate == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
-        wanted = "a smaller --train.accumulate" if config.accumulate > 1 else "a larger --train.batch-size"
+    if config.micro_batches > size:
+        raise BadInput(
+            f"--train.micro-batches {config.micro_batches} is more than the {size} examples of a step: use fewer"
+        )
+    if size // config.micro_batches == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        wanted = "a smaller --train.micro-batches" if config.micro_batches > 1 else "a larger --train.batch-size"
         raise BadInput(f"batch normalisation needs batches of two examples or more: use {wanted}")
 
 
@@ -382,7 +384,7 @@ class _Loop:
         planned, asked = self.epochs * self.steps, self.config.compile
         compiled = asked == "on" or (asked == "auto" and planned >= COMPILED_FROM)
         single = len(self.models) == 1
-        if self.config.accumulate > 1:
+        if self.config.micro_batches > 1:
             return self._in_parts()
         worthwhile = planned >= WRITTEN_FROM and constant_in_time(self.models[0], self.objective)
         if single and not (worthwhile or asked == "on"):
@@ -400,7 +402,7 @@ class _Loop:
             return self._single()
 
     def _single(self) -> EagerBackend:
-        parts = self.config.accumulate
+        parts = self.config.micro_batches
         return EagerBackend(self.models[0], self.objective, self.examples, self.seeds[0], parts, bf16=self.bf16)
 
     def _in_parts(self) -> EagerBackend:
@@ -418,8 +420,8 @@ class _Loop:
             raise CaptureError("processes share the training of one model")
         if self.config.ema and self.config.strategy == "fsdp":
             raise BadInput("--train.ema is of whole weights, which processes of fsdp do not have: use ddp")
-        if self.config.accumulate > 1:
-            raise BadInput("--train.accumulate has no meaning for several processes: start more of them")
+        if self.config.micro_batches > 1:
+            raise BadInput("--train.micro-batches has no meaning for several processes: start more of them")
         settings = (self.seeds[0], self.size, self.config.strategy)
         return DistributedBackend(self.models[0], self.objective, self.examples, *settings, bf16=self.bf16)
 
@@ -560,8 +562,8 @@ class _Loop:
             group["lr"] = self.config.rate(done) * group["share"]
         self.optimizer.zero_grad()
         rows = gradients(done)
-        if self.config.clip_norm:
-            self.maker.clip(self.config.clip_norm)
+        if self.config.clip_grad_norm:
+            self.maker.clip(self.config.clip_grad_norm)
         if self.config.weight_decay:
             self._decay()
         self.optimizer.step()
@@ -638,14 +640,14 @@ def _made(states: Sequence[State]) -> int:
 
 def _optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer, whose groups have each their share of the learning rate, and weights of one type."""
-    if config.epsilon and config.optimizer == "sgd":
-        raise BadInput("--train.epsilon has no meaning for sgd: leave it out")
+    if config.eps and config.optimizer == "sgd":
+        raise BadInput("--train.eps has no meaning for sgd: leave it out")
     kinds: dict[tuple[float, type], list[Tensor]] = {}
     for name, weight in weights.items():
-        share = config.bias_lr if name.endswith("bias") else 1.0
+        share = config.bias_lr_factor if name.endswith("bias") else 1.0
         kinds.setdefault((share, type(weight)), []).append(weight)
     groups = [{"params": group, "share": share} for (share, _), group in kinds.items()]
-    options: dict[str, Any] = {"eps": config.epsilon} if config.epsilon else {}
+    options: dict[str, Any] = {"eps": config.eps} if config.eps else {}
     chosen = OPTIMIZERS[config.optimizer]
     if "fused" in chosen.keywords and not {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}:
         options["fused"] = False  # PyTorch has no such kernel for weights of which processes have shares
@@ -658,7 +660,7 @@ def _threads(
     members: Sequence[TrainingJob], objective: Objective, examples: ExampleSource, config: TrainConfig
 ) -> Iterator[None]:
     """One thread for steps so small that several would wait for each other; as many as there are for the rest."""
-    before, size = torch.get_num_threads(), config.batch_size // config.accumulate
+    before, size = torch.get_num_threads(), config.batch_size // config.micro_batches
     if operations(members[0].model, objective, examples, size) * len(members) < PARALLEL_FROM:
         torch.set_num_threads(1)
     try:
@@ -669,7 +671,7 @@ def _threads(
 
 def worth_stacking(model: VAE, objective: Objective, examples: ExampleSource, config: TrainConfig) -> bool:
     """Whether several such models are trained faster as one, as far as can be said beforehand."""
-    apart = config.patience is not None or config.accumulate > 1
+    apart = config.patience is not None or config.micro_batches > 1
     return not apart and operations(model, objective, examples, config.batch_size) < STACKED_BELOW
 
 
@@ -679,7 +681,7 @@ def operations(model: VAE, objective: Objective, examples: ExampleSource, size: 
     # With gradients on: the counter fails at a view of a weight, such as a flattened pseudo-input, where they are off.
     with FlopCounterMode(display=False) as counter, seeded(0, RNGStream.EPOCH, device=model.device):
         some = examples.subsample(size)
-        model.eval().trace(some.all(), objective.samples)
+        model.eval().trace(some.all(), objective.n_samples)
     model.train(training)
     return int(counter.get_total_flops())
 

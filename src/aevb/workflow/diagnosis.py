@@ -202,7 +202,7 @@ def posterior_collapse(found: Symptoms) -> Finding | None:
         better="higher",
         evidence=f"the rate is {rate:.3f} nats, and {int(found.active.sum())} of {len(found.active)} units are active",
         cause=weighty if heavy else "the decoder learns faster than the encoder",
-        remedy="--objective.beta 1" if heavy else "--objective.kind iwae --objective.samples 16",
+        remedy="--objective.beta 1" if heavy else "--objective.kind iwae --objective.n-samples 16",
     )
 
 
@@ -349,7 +349,8 @@ def under_training(found: Symptoms) -> Finding | None:
     and not next to nothing: a tenth of the bound's standard error, which is measured on the same examples every time.
     """
     merits = [epoch.valid.merit for epoch in found.epochs if epoch.valid]
-    decay = found.config.train.decay
+    train = found.config.train
+    decay = train.lr_decay if train.lr_schedule == "linear" else 0.0
     # A short fall of the learning rate at the end brings something however long the training was.
     steady = merits[: math.ceil((1 - decay) * len(merits))] if decay <= 0.3 else merits
     first, half, best = steady[0], max(steady[: (len(steady) + 1) // 2]), max(steady)

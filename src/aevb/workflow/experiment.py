@@ -168,7 +168,7 @@ def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """The model before its first step."""
     with seeded(config.seed, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)
-        initialize(model, dataset.train.subsample(START_EXAMPLES), output=resolved.initial == "data")
+        initialize(model, dataset.train.subsample(START_EXAMPLES), output=resolved.init == "data")
     return model
 
 

@@ -186,7 +186,7 @@ def _made(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str
     _raise_if_interrupted(run)
     has = {(score.split, score.name) for score in run.scores}
     if ("valid", "distortion") not in has:
-        run.evaluate(dataset(), "valid", samples=cell.config.objective.samples or 1)
+        run.evaluate(dataset(), "valid", samples=cell.config.objective.n_samples or 1)
     if ("test", "distortion") not in has:
         run.evaluate(dataset(), "test", samples=cell.samples)
     for measure in cell.measures:

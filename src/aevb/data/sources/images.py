@@ -43,7 +43,7 @@ def read_images(folder: Path, size: int | None = None) -> UnsplitData:
             damaged, far too large, a sequence of images, or of 32 bits.
     """
     if size is not None and not 1 <= size <= MOST**0.5:
-        raise BadInput(f"size={size}: expected a whole number of pixels from 1 to {MOST**0.5:.0f}")
+        raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MOST**0.5:.0f}")
     by_class = _find(folder)
     files = [file for found in by_class.values() for file in found]
     values, scale = _stacked(_read_all(folder, files, size))
@@ -93,7 +93,9 @@ def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on odd metadata, and on images that `_require_modest` judges
         images = [_read(files[0], size)]
-        memory.require(len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.size")
+        memory.require(
+            len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size"
+        )
         for file in files[1:]:
             images.append(_read(file, size))
             _require_same_size(images[0], images[-1], files[0], file)
@@ -105,7 +107,7 @@ def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_fil
         (height, width), (other_height, other_width) = first.shape[:2], other.shape[:2]
         raise BadInput(
             f"{first_file} is {width} x {height} pixels and {other_file} {other_width} x {other_height}: "
-            "expected one size; resize all to N x N with --data.size N"
+            "expected one size; resize all to N x N with --data.image-size N"
         )
 
 

@@ -199,7 +199,7 @@ def _completed(column: Column, groups: Groups, kinds: Kinds) -> Column:
         if len(values) > tables.MOST_VALUES and not asked:
             raise BadInput(
                 f"{groups.name}: column {column.name!r} has more than {tables.MOST_VALUES} values:"
-                f" --data.kinds.{column.name} categorical takes them all, none leaves them out"
+                f" --data.column-types.{column.name} categorical takes them all, none leaves them out"
             )
     new = [value for value in values if value not in column.values]
     if new and asked and kinds[column.name] in ("real", "positive", "count"):
@@ -213,7 +213,7 @@ def _grown(column: Column, new: list[Value], name: str, *, asked: bool) -> Colum
     if (numbers and column.kind != "categorical") or (asked and column.kind == "binary"):
         raise BadInput(
             f"{name}: column {column.name!r} was taken to be {column.kind} and holds {new[0]!r} as well: say what it"
-            f" is, as in --data.kinds.{column.name} {'real' if numbers else 'categorical'}"
+            f" is, as in --data.column-types.{column.name} {'real' if numbers else 'categorical'}"
         )
     ordered = list(column.values) == sorted(column.values, key=str)
     values = sorted((*column.values, *new), key=str) if ordered else [*column.values, *new]

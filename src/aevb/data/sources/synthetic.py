@@ -13,19 +13,19 @@ D = diag(3, 1/3), Φ the distribution function of the normal z, and e ~ N(0, v I
 In print the figure 8 has lost the π of its u, and both curves have gained a factor z that would leave nothing of their
 form: they are as above in every case. Where what is printed makes sense but is not what was meant, a variant chooses:
 
-    figure-8            printed: v = 0.2, nearly a normal    mended: v = 0.02, an 8
+    figure-8            printed: v = 0.2, nearly a normal    corrected: v = 0.02, an 8
     mixture             m_1 = (0, 3√3) and m_2 = (-3√3, -3√3/2);
-                        printed: m_3 = m_2                   mended: m_3 = (3√3, -3√3/2), a triangle
+                        printed: m_3 = m_2                   corrected: m_3 = (3√3, -3√3/2), a triangle
 
 Every density is a mixture of normals, p(x) = Σ_k w_k N(x; m_k, C_k). For the two curves, where s = Φ(z) is uniform on
 (0, 1), it is the Gauss-Legendre rule for p(x) = ∫ N(x; c(s), v I) ds, whose error in log p(x) is below 1e-6 within 6 of
 the origin. In nats for each point, E log p(x) under the truth, and under the normal of the same mean and covariance:
 
     gaussian and gaussian-rotated    -3.3637   -3.3637
-    figure-8, mended                 -0.8848   -1.1329
+    figure-8, corrected                 -0.8848   -1.1329
     figure-8, printed                -1.8202   -1.8248
     blobs                            -2.2839   -2.4748
-    mixture, mended                  -3.9365   -5.6869
+    mixture, corrected                  -3.9365   -5.6869
     mixture, printed                 -3.6581   -4.6195
 """
 
@@ -44,7 +44,7 @@ from aevb.errors import BadInput
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Variant = Literal["printed", "mended"]
+Variant = Literal["printed", "corrected"]
 Draw = Callable[[int, np.random.Generator], tuple[Array, Labels | None]]
 
 TRAINING = {"gaussian": 20_000, "gaussian-rotated": 20_000, "figure-8": 40_000, "blobs": 40_000, "mixture": 40_000}
@@ -138,7 +138,7 @@ def truth(name: str, variant: Variant | None = None) -> Truth:
 
 
 def chosen(source: str, variant: str | None) -> str | None:
-    """The variant of a set, which is "mended" if not said; None for every source without variants.
+    """The variant of a set, which is "corrected" if not said; None for every source without variants.
 
     Raises:
         BadInput: the source has no such variant.
@@ -151,7 +151,7 @@ def chosen(source: str, variant: str | None) -> str | None:
         raise BadInput(
             f"variant={variant!r} of {source} is unknown: expected {' or '.join(get_args(Variant))}; choose one"
         )
-    return variant or "mended" if source in FORKED else None
+    return variant or "corrected" if source in FORKED else None
 
 
 def read_synthetic(name: str, variant: Variant | None, split_seed: int) -> UnsplitData:

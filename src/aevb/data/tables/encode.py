@@ -501,7 +501,7 @@ def _kind_of_texts(raw: Raw, different: NDArray[Any], table: str) -> str | None:
     if len(different) > MOST_VALUES and len(different) < count / 2:
         raise BadInput(
             f"{table}: column {raw.name!r} has {len(different)} different texts, and at most {MOST_VALUES} are taken"
-            f" for categories: --data.kinds.{raw.name} categorical takes them all, none leaves them out"
+            f" for categories: --data.column-types.{raw.name} categorical takes them all, none leaves them out"
         )
     return None
 
@@ -535,7 +535,7 @@ def _is_date(text: str) -> bool:
 def _dated(name: str) -> str:
     return (
         f"column {name!r} holds dates: turn them into numbers, such as days since a date or the month, or leave them"
-        f" out with --data.kinds.{name} none"
+        f" out with --data.column-types.{name} none"
     )
 
 

@@ -44,7 +44,7 @@ def reverse_fit(p: Normals, start: Array) -> Normals:
 
 def directions(seed: int, _data_dir: str | None = None) -> dict[str, Any]:
     """A normal fitted to the triangle of set 5 both ways, the reverse one from a point that the seed chooses."""
-    p = truth("mixture", "mended")
+    p = truth("mixture", "corrected")
     start, _ = p.sample(1, np.random.default_rng(seed))
     found: dict[str, Any] = {}
     for name, q in (("forward", p.gaussian()), ("reverse", reverse_fit(p, start[0]))):

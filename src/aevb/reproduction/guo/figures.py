@@ -91,7 +91,7 @@ def _parts(results: Results) -> Figure:
 
 def _fits(results: Results) -> Figure:
     """The forward and the reverse fit; the latter of every seed."""
-    p = truth("mixture", "mended")
+    p = truth("mixture", "corrected")
     ticks = np.linspace(-11, 11, 200)
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
     found = [results.study("directions", seed) for seed in results.seeds]
@@ -119,7 +119,7 @@ def pictures(scale: Scale) -> Iterator[Picture]:
         data = SETS[place]
         yield Picture(
             place,
-            f"Figure {data.figure}" + " (mended)" * (data.variant == "mended"),
+            f"Figure {data.figure}" + " (corrected)" * (data.variant == "corrected"),
             f"Set {data.title}: test points, samples of three models, and reconstructions x' ~ p(x|z), z ~ q(z|x), in"
             " the colours of the points that they come from: where colours mix, z says nothing of x.",
             "Data, samples, reconstructions and the training curve" + ", diagonal and full" * (data.figure > 3) + ".",

@@ -35,25 +35,25 @@ class Points(NamedTuple):
 SETS = {
     "gaussian": Points("gaussian", None, "1 Gaussian", 3, 50, -3.3637),
     "rotated": Points("gaussian-rotated", None, "2 rotated Gaussian", 4, 50, -3.3637),
-    "figure-8": Points("figure-8", "mended", "3 figure 8", 5, 200, -0.8848),
+    "figure-8": Points("figure-8", "corrected", "3 figure 8", 5, 200, -0.8848),
     "figure-8-printed": Points("figure-8", "printed", "3 figure 8, as printed", 5, 200, -1.8202),
     "blobs": Points("blobs", None, "4 three blobs", 6, 200, -2.2839),
-    "mixture": Points("mixture", "mended", "5 mixture", 7, 200, -3.9365),
+    "mixture": Points("mixture", "corrected", "5 mixture", 7, 200, -3.9365),
     "mixture-printed": Points("mixture", "printed", "5 mixture, as printed", 7, 200, -3.6581),
 }
 DIAGONAL = {"posterior": "diagonal", "likelihood": "gaussian-diagonal"}
 FULL = {"posterior": "full", "likelihood": "gaussian-full"}
 ONE_DRAW: dict[str, Any] = {"kind": "elbo-mc"}
 OURS: dict[str, Any] = {
-    "model": {**FULL, "initial": "lecun", "posterior_scale": "softplus"},
-    "train": {"batch_size": 128, "lr": 3e-3, "decay": 0.5, "clip_norm": 10},
+    "model": {**FULL, "init": "lecun", "posterior_scale": "softplus"},
+    "train": {"batch_size": 128, "lr": 3e-3, "lr_decay": 0.5, "clip_grad_norm": 10},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "diagonal": {"model": DIAGONAL, "objective": ONE_DRAW},
     "full": {"model": FULL, "objective": ONE_DRAW},
     "elbo": {**OURS, "objective": ONE_DRAW},
     "warm-up": {**OURS, "objective": {**ONE_DRAW, "warmup": 0.5}},
-    "weighted": {**OURS, "objective": {"kind": "dreg", "samples": 16}},
+    "weighted": {**OURS, "objective": {"kind": "dreg", "n_samples": 16}},
 }
 
 
@@ -98,8 +98,14 @@ def _trial(place: str, setting: str, size: Size) -> Trial:
     )
     content = {
         "data": {"source": data.source, "variant": data.variant},
-        "model": {"hidden": [128, 128], "initial": "pytorch", "latent": 2, **chosen["model"]},
+        "model": {"hidden": [128, 128], "init": "pytorch", "latent": 2, **chosen["model"]},
         "objective": chosen["objective"],
-        "train": {"batch_size": 32, "decay": 0, "keep": "last", **chosen.get("train", {}), "epochs": epochs},
+        "train": {
+            "batch_size": 32,
+            "lr_schedule": "constant",
+            "keep": "last",
+            **chosen.get("train", {}),
+            "epochs": epochs,
+        },
     }
     return Trial(Config.model_validate(content), measures, samples=10)

@@ -91,7 +91,7 @@ LENGTHS: Mapping[Scale, Length] = {
 
 
 def trials(length: Length) -> dict[str, Trial]:
-    flat = {"hidden": [], "mean": "identity"}
+    flat = {"hidden": [], "mean_link": "identity"}
     models: dict[str, dict[str, Any]] = {
         "linear": {"posterior": "point", **flat},
         "deep": {"posterior": "point", "hidden": [length.hidden]},
@@ -102,15 +102,15 @@ def trials(length: Length) -> dict[str, Trial]:
             length.source,
             model | {"latent": size},
             length.images,
-            {"lr": 2e-3, "decay": 0.5, "batch_size": 200},
+            {"lr": 2e-3, "lr_decay": 0.5, "batch_size": 200},
             measures=(Measure(FRECHET[False], frechet_scores), *((PCA_MEASURE,) if kind == "linear" else ())),
         )
         for size in length.sizes
         for kind, model in models.items()
     }
-    slow = {"lr": 3e-3, "decay": 0.7, "batch_size": 400, "keep": "last"}
+    slow = {"lr": 3e-3, "lr_decay": 0.7, "batch_size": 400, "keep": "last"}
     exact = (Measure("log_px_exact", linear_log_px),)
-    bent = {"hidden": [64, 64], "activation": "tanh", "initial": "lecun", "latent": 1}
+    bent = {"hidden": [64, 64], "activation": "tanh", "init": "lecun", "latent": 1}
     return page | {
         "linear-digits": _trial("digits", models["linear"], 300, slow | {"lr": 1e-2}, measures=(PCA_MEASURE,)),
         "linear-vae-digits": _trial("digits", flat, length.linear, slow, measures=exact),
@@ -119,7 +119,7 @@ def trials(length: Length) -> dict[str, Trial]:
             "digits",
             {"hidden": [100], "activation": "tanh"},
             length.plane,
-            {"decay": 0.5},
+            {"lr_decay": 0.5},
             binarize="threshold",
             measures=(_identity_of(plane_terms),),
         ),
@@ -135,7 +135,7 @@ def trials(length: Length) -> dict[str, Trial]:
             bent,
             length.curve,
             slow | {"batch_size": 200},
-            objective={"kind": "iwae", "samples": 16},
+            objective={"kind": "iwae", "n_samples": 16},
             samples=100,
         ),
     }

@@ -41,7 +41,7 @@ def trials(scale: Scale) -> dict[str, Trial]:
             few = 1 if scale == "default" and network == "conv" and latent != 2 else None
             trials[trial_name(network, source, latent)] = _trial(scale, network, source, latent, seeds=few)
         trials[bound_trial(network, source)] = _trial(scale, network, source, beta=1.0)
-        trials[falling_trial(network, source)] = _trial(scale, network, source, decay=0.5)
+        trials[falling_trial(network, source)] = _trial(scale, network, source, lr_decay=0.5)
     for variance in VARIANCES:
         trials[trial_name("mlp", "mnist", 2, variance)] = _trial(scale, "mlp", "mnist", variance=variance)
     trials["autoencoder"] = _trial(scale, "mlp", "mnist", posterior="point")
@@ -78,19 +78,19 @@ def _trial(
     model = {
         "network": network,
         "activation": "elu",
-        "initial": "pytorch",
+        "init": "pytorch",
         "latent": latent,
         "posterior": posterior,
         "posterior_scale": "softplus",
         "likelihood": "gaussian",
-        "mean": "sigmoid",
+        "mean_link": "sigmoid",
         "variance": variance,
     }
     train = {
         "epochs": EPOCHS[scale][network],
         "batch_size": 256,
         "lr": 2.5e-3 if network == "mlp" else 1.5e-3,
-        "decay": decay,
+        **({"lr_decay": decay} if decay else {"lr_schedule": "constant"}),
         "keep": "last",
     }
     data = {"source": "digits"} if scale == "smoke" else {"source": source, "validation": 1000}

@@ -190,7 +190,7 @@ class _Step(nn.Module):
     def forward(self, *inputs: Any) -> Tensor:
         """The terms of a batch, its condition if there is one, and the share done, summed and weighed, ``(4,)``."""
         *tensors, done = inputs
-        terms = self.objective(self.model.trace(Batch(*tensors), self.objective.samples), done)
+        terms = self.objective(self.model.trace(Batch(*tensors), self.objective.n_samples), done)
         return torch.stack(terms).sum(1) * self.weight
 
 

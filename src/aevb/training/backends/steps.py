@@ -110,7 +110,7 @@ class EagerBackend:
 
     def _gradients(self, batch: Batch, done: float, share: float = 1.0) -> Tensor:
         """Add the share of a batch that these examples are to the gradients, and give that of the terms' means."""
-        trace = self.passed.trace(batch, self.objective.samples)
+        trace = self.passed.trace(batch, self.objective.n_samples)
         terms = self.objective(trace, done)
         loss = terms.loss.mean()
         loss.backward(torch.full_like(loss, share))
