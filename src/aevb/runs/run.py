@@ -192,7 +192,7 @@ class Run:
         data, settings = self.data, self.config.data
         place = data_dir or settings.data_dir
         learnt = (data.kind, data.shape, data.columns, data.condition_columns)
-        like = DataSpec(*learnt, settings.binarize, settings.size, settings.split_seed, place)
+        like = DataSpec(*learnt, settings.binarize, settings.image_size, settings.split_seed, place)
         return read(source, like)
 
     def usual(self, samples: int, *, seed: int = 0, data_dir: str | None = None) -> ReferenceScores | None:

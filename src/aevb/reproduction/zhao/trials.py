@@ -41,7 +41,7 @@ def trials(scale: Scale) -> dict[str, Trial]:
             few = 1 if scale == "default" and network == "conv" and latent != 2 else None
             trials[trial_name(network, source, latent)] = _trial(scale, network, source, latent, seeds=few)
         trials[bound_trial(network, source)] = _trial(scale, network, source, beta=1.0)
-        trials[falling_trial(network, source)] = _trial(scale, network, source, lr_decay=0.5)
+        trials[falling_trial(network, source)] = _trial(scale, network, source, decay=0.5)
     for variance in VARIANCES:
         trials[trial_name("mlp", "mnist", 2, variance)] = _trial(scale, "mlp", "mnist", variance=variance)
     trials["autoencoder"] = _trial(scale, "mlp", "mnist", posterior="point")
