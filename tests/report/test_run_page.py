@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from aevb import plots
 from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.data import Dataset
+from aevb.models.registry import import_plugin, register
 from aevb.report import write_run
 from aevb.runs import run as runs
 from aevb.runs.run import Run
@@ -56,8 +60,8 @@ def main_prints(run: Run, capsys: pytest.CaptureFixture[str]) -> set[str]:
 
 
 def test_a_page_without_findings_says_why(run: Run) -> None:
-    assert "found nothing wrong" in page_of(run, []).text
-    assert "Is it well?" not in page_of(run, None).text
+    assert "No problems found" in page_of(run, []).text
+    assert "Diagnostics" not in page_of(run, None).text
 
 
 def test_nothing_is_fetched_and_no_name_acts(run: Run) -> None:
@@ -101,11 +105,48 @@ def test_train_leaves_a_page_and_report_makes_it_again(
             "Training",
             "Reconstructions",
             "Samples",
-            "The latent plane, decoded",
-            "Codes",
+            "Decoded latent plane",
+            "Latent means",
         ]
         assert all(str(image["src"]).startswith("data:image/png;base64,") for image in page.found("img"))
     out = capsys.readouterr().out
     assert "page in report.html" in out
     assert json.loads(out.splitlines()[-1]) == {"file": str(Path("run/report.html"))}
     assert json.loads(Path("run/findings.json").read_text()) is not None
+
+
+OWN_PLOT = """
+from matplotlib.figure import Figure
+
+from aevb.models.registry import register
+
+
+@register.plot("own-plot", title="Own plot", caption="Number of epochs.")
+def own_plot(run, dataset):
+    figure = Figure()
+    figure.subplots().bar([0], [len(run.epochs)])
+    return figure
+
+
+@register.plot("never", title="Never", caption="Does not apply.")
+def never(run, dataset):
+    return None
+"""
+
+
+def test_a_plot_of_a_plugin_is_drawn_and_shown(run: Run, stripes: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "own_plot.py").write_text(OWN_PLOT)
+    import_plugin(str(tmp_path / "own_plot.py"))
+    try:
+        drawn = dict(plots.figures(run, stripes))
+        assert list(drawn)[-1] == "own-plot"
+        run.save_figure("own-plot", partial(plots.save, drawn["own-plot"]))
+        page = page_of(run, [])
+        assert "Own plot: Number of epochs." in [image["alt"] for image in page.found("img")]
+        assert "Never" not in page.text
+    finally:
+        for name in ("own-plot", "never"):
+            del register.plot._entries[name]
+        del sys.modules["own_plot"]
+    without_plugin = page_of(run, [])
+    assert "Own plot" in [image["alt"] for image in without_plugin.found("img")]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from aevb.errors import BadInput
@@ -44,7 +44,7 @@ def render(contents: Sequence[Content], files_at: str = "") -> str:
     if not files_at:
         _require_small(contents)
     environment = Environment(
-        loader=PackageLoader("aevb.explorer", "web"),
+        loader=ChoiceLoader([PackageLoader("aevb.explorer", "web"), PackageLoader("aevb.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -57,7 +57,6 @@ def render(contents: Sequence[Content], files_at: str = "") -> str:
         runs=[content.facts for content in contents],
         facts=_json([content.facts for content in contents]),
         imports=_json({"imports": dict(_modules())}),
-        style=Markup((HERE / "web" / "style.css").read_text(encoding="utf-8")),
         files=[(name, b64encode(file).decode()) for name, file in inlined],
     )
 

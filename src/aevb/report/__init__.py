@@ -1,10 +1,9 @@
-"""The page of a run, report.html in its folder: one file that fetches nothing. It is made from the run; nothing is
-trained."""
+"""The page of a run: report.html in its folder, one self-contained file made from the run without training."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from aevb.report import pages, trained
+from aevb.report import rendering, run_page
 from aevb.runs.run import Run
 from aevb.runs.run import write as write_file
 from aevb.workflow.diagnosis import Finding
@@ -13,15 +12,15 @@ __all__ = ["write_run"]
 
 
 def write_run(run: Run, findings: Sequence[Finding] | None) -> Path:
-    """Write report.html into the folder of a run, with the figures that are there.
+    """Write report.html into the folder of a run, with the figures in the folder.
 
     Args:
-        run: with its scores.
-        findings: of the doctor; None where there was nothing to judge by.
+        run: a run with scores.
+        findings: the findings of the diagnosis; None if there is no diagnosis.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    text, path = pages.html_of_run(trained.gather(run, findings)), run.folder / "report.html"
+    text, path = rendering.run_html(run_page.gather(run, findings)), run.folder / "report.html"
     write_file(path, lambda file: file.write_text(text, encoding="utf-8"))
     return path

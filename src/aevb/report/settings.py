@@ -1,4 +1,4 @@
-"""Configurations as a page shows them, and what they were carried out with."""
+"""Configurations as text, and the versions of the software."""
 
 import json
 import platform
@@ -9,7 +9,7 @@ from aevb.config.schema import Config
 
 
 def differences(config: Config) -> list[str]:
-    """Where a configuration differs from the defaults, as `model.latent=2`."""
+    """Return the settings that differ from the defaults, as `model.latent=2`."""
     return [
         f"{section}.{field}={_text(value)}"
         for section, values in _sections(config, exclude_defaults=True).items()
@@ -18,20 +18,21 @@ def differences(config: Config) -> list[str]:
 
 
 def whole(config: Config) -> str:
-    """All of a configuration but its seed and its place, as JSON that --config reads, a section a line."""
+    """Return a configuration without its seed and data folder, as JSON that `--config` reads, one line per section."""
     sections = (f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in _sections(config).items())
     return "{\n" + ",\n".join(sections) + "\n}"
 
 
 def versions() -> dict[str, str]:
-    """Of what is at work."""
+    """Return the versions of aevb, PyTorch and Python."""
     return {"aevb": version("aevb"), "torch": version("torch"), "Python": platform.python_version()}
 
 
-def _sections(config: Config, **options: Any) -> dict[str, Any]:
-    content: dict[str, Any] = config.model_dump(mode="json", exclude={"seed": True, "data": {"data_dir"}}, **options)
-    return content
+def _sections(config: Config, *, exclude_defaults: bool = False) -> dict[str, dict[str, Any]]:
+    return config.model_dump(
+        mode="json", exclude={"seed": True, "data": {"data_dir"}}, exclude_defaults=exclude_defaults
+    )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return (",".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

@@ -1,32 +1,32 @@
-"""Numbers and times as a reader wants them."""
+"""Numbers and durations as text."""
 
 from math import floor, isfinite, log10
 
 TINY = 1e-4
-"""Numbers below it are written with powers of ten."""
+"""Numbers below it are written in scientific notation."""
 
 
 def with_spread(mean: float, spread: float = float("nan")) -> str:
-    """A mean and, where there is one, its deviation: to two digits of the deviation, else to four of the mean."""
+    """Return mean ± spread with two digits of the spread; without a spread, the mean with four digits."""
     if not isfinite(mean):
         return "–"
-    known = isfinite(spread)
-    if 0 < max(abs(mean), spread if known else 0.0) < TINY:
+    has_spread = isfinite(spread)
+    if 0 < max(abs(mean), spread if has_spread else 0.0) < TINY:
         style = ".2g"
-    elif mean.is_integer() and not (known and spread):
+    elif mean.is_integer() and not (has_spread and spread):
         style = ".0f"
     else:
-        style = f".{_decimals(spread, 2) if known else _decimals(mean, 4)}f"
-    return f"{mean:{style}} ± {spread:{style}}" if known else f"{mean:{style}}"
+        style = f".{_decimals(spread, 2) if has_spread else _decimals(mean, 4)}f"
+    return f"{mean:{style}} ± {spread:{style}}" if has_spread else f"{mean:{style}}"
 
 
 def _decimals(value: float, digits: int) -> int:
-    """So many that a number shows this many digits; at least two, at most four."""
+    """Return the number of decimals that shows this many digits of a value, between two and four."""
     return min(4, max(2, digits - 1 - floor(log10(abs(value))))) if value else 2
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units that they fill."""
+    """Return seconds in their one or two largest units."""
     if not isfinite(seconds):
         return "–"
     if seconds < 60:
@@ -36,6 +36,6 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def counted(count: int, one: str) -> str:
-    """ "1 seed", "3 seeds"."""
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, such as "1 seed" or "3 seeds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -16,7 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from aevb.report.pages import embedded, environment, typeset
+from aevb.report.rendering import embedded, environment, typeset
 from aevb.reproduction.facts import Report, Table, gather
 from aevb.reproduction.figures import Drawn
 from aevb.reproduction.recipe import Recipe, Results, Scale

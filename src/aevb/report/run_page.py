@@ -1,4 +1,4 @@
-"""What the page of a run says: its numbers, what the doctor finds, its figures, and how to use it."""
+"""The contents of the page of a run: scores, diagnostics, figures and commands."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,30 +9,25 @@ from typing import NamedTuple
 from PIL import Image
 
 from aevb.evaluation.scores import TITLES, Score
+from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
 from aevb.runs.run import Run
 from aevb.workflow.diagnosis import EXPLAINS, Finding
 
-CAPTIONS = {
-    "training": ("Training", "The terms of the objective over the epochs, in nats per example."),
-    "reconstructions": ("Reconstructions", "Test examples, and the mean of p(x|z) at the mean of q(z|x)."),
-    "samples": ("Samples", "What the model draws from the prior."),
-    "manifold": ("The latent plane, decoded", "The mean of p(x|z) at even quantiles of the prior."),
-    "latent": ("Codes", "The means of q(z|x) of test examples."),
-}
 HEADLINE = ("log_px", "bound", "rate", "distortion")
-"""Scores of the test part that stand at the top."""
+"""The test scores at the top of the page."""
 FILES = ("config.json", "scores.json", "metrics.jsonl", "model.safetensors")
 
 
-class Shown(NamedTuple):
+class FigureFile(NamedTuple):
     """A figure of the run.
 
     Attributes:
-        title, caption: in words.
-        file: where it is.
-        width, height: in pixels.
+        title: the heading of the figure.
+        caption: the text below it; may be empty.
+        file: the path of the image.
+        width, height: the size of the image in pixels.
     """
 
     title: str
@@ -44,11 +39,11 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class RunPage:
-    """Everything that there is to say of a run.
+    """The contents of the page of a run.
 
     Attributes:
-        run: with its scores.
-        findings: of the doctor; None where there was nothing to judge by.
+        run: a run with scores.
+        findings: the findings of the diagnosis; None if there is no diagnosis.
     """
 
     run: Run
@@ -57,31 +52,31 @@ class RunPage:
 
     @property
     def title(self) -> str:
-        """The run's name."""
+        """The name of the run."""
         return self.run.folder.resolve().name
 
     @property
     def description(self) -> Mapping[str, str]:
-        """Data, model, training."""
+        """Data, model and training in words."""
         return summary.description(self.run)
 
     @property
     def headline(self) -> dict[str, str]:
-        """The first numbers that one wants, of the test part; a dagger marks a doubtful one."""
+        """The main test scores by title; a dagger marks a score with a note."""
         return {
             f"{TITLES[score.name]}, nats": summary.with_error(score) + " †" * bool(score.note)
-            for score in self._foremost
+            for score in self._main_scores
         }
 
     @property
-    def doubts(self) -> list[str]:
-        """What a dagger means."""
-        return list(dict.fromkeys(score.note for score in self._foremost if score.note))
+    def notes(self) -> list[str]:
+        """The notes of the main test scores."""
+        return list(dict.fromkeys(score.note for score in self._main_scores if score.note))
 
     @property
-    def _foremost(self) -> list[Score]:
-        found = {score.name: score for score in self.run.scores if score.split == "test"}
-        return [found[name] for name in HEADLINE if name in found]
+    def _main_scores(self) -> list[Score]:
+        scores = {score.name: score for score in self.run.scores if score.split == "test"}
+        return [scores[name] for name in HEADLINE if name in scores]
 
     @property
     def numbers(self) -> summary.Numbers:
@@ -89,63 +84,67 @@ class RunPage:
         return summary.numbers(self.run)
 
     @property
-    def figures(self) -> list[Shown]:
-        """Those that are there."""
+    def figures(self) -> list[FigureFile]:
+        """The figures in the folder of the run."""
         return list(_figures(self.run.folder / "figures"))
 
     @property
     def explored(self) -> bool:
-        """Whether there is an explorer beside the page."""
+        """Whether the folder of the run contains an explorer."""
         return (self.run.folder / "explorer.html").is_file()
 
     @property
     def commands(self) -> dict[str, str]:
-        """What can be done with the run, by name."""
+        """Commands that use the run, by purpose."""
         folder = shlex.quote(str(self.run.folder))
-        again = shlex.quote(str(self.run.folder / "config.json"))
+        config = shlex.quote(str(self.run.folder / "config.json"))
         return {
             "explore": f"aevb explore {folder}",
             "evaluate": f"aevb evaluate {folder} --samples 5000",
             "sample": f"aevb sample {folder} --count 100",
-            "again": f"aevb train --config {again}",
+            "train": f"aevb train --config {config}",
         }
 
     @property
     def settings(self) -> list[str]:
-        """Where the configuration differs from the defaults."""
+        """The settings that differ from the defaults."""
         return settings.differences(self.run.config)
 
     @property
     def config(self) -> str:
-        """All of the configuration."""
+        """The configuration as JSON."""
         return settings.whole(self.run.config)
 
     @property
     def files(self) -> list[str]:
-        """What else is in the folder."""
+        """The other files in the folder of the run."""
         return [name for name in FILES if (self.run.folder / name).is_file()]
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of what it was made with."""
+        """The versions of the software."""
         return settings.versions()
 
 
 def gather(run: Run, findings: Sequence[Finding] | None) -> RunPage:
-    """What there is to say of a run, with remedies that can be copied.
+    """Return the contents of the page, with the folder of the run in the suggested commands.
 
     Args:
-        run: with its scores.
-        findings: of the doctor; None where there was nothing to judge by.
+        run: a run with scores.
+        findings: the findings of the diagnosis; None if there is no diagnosis.
     """
     folder = shlex.quote(str(run.folder))
     named = findings and [replace(finding, remedy=finding.remedy.replace("RUN", folder)) for finding in findings]
     return RunPage(run, named)
 
 
-def _figures(folder: Path) -> Iterator[Shown]:
-    for name, (title, caption) in CAPTIONS.items():
-        file = folder / f"{name}.png"
+def _figures(folder: Path) -> Iterator[FigureFile]:
+    """Yield the registered figures in their order, then all others, such as those of plugins that are not loaded."""
+    names = register.plot.names()
+    others = sorted(file.stem for file in folder.glob("*.png") if file.stem not in names)
+    for name in (*names, *others):
+        file, facts = folder / f"{name}.png", register.plot.facts(name) if name in names else {}
         if file.is_file():
+            title = facts.get("title", name.replace("-", " ").replace("_", " ").capitalize())
             with Image.open(file) as image:
-                yield Shown(title, caption, file, *image.size)
+                yield FigureFile(title, facts.get("caption", ""), file, *image.size)
