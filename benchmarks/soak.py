@@ -25,7 +25,7 @@ from sklearn.datasets import load_wine
 
 from aevb.config.schema import Config, DataConfig, ModelConfig, TrainConfig
 from aevb.data import load
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from benchmarks.timing import machine
 
@@ -87,8 +87,8 @@ def _once(folder: Path, config: Config) -> None:
     if cut_off.finished:
         raise RuntimeError(f"{folder.name} was to be interrupted")
     run = experiment.train(config, folder, dataset, resume=True)
-    run.evaluate(dataset, samples=10)
-    runs.load(folder).model.sample(10)
+    run.evaluate(dataset, n_importance_samples=10)
+    RunFolder.load(folder).model.sample(10)
     for path in folder.iterdir():
         path.unlink()
 

@@ -12,6 +12,7 @@ import aevb
 
 PACKAGES = [
     "errors",
+    "files",
     "memory",
     "rng",
     "columns",
@@ -64,7 +65,8 @@ def test_no_import_goes_up(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["import aevb.runs.run", "from aevb.runs.run import load", "def f():\n from aevb import runs"]
+    "source",
+    ["import aevb.runs.run_folder", "from aevb.runs.run_folder import RunFolder", "def f():\n from aevb import runs"],
 )
 def test_an_upward_import_would_be_found(source: str) -> None:
     assert upward(source, "training") == {"runs"}

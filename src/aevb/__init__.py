@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     from aevb.models.objectives import MonteCarloELBO as MonteCarloELBO
     from aevb.models.vae import VAE as VAE
     from aevb.models.vae import Trace as Trace
-    from aevb.runs.run import Run as Run
-    from aevb.runs.run import load as load
     from aevb.runs.sharing import push_to_hub as push_to_hub
     from aevb.runs.sharing import save_pretrained as save_pretrained
     from aevb.training.loop import History as History
     from aevb.training.loop import fit as fit
     from aevb.workflow.diagnosis import Finding as Finding
     from aevb.workflow.diagnosis import diagnose as diagnose
+    from aevb.workflow.run import load_run as load_run
 
 _PUBLIC = {
     "config.schema": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig", "build", "resolve"],
@@ -52,7 +51,7 @@ _PUBLIC = {
     "models.linear": ["linear_optimum", "linear_vae"],
     "models.vae": ["VAE", "Trace"],
     "models.objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
-    "runs.run": ["Run", "load"],
+    "workflow.run": ["load_run"],
     "runs.sharing": ["push_to_hub", "save_pretrained"],
     "training.loop": ["History", "fit"],
 }

@@ -32,7 +32,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, load
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 from aevb.runs.sharing import card
 from aevb.workflow import experiment
 from tests.conftest import some
@@ -274,13 +274,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = {"model": {"hidden": (4,)}, "train": {"epochs": 2, "batch_size": 10}}
         dataset = some("unit", (1, 4, 4)) if kind == "unit" else some("columns", (3,))
         run = experiment.train(Config.model_validate(settings), folder / kind, dataset)
-        run.evaluate(dataset, samples=2)
+        run.evaluate(dataset, n_importance_samples=2)
     return folder
 
 
 def use(folder: Path) -> None:
     """What commands do with a run that is there, whatever it says."""
-    run = runs.load(folder)
+    run = RunFolder.load(folder)
     run.save_scores([])
     page.show(run, json=False)
     page.show(run, json=True)

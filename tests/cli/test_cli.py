@@ -22,7 +22,7 @@ from PIL import Image
 
 from aevb.cli import app as cli
 from aevb.data.sources import named
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 
 QUICK = ["--model.hidden", "8", "--train.epochs", "2"]
 
@@ -193,7 +193,7 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
     Path("c.json").write_text(json.dumps({"model": {"hidden": [8], "latent": 3}, "train": {"epochs": 1}, "seed": 4}))
     result = aevb("train", "--config", "c.json", "--model.latent", 4, "--samples", 2, "--out", "one")
     assert result.status == 0
-    config = runs.load("one").config
+    config = RunFolder.load("one").config
     assert (config.model.hidden, config.model.latent, config.train.epochs, config.seed) == ((8,), (4,), 1, 4)
     assert aevb("train", "--config", "one/config.json", "--samples", 2, "--out", "two").status == 0
     weights = [Path(name, "model.safetensors").read_bytes() for name in ("one", "two")]
@@ -208,13 +208,13 @@ def test_a_run_is_varied_by_its_own_configuration(aevb: Callable[..., Result]) -
         result = aevb("train", "--config", "run/config.json", *options, "--samples", 2)
         assert result.status == 0, result.err
     assert aevb("train", "rows.npy", "--config", "run/config.json", "--samples", 2, "--out", "rows").status == 0
-    assert runs.load("rows").resolved.mean == "identity"
+    assert RunFolder.load("rows").resolved.mean == "identity"
 
 
 def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[..., Result]) -> None:
     Path("c.json").write_text('{"train": {"batch-size": 50, "epochs": 1}, "model": {"posterior-scale": "softplus"}}')
     assert aevb("train", "--config", "c.json", "--samples", 2, "--out", "run").status == 0
-    assert runs.load("run").config.train.batch_size == 50
+    assert RunFolder.load("run").config.train.batch_size == 50
 
 
 @pytest.mark.parametrize("out", [".", "r[a]", "a[/b]", "with space", "deep/er"])
@@ -328,7 +328,7 @@ def test_bad_arguments(refused: Callable[..., str], arguments: list[str], messag
         ('{"modl": {"latent": 3}}', "c.json: unknown option --modl: did you mean --model?"),
         ('{"model": {"latent": "x"}}', "c.json: --model.latent: input should be a valid integer"),
         ('{"model": 3}', "c.json: --model: input should be"),
-        ('{"format": 99, "aevb": "9.9"}', "c.json has format 99, of aevb 9.9"),
+        ('{"format": 99, "aevb": "9.9"}', "c.json has format 99 of aevb 9.9"),
         ('{"a":' * 100_000, "c.json is not JSON"),
     ],
 )
@@ -442,21 +442,21 @@ def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(
     result = aevb("train", *QUICK, "--out", "run")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "of epoch 2" in result.err
-    run = runs.load("run")
+    run = RunFolder.load("run")
     assert run.outcome
     assert (run.outcome.ended, run.outcome.kept) == ("non-finite", 1)
     assert aevb("evaluate", "run", "--samples", 2).status == 0
 
 
 def test_a_taken_folder(refused: Callable[..., str], run: Path) -> None:
-    assert "is there already: choose another --out" in refused("train", *QUICK, "--out", run)
+    assert "already exists: choose another --out" in refused("train", *QUICK, "--out", run)
 
 
 def test_a_run_of_a_newer_version(refused: Callable[..., str], run: Path) -> None:
     content = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(content | {"format": 99, "aevb": "9.9"}))
     for command in ("evaluate", "sample", "reconstruct"):
-        assert "has format 99, of aevb 9.9" in refused(command, run)
+        assert "has format 99 of aevb 9.9" in refused(command, run)
 
 
 def test_a_truncated_run(refused: Callable[..., str], run: Path) -> None:
@@ -470,7 +470,7 @@ def test_data_that_changed_since(refused: Callable[..., str], aevb: Callable[...
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
     aevb("train", "rows.npy", *QUICK, "--samples", 2, "--out", "run")
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
-    assert "is not what" in refused("evaluate", "run")
+    assert "has changed since" in refused("evaluate", "run")
 
 
 def test_no_space(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -511,7 +511,7 @@ def test_what_was_trained_is_kept(tmp_path: Path, ended_by: signal.Signals) -> N
     assert process.returncode == 130
     assert err.startswith("interrupted: ")
     assert "Traceback" not in err
-    run = runs.load(tmp_path / "run")
+    run = RunFolder.load(tmp_path / "run")
     assert run.outcome
     assert run.outcome.ended == "interrupted"
     assert run.outcome.epochs == len(run.epochs) >= 1

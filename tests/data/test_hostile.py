@@ -29,7 +29,7 @@ from aevb.cli import terminal as page
 from aevb.config.schema import Config
 from aevb.data import load
 from aevb.errors import BadInput
-from aevb.runs import run as runs
+from aevb.files import write_atomically
 from aevb.runs.sharing import save_pretrained
 from aevb.workflow import experiment
 
@@ -502,7 +502,7 @@ def test_runs(refused: Callable[..., str], tmp_path: Path, trained: Path, file: 
     if file != "estimator.json":
         assert str(folder / file) in refused("sample", folder)
         with modest(), pytest.raises(BadInput, match=str(folder)):
-            aevb.load(folder)
+            aevb.load_run(folder)
     with modest(), pytest.raises(BadInput, match=str(folder)):
         VariationalAutoencoder.from_pretrained(folder)
     assert not SPRUNG.exists()
@@ -551,7 +551,7 @@ def test_links_in_a_run_are_not_written_through(cut_off: Path, tmp_path: Path, n
     for link in (cut_off / name, cut_off / f".{Path(name).stem}-{os.getpid()}{Path(name).suffix}"):
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-    runs.write(cut_off / name, lambda path: path.write_bytes(b"new"))
+    write_atomically(cut_off / name, lambda path: path.write_bytes(b"new"))
     assert (cut_off / name).read_bytes() == b"new"
     assert target.read_bytes() == before
     assert not (cut_off / name).is_symlink()
@@ -620,7 +620,7 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
     done("explore", run, "--no-open")
     done("sample", run, "--out", "samples.csv")
     assert COMMAND in Path("samples.csv").read_text()
-    save_pretrained(aevb.load(run), "saved")
+    save_pretrained(aevb.load_run(run), "saved")
     for written in (Path(run, "report.html"), Path(run, "explorer.html"), Path("saved", "README.md")):
         assert not any(script in written.read_text(encoding="utf-8") for script in SCRIPTS), written
     assert SCRIPTS[0].replace("<", "&lt;") in Path("saved", "README.md").read_text()

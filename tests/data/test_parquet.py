@@ -18,7 +18,7 @@ from aevb.data import Dataset, load
 from aevb.data import out_of_core as stored
 from aevb.data.sources import parquet as groups
 from aevb.errors import BadInput
-from aevb.runs.run import load as load_run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 
 ROWS, FILES = 400, 4
@@ -121,8 +121,8 @@ def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
     config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
     dataset = load(**config.data.model_dump())
     run = experiment.train(config, tmp_path / "run", dataset)
-    run.evaluate(dataset, "test", samples=10)
-    again = load_run(tmp_path / "run")
+    run.evaluate(dataset, "test", n_importance_samples=10)
+    again = RunFolder.load(tmp_path / "run")
     assert again.data.train == 340
     assert len(again.load_data().test) == 40
     assert all(np.isfinite(score.value) for score in again.scores)

@@ -17,7 +17,7 @@ from aevb.data import Dataset, load
 from aevb.data.tables.encode import coded, frame, pool, read_raw, table
 from aevb.errors import BadInput
 from aevb.rng import RNGStream, seeded
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 
 KINDS = {
     "age": "count",
@@ -246,7 +246,7 @@ def test_round_trip_by_the_commands(
     before = {column.name: (column.kind, column.values, column.whole) for column in load(str(customers)).columns}
     assert kinds == before
     assert list(kinds) == list(KINDS)
-    loaded = runs.load("run")
+    loaded = RunFolder.load("run")
     assert {column.name: column.kind for column in loaded.data.columns} == KINDS
     assert [score.name for score in loaded.scores if score.name == "squared_error"] == []
 
@@ -271,7 +271,7 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
     run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--samples", "20", *given)
     run("sample", "run", "--count", "200", "--out", "new.parquet")
     run("impute", "run", "people.parquet", "--draws", "3", "--samples", "10", "--out", "full.parquet")
-    data = runs.load("run").data
+    data = RunFolder.load("run").data
     assert {column.name: column.kind for column in (*data.columns, *data.condition_columns)} == KINDS
     for name, count in (("new", 200), ("full", 400)):
         found = pq.read_table(f"{name}.parquet")

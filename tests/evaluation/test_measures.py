@@ -14,7 +14,7 @@ from aevb.data import Dataset, Examples, load
 from aevb.errors import BadInput
 from aevb.evaluation.measures import MEASURES, Effort, measure
 from aevb.evaluation.scores import Score
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from tests.conftest import some
 
@@ -37,12 +37,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def trained(folder: Path, dataset: Dataset, **model: object) -> runs.Run:
+def trained(folder: Path, dataset: Dataset, **model: object) -> RunFolder:
     config = {"model": {"hidden": [8]} | model, "train": {"epochs": 2, "batch_size": 20}}
     return experiment.train(Config.model_validate(config), folder, dataset)
 
 
-def everything(run: runs.Run, dataset: Dataset, *names: str) -> dict[str, Score]:
+def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score]:
     return {score.name: score for name in names for score in measure(name, run.model, dataset, "test", EFFORT)}
 
 
@@ -58,7 +58,7 @@ def test_every_measure_of_a_plane(tmp_path: Path) -> None:
     saved = json.loads((run.folder / "scores.json").read_text())["scores"]
     fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples"}
     assert all(set(score) == fields for score in saved)
-    assert runs.load(run.folder).scores == run.scores
+    assert RunFolder.load(run.folder).scores == run.scores
 
 
 def test_labels_give_more(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_nothing_is_compared_with_itself(name: str, tmp_path: Path) -> None:
 def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> None:
     dataset = some("real", (3,), count=40)
     run = trained(tmp_path / "run", dataset)
-    run.evaluate(dataset, samples=5)
+    run.evaluate(dataset, n_importance_samples=5)
     run.save_scores(measure("likelihood", run.model, dataset, "test", Effort(samples=5, examples=10)))
     assert [score.examples for score in run.scores if score.name == "bound"] == [40, 10]
-    run.evaluate(dataset, samples=5)
+    run.evaluate(dataset, n_importance_samples=5)
     assert [score.examples for score in run.scores if score.name == "bound"] == [10, 40]
 
 
@@ -153,5 +153,5 @@ def test_the_command_measures_and_keeps(
     shown = capsys.readouterr().out
     assert "log p(x), quadrature" in shown
     assert "amortisation gap" in shown
-    names = {score.name for score in runs.load("run").scores}
+    names = {score.name for score in RunFolder.load("run").scores}
     assert {"log_px", "log_px_quadrature", "amortization_gap"} <= names

@@ -17,7 +17,7 @@ from aevb.errors import BadInput
 from aevb.explorer import explore
 from aevb.explorer.content import gather
 from aevb.explorer.page import packed, render
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from tests.conftest import some
 from tests.explorer.browser import Opened, chromium, until, violations
@@ -26,10 +26,10 @@ HOSTILE = '</script><img src=x onerror="window.hacked=1">'
 SHOTS = (360, 1280, 2560)
 
 
-def trained(dataset: Dataset, folder: Path, **model: Any) -> Run:
+def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
     content = {"model": {"hidden": (8,)} | model, "train": {"epochs": 2, "batch_size": 10}}
     run = experiment.train(Config.model_validate(content), folder, dataset)
-    run.evaluate(dataset, samples=2)
+    run.evaluate(dataset, n_importance_samples=2)
     return run
 
 

@@ -19,14 +19,14 @@ from aevb.errors import BadInput
 from aevb.evaluation import Score, baselines, evaluate
 from aevb.models.distributions import Normal, Point, closed_form_kl
 from aevb.models.linear import linear_optimum
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from tests.conftest import some
 
 POINT = {"posterior": "point", "hidden": []}
 
 
-def autoencoder(folder: Path, dataset: Dataset, epochs: int = 3, **model: object) -> runs.Run:
+def autoencoder(folder: Path, dataset: Dataset, epochs: int = 3, **model: object) -> RunFolder:
     train = {"epochs": epochs, "batch_size": 100, "lr": 1e-2, "lr_decay": 0.7}
     return experiment.train(Config.model_validate({"model": POINT | model, "train": train}), folder, dataset)
 
@@ -59,11 +59,11 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(tmp_path: Path, cloud
 
 def test_an_autoencoder_has_no_bound_and_says_so(tmp_path: Path, cloud: Dataset) -> None:
     run = autoencoder(tmp_path / "run", cloud)
-    assert {score.name for score in run.evaluate(cloud, samples=3)} == {"distortion", "squared_error"}
-    loaded = runs.load(run.folder)
+    assert {score.name for score in run.evaluate(cloud, n_importance_samples=3)} == {"distortion", "squared_error"}
+    loaded = RunFolder.load(run.folder)
     assert loaded.epochs == run.epochs
     assert loaded.epochs[-1].train.bound == -math.inf
-    assert loaded.evaluate(cloud, samples=3) == run.scores
+    assert loaded.evaluate(cloud, n_importance_samples=3) == run.scores
     lines = (run.folder / "metrics.jsonl").read_text().splitlines()
     assert all(json.loads(line, parse_constant=pytest.fail)["valid"]["bound"] is None for line in lines)
     assert [axis.get_title() for axis in plots.training(run.epochs).axes] == ["distortion"]
@@ -74,7 +74,7 @@ def test_an_autoencoder_has_no_bound_and_says_so(tmp_path: Path, cloud: Dataset)
 
 def test_an_autoencoder_of_several_layers(tmp_path: Path, cloud: Dataset) -> None:
     run = autoencoder(tmp_path / "run", cloud, latent=[2, 1], latent_hidden=[4])
-    assert {score.name for score in run.evaluate(cloud, samples=3)} == {"distortion", "squared_error"}
+    assert {score.name for score in run.evaluate(cloud, n_importance_samples=3)} == {"distortion", "squared_error"}
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from aevb.evaluation.measures import Effort, measure
 from aevb.models.batch import Batch
 from aevb.models.linear import linear_optimum
 from aevb.rng import RNGStream, seeded
-from aevb.runs import run as runs
 from aevb.runs.export import export
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import TrainingJob, fit, fit_stacked
 from aevb.workflow import experiment
 
@@ -165,7 +165,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     common = ["--model.hidden", "16", "--train.epochs", "80", "--train.batch-size", "20", "--train.lr", "1e-2"]
     assert command("train", "stripes.npz", "--model.condition", "label", "--out", "run", *common) == 0
     assert "given label" in capsys.readouterr().out
-    run = runs.load("run")
+    run = RunFolder.load("run")
     assert run.load_data().condition_columns == run.data.condition_columns
     assert command("sample", "run", "--given.label", "1", "--out", "ones.npy") == 0
     assert command("sample", "run", "--count", "10", "--out", "each.npy") == 0

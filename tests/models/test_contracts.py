@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-import aevb
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, build, build_objective, resolve
 from aevb.data import Dataset, Kind
 from aevb.models import likelihoods, objectives, posteriors, priors
 from aevb.models.distributions import closed_form_kl
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from tests.conftest import some
 
@@ -361,7 +361,7 @@ def test_every_combination_trains_saves_loads_and_measures_the_same(
             }
         )
         run = experiment.train(config, tmp_path / f"{likelihood}-{kind}", dataset)
-        scores = run.evaluate(dataset, samples=3)
+        scores = run.evaluate(dataset, n_importance_samples=3)
         assert all(math.isfinite(score.value) for score in scores)
-        assert aevb.load(run.folder).evaluate(dataset, samples=3) == scores
+        assert RunFolder.load(run.folder).evaluate(dataset, n_importance_samples=3) == scores
         assert len(run.epochs) == 5

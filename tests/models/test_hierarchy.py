@@ -149,7 +149,7 @@ def test_divergence_of_a_full_normal_from_any_diagonal_one() -> None:
 
 def test_the_command_trains_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aevb.cli import app as cli
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)
     options = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --train.epochs 2 --samples 3 --out run"
@@ -157,6 +157,6 @@ def test_the_command_trains_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(SystemExit) as stop:
             cli.main(command.split())
         assert not stop.value.code, command
-    run = runs.load("run")
+    run = RunFolder.load("run")
     assert [layer.z.shape[-1] for layer in run.model.trace(torch.rand(2, 1, 8, 8)).layers] == [2, 4]
     assert {path.stem for path in Path("run/figures").iterdir()} == {"training", "reconstructions", "samples"}

@@ -14,8 +14,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.models.registry import import_plugin, register
 from aevb.report import write_run
-from aevb.runs import run as runs
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import diagnosis as doctor
 from aevb.workflow import experiment
 from aevb.workflow.diagnosis import Finding
@@ -25,7 +24,7 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 
 
 @pytest.fixture
-def run(stripes: Dataset, tmp_path: Path) -> Run:
+def run(stripes: Dataset, tmp_path: Path) -> RunFolder:
     config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 2, "batch_size": 20}})
     made = experiment.train(config, tmp_path / "stripes one", stripes)
     made.evaluate(stripes, "valid", samples=1)
@@ -37,11 +36,11 @@ def finding(what: str) -> Finding:
     return Finding(what, "rate", 0.0, 0.1, "higher", "the rate is -0.5 nats", "bad luck", "aevb evaluate RUN")
 
 
-def page_of(run: Run, findings: list[Finding] | None) -> Page:
+def page_of(run: RunFolder, findings: list[Finding] | None) -> Page:
     return Page(write_run(run, findings).read_text(encoding="utf-8"))
 
 
-def test_the_page_is_whole_and_says_what_the_terminal_says(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_whole_and_says_what_the_terminal_says(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     page = page_of(run, [finding("posterior collapse")])
     assert page.open == []
     assert page.found("html") == [{"lang": "en"}]
@@ -51,7 +50,7 @@ def test_the_page_is_whole_and_says_what_the_terminal_says(run: Run, capsys: pyt
     assert main_prints(run, capsys) <= set(page.text.replace("−", "-").split())
 
 
-def main_prints(run: Run, capsys: pytest.CaptureFixture[str]) -> set[str]:
+def main_prints(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The numbers on the terminal's page."""
     from aevb.cli.terminal import show
 
@@ -59,15 +58,15 @@ def main_prints(run: Run, capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {word for word in capsys.readouterr().out.split() if word.lstrip("-")[:1].isdigit() and "." in word[1:-1]}
 
 
-def test_a_page_without_findings_says_why(run: Run) -> None:
+def test_a_page_without_findings_says_why(run: RunFolder) -> None:
     assert "No problems found" in page_of(run, []).text
     assert "Diagnostics" not in page_of(run, None).text
 
 
-def test_nothing_is_fetched_and_no_name_acts(run: Run) -> None:
+def test_nothing_is_fetched_and_no_name_acts(run: RunFolder) -> None:
     hostile = run.folder.with_name(HOSTILE.replace("/", "_"))
     shutil.move(run.folder, hostile)
-    moved = runs.load(hostile)
+    moved = RunFolder.load(hostile)
     page = page_of(moved, [finding(HOSTILE)])
     assert HOSTILE in page.text
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
@@ -75,13 +74,13 @@ def test_nothing_is_fetched_and_no_name_acts(run: Run) -> None:
     assert set(places) == {"config.json", "scores.json", "metrics.jsonl", "model.safetensors"}
 
 
-def test_the_explorer_is_linked_once_it_is_there(run: Run) -> None:
+def test_the_explorer_is_linked_once_it_is_there(run: RunFolder) -> None:
     assert "aevb explore" in page_of(run, []).text
     (run.folder / "explorer.html").write_text("")
     assert "explorer.html" in [link["href"] for link in page_of(run, []).found("a")]
 
 
-def test_findings_are_kept_and_damaged_ones_are_none(run: Run) -> None:
+def test_findings_are_kept_and_damaged_ones_are_none(run: RunFolder) -> None:
     assert doctor.remembered(run) is None
     doctor.remember(run, [finding("posterior collapse")])
     assert doctor.remembered(run) == [finding("posterior collapse")]
@@ -134,7 +133,7 @@ def never(run, dataset):
 """
 
 
-def test_a_plot_of_a_plugin_is_drawn_and_shown(run: Run, stripes: Dataset, tmp_path: Path) -> None:
+def test_a_plot_of_a_plugin_is_drawn_and_shown(run: RunFolder, stripes: Dataset, tmp_path: Path) -> None:
     (tmp_path / "own_plot.py").write_text(OWN_PLOT)
     import_plugin(str(tmp_path / "own_plot.py"))
     try:

@@ -17,7 +17,7 @@ from aevb.reproduction.guo import divergences, measures
 from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES
 from aevb.reproduction.recipe import Results, Scale, judge
 from aevb.reproduction.run import reproduce
-from aevb.runs.run import Run, create
+from aevb.runs.run_folder import RunFolder
 
 
 def normal(mean: list[float], covariance: list[list[float]]) -> Normals:
@@ -52,9 +52,9 @@ def gaussian() -> Dataset:
     return load("gaussian")
 
 
-def run_of(model: VAE, dataset: Dataset, folder: Path, source: str = "gaussian") -> Run:
+def run_of(model: VAE, dataset: Dataset, folder: Path, source: str = "gaussian") -> RunFolder:
     config = Config.model_validate({"data": {"source": source}})
-    return create(folder, config, resolve(ModelConfig(hidden=()), dataset), dataset, model)
+    return RunFolder.create(folder, config, resolve(ModelConfig(hidden=()), dataset), dataset, model)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian-diagonal", "gaussian-full"])

@@ -18,7 +18,7 @@ from aevb.reproduction import race, recipe
 from aevb.reproduction.race import Race
 from aevb.reproduction.recipe import Missing, Results, Scale, judge
 from aevb.reproduction.yong import measures
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from tests.conftest import some
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -31,7 +31,7 @@ class Asked(Results):
     trials: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
 
-    def run(self, trial: str, seed: int | None = None) -> Run:
+    def run(self, trial: str, seed: int | None = None) -> RunFolder:
         self.trials.add(trial)
         raise Missing
 

@@ -18,11 +18,11 @@ import torch
 from pydantic import ValidationError
 
 import aevb
+from aevb import files
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
-from aevb.runs import run as runs
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import OPTIMIZERS, Epoch
 from aevb.workflow import experiment, sweep
 from tests.conftest import some
@@ -60,12 +60,12 @@ def press(after: int) -> Callable[[], None]:
     return on_step
 
 
-def cut_off(folder: Path, config: Config, after: int = 17) -> Run:
+def cut_off(folder: Path, config: Config, after: int = 17) -> RunFolder:
     return experiment.train(config, folder, data(), on_step=press(after))
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunFolder:
     """A run that was interrupted in its sixth epoch of three steps."""
     return cut_off(tmp_path / "run", config())
 
@@ -108,7 +108,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        assert aevb.load(folder).outcome is None  # good weights, at any moment
+        assert aevb.load_run(folder).outcome is None  # good weights, at any moment
     assert resume(folder, LONG)
     experiment.train(LONG, tmp_path / "whole", data())
     assert end(folder) == end(tmp_path / "whole")
@@ -159,14 +159,14 @@ def test_checkpoints_are_made_as_often_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, steps: int, epochs: int
 ) -> None:
     made: list[bool] = []
-    save = Run.save_state
+    save = RunFolder.save_checkpoint
 
-    def noted(self: Run) -> None:
+    def noted(self: RunFolder) -> None:
         if self.state and not self.outcome:
             made.append(self.state.within is not None)
         save(self)
 
-    monkeypatch.setattr(Run, "save_state", noted)
+    monkeypatch.setattr(RunFolder, "save_checkpoint", noted)
     experiment.train(config(checkpoint_every=every), tmp_path / "run", data())
     assert (made.count(True), made.count(False)) == (steps, epochs)
 
@@ -181,7 +181,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it fills up, one line, and what was there before is still good."""
     chosen = config(checkpoint_every="1steps")
     experiment.train(chosen, tmp_path / "whole", data())
-    flush, folder = runs._flush, tmp_path / "run"
+    flush, folder = files.flush, tmp_path / "run"
     for room in (7, 20, 11, 5):
         left = [room]
 
@@ -191,12 +191,12 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             flush(path)
 
-        monkeypatch.setattr(runs, "_flush", full)
+        monkeypatch.setattr(files, "flush", full)
         with pytest.raises(BadInput, match="no space left on device") as caught:
             experiment.train(chosen, folder, data(), resume=True)
         assert "\n" not in str(caught.value)
-        monkeypatch.setattr(runs, "_flush", flush)
-        assert aevb.load(folder).model
+        monkeypatch.setattr(files, "flush", flush)
+        assert aevb.load_run(folder).model
     resume(folder, chosen)
     assert end(folder) == end(tmp_path / "whole")
 
@@ -213,9 +213,9 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
     assert end(tmp_path / "run") == end(tmp_path / "whole")
 
 
-def test_what_came_after_the_checkpoint_is_dropped(run: Run, tmp_path: Path) -> None:
+def test_what_came_after_the_checkpoint_is_dropped(run: RunFolder, tmp_path: Path) -> None:
     """Lines of later epochs, half a line, half a file, and numbers of the weights that were interrupted."""
-    run.evaluate(data(), samples=2)
+    run.evaluate(data(), n_importance_samples=2)
     with (run.folder / "metrics.jsonl").open("a") as file:
         file.write((run.folder / "metrics.jsonl").read_text() + '{"number": 6')
     (run.folder / ".checkpoint-123.safetensors").write_bytes(b"half")
@@ -224,20 +224,20 @@ def test_what_came_after_the_checkpoint_is_dropped(run: Run, tmp_path: Path) -> 
     assert end(run.folder) == end(tmp_path / "whole")
 
 
-def test_a_run_cut_off_after_its_last_epoch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_cut_off_after_its_last_epoch(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its patience had run out: not one epoch more."""
-    monkeypatch.setattr(Run, "close", lambda *_: None)
+    monkeypatch.setattr(RunFolder, "close", lambda *_: None)
     chosen, folder = config(patience=1, lr=0.3, epochs=40, checkpoint_every="1epoch"), run.folder.with_name("early")
     epochs = experiment.train(chosen, folder, data()).epochs
     assert len(epochs) < 40
     monkeypatch.undo()
     assert resume(folder, chosen) == []
-    outcome = aevb.load(folder).outcome
+    outcome = aevb.load_run(folder).outcome
     assert outcome
     assert (outcome.ended, outcome.kept, outcome.epochs) == ("early", len(epochs) - 1, len(epochs))
 
 
-def test_interrupted_again(run: Run, tmp_path: Path) -> None:
+def test_interrupted_again(run: RunFolder, tmp_path: Path) -> None:
     assert resume(run.folder, on_step=press(1)) == [6]  # the third and last step of its sixth epoch
     assert resume(run.folder, on_step=press(1)) == []
     assert resume(run.folder, on_step=press(1)) == []
@@ -257,7 +257,7 @@ def refused(folder: Path, chosen: Config = config(), seed: int = 0) -> str:  # n
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "noise", "other model", "other file"])
-def test_a_damaged_checkpoint_is_refused(run: Run, damage: str) -> None:
+def test_a_damaged_checkpoint_is_refused(run: RunFolder, damage: str) -> None:
     path = run.folder / "checkpoint.safetensors"
     content = path.read_bytes()
     if damage == "other model":
@@ -269,26 +269,26 @@ def test_a_damaged_checkpoint_is_refused(run: Run, damage: str) -> None:
     assert "checkpoint.safetensors is damaged or was not written by aevb" in refused(run.folder)
 
 
-def test_metrics_behind_the_checkpoint_are_refused(run: Run) -> None:
+def test_metrics_behind_the_checkpoint_are_refused(run: RunFolder) -> None:
     path = run.folder / "metrics.jsonl"
     path.write_text(path.read_text().split("\n")[0] + "\n")
     assert "metrics.jsonl is damaged" in (message := refused(run.folder))
-    assert "it has 1 epochs, and checkpoint.safetensors is of epoch 5" in message
+    assert "it has 1 epochs, but checkpoint.safetensors is of epoch 5" in message
 
 
-def test_another_experiment_is_not_continued(run: Run) -> None:
-    assert "was made with another configuration" in refused(run.folder, config(lr=0.5))
-    assert "is not what" in refused(run.folder, seed=1)
+def test_another_experiment_is_not_continued(run: RunFolder) -> None:
+    assert "has a run with another configuration" in refused(run.folder, config(lr=0.5))
+    assert "has changed since" in refused(run.folder, seed=1)
     resume(run.folder)
-    assert "is there already" in refused(run.folder)
+    assert "already exists" in refused(run.folder)
 
 
-def test_nothing_is_continued_unasked(run: Run) -> None:
-    with pytest.raises(BadInput, match="is there already"):
+def test_nothing_is_continued_unasked(run: RunFolder) -> None:
+    with pytest.raises(BadInput, match="already exists"):
         experiment.train(config(), run.folder, data())
 
 
-def test_the_data_may_lie_elsewhere_now(run: Run) -> None:
+def test_the_data_may_lie_elsewhere_now(run: RunFolder) -> None:
     chosen = config()
     moved = chosen.model_copy(update={"data": chosen.data.model_copy(update={"data_dir": "elsewhere"})})
     assert resume(run.folder, moved) == [6, 7, 8]
@@ -298,17 +298,17 @@ def test_where_there_is_nothing_yet_it_begins(tmp_path: Path) -> None:
     assert resume(tmp_path / "new") == list(range(1, 9))
 
 
-def test_a_sweep_goes_on_within_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_goes_on_within_a_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    append = Run.append
+    append = RunFolder.append_epoch
 
-    def noted(self: Run, epoch: Epoch) -> None:
+    def noted(self: RunFolder, epoch: Epoch) -> None:
         made.append(epoch.number)
         append(self, epoch)
 
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(sweep, "load_data", lambda **_: data())
-    monkeypatch.setattr(Run, "append", noted)
+    monkeypatch.setattr(RunFolder, "append_epoch", noted)
     cells = [sweep.Cell({"seed": 0}, config(), run.folder, samples=2)]
     (outcome,) = sweep.sweep(cells)
     assert outcome.problem is None

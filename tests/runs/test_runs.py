@@ -14,22 +14,23 @@ import aevb
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
-from aevb.runs import run as runs
-from aevb.runs.run import Run
+from aevb.runs import run_folder
+from aevb.runs.format import FORMAT
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 
 CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3, "batch_size": 20}})
 
 
 @pytest.fixture
-def run(tmp_path: Path, stripes: Dataset) -> Run:
+def run(tmp_path: Path, stripes: Dataset) -> RunFolder:
     run = experiment.train(CONFIG, tmp_path / "run", stripes)
-    run.evaluate(stripes, samples=5)
+    run.evaluate(stripes, n_importance_samples=5)
     return run
 
 
-def test_a_run_comes_back(run: Run, stripes: Dataset) -> None:
-    again = aevb.load(run.folder)
+def test_a_run_comes_back(run: RunFolder, stripes: Dataset) -> None:
+    again = aevb.load_run(run.folder)
     assert again.config == run.config
     assert again.data == run.data
     assert again.epochs == run.epochs
@@ -37,10 +38,10 @@ def test_a_run_comes_back(run: Run, stripes: Dataset) -> None:
     assert again.outcome == run.outcome
     x = stripes.test.all().x
     torch.testing.assert_close(again.model.reconstruct(x), run.model.reconstruct(x), atol=0, rtol=0)
-    assert again.evaluate(stripes, samples=5) == run.scores
+    assert again.evaluate(stripes, n_importance_samples=5) == run.scores
 
 
-def test_the_folder_holds_what_it_says(run: Run) -> None:
+def test_the_folder_holds_what_it_says(run: RunFolder) -> None:
     assert {path.name for path in run.folder.iterdir()} == {
         *("config.json", "model.safetensors", "metrics.jsonl", "scores.json")
     }
@@ -52,16 +53,16 @@ def test_the_folder_holds_what_it_says(run: Run) -> None:
     }
 
 
-def test_scores_are_kept_by_what_they_are(run: Run, stripes: Dataset) -> None:
+def test_scores_are_kept_by_what_they_are(run: RunFolder, stripes: Dataset) -> None:
     count = len(run.scores)
-    run.evaluate(stripes, samples=5)
+    run.evaluate(stripes, n_importance_samples=5)
     assert len(run.scores) == count
-    run.evaluate(stripes, samples=7)
+    run.evaluate(stripes, n_importance_samples=7)
     assert {score.samples for score in run.scores if score.name == "log_px"} == {5, 7}
     assert len([score for score in run.scores if score.name == "active_units"]) == 1
 
 
-def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: Run) -> None:
+def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: RunFolder) -> None:
     again = experiment.train(CONFIG, tmp_path / "again", stripes)
     other = experiment.train(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
     weights = [(r.folder / "model.safetensors").read_bytes() for r in (run, again, other)]
@@ -72,25 +73,25 @@ def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) 
     for name, variance in (("fixed", 0.05), ("learned", "learned")):
         model = CONFIG.model.model_copy(update={"variance": variance})
         run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
-        torch.testing.assert_close(aevb.load(run.folder).model.state_dict(), run.model.state_dict())
+        torch.testing.assert_close(aevb.load_run(run.folder).model.state_dict(), run.model.state_dict())
 
 
-def test_a_taken_folder_is_refused_and_left_alone(run: Run, stripes: Dataset) -> None:
+def test_a_taken_folder_is_refused_and_left_alone(run: RunFolder, stripes: Dataset) -> None:
     before = (run.folder / "model.safetensors").read_bytes()
-    with pytest.raises(BadInput, match="is there already: choose another --out"):
+    with pytest.raises(BadInput, match="already exists: choose another --out"):
         experiment.train(CONFIG, run.folder, stripes)
     assert (run.folder / "model.safetensors").read_bytes() == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path, stripes: Dataset) -> None:
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="already exists"):
         experiment.train(CONFIG, tmp_path / "run", stripes)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scores.json", "metrics.jsonl"])
 @pytest.mark.parametrize("damage", ["empty", "half", "noise", "other"])
-def test_damaged_files_are_named(run: Run, name: str, damage: str) -> None:
+def test_damaged_files_are_named(run: RunFolder, name: str, damage: str) -> None:
     path = run.folder / name
     content = path.read_bytes()
     path.write_bytes(
@@ -100,41 +101,41 @@ def test_damaged_files_are_named(run: Run, name: str, damage: str) -> None:
     )
     if name == "metrics.jsonl" and damage in ("empty", "half"):
         # A line that was cut off while it was written does not count.
-        assert len(aevb.load(run.folder).epochs) < 3
+        assert len(aevb.load_run(run.folder).epochs) < 3
         return
     with pytest.raises(BadInput, match=f"{name} is damaged or was not written by aevb") as caught:
-        aevb.load(run.folder)
+        aevb.load_run(run.folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_missing_files_are_named(run: Run, name: str) -> None:
+def test_missing_files_are_named(run: RunFolder, name: str) -> None:
     (run.folder / name).unlink()
     with pytest.raises(BadInput, match=name):
-        aevb.load(run.folder)
+        aevb.load_run(run.folder)
 
 
-def test_weights_know_their_epoch(run: Run) -> None:
+def test_weights_know_their_epoch(run: RunFolder) -> None:
     assert run.outcome
-    assert aevb.load(run.folder).weights == run.outcome.kept
-    run.save_model(2)
-    assert aevb.load(run.folder).weights == 2
+    assert aevb.load_run(run.folder).weights_epoch == run.outcome.kept
+    run.save_weights(2)
+    assert aevb.load_run(run.folder).weights_epoch == 2
 
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_newer_format_is_refused(run: Run) -> None:
-    edit(run.folder / "config.json", format=runs.FORMAT + 1, aevb="9.0", surprise=1)
-    with pytest.raises(BadInput, match=r"has format 2, of aevb 9.0, .* install that version or a newer one"):
-        aevb.load(run.folder)
+def test_a_newer_format_is_refused(run: RunFolder) -> None:
+    edit(run.folder / "config.json", format=FORMAT + 1, aevb="9.0", surprise=1)
+    with pytest.raises(BadInput, match=r"has format 2 of aevb 9.0, .* install that version or a newer one"):
+        aevb.load_run(run.folder)
 
 
-def test_weights_of_another_model_are_refused(run: Run) -> None:
+def test_weights_of_another_model_are_refused(run: RunFolder) -> None:
     edit(run.folder / "config.json", resolved=run.resolved.model_dump() | {"latent": 3})
     with pytest.raises(BadInput, match=r"model.safetensors is damaged or was not written by aevb"):
-        aevb.load(run.folder)
+        aevb.load_run(run.folder)
 
 
 def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +146,7 @@ def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, m
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_up_while_writing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_while_writing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old file stays, whole, and nothing lies beside it."""
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
 
@@ -156,7 +157,7 @@ def test_a_disk_that_fills_up_while_writing(run: Run, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(BadInput, match=r"cannot write .*model.safetensors: no space left on device"):
-        run.save_model(3)
+        run.save_weights(3)
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
 
 
@@ -181,7 +182,7 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
 
     with pytest.raises(RuntimeError, match="a bug"):
         experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
-    run = aevb.load(tmp_path / "run")
+    run = aevb.load_run(tmp_path / "run")
     assert run.outcome
     assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
 
@@ -195,11 +196,11 @@ def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset) -> N
     assert len(set(seen)) == 3
 
 
-def test_changed_data_are_noticed(run: Run, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_data_are_noticed(run: RunFolder, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     for dataset, same in ((stripes, True), (replace(stripes, test=stripes.valid), False)):
-        monkeypatch.setattr(runs, "load_data", lambda dataset=dataset, **_: dataset)
+        monkeypatch.setattr(run_folder, "load", lambda dataset=dataset, **_: dataset)
         if same:
             assert run.load_data() is dataset
         else:
-            with pytest.raises(BadInput, match=r"is not what .* was trained on any more"):
+            with pytest.raises(BadInput, match=r"has changed since .* was trained"):
                 run.load_data()

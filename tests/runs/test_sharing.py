@@ -23,7 +23,7 @@ from aevb.cli.app import main
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.runs import sharing
-from aevb.runs.run import SHARED
+from aevb.runs.run_folder import SHARED_FILES
 from aevb.workflow import experiment
 from tests.estimators.test_sklearn import quick, wine
 from tests.runs.test_runs import CONFIG, edit
@@ -92,8 +92,8 @@ def test_parameters_of_any_kind_come_back(x: NDArray[np.float64], tmp_path: Path
 
 
 def test_a_saved_estimator_is_a_run_folder_without_its_data(saved: Path, x: NDArray[np.float64]) -> None:
-    run = aevb.load(saved)
-    assert {path.name for path in saved.iterdir()} == set(SHARED)
+    run = aevb.load_run(saved)
+    assert {path.name for path in saved.iterdir()} == set(SHARED_FILES)
     assert (run.data.train, run.data.valid, run.data.test) == (160, 18, 0)
     assert len(run.epochs) == 5
     assert run.outcome
@@ -129,13 +129,13 @@ def test_the_commands_take_a_saved_estimator(
     for needy in (("evaluate", "model"), ("diagnose", "model"), ("report", "model"), ("reconstruct", "model")):
         assert command(*needy) == 2
         error = capsys.readouterr().err
-        assert "model learned from data in memory, which it does not hold" in error
+        assert "model was trained on data in memory, which it does not contain" in error
         assert error.count("\n") == 1
 
 
 def test_a_folder_is_made_once(model: VariationalAutoencoder, saved: Path) -> None:
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="already exists"):
         model.save_pretrained(saved)
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     (saved.parent / "empty").mkdir()
@@ -153,7 +153,7 @@ def test_another_estimator_says_which(saved: Path, tmp_path: Path, stripes: Data
     with pytest.raises(BadInput, match=r"holds no VAEImputer: VariationalAutoencoder\.from_pretrained opens it"):
         VAEImputer.from_pretrained(saved)
     experiment.train(CONFIG, tmp_path / "run", stripes)
-    with pytest.raises(BadInput, match=r"holds no VAEImputer: aevb\.load opens it"):
+    with pytest.raises(BadInput, match=r"holds no VAEImputer: aevb\.load_run opens it"):
         VAEImputer.from_pretrained(tmp_path / "run")
 
 
@@ -218,7 +218,7 @@ def test_pickles_are_never_read(saved: Path, tmp_path: Path) -> None:
 def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> None:
     run = experiment.train(CONFIG, tmp_path / "run", stripes)
     assert "None were measured" in sharing.card(run, "hub:me/stripes")
-    run.evaluate(stripes, samples=5)
+    run.evaluate(stripes, n_importance_samples=5)
     card = sharing.card(run, "hub:me/stripes")
     assert card.startswith("---\nlibrary_name: aevb\n")
     assert "# stripes\n" in card
@@ -226,7 +226,7 @@ def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> 
     scores = {score.name: score for score in run.scores}
     assert f"| log p(x) | {scores['log_px'].value:.2f}" in card
     assert "20 examples of the test part" in card
-    assert 'aevb.load("hub:me/stripes")' in card
+    assert 'aevb.load_run("hub:me/stripes")' in card
     assert "aevb pull me/stripes --out stripes" in card
 
 
@@ -368,7 +368,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_to_the_hub_and_back(model: VariationalAutoencoder, x: NDArray[np.float64], hub: Server) -> None:
     assert "me/wine" in model.push_to_hub("me/wine", private=True)
-    assert set(hub.files["me/wine"]) == set(SHARED)
+    assert set(hub.files["me/wine"]) == set(SHARED_FILES)
     assert hub.private["me/wine"]
     assert b'from_pretrained("me/wine")' in hub.files["me/wine"]["README.md"]
     for place in ("me/wine", "hub:me/wine", "hub:me/wine@first"):
@@ -393,23 +393,23 @@ def test_runs_by_the_commands(
         update={"data": CONFIG.data.model_copy(update={"source": "/home/me/secret/stripes.npz"})}
     )
     run = experiment.train(config, tmp_path / "run", stripes)
-    run.evaluate(stripes, samples=5)
+    run.evaluate(stripes, n_importance_samples=5)
     run.save_figure("samples", lambda path: path.write_bytes(b"picture"))
     assert command("push", "run", "me/stripes") == 0
-    assert set(hub.files["me/stripes"]) == set(SHARED) - {"estimator.json"}
+    assert set(hub.files["me/stripes"]) == set(SHARED_FILES) - {"estimator.json"}
     assert b"secret" not in b"".join(hub.files["me/stripes"].values())
     assert command("pull", "me/stripes") == 0
-    pulled = aevb.load("runs/stripes")
+    pulled = aevb.load_run("runs/stripes")
     assert (pulled.scores, pulled.epochs) == (run.scores, run.epochs)
     assert command("pull", "me/stripes") == 2
     capsys.readouterr()
-    there = aevb.load("hub:me/stripes")
+    there = aevb.load_run("hub:me/stripes")
     assert str(there.folder) == "hub:me/stripes"
     before = sorted(tmp_path.rglob("*"))
-    assert there.evaluate(stripes, samples=5) == run.scores
+    assert there.evaluate(stripes, n_importance_samples=5) == run.scores
     assert sorted(tmp_path.rglob("*")) == before
     assert command("sample", "hub:me/stripes") == 2
-    assert "is not on this machine: give --out, or fetch the run first with aevb pull" in capsys.readouterr().err
+    assert "is not on this machine: pass --out, or download the run first with aevb pull" in capsys.readouterr().err
     assert command("sample", "hub:me/stripes", "--out", "new.npy") == 0
 
 
@@ -429,10 +429,10 @@ def test_only_the_files_of_a_run_are_fetched(
     hub.files["me/wine"] |= dict.fromkeys(strangers, b"evil")
     before = set(tmp_path.parent.rglob("*")) - set((tmp_path / "cache").rglob("*"))
     VariationalAutoencoder.from_pretrained("me/wine").transform(x)
-    assert set(hub.asked) == set(SHARED)
+    assert set(hub.asked) == set(SHARED_FILES)
     assert set(tmp_path.parent.rglob("*")) - set((tmp_path / "cache").rglob("*")) - {tmp_path / "cache"} == before
     files = {path.name for path in (tmp_path / "cache").rglob("snapshots/*/*")}
-    assert files == set(SHARED)
+    assert files == set(SHARED_FILES)
 
 
 def test_a_link_in_a_repository_is_a_text(model: VariationalAutoencoder, hub: Server) -> None:
@@ -470,6 +470,6 @@ def test_without_the_extra(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """One line, and only where the hub is needed."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     model = VariationalAutoencoder.from_pretrained(saved)
-    for use in (lambda: model.push_to_hub("me/wine"), lambda: aevb.load("hub:me/wine")):
+    for use in (lambda: model.push_to_hub("me/wine"), lambda: aevb.load_run("hub:me/wine")):
         with pytest.raises(BadInput, match=r"pip install 'aevb\[hub\]'"):
             use()

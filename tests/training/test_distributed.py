@@ -15,7 +15,7 @@ from torch.distributed.run import get_args_parser
 
 from aevb.cli import app as cli
 from aevb.data import load
-from aevb.runs import run as runs
+from aevb.runs.run_folder import RunFolder
 from aevb.training import environment as processes
 from aevb.training.backends.steps import parted
 from aevb.training.loop import Epoch
@@ -89,7 +89,7 @@ def test_a_lost_process_ends_the_job_and_another_number_goes_on(tmp_path: Path, 
     done = launched("tests.training.job", "cut-off", str(folder), strategy)
     assert done.returncode != 0
     assert "another process of this job is gone" in done.stderr
-    lost = runs.load(folder)
+    lost = RunFolder.load(folder)
     assert lost.outcome
     assert lost.outcome.ended == "interrupted"
 
@@ -103,7 +103,7 @@ def test_a_lost_process_ends_the_job_and_another_number_goes_on(tmp_path: Path, 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("log p(x)  ") == 1  # one process speaks
     whole = experiment.train(settings(strategy), tmp_path / "whole", dataset)
-    for one, two in zip(whole.epochs, runs.load(folder).epochs, strict=True):
+    for one, two in zip(whole.epochs, RunFolder.load(folder).epochs, strict=True):
         assert two.train.loss == pytest.approx(one.train.loss, rel=AS_ONE, abs=AS_ONE)
         assert one.valid
         assert two.valid

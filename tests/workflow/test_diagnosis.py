@@ -15,7 +15,7 @@ from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, Kind, load
 from aevb.errors import BadInput
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from aevb.workflow.diagnosis import EXPLAINS, Finding, diagnose, examine
 
@@ -83,7 +83,7 @@ ILLNESSES = {
 }
 
 
-def train(folder: Path, data: Dataset, given: dict[str, Any], seed: int) -> Run:
+def train(folder: Path, data: Dataset, given: dict[str, Any], seed: int) -> RunFolder:
     return experiment.train(Config.model_validate(given | {"seed": seed}), folder, data)
 
 

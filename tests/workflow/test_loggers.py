@@ -13,8 +13,7 @@ from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
-from aevb.runs import run as runs
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import Epoch, EpochMetrics
 from aevb.workflow import experiment
 from aevb.workflow.loggers import TensorBoard, Together, Trackio, chosen, named, numbers
@@ -30,7 +29,7 @@ class Noting:
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunFolder) -> None:
         self.told.append((run.folder.name, [epoch.number for epoch in run.epochs]))
 
     def epoch(self, epoch: Epoch) -> None:
@@ -141,12 +140,12 @@ def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     with chosen(["tensorboard"]) as logger:
         run = experiment.train(config(keep="best"), tmp_path / "run", data(), loggers=[logger])
-        logger.scores(run.evaluate(data(), samples=2))
+        logger.scores(run.evaluate(data(), n_importance_samples=2))
     shown = scalars(run.folder / "tensorboard")
     agree(shown, run.folder)
     for name, value in named(run.scores).items():
         ((step, written),) = shown[name]
-        assert step == run.weights
+        assert step == run.weights_epoch
         assert written == pytest.approx(value, rel=1e-6)
     assert "tensorflow" not in sys.modules
 
@@ -159,7 +158,7 @@ def test_tensorboard_goes_on_where_the_run_does(tmp_path: Path, after: int) -> N
     experiment.train(chosen, folder, data(), on_step=press(after), loggers=[TensorBoard()])
     epochs = after // 3
     logger = TensorBoard()
-    logger.begin(runs.load(folder))
+    logger.begin(RunFolder.load(folder))
     for number in range(epochs + 1, epochs + 3):  # as if it had been killed two epochs later
         logger.epoch(Epoch(number, 1.0, *[EpochMetrics(-1.0, -1.0, -1.0, -1.0)] * 2))
     logger.close()
@@ -198,7 +197,7 @@ class Library(ModuleType):
             self.kept[-1].logged.setdefault(name, []).append((step, value))
 
     def finish(self) -> None:
-        print("* Run finished")
+        print("* RunFolder finished")
         self.finished += 1
 
     def Api(self) -> "Library":
@@ -273,6 +272,6 @@ def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_a_run_that_cannot_begin_says_that_alone(trackio: Library, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "taken").touch()
-    with pytest.raises(BadInput, match="is there already"), chosen(["trackio"]) as logger:
+    with pytest.raises(BadInput, match="already exists"), chosen(["trackio"]) as logger:
         experiment.train(config(), tmp_path / "run", some("unit", (1, 8, 8)), loggers=[logger])
     assert trackio.finished == 0

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from aevb import plots
 from aevb.cli import app as cli
 from aevb.config.schema import Config
-from aevb.runs import run as runs
-from aevb.workflow.sweep import Cell, Outcome, plan, summary, sweep
+from aevb.runs.aggregate import RunResult, aggregate
+from aevb.runs.run_folder import RunFolder
+from aevb.workflow.sweep import Cell, plan, sweep
 
 QUICK = {"data": {"source": "digits"}, "model": {"hidden": [4]}, "train": {"epochs": 1}}
 OVER: dict[str, list[Any]] = {"model.latent": [2, "3,2"], "objective.beta": ["0.5"]}
@@ -40,7 +41,7 @@ def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_what_is_finished_is_not_repeated(tmp_path: Path, seeds: int) -> None:
-    found, seen = cells(tmp_path, seeds), list[Outcome]()
+    found, seen = cells(tmp_path, seeds), list[RunResult]()
     first = sweep(found, on_run=seen.append)
     assert [outcome.values for outcome in seen] == [cell.values for cell in found]
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
@@ -68,16 +69,18 @@ def test_a_folder_of_another_configuration_is_not_taken_for_its_own(tmp_path: Pa
     assert all("another configuration" in str(outcome.problem) for outcome in outcomes)
 
 
-def test_a_summary_has_means_and_deviations_over_seeds() -> None:
+def test_a_summary_has_means_and_standard_deviations_over_seeds() -> None:
     name = ("test", "bound")
-    outcomes = [Outcome({"model.latent": 2, "seed": seed}, {name: value}, None) for seed, value in ((0, 1.0), (1, 3.0))]
-    outcomes.append(Outcome({"model.latent": 3, "seed": 0}, {name: 5.0}, None))
-    outcomes.append(Outcome({"model.latent": 3, "seed": 1}, {}, "it broke"))
-    first, second = summary(outcomes)
+    outcomes = [
+        RunResult({"model.latent": 2, "seed": seed}, {name: value}, None) for seed, value in ((0, 1.0), (1, 3.0))
+    ]
+    outcomes.append(RunResult({"model.latent": 3, "seed": 0}, {name: 5.0}, None))
+    outcomes.append(RunResult({"model.latent": 3, "seed": 1}, {}, "it broke"))
+    first, second = aggregate(outcomes)
     assert (first.seeds, first.mean[name]) == (2, 2.0)
-    assert first.deviation[name] == pytest.approx(math.sqrt(2))
+    assert first.std[name] == pytest.approx(math.sqrt(2))
     assert (second.seeds, second.mean[name], second.problems) == (1, 5.0, ["it broke"])
-    assert math.isnan(second.deviation[name])
+    assert math.isnan(second.std[name])
     assert [axis.get_title() for axis in plots.sweep([first, second]).axes] == ["validation bound", "test log p(x)"]
 
 
@@ -107,10 +110,10 @@ def test_the_command(aevb: Callable[[str], tuple[int, str, str]]) -> None:
     rows = json.loads(aevb(f"{command} --json")[1])
     assert [row["seeds"] for row in rows] == [2, 0]
     assert rows[0]["values"] == {"model.likelihood": "gaussian", "model.latent": "2"}
-    assert rows[0]["deviation"]["test log_px"] > 0
+    assert rows[0]["std"]["test log_px"] > 0
     assert {path.name for path in Path("many").iterdir() if path.is_file()} == {"sweep.json", "sweep.png"}
     assert len(list(Path("many").glob("*/*/model.safetensors"))) == 2
-    assert runs.load(next(Path("many").glob("*/seed=1"))).config.seed == 1
+    assert RunFolder.load(next(Path("many").glob("*/seed=1"))).config.seed == 1
 
 
 @pytest.mark.parametrize(

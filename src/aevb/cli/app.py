@@ -26,6 +26,7 @@ from aevb.cli import process
 from aevb.cli import terminal as page
 from aevb.config.schema import Config, DataConfig
 from aevb.errors import BadInput, Lost, NonFinite, Notice
+from aevb.files import require_local, write_atomically
 from aevb.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from aevb.data import Dataset
     from aevb.reproduction.facts import Report
     from aevb.reproduction.run import Plan
-    from aevb.runs.run import Run
+    from aevb.runs.run_folder import RunFolder
     from aevb.workflow.loggers import Together
 
 app = App(
@@ -310,9 +311,9 @@ def evaluate(
     """
     from aevb.evaluation import measures
     from aevb.evaluation.measures import Effort
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run, _device(device))
+    loaded = RunFolder.load(run, _device(device))
     dataset = loaded.load_data(data_dir)
     effort = Effort(samples, examples, seed, memory * 2**20)
     scores = []
@@ -354,10 +355,10 @@ def diagnose(
     json
         Print JSON instead of text.
     """
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
     from aevb.workflow import diagnosis as doctor
 
-    loaded = runs.load(run, _device(device))
+    loaded = RunFolder.load(run, _device(device))
     dataset = loaded.load_data(data_dir)
     with page.status("measuring training and validation examples"):
         findings = doctor.diagnose(loaded, dataset, samples=samples, seed=seed)
@@ -401,9 +402,9 @@ def sample(
         Print JSON instead of a line.
     """
     from aevb.rng import RNGStream, seeded
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded, place = runs.load(run, _device(device)), _device(device)
+    loaded, place = RunFolder.load(run, _device(device)), _device(device)
     condition, columns = _given(loaded, given, count), round(count**0.5) or 1
     with seeded(seed, RNGStream.SAMPLES, device=place):
         x = loaded.model.sample(count, condition, draw=draw or bool(loaded.data.columns)).cpu()
@@ -441,16 +442,16 @@ def encode(
     """
     from aevb.data.tables.encode import write_table
     from aevb.evaluation.latent_means import latent_means
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run, _device(device))
-    means = latent_means(loaded.model, loaded.read_data(data, data_dir)).double().numpy()
+    loaded = RunFolder.load(run, _device(device))
+    means = latent_means(loaded.model, loaded.read_examples(data, data_dir)).double().numpy()
     path = out or loaded.folder / "codes.npy"
     if path.suffix == ".npy":
         _write_array(path, means.astype("float32"))
     else:
         named = {f"z{place + 1}": column.tolist() for place, column in enumerate(means.T)}
-        runs.write(_table_file(path), lambda file: write_table(file, named))
+        write_atomically(_table_file(path), lambda file: write_table(file, named))
     _tell(path, means.shape, json)
 
 
@@ -500,15 +501,15 @@ def score(
     from aevb.data.tables.encode import write_table
     from aevb.evaluation.anomalies import p_values, threshold
     from aevb.evaluation.likelihood import per_example
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run, _device(device))
+    loaded = RunFolder.load(run, _device(device))
     path = _table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
-    judged = loaded.read_data(data, data_dir)
+    judged = loaded.read_examples(data, data_dir)
     with page.status(f"measuring {len(judged)} examples and the held-out ones"):
-        usual = loaded.usual(samples, seed=seed, data_dir=data_dir)
+        usual = loaded.reference_scores(samples, seed=seed, data_dir=data_dir)
         if usual:
-            samples, seed = usual.samples, usual.seed
+            samples, seed = usual.n_importance_samples, usual.seed
         model = loaded.model.double() if loaded.estimator else loaded.model
         found = per_example(model, judged, samples, seed=seed).log_px
     named: dict[str, Any] = {"row": range(len(found)), "log_px": found.tolist()}
@@ -518,7 +519,7 @@ def score(
         limit = threshold(held_out, false_alarms)
         named |= {"p_value": p_values(found, held_out).tolist(), "anomaly": (found < limit).tolist()}
         content |= {"anomalies": sum(named["anomaly"]), "threshold": limit, "false_alarms": false_alarms}
-    runs.write(path, lambda file: write_table(file, named))
+    write_atomically(path, lambda file: write_table(file, named))
     page.show_anomalies(content, json)
 
 
@@ -562,14 +563,14 @@ def impute(
     """
     from aevb.data.tables.encode import table, write_table
     from aevb.evaluation import imputation
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run, _device(device))
+    loaded = RunFolder.load(run, _device(device))
     if not loaded.data.columns:
         raise BadInput(f"{run} learned from {loaded.data.kind} values of which none were missing: expected a table")
     path = _table_file(out or loaded.folder / "imputed.csv")
     beside = path.with_stem(f"{path.stem}-draws")
-    examples = loaded.read_data(data)
+    examples = loaded.read_examples(data)
     with page.status(f"drawing what is missing in {len(examples)} rows"):
         found = imputation.impute(loaded.model, examples, draws, samples=samples, seed=seed).draws
     columns, given = loaded.data.columns, None if examples.condition is None else examples.condition.numpy()
@@ -578,8 +579,8 @@ def impute(
         table(columns, filled, loaded.data.condition_columns, given),
         imputation.gaps(columns, examples.values, found),
     )
-    runs.write(path, lambda file: write_table(file, rows, (*columns, *loaded.data.condition_columns)))
-    runs.write(beside, lambda file: write_table(file, gaps))
+    write_atomically(path, lambda file: write_table(file, rows, (*columns, *loaded.data.condition_columns)))
+    write_atomically(beside, lambda file: write_table(file, gaps))
     content = {"file": str(path), "draws": str(beside), "rows": len(examples), "gaps": len(gaps["row"])}
     page.show_imputed(content, json)
 
@@ -606,9 +607,9 @@ def export(
         Print JSON instead of lines.
     """
     from aevb.runs import export as exports
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run)
+    loaded = RunFolder.load(run)
     with page.status("exporting"):
         files = exports.export(loaded, out or loaded.folder / "onnx")
     page.show_exported(files, json)
@@ -655,12 +656,12 @@ def explore(
 
     from aevb import explorer
     from aevb import report as reports
-    from aevb.runs import run as folders
+    from aevb.runs.run_folder import RunFolder
     from aevb.workflow import diagnosis as doctor
 
     if len(runs) > 2:
         raise BadInput(f"explore shows one run or compares two: {len(runs)} given")
-    loaded = [(run, run.load_data(data_dir)) for run in map(folders.load, runs)]
+    loaded = [(run, run.load_data(data_dir)) for run in map(RunFolder.load, runs)]
     if given or any(run.data.condition_columns for run, _ in loaded):
         loaded = [explorer.under(run, dataset, _stated(run, given)) for run, dataset in loaded]
     if serve:
@@ -669,7 +670,7 @@ def explore(
     with page.status("writing the page"):
         path = explorer.explore(loaded)
         if (path.parent / "report.html").is_file():  # which leads there
-            first = folders.load(runs[0])
+            first = RunFolder.load(runs[0])
             reports.write_run(first, doctor.remembered(first))
     print(json_format.dumps({"file": str(path)}) if json else f"wrote {path}")
     if not no_open:
@@ -711,9 +712,9 @@ def reconstruct(
     """
     import torch
 
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded, place = runs.load(run, _device(device)), _device(device)
+    loaded, place = RunFolder.load(run, _device(device)), _device(device)
     some = loaded.load_data(data_dir).test[:count]
     batch = some.all()
     condition = _given(loaded, given, len(some)) if given else batch.condition
@@ -746,9 +747,9 @@ def report(
     json
         Print JSON instead of a line.
     """
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
-    loaded = runs.load(run, _device(device))
+    loaded = RunFolder.load(run, _device(device))
     dataset = loaded.load_data(data_dir)
     with page.status("drawing and judging"):
         path = _report(loaded, dataset)
@@ -782,10 +783,10 @@ def push(
     json
         Print JSON instead of a line.
     """
-    from aevb.runs import run as runs
     from aevb.runs import sharing
+    from aevb.runs.run_folder import RunFolder
 
-    place = sharing.push_to_hub(runs.load(run), repo, commit_message=message, private=private or None)
+    place = sharing.push_to_hub(RunFolder.load(run), repo, commit_message=message, private=private or None)
     print(json_format.dumps({"place": place}) if json else f"pushed {run} to {place}")
 
 
@@ -811,11 +812,11 @@ def pull(
         Print JSON instead of a line.
     """
     from aevb.runs import hub, sharing
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
     name = repo.removeprefix(hub.PREFIX)
     folder = out or Path("runs") / Path(name.partition("@")[0]).name
-    sharing.save_pretrained(runs.load(hub.PREFIX + name), folder)
+    sharing.save_pretrained(RunFolder.load(hub.PREFIX + name), folder)
     print(json_format.dumps({"run": str(folder)}) if json else f"wrote {folder}")
 
 
@@ -878,13 +879,13 @@ def _fail(message: str) -> NoReturn:
 
 def _begun(run: Path, settings: Config, path: Path | None, data: str | None, seeds: int) -> Config:
     """The configuration that a run to go on with was begun with, wherever its data lie now."""
-    from aevb.runs import run as runs
+    from aevb.runs.run_folder import RunFolder
 
     given = settings.model_dump(exclude_unset=True)
     moved = given.get("data", {}).pop("data_dir", None)
     if data or path or seeds > 1 or any(given.values()):
         raise BadInput(f"--resume {run} goes on as it was begun: leave out all but --data-dir, --samples and --device")
-    loaded = runs.load(run)
+    loaded = RunFolder.load(run)
     if loaded.finished:
         raise BadInput(f"{run} is finished: there is nothing to go on with")
     place = {"data_dir": moved} if moved else {}
@@ -933,7 +934,7 @@ def _reproduced(plan: "Plan", jobs: int | None, share: Callable[[], float], json
 
 def _trained(
     config: Config, folder: Path, dataset: "Dataset", logger: "Together", *, resume: bool, device: "torch.device"
-) -> "Run":
+) -> "RunFolder":
     """Train one model, with a bar."""
     from aevb.workflow import experiment
 
@@ -945,7 +946,7 @@ def _trained(
             raise Lost(f"{error}: go on, with any number of processes, by aevb train --resume {folder}") from error
 
 
-def _measured(run: "Run", dataset: "Dataset", logger: "Together", *, samples: int, json: bool) -> int:
+def _measured(run: "RunFolder", dataset: "Dataset", logger: "Together", *, samples: int, json: bool) -> int:
     """Measure what was trained, draw its figures and show what it has reached."""
     if run.outcome and run.outcome.ended == "interrupted":
         print(
@@ -956,8 +957,8 @@ def _measured(run: "Run", dataset: "Dataset", logger: "Together", *, samples: in
         return 130
     try:
         with page.status(f"measuring {len(dataset.test)} test examples, {samples} draws each"):
-            run.evaluate(dataset, "valid", samples=run.config.objective.n_samples or 1)
-            run.evaluate(dataset, "test", samples=samples)
+            run.evaluate(dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
+            run.evaluate(dataset, "test", n_importance_samples=samples)
         logger.scores(run.scores)
         with page.status("drawing and judging"):
             _report(run, dataset)
@@ -981,7 +982,7 @@ def _swept(
 ) -> int:
     """Train each setting with each seed, put the table and its picture into the folder, and show it."""
     from aevb import plots
-    from aevb.runs import run as runs
+    from aevb.runs.aggregate import aggregate
     from aevb.workflow import sweep as sweeps
 
     try:
@@ -990,14 +991,14 @@ def _swept(
         raise BadInput(f"--over: {_problem(error)}") from error
     with page.counted(len(cells)) as advance:
         outcomes = sweeps.sweep(cells, jobs=jobs, device=device, on_run=advance)
-    rows = sweeps.summary(outcomes)
-    runs.write(folder / "sweep.json", lambda path: path.write_text(page.sweep_json(rows)))
-    runs.write(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
+    rows = aggregate(outcomes)
+    write_atomically(folder / "sweep.json", lambda path: path.write_text(page.sweep_json(rows)))
+    write_atomically(folder / "sweep.png", lambda path: plots.save(plots.sweep(rows), path))
     print(page.sweep_json(rows), end="") if json else page.show_sweep(rows, folder)
     return 2 if all(row.problems and not row.seeds for row in rows) else 0
 
 
-def _report(run: "Run", dataset: "Dataset") -> Path:
+def _report(run: "RunFolder", dataset: "Dataset") -> Path:
     """Draw what there is to see of a run, judge it and write its page."""
     from aevb import plots
     from aevb import report as reports
@@ -1012,7 +1013,7 @@ def _report(run: "Run", dataset: "Dataset") -> Path:
     return reports.write_run(run, findings)
 
 
-def _serve(runs: "list[tuple[Run, Dataset]]", host: str, port: int, *, no_open: bool) -> None:
+def _serve(runs: "list[tuple[RunFolder, Dataset]]", host: str, port: int, *, no_open: bool) -> None:
     """Hand the page of runs out, and open it."""
     import webbrowser
 
@@ -1071,7 +1072,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise BadInput(
             f'--config {file} holds a {type(content).__name__}: expected an object such as {{"model": {{}}}}'
         )
-    from aevb.runs.run import configuration
+    from aevb.runs.format import configuration
 
     return _underscored(configuration(content, file))
 
@@ -1135,7 +1136,7 @@ def _free_folder(name: str) -> Path:
     return next(folder for folder in folders if not folder.exists())
 
 
-def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | None":
+def _given(run: "RunFolder", stated: dict[str, str], count: int) -> "torch.Tensor | None":
     """What a model is to be given of so many samples: as stated, or each class in turn."""
     from aevb.data import condition as conditions
 
@@ -1145,7 +1146,7 @@ def _given(run: "Run", stated: dict[str, str], count: int) -> "torch.Tensor | No
     return _stated(run, stated) if every is None else every.repeat_interleave(-(-count // len(every)), 0)[:count]
 
 
-def _stated(run: "Run", stated: dict[str, str]) -> "torch.Tensor":
+def _stated(run: "RunFolder", stated: dict[str, str]) -> "torch.Tensor":
     """What a model is to be given, as stated."""
     from aevb.data import condition as conditions
 
@@ -1155,7 +1156,7 @@ def _stated(run: "Run", stated: dict[str, str]) -> "torch.Tensor":
 
 
 def _write_examples(
-    run: "Run",
+    run: "RunFolder",
     out: Path | None,
     name: str,
     x: "torch.Tensor",
@@ -1167,7 +1168,6 @@ def _write_examples(
     """Write examples as a picture, an array or a table."""
     from aevb import plots
     from aevb.data.tables.encode import table, write_table
-    from aevb.runs import run as runs
 
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
@@ -1176,11 +1176,11 @@ def _write_examples(
         rows = table(
             run.data.columns, x.numpy(), run.data.condition_columns, None if condition is None else condition.numpy()
         )
-        runs.write(_table_file(path), lambda file: write_table(file, rows, like))
+        write_atomically(_table_file(path), lambda file: write_table(file, rows, like))
     elif path.suffix == ".npy":
         _write_array(path, x.numpy())
     elif path.suffix == ".png" and image:
-        runs.write(path, lambda file: plots.save_picture(x, columns, file))
+        write_atomically(path, lambda file: plots.save_picture(x, columns, file))
     else:
         raise BadInput(
             f"--out {path} is not a file that {name} of {run.data.name} can be: expected {'.png or ' * image}.npy"
@@ -1191,17 +1191,14 @@ def _write_examples(
 def _write_array(path: Path, array: Any) -> None:
     import numpy as np
 
-    from aevb.runs import run as runs
-
-    runs.write(path, lambda file: np.save(file, array))
+    write_atomically(path, lambda file: np.save(file, array))
 
 
 def _table_file(path: Path) -> Path:
     """A file that a table can be written to."""
     from aevb.data.tables.encode import SUFFIXES
-    from aevb.runs.run import require_here
 
-    require_here(path)
+    require_local(path)
 
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"--out {path} is no table: expected {', '.join(SUFFIXES)}")

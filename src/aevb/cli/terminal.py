@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from aevb.data import Dataset
     from aevb.evaluation import Score
     from aevb.reproduction.facts import Report
+    from aevb.runs.aggregate import Row, RunResult
     from aevb.runs.export import Exported
-    from aevb.runs.run import Run
+    from aevb.runs.run_folder import RunFolder
     from aevb.training.loop import Epoch
     from aevb.workflow.diagnosis import Finding
-    from aevb.workflow.sweep import Outcome as SweepOutcome
-    from aevb.workflow.sweep import Row
 
 SPEED_PERIOD = 600.0
 """Seconds from which the time left is told: runs differ in length."""
@@ -88,7 +87,7 @@ def status(text: str) -> Iterator[None]:
         yield
 
 
-def show(run: "Run", json: bool) -> None:
+def show(run: "RunFolder", json: bool) -> None:
     """The page of numbers: what was trained, on what, and what it reached."""
     from aevb.runs.summary import description, numbers
 
@@ -164,7 +163,7 @@ def reproducing(name: str, runs: int, share: Callable[[], float]) -> Iterator[An
     with Progress(*columns, speed_estimate_period=SPEED_PERIOD, **looking) as progress:
         task = progress.add_task(f"{name}, {runs} runs", total=STEPS, completed=done())
 
-        def on_run(outcome: "SweepOutcome") -> None:
+        def on_run(outcome: "RunResult") -> None:
             nonlocal ended
             ended += 1
             progress.update(task, description=f"{name}, {ended} of {runs} runs")
@@ -222,7 +221,7 @@ def sweep_json(rows: list["Row"]) -> str:
     def finite(values: dict[tuple[str, str], float]) -> dict[str, float | None]:
         return {" ".join(name): value if isfinite(value) else None for name, value in sorted(values.items())}
 
-    content = [row._asdict() | {"mean": finite(row.mean), "deviation": finite(row.deviation)} for row in rows]
+    content = [row._asdict() | {"mean": finite(row.mean), "std": finite(row.std)} for row in rows]
     return json_format.dumps(content, indent=2) + "\n"
 
 
@@ -236,9 +235,7 @@ def show_sweep(rows: list["Row"], folder: Path) -> None:
     for title in ("seeds", *columns.values()):
         table.add_column(title, justify="right")
     for row in rows:
-        cells = [
-            _mean_and_deviation(row.mean[name], row.deviation[name]) if name in row.mean else "" for name in columns
-        ]
+        cells = [_mean_and_deviation(row.mean[name], row.std[name]) if name in row.mean else "" for name in columns]
         table.add_row(*map(str, row.values.values()), str(row.seeds), *cells)
     console = _paper(None if sys.stdout.isatty() else 160)
     console.print(table)

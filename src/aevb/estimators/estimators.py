@@ -54,10 +54,10 @@ from aevb.evaluation.imputation import impute, typical
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.rng import RNGStream, seeded
-from aevb.runs import run as runs
 from aevb.runs import sharing
 from aevb.runs.hub import fetch, is_address
-from aevb.runs.run import DataCard, Estimator, Outcome, ReferenceScores, Run
+from aevb.runs.records import DataCard, EstimatorRecord, Outcome, ReferenceScores
+from aevb.runs.run_folder import IN_MEMORY, SHARED_FILES, RunFolder
 from aevb.training.loop import History, State, fit
 
 FEWEST = 10
@@ -120,23 +120,23 @@ class _Shared:
         place = pretrained_model_name_or_path
         if is_address(place) or not Path(place).is_dir():
             options = {"force_download": force_download, "local_files_only": local_files_only}
-            place = fetch(str(place), runs.SHARED, revision=revision, token=token, cache_dir=cache_dir, **options)
-        run = runs.load(place)
+            place = fetch(str(place), SHARED_FILES, revision=revision, token=token, cache_dir=cache_dir, **options)
+        run = RunFolder.load(place)
         found = run.estimator.name if run.estimator else None
         if found != cls.__name__:
-            opened = f"{found}.from_pretrained opens it" if found else "aevb.load opens it"
+            opened = f"{found}.from_pretrained opens it" if found else "aevb.load_run opens it"
             raise BadInput(f"{pretrained_model_name_or_path} holds no {cls.__name__}: {opened}")
         try:
             return cls._restored(run)
         except (TypeError, ValueError) as error:
             raise BadInput(f"{place}/estimator.json is damaged or was not written by aevb: {error}") from error
 
-    def _recorded(self) -> Run:
+    def _recorded(self) -> RunFolder:
         """The fitted estimator as a run."""
         raise NotImplementedError
 
     @classmethod
-    def _restored(cls, run: Run) -> Self:
+    def _restored(cls, run: RunFolder) -> Self:
         """The fitted estimator that was recorded."""
         raise NotImplementedError
 
@@ -279,7 +279,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
             self.model_ = build(resolved, dataset.shape, dataset.columns)
             initialize(self.model_, dataset.train.subsample(START))
         self.model_.to(self.device)
-        self._run = Run(Path(runs.IN_MEMORY), config, resolved, _card(dataset), self.model_)
+        self._run = RunFolder(Path(IN_MEMORY), config, resolved, _card(dataset), self.model_)
         return dataset
 
     def _learned(self, X: Any) -> Examples:
@@ -296,7 +296,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         options = {"latent": (self.n_components,), "hidden": tuple(self.hidden)}
         kinds: Any = {column.name: column.kind for column in self.columns_ if column.kind != "constant"}
         return Config(
-            data=DataConfig(source=runs.IN_MEMORY, column_types=kinds),
+            data=DataConfig(source=IN_MEMORY, column_types=kinds),
             model=ModelConfig.model_validate(options | {"posterior": self.posterior, "prior": self.prior}),
             objective=ObjectiveConfig(beta=self.beta),
             train=self._training(epochs=self.epochs),
@@ -315,14 +315,14 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
             for name, value in named.items()
             if np.isfinite(value)
         ]
-        self._run = replace(self._run, epochs=epochs, outcome=outcome, weights=history.kept, scores=scores)
+        self._run = replace(self._run, epochs=epochs, outcome=outcome, weights_epoch=history.kept, scores=scores)
 
-    def _recorded(self) -> Run:
+    def _recorded(self) -> RunFolder:
         check_is_fitted(self)
         return replace(self._run, model=self.model_, estimator=_estimator(self, self))
 
     @classmethod
-    def _restored(cls, run: Run) -> Self:
+    def _restored(cls, run: RunFolder) -> Self:
         assert run.estimator
         model = cls(**_parameters(run.estimator.model))
         model.seed_, model.columns_, model._frame = run.config.seed, run.data.columns, run.estimator.frame
@@ -412,29 +412,29 @@ class VAEOutlierDetector(_Shared, OutlierMixin, BaseEstimator):
         """-1 of an outlier, else 1, ``(N,)``."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _recorded(self) -> Run:
+    def _recorded(self) -> RunFolder:
         check_is_fitted(self)
         run, model, count = self.estimator_._recorded(), self.estimator_, len(self._usual)
-        usual = ReferenceScores(log_px=tuple(self._usual.tolist()), samples=model.draws, seed=model.seed_)
+        usual = ReferenceScores(log_px=tuple(self._usual.tolist()), n_importance_samples=model.draws, seed=model.seed_)
         error = float(self._usual.std(ddof=1)) / count**0.5 if count > 1 else None
         how = "importance sampling, of rows held out for the threshold"
         score = Score("log_px", float(self._usual.mean()), error, "test", how, model.draws, "none", None, count)
         return replace(
             run,
             data=run.data.model_copy(update={"test": count}),
-            estimator=_estimator(self, model).model_copy(update={"usual": usual}),
+            estimator=_estimator(self, model).model_copy(update={"reference": usual}),
             scores=[*run.scores, score],
         )
 
     @classmethod
-    def _restored(cls, run: Run) -> Self:
+    def _restored(cls, run: RunFolder) -> Self:
         found = run.estimator
-        if not found or not found.usual:
+        if not found or not found.reference:
             raise ValueError("it has no log p(x) of held-out rows")
         model = VariationalAutoencoder._restored(run)
         model._run.scores = [score for score in run.scores if score.split != "test"]
         detector = cls(**_parameters(found.parameters) | {"estimator": clone(model)})
-        detector.estimator_, detector._usual = model, np.array(found.usual.log_px)
+        detector.estimator_, detector._usual = model, np.array(found.reference.log_px)
         detector.offset_ = threshold(torch.from_numpy(detector._usual), detector.false_alarm_rate)
         _name_features(detector, found)
         return detector
@@ -493,12 +493,12 @@ class VAEImputer(_Shared, OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         _, draws = self._drawn(X, n_samples)
         return [self._filled(X, rows) for rows in draws]
 
-    def _recorded(self) -> Run:
+    def _recorded(self) -> RunFolder:
         check_is_fitted(self)
         return replace(self.estimator_._recorded(), estimator=_estimator(self, self.estimator_))
 
     @classmethod
-    def _restored(cls, run: Run) -> Self:
+    def _restored(cls, run: RunFolder) -> Self:
         assert run.estimator
         model = VariationalAutoencoder._restored(run)
         imputer = cls(**_parameters(run.estimator.parameters) | {"estimator": clone(model)})
@@ -543,14 +543,14 @@ def _unfitted(estimator: VariationalAutoencoder | None) -> VariationalAutoencode
     return clone(estimator) if estimator else VariationalAutoencoder()
 
 
-def _estimator(estimator: Any, model: VariationalAutoencoder) -> Estimator:
+def _estimator(estimator: Any, model: VariationalAutoencoder) -> EstimatorRecord:
     """What there is to record of an estimator, whose model may be itself."""
     own = {} if estimator is model else estimator.get_params(deep=False)
     own.pop("estimator", None)
     of_model = model.get_params(deep=False)
     if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
         of_model["random_state"] = model.seed_
-    return Estimator(
+    return EstimatorRecord(
         name=type(estimator).__name__,
         parameters=_in_json(own),
         model=_in_json(of_model),
@@ -573,7 +573,7 @@ def _parameters(recorded: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()}
 
 
-def _name_features(estimator: Any, recorded: Estimator) -> None:
+def _name_features(estimator: Any, recorded: EstimatorRecord) -> None:
     estimator.n_features_in_ = recorded.features
     if recorded.names and all(isinstance(name, str) for name in recorded.names):
         estimator.feature_names_in_ = np.array(recorded.names, dtype=object)
@@ -593,7 +593,7 @@ def _names(X: Any) -> tuple[int | str, ...]:
 def _card(dataset: Dataset) -> DataCard:
     """What a run remembers of rows in memory, which nobody can bring back."""
     return DataCard(
-        name=runs.IN_MEMORY,
+        name=IN_MEMORY,
         kind=dataset.kind,
         shape=dataset.shape,
         train=len(dataset.train),

@@ -15,7 +15,6 @@ Training is done once: the classifier is kept on disk, under a name made of the 
 """
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
+from aevb.files import write_bytes
 from aevb.models.networks import Standardize, conv_encoder, mlp_encoder
 from aevb.rng import RNGStream, seeded
 
@@ -198,11 +198,5 @@ def _read(network: nn.Module, path: Path) -> float | None:
 
 def _write(network: nn.Module, accuracy: float, path: Path) -> None:
     """Put a file in its place, whole or not at all; a cache that cannot be written costs time, not the result."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(save_tensors(network.state_dict(), metadata={"accuracy": repr(accuracy)}))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with suppress(BadInput):
+        write_bytes(path, save_tensors(network.state_dict(), metadata={"accuracy": repr(accuracy)}))

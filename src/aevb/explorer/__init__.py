@@ -20,7 +20,8 @@ from aevb.errors import BadInput
 from aevb.explorer.conditioned import under_condition
 from aevb.explorer.content import gather
 from aevb.explorer.page import render
-from aevb.runs.run import Run, write
+from aevb.files import write_atomically
+from aevb.runs.run_folder import RunFolder
 
 __all__ = ["explore", "under"]
 
@@ -28,7 +29,7 @@ FEWEST = 10
 """Examples of each part that are to be shown, at least."""
 
 
-def under(run: Run, dataset: Dataset, condition: Tensor) -> tuple[Run, Dataset]:
+def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolder, Dataset]:
     """Return a conditional model under one condition as an unconditional model, and the examples with that condition.
 
     Args:
@@ -55,7 +56,7 @@ def _selected(examples: Examples, condition: Tensor) -> Examples:
     return replace(examples[(examples.condition == condition).all(1).nonzero().squeeze(1)], condition=None)
 
 
-def explore(runs: Sequence[tuple[Run, Dataset]]) -> Path:
+def explore(runs: Sequence[tuple[RunFolder, Dataset]]) -> Path:
     """Write explorer.html into the folder of the first run.
 
     Args:
@@ -66,5 +67,5 @@ def explore(runs: Sequence[tuple[Run, Dataset]]) -> Path:
     """
     path = runs[0][0].folder / "explorer.html"
     text = render([gather(run, dataset, str(number), path.parent) for number, (run, dataset) in enumerate(runs)])
-    write(path, lambda file: file.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     return path

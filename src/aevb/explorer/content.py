@@ -37,7 +37,7 @@ from aevb.models.vae import VAE, LayerTrace
 from aevb.plots import COLORS
 from aevb.report import wording
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 
 SHOWN, NEIGHBOURS, DRAWS = 2000, 3000, 2000
 """N, M and S, at most."""
@@ -97,7 +97,7 @@ class Shades(NamedTuple):
 
 
 @torch.no_grad()
-def gather(run: Run, dataset: Dataset, prefix: str, folder: Path) -> Content:
+def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Content:
     """Everything the page shows of a run.
 
     Args:
@@ -147,7 +147,7 @@ def _some(examples: Examples, count: int) -> Examples:
 # Who it is.
 
 
-def _identity(run: Run, folder: Path) -> dict[str, Any]:
+def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     data, model = run.data, run.resolved
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     widths = " ".join(map(str, model.hidden or model.channels or ()))
@@ -168,7 +168,7 @@ def _identity(run: Run, folder: Path) -> dict[str, Any]:
             "latent": f"z of {' and '.join(map(str, model.latent))} dimensions; {model.posterior} posterior,"
             f" {model.prior} prior",
             "likelihood": str(model.likelihood),
-            "training": f"weights of epoch {run.weights}; seed {run.config.seed}",
+            "training": f"weights of epoch {run.weights_epoch}; seed {run.config.seed}",
         },
         "scores": (scores := _scores(run.scores)),
         "headline": {HEADLINE[score["title"]]: score["value"] for score in scores if score["title"] in HEADLINE},
@@ -201,7 +201,7 @@ def _prior(model: VAE, content: Content) -> dict[str, Any]:
         return {"kind": "draws", "draws": content.array("prior", model.sample_prior(DRAWS)[-1])}
 
 
-def _has_simple_bound(run: Run) -> bool:
+def _has_simple_bound(run: RunFolder) -> bool:
     """Whether the page knows the rate of an image in closed form."""
     model = run.resolved
     return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
@@ -273,7 +273,7 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
     return (255 * scaled.clamp(0, 1)).round().to(torch.uint8).numpy()
 
 
-def _rows(run: Run, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
+def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     x = test.all().x
     train = dataset.train.subsample(100_000).all().x.double().numpy()
     train[:, np.isnan(train).all(0)] = 0.0  # of a column that is missing throughout

@@ -19,7 +19,7 @@ from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.explorer.content import gather
 from aevb.explorer.page import SERVED, packed, render
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANYWHERE = ("0.0.0.0", "::")
@@ -43,7 +43,7 @@ class Page(NamedTuple):
     policy: str = ""
 
 
-def pages(runs: Sequence[tuple[Run, Dataset]], token: str) -> dict[str, Page]:
+def pages(runs: Sequence[tuple[RunFolder, Dataset]], token: str) -> dict[str, Page]:
     """All that there is, by path.
 
     Args:
@@ -134,7 +134,7 @@ def _safeguards(page: Page) -> dict[str, str]:
     }
 
 
-def serve(runs: Sequence[tuple[Run, Dataset]], host: str, port: int, ready: Callable[[str], object]) -> None:
+def serve(runs: Sequence[tuple[RunFolder, Dataset]], host: str, port: int, ready: Callable[[str], object]) -> None:
     """Hand the page out until Ctrl-C.
 
     Args:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aevb.plots.style import COLORS, LINES, STYLE, legend_below, robust_limits, subplots
-from aevb.runs.run import Run
+from aevb.runs.aggregate import Row
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import Epoch
-from aevb.workflow.sweep import Row
 
 
 def training(epochs: Sequence[Epoch]) -> Figure:
@@ -36,7 +36,7 @@ def training(epochs: Sequence[Epoch]) -> Figure:
 
 
 def learning_curves(
-    runs: Mapping[str, Sequence[Run]],
+    runs: Mapping[str, Sequence[RunFolder]],
     reported: Mapping[tuple[str, str, str], tuple[Sequence[float], Sequence[float]]] = MappingProxyType({}),
 ) -> Figure:
     """Plot bound, distortion and rate over the epochs: one color per name, mean ± standard deviation over seeds.
@@ -62,7 +62,7 @@ def learning_curves(
     return figure
 
 
-def losses(runs: Mapping[str, Sequence[Run]], constant: float, reported: Mapping[str, float]) -> Figure:
+def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: Mapping[str, float]) -> Figure:
     """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted."""
     figure, axes = subplots(len(runs), columns=2, width=5, height=3)
     for axis, (name, group), color in zip(axes, runs.items(), cycle(COLORS), strict=False):
@@ -102,7 +102,7 @@ class _Line(NamedTuple):
     marker: str | None = None
 
 
-def _curve(axis: Axes, runs: Sequence[Run], term: str, split: str, line: _Line, constant: float = 0.0) -> None:
+def _curve(axis: Axes, runs: Sequence[RunFolder], term: str, split: str, line: _Line, constant: float = 0.0) -> None:
     """Plot the mean over runs of a term of their epochs, minus a constant, with its band."""
     length = min(len(run.epochs) for run in runs)
     values = [[getattr(getattr(epoch, split), term) - constant for epoch in run.epochs[:length]] for run in runs]
@@ -139,7 +139,7 @@ def sweep(rows: Sequence[Row]) -> Figure:
         for (label, line), color in zip(lines.items(), cycle(COLORS), strict=False):
             scored = [row for row in line if name in row.mean]
             positions = [ticks.index(str(row.values.get(field, ""))) for row in scored]
-            mean, std = [row.mean[name] for row in scored], [row.deviation[name] for row in scored]
+            mean, std = [row.mean[name] for row in scored], [row.std[name] for row in scored]
             _band(axis, positions, mean, std, _Line(color, label=label, marker="o"))
         axis.set(title=title, xlabel=field, ylabel="nats per example", xticks=range(len(ticks)), xticklabels=ticks)
     if len(lines) > 1:

@@ -25,14 +25,14 @@ from aevb.plots.images import manifold, picture
 from aevb.plots.points import Cloud, clouds, histograms, latent, shares
 from aevb.plots.style import STYLE, as_text, legend_below, subplots
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 
 PANELS = 12
 """The largest number of columns of a table in a figure."""
-Plot = Callable[[Run, Dataset], Figure | None]
+Plot = Callable[[RunFolder, Dataset], Figure | None]
 
 
-def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
+def figures(run: RunFolder, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
     """Yield the registered figures that apply to a run, by name.
 
     Args:
@@ -48,7 +48,7 @@ def figures(run: Run, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
 
 
 @register.plot("training", title="Training", caption="The terms of the objective over the epochs, in nats per example.")
-def _training(run: Run, _dataset: Dataset) -> Figure | None:
+def _training(run: RunFolder, _dataset: Dataset) -> Figure | None:
     return training(run.epochs) if run.epochs else None
 
 
@@ -57,25 +57,25 @@ def _training(run: Run, _dataset: Dataset) -> Figure | None:
     title="Reconstructions",
     caption="Test examples x and their reconstructions: the mean of p(x|z) at the mean of q(z|x).",
 )
-def _reconstructions(run: Run, dataset: Dataset) -> Figure | None:
+def _reconstructions(run: RunFolder, dataset: Dataset) -> Figure | None:
     return None if dataset.columns else reconstructions(run.model, dataset.test)
 
 
 @register.plot("samples", title="Samples", caption="Samples from the model: z from the prior, decoded.")
-def _samples(run: Run, dataset: Dataset) -> Figure | None:
+def _samples(run: RunFolder, dataset: Dataset) -> Figure | None:
     if dataset.columns:
         return sampled_columns(run.model, dataset, seed=run.config.seed)
     return samples(run.model, dataset.test, seed=run.config.seed)
 
 
 @register.plot("manifold", title="Decoded latent plane", caption="The mean of p(x|z) on an even grid of z.")
-def _manifold(run: Run, dataset: Dataset) -> Figure | None:
+def _manifold(run: RunFolder, dataset: Dataset) -> Figure | None:
     images = len(dataset.shape) == 3 and not dataset.condition_columns
     return manifold(run.model) if images and run.config.model.latent == (2,) else None
 
 
 @register.plot("latent", title="Latent means", caption="The means of q(z|x) of test examples.")
-def _latent(run: Run, dataset: Dataset) -> Figure | None:
+def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
     return latent(run.model, dataset.test, dataset.classes) if run.config.model.latent == (2,) else None
 
 

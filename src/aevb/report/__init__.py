@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from aevb.files import write_atomically
 from aevb.report import rendering, run_page
-from aevb.runs.run import Run
-from aevb.runs.run import write as write_file
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.diagnosis import Finding
 
 __all__ = ["write_run"]
 
 
-def write_run(run: Run, findings: Sequence[Finding] | None) -> Path:
+def write_run(run: RunFolder, findings: Sequence[Finding] | None) -> Path:
     """Write report.html into the folder of a run, with the figures in the folder.
 
     Args:
@@ -22,5 +22,5 @@ def write_run(run: Run, findings: Sequence[Finding] | None) -> Path:
         BadInput: the file cannot be written.
     """
     text, path = rendering.run_html(run_page.gather(run, findings)), run.folder / "report.html"
-    write_file(path, lambda file: file.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     return path

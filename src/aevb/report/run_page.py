@@ -12,7 +12,7 @@ from aevb.evaluation.scores import TITLES, Score
 from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.diagnosis import EXPLAINS, Finding
 
 HEADLINE = ("log_px", "bound", "rate", "distortion")
@@ -46,7 +46,7 @@ class RunPage:
         findings: the findings of the diagnosis; None if there is no diagnosis.
     """
 
-    run: Run
+    run: RunFolder
     findings: Sequence[Finding] | None
     checks = len(EXPLAINS)
 
@@ -126,7 +126,7 @@ class RunPage:
         return settings.versions()
 
 
-def gather(run: Run, findings: Sequence[Finding] | None) -> RunPage:
+def gather(run: RunFolder, findings: Sequence[Finding] | None) -> RunPage:
     """Return the contents of the page, with the folder of the run in the suggested commands.
 
     Args:

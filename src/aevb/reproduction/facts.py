@@ -14,8 +14,8 @@ from aevb.report.settings import differences, versions, whole
 from aevb.reproduction import wording
 from aevb.reproduction.figures import Drawn, draw
 from aevb.reproduction.recipe import Recipe, Results, Scale, Trial, Verdict, judge
-from aevb.runs.run import Run
-from aevb.workflow.sweep import SEED, Row, reached, summary
+from aevb.runs.aggregate import SEED, Row, aggregate, result_of
+from aevb.runs.run_folder import RunFolder
 
 MEASURED = ("bound", "log_px", "rate", "distortion", "squared_error")
 """The columns of the table of trials, where any trial has such a score of its test part."""
@@ -229,8 +229,8 @@ def gather(recipe: Recipe, results: Results, scale: Scale, failures: Sequence[st
     )
 
 
-def _trained(name: str, trial: Trial, runs: Sequence[Run]) -> Trained:
-    rows = summary([reached(run, {"trial": name, SEED: run.config.seed}) for run in runs])
+def _trained(name: str, trial: Trial, runs: Sequence[RunFolder]) -> Trained:
+    rows = aggregate([result_of(run, {"trial": name, SEED: run.config.seed}) for run in runs])
     return Trained(
         name=name,
         trial=trial,
@@ -243,14 +243,14 @@ def _trained(name: str, trial: Trial, runs: Sequence[Run]) -> Trained:
     )
 
 
-def _test_scores(row: Row, run: Run) -> Iterator[tuple[str, str]]:
+def _test_scores(row: Row, run: RunFolder) -> Iterator[tuple[str, str]]:
     """In the order in which a run has them: the summary has none."""
     for name in dict.fromkeys(score.name for score in run.scores):
         if ("test", name) in row.mean:
-            yield name, report_wording.with_spread(row.mean["test", name], row.deviation["test", name])
+            yield name, report_wording.with_spread(row.mean["test", name], row.std["test", name])
 
 
-def _seconds(runs: Sequence[Run]) -> list[float]:
+def _seconds(runs: Sequence[RunFolder]) -> list[float]:
     return [run.outcome.seconds for run in runs if run.outcome]
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from aevb import plots
+from aevb.files import write_atomically
 from aevb.reproduction.recipe import Missing, Picture, Results
-from aevb.runs.run import write
 
 LARGEST = 250_000
 """Bytes of a picture; a larger one makes do with fewer colours."""
@@ -45,7 +45,7 @@ def draw(picture: Picture, results: Results) -> Drawn:
     except Missing as error:
         return Drawn(picture, None, missing=str(error))
     file = Path("figures") / f"{picture.name}.png"
-    write(results.folder / file, lambda path: _save(figure, path))
+    write_atomically(results.folder / file, lambda path: _save(figure, path))
     with Image.open(results.folder / file) as image:
         return Drawn(picture, file, *image.size)
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from aevb.files import write_atomically
 from aevb.report.rendering import embedded, environment, typeset
 from aevb.reproduction.facts import Report, Table, gather
 from aevb.reproduction.figures import Drawn
 from aevb.reproduction.recipe import Recipe, Results, Scale
-from aevb.runs.run import write as write_file
 
 WIDEST = 40
 """Characters to which the cells of a column are filled up in the source of a table."""
@@ -46,7 +46,7 @@ def write(recipe: Recipe, results: Results, scale: Scale, failures: list[str]) -
     report = gather(recipe, results, scale, failures)
     for name, render in (("results.md", markdown), ("results.json", json), ("report.html", html)):
         text = render(report)
-        write_file(report.folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        write_atomically(report.folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
     return report
 
 

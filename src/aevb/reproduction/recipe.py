@@ -24,9 +24,10 @@ from matplotlib.figure import Figure
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.data import load as load_data
-from aevb.runs.run import Run, load
+from aevb.runs.aggregate import SEED
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import EpochMetrics
-from aevb.workflow.sweep import SEED, Measure
+from aevb.workflow.sweep import Measure
 
 Scale = Literal["smoke", "default", "full"]
 Study = Callable[[int, str | None], Mapping[str, Any]]
@@ -69,24 +70,24 @@ class Results:
     seeds: Sequence[int]
     data_dir: str | None = None
     failed: set[Path] = field(default_factory=set)
-    _runs: dict[Path, Run] = field(default_factory=dict, repr=False)
+    _runs: dict[Path, RunFolder] = field(default_factory=dict, repr=False)
     _data: dict[str, Dataset] = field(default_factory=dict, repr=False)
 
     def place(self, name: str, seed: int) -> Path:
         """The run folder of a trial."""
         return self.folder / name / f"{SEED}={seed}"
 
-    def run(self, trial: str, seed: int | None = None) -> Run:
+    def run(self, trial: str, seed: int | None = None) -> RunFolder:
         """The run of a trial, by default that of the first seed."""
         seed = self.seeds[0] if seed is None else seed
         place = self.place(trial, seed)
         if not self._has(place):
             raise Missing(f"{trial} was not trained with seed {seed}")
         if place not in self._runs:
-            self._runs[place] = load(place)
+            self._runs[place] = RunFolder.load(place)
         return self._runs[place]
 
-    def runs(self, trial: str) -> list[Run]:
+    def runs(self, trial: str) -> list[RunFolder]:
         """All runs of a trial."""
         return [self.run(trial, seed) for seed in self.seeds if self._has(self.place(trial, seed))]
 

@@ -13,9 +13,10 @@ from joblib import Parallel, delayed
 from aevb import reproduction as recipes
 from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
+from aevb.files import write_atomically
 from aevb.reproduction.recipe import Recipe, Results, Scale, Study
-from aevb.runs.run import write
-from aevb.workflow.sweep import SEED, Cell, Outcome, sweep
+from aevb.runs.aggregate import SEED, RunResult
+from aevb.workflow.sweep import Cell, sweep
 
 
 class Plan(NamedTuple):
@@ -55,7 +56,7 @@ def reproduce(
     results: Results,
     *,
     jobs: int = 1,
-    on_run: Callable[[Outcome], object] | None = None,
+    on_run: Callable[[RunResult], object] | None = None,
 ) -> list[str]:
     """Make what is missing of a recipe.
 
@@ -120,5 +121,5 @@ def _study(study: Study, place: Path, data_dir: str | None) -> str | None:
             found = dict(study(int(place.name.removeprefix(f"{SEED}=")), data_dir))
         except (BadInput, NonFinite) as error:
             return str(error)
-        write(file, lambda path: path.write_text(json.dumps(found), encoding="utf-8"))
+        write_atomically(file, lambda path: path.write_text(json.dumps(found), encoding="utf-8"))
     return None

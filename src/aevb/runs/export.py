@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from aevb.columns import Column, modelled
 from aevb.errors import BadInput
+from aevb.files import write_atomically
 from aevb.models.batch import Batch
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run, write
+from aevb.runs.run_folder import RunFolder
 
 CHECKED = (1, 3, 16)
 """Examples at once in the check."""
@@ -64,7 +65,7 @@ class _Decoder(Piece):
         return self.model.decode(z, condition).mean
 
 
-def export(run: Run, folder: Path) -> list[Exported]:
+def export(run: RunFolder, folder: Path) -> list[Exported]:
     """Write encoder.onnx and decoder.onnx, and compute with them what PyTorch computes for samples of the model.
 
     Args:
@@ -122,7 +123,7 @@ def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: 
             )
     except Exception as error:  # whatever a piece does that ONNX has no word for
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
-    write(path, lambda file: program.save(file))  # type: ignore[union-attr]
+    write_atomically(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
     batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
     return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))

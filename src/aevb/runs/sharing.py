@@ -11,7 +11,7 @@ from pathlib import Path
 from aevb.columns import Column, modelled
 from aevb.evaluation.scores import TITLES
 from aevb.runs import hub
-from aevb.runs.run import SHARED, Run, save
+from aevb.runs.run_folder import SHARED_FILES, RunFolder
 from aevb.runs.summary import description, with_error
 
 COLUMNS = 50
@@ -19,17 +19,17 @@ COLUMNS = 50
 SOURCE = "https://pypi.org/project/aevb"
 
 
-def save_pretrained(run: Run, folder: str | Path) -> None:
+def save_pretrained(run: RunFolder, folder: str | Path) -> None:
     """Write a run with its model card into a folder that does not exist, or is empty.
 
     Raises:
         BadInput: it is taken or cannot be written.
     """
-    save(run, Path(folder), card(run, str(folder)))
+    run.save_copy(Path(folder), card(run, str(folder)))
 
 
 def push_to_hub(
-    run: Run,
+    run: RunFolder,
     repo_id: str,
     *,
     commit_message: str = "Push a run of aevb",
@@ -53,10 +53,10 @@ def push_to_hub(
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
-        save(run, folder, card(run, hub.PREFIX + repo_id.removeprefix(hub.PREFIX)))
+        run.save_copy(folder, card(run, hub.PREFIX + repo_id.removeprefix(hub.PREFIX)))
         return hub.push(
             folder,
-            SHARED,
+            SHARED_FILES,
             repo_id,
             commit_message=commit_message,
             private=private,
@@ -66,7 +66,7 @@ def push_to_hub(
         )
 
 
-def card(run: Run, place: str) -> str:
+def card(run: RunFolder, place: str) -> str:
     """The model card, in Markdown.
 
     Args:
@@ -84,13 +84,13 @@ def _title(place: str) -> str:
     return f"# {_plain(name)}\n\nA variational autoencoder, made with [aevb]({SOURCE}).\n"
 
 
-def _description(run: Run) -> Iterator[str]:
+def _description(run: RunFolder) -> Iterator[str]:
     yield "## What it is\n"
     yield from (f"- {name}: {_plain(text)}" for name, text in description(run).items())
     yield ""
 
 
-def _columns(run: Run) -> Iterator[str]:
+def _columns(run: RunFolder) -> Iterator[str]:
     columns = sorted((*run.data.columns, *run.data.condition_columns), key=lambda column: column.place)
     if not run.data.columns:
         return
@@ -108,7 +108,7 @@ def _values(column: Column) -> str:
     return ", ".join(_plain(value) for value in column.values[:10]) + (", …" if len(column.values) > 10 else "")
 
 
-def _numbers(run: Run) -> Iterator[str]:
+def _numbers(run: RunFolder) -> Iterator[str]:
     listed = [score for name in TITLES for score in run.scores if score.name == name]
     yield "## Numbers\n"
     if not listed:
@@ -127,7 +127,7 @@ def _numbers(run: Run) -> Iterator[str]:
     )
 
 
-def _use(run: Run, place: str) -> Iterator[str]:
+def _use(run: RunFolder, place: str) -> Iterator[str]:
     yield "## Use\n"
     if run.estimator:
         name = run.estimator.name
@@ -135,7 +135,12 @@ def _use(run: Run, place: str) -> Iterator[str]:
         lines = [f"from aevb import {name}", "", f'model = {name}.from_pretrained("{place.removeprefix(hub.PREFIX)}")']
         lines += [f"model.{method}(x)  # rows with the columns above"]
     else:
-        lines = ["import aevb", "", f'run = aevb.load("{place}")', "run.model.sample(10)  # or encode(x), decode(z)"]
+        lines = [
+            "import aevb",
+            "",
+            f'run = aevb.load_run("{place}")',
+            "run.model.sample(10)  # or encode(x), decode(z)",
+        ]
     yield "\n".join(["```sh", "pip install 'aevb[hub]'", "```", "", "```python", *lines, "```", ""])
     folder, table = Path(place.partition("@")[0]).name, bool(modelled(run.data.columns))
     fetched = [f"aevb pull {place.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(place) else []

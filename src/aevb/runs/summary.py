@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from aevb.evaluation.scores import TITLES, Score
 from aevb.models.likelihoods import Gaussian
-from aevb.runs.run import Outcome, Run
+from aevb.runs.records import Outcome
+from aevb.runs.run_folder import RunFolder
 
 
 class Numbers(NamedTuple):
@@ -23,7 +24,7 @@ class Numbers(NamedTuple):
     legend: list[str]
 
 
-def description(run: Run) -> dict[str, str]:
+def description(run: RunFolder) -> dict[str, str]:
     """What was trained on what: data, model, training."""
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
@@ -33,11 +34,11 @@ def description(run: Run) -> dict[str, str]:
         "data": f"{data.name}: {sizes}; {_values(run)}{_given(run)}",
         "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
         f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
-        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights}",
+        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights_epoch}",
     }
 
 
-def numbers(run: Run) -> Numbers:
+def numbers(run: RunFolder) -> Numbers:
     """The scores of a run."""
     parts = list(dict.fromkeys(_part(run, score) for score in run.scores))
     rows = [(title, [_cell(run, name, part) for part in parts]) for name, title in TITLES.items()]
@@ -52,7 +53,7 @@ def with_error(score: Score) -> str:
     return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
-def _values(run: Run) -> str:
+def _values(run: RunFolder) -> str:
     """What an example is."""
     data = run.data
     if not data.columns:
@@ -62,13 +63,13 @@ def _values(run: Run) -> str:
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-def _given(run: Run) -> str:
+def _given(run: RunFolder) -> str:
     """What every number is conditional on."""
     names = ", ".join(column.name for column in run.data.condition_columns)
     return f"; given {names}: p(x) is p(x|{names})" if names else ""
 
 
-def _variance(run: Run) -> str:
+def _variance(run: RunFolder) -> str:
     likelihood = run.model.likelihood
     learned = " (learned)" if run.resolved.variance == "learned" else ""
     return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
@@ -79,13 +80,13 @@ def _ending(outcome: Outcome) -> str:
     return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
 
 
-def _part(run: Run, score: Score) -> str:
+def _part(run: RunFolder, score: Score) -> str:
     """The part of the data that a score is of, with its size where that is not the whole part."""
     name = {"valid": "validation"}.get(score.split, score.split)
     return name if score.examples in (None, getattr(run.data, score.split, None)) else f"{name} ({score.examples})"
 
 
-def _cell(run: Run, name: str, part: str) -> str:
+def _cell(run: RunFolder, name: str, part: str) -> str:
     found = [score for score in run.scores if (score.name, _part(run, score)) == (name, part)]
     if not found:
         return ""
@@ -94,7 +95,7 @@ def _cell(run: Run, name: str, part: str) -> str:
     return with_error(found[-1])
 
 
-def _legend(run: Run) -> list[str]:
+def _legend(run: RunFolder) -> list[str]:
     draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]

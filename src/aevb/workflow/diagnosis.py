@@ -19,10 +19,11 @@ from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation.latent_space import prior_holes
 from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed, per_example
+from aevb.files import write_atomically
 from aevb.models.likelihoods import Gaussian
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run, write
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import Epoch
 
 EXAMPLES = 1000
@@ -115,7 +116,7 @@ HARDLY_ANY = 500
 """Steps that are too few for anything."""
 
 
-def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) -> list[Finding]:
+def diagnose(run: RunFolder, dataset: Dataset, *, samples: int = 1000, seed: int = 0) -> list[Finding]:
     """What is wrong with a trained model; nothing, where all is well.
 
     Args:
@@ -135,13 +136,13 @@ def diagnose(run: Run, dataset: Dataset, *, samples: int = 1000, seed: int = 0) 
     return [finding for check, finding in found.items() if check not in explained]
 
 
-def remember(run: Run, findings: list[Finding]) -> None:
+def remember(run: RunFolder, findings: list[Finding]) -> None:
     """Write findings into the folder of a run, for its page."""
     text = json.dumps([asdict(finding) for finding in findings], indent=2, allow_nan=False)
-    write(run.folder / FINDINGS, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_atomically(run.folder / FINDINGS, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
-def remembered(run: Run) -> list[Finding] | None:
+def remembered(run: RunFolder) -> list[Finding] | None:
     """The findings that were last written; None where there are none that can be read."""
     try:
         content = json.loads((run.folder / FINDINGS).read_text(encoding="utf-8"))
@@ -150,7 +151,7 @@ def remembered(run: Run) -> list[Finding] | None:
         return None
 
 
-def examine(run: Run, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
+def examine(run: RunFolder, dataset: Dataset, *, samples: int, seed: int) -> Symptoms:
     """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     likelihood: nn.Module = run.model.likelihood

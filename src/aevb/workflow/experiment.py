@@ -13,7 +13,8 @@ from aevb.data import Dataset
 from aevb.errors import Lost, NonFinite
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Ending, Run, create, joined, load, reopen
+from aevb.runs.records import Ending
+from aevb.runs.run_folder import RunFolder
 from aevb.training import environment as processes
 from aevb.training.capture import CaptureError
 from aevb.training.loop import Epoch, History, State, TrainingJob, fit_stacked, worth_stacking
@@ -33,7 +34,7 @@ def train(
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     loggers: Sequence[Logger] = (),
-) -> Run:
+) -> RunFolder:
     """Build and train a model and record it as it goes: after every epoch its metrics, and now and then its weights.
 
     Whatever ends training early, the folder has good weights; where there are none, no folder is left. What was cut off
@@ -70,7 +71,7 @@ def train_stacked(
     on_step: Callable[[], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     loggers: Sequence[Sequence[Logger]] | None = None,
-) -> list[Run]:
+) -> list[RunFolder]:
     """The same for configurations that differ in their seeds alone, as one stacked model.
 
     Args:
@@ -103,10 +104,10 @@ def train_stacked(
             run.close(_ending(error), kept=len(run.epochs))
         raise
     processes.by_the_first(lambda: _close(runs, histories))
-    return runs if first else [load(run.folder, device) for run in runs]
+    return runs if first else [RunFolder.load(run.folder, device) for run in runs]
 
 
-def _close(runs: Sequence[Run], histories: Sequence[History]) -> None:
+def _close(runs: Sequence[RunFolder], histories: Sequence[History]) -> None:
     for run, history in zip(runs, histories, strict=True):
         run.close(history.ended, history.kept)
 
@@ -174,26 +175,26 @@ def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
 
 def _opened(
     config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
-) -> Run:
+) -> RunFolder:
     """The run, which the first process makes or goes back to, and the others then find."""
-    model, made = _built(config, resolved, dataset).to(device), list[Run]()
+    model, made = _built(config, resolved, dataset).to(device), list[RunFolder]()
 
     def make() -> None:
-        run = reopen(folder, config, dataset, model) if resume else None
-        made.append(run or create(folder, config, resolved, dataset, model))
+        run = RunFolder.reopen(folder, config, dataset, model) if resume else None
+        made.append(run or RunFolder.create(folder, config, resolved, dataset, model))
 
     processes.by_the_first(make)
-    return made[0] if made else joined(folder, config, model)
+    return made[0] if made else RunFolder.join(folder, config, model)
 
 
-def _member(run: Run, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> TrainingJob:
+def _member(run: RunFolder, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> TrainingJob:
     """The run's model, which the first process records as it is trained."""
     member = TrainingJob(run.model, run.config.seed, run.state)
     if not processes.is_first():
         return member
 
     def after(epoch: Epoch) -> None:
-        run.append(epoch)
+        run.append_epoch(epoch)
         logger.epoch(epoch)
         if on_epoch:
             on_epoch(epoch)
@@ -201,7 +202,7 @@ def _member(run: Run, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], 
     def keep(state: State) -> None:
         run.state = state
         if state.within or clock.after_epoch(state.number):
-            run.save_model(state.number)
-            run.save_state()
+            run.save_weights(state.number)
+            run.save_checkpoint()
 
     return replace(member, on_epoch=after, on_state=keep)

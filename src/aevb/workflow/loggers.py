@@ -18,7 +18,7 @@ from typing import Protocol
 
 from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.training.loop import Epoch
 
 PROJECT = "aevb"
@@ -28,7 +28,7 @@ PROJECT = "aevb"
 class Logger(Protocol):
     """What is told how a run goes."""
 
-    def begin(self, run: Run) -> object:
+    def begin(self, run: RunFolder) -> object:
         """Before its first step: the run, with the epochs that it has where it goes on. Those that it had beyond them
         are made again."""
 
@@ -52,7 +52,7 @@ class Together:
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self.loggers, self.begun = list(loggers), False
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunFolder) -> None:
         self.begun = True
         self._tell(lambda logger: logger.begin(run))
 
@@ -84,7 +84,7 @@ class TensorBoard:
             raise BadInput("a TensorBoard log needs tensorboard: pip install 'aevb[tensorboard]'") from error
         self._make = SummaryWriter
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunFolder) -> None:
         self.run = run
         self.writer = self._make(str(run.folder / "tensorboard"), purge_step=len(run.epochs) + 1)
 
@@ -92,7 +92,7 @@ class TensorBoard:
         self._write(numbers(epoch), epoch.number)
 
     def scores(self, scores: Sequence[Score]) -> None:
-        self._write(named(scores), self.run.weights)
+        self._write(named(scores), self.run.weights_epoch)
 
     def close(self) -> None:
         self.writer.close()
@@ -119,7 +119,7 @@ class Trackio:
             raise BadInput("a Trackio log needs trackio: pip install 'aevb[trackio]'") from error
         self.trackio = trackio
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunFolder) -> None:
         self.run, place = run, str(run.folder.resolve())
         with redirect_stdout(sys.stderr):  # its words are no result of a command
             if run.epochs:
@@ -133,7 +133,7 @@ class Trackio:
         self.trackio.log(numbers(epoch), step=epoch.number)
 
     def scores(self, scores: Sequence[Score]) -> None:
-        self.trackio.log(named(scores), step=self.run.weights)
+        self.trackio.log(named(scores), step=self.run.weights_epoch)
 
     def close(self) -> None:
         with redirect_stdout(sys.stderr):

@@ -10,11 +10,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
-from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from joblib import Parallel, delayed
 
@@ -23,11 +21,10 @@ from aevb.data import Dataset
 from aevb.data import load as load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
-from aevb.runs.run import Run, find
+from aevb.runs.aggregate import SEED, RunResult, result_of
+from aevb.runs.run_folder import RunFolder
 from aevb.training.capture import CaptureError
 from aevb.workflow.experiment import stackable, train, train_stacked
-
-SEED = "seed"
 
 
 class Measure(NamedTuple):
@@ -39,7 +36,7 @@ class Measure(NamedTuple):
     """
 
     name: str
-    of: Callable[[Run, Dataset], list[Score]]
+    of: Callable[[RunFolder, Dataset], list[Score]]
 
 
 class Cell(NamedTuple):
@@ -58,20 +55,6 @@ class Cell(NamedTuple):
     folder: Path
     samples: int = 1000
     measures: tuple[Measure, ...] = ()
-
-
-class Outcome(NamedTuple):
-    """What became of a run.
-
-    Attributes:
-        values: as of the cell.
-        scores: means by (split, name); none where the run failed.
-        problem: why it failed, in one line.
-    """
-
-    values: dict[str, Any]
-    scores: dict[tuple[str, str], float]
-    problem: str | None
 
 
 def plan(
@@ -104,8 +87,8 @@ def sweep(
     *,
     jobs: int = 1,
     device: torch.device | str = "cpu",
-    on_run: Callable[[Outcome], object] | None = None,
-) -> list[Outcome]:
+    on_run: Callable[[RunResult], object] | None = None,
+) -> list[RunResult]:
     """Make or continue the runs that are not finished, and collect what all have reached.
 
     Runs that differ in their seeds alone are trained as one stacked model where that is faster.
@@ -135,7 +118,7 @@ def _teams(cells: Sequence[Cell], largest: int) -> list[list[Cell]]:
     return [team[start : start + largest] for team in alike.values() for start in range(0, len(team), largest)]
 
 
-def _run(team: Sequence[Cell], threads: int, device: torch.device | str) -> list[Outcome]:
+def _run(team: Sequence[Cell], threads: int, device: torch.device | str) -> list[RunResult]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -158,44 +141,39 @@ def _train_together(team: Sequence[Cell], dataset: Callable[[], Dataset], device
 
 
 def _finished(cell: Cell) -> bool:
-    run = find(cell.folder, cell.config)
+    run = RunFolder.find(cell.folder, cell.config)
     return run is not None and run.finished
 
 
-def _outcome(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> Outcome:
+def _outcome(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> RunResult:
     try:
-        return reached(_made(cell, dataset, device), cell.values)
+        return result_of(_made(cell, dataset, device), cell.values)
     except (BadInput, NonFinite) as error:
-        return Outcome(cell.values, {}, str(error))
+        return RunResult(cell.values, {}, str(error))
 
 
-def reached(run: Run, values: dict[str, Any]) -> Outcome:
-    """What became of a run that succeeded."""
-    return Outcome(values, {(score.split, score.name): score.value for score in run.scores}, None)
-
-
-def _made(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> Run:
+def _made(cell: Cell, dataset: Callable[[], Dataset], device: torch.device | str) -> RunFolder:
     """The run, trained and measured; what is there already is not done again, and what was cut off goes on.
 
     Raises:
         BadInput: another configuration made it, or its data have changed since it was cut off.
     """
-    run = find(cell.folder, cell.config)
+    run = RunFolder.find(cell.folder, cell.config)
     if run is None or not run.finished:
         run = train(cell.config, cell.folder, dataset(), device=device, resume=True)
     _raise_if_interrupted(run)
     has = {(score.split, score.name) for score in run.scores}
     if ("valid", "distortion") not in has:
-        run.evaluate(dataset(), "valid", samples=cell.config.objective.n_samples or 1)
+        run.evaluate(dataset(), "valid", n_importance_samples=cell.config.objective.n_samples or 1)
     if ("test", "distortion") not in has:
-        run.evaluate(dataset(), "test", samples=cell.samples)
+        run.evaluate(dataset(), "test", n_importance_samples=cell.samples)
     for measure in cell.measures:
         if measure.name not in {name for _, name in has}:
             run.save_scores(measure.of(run, dataset()))
     return run
 
 
-def _raise_if_interrupted(*runs: Run) -> None:
+def _raise_if_interrupted(*runs: RunFolder) -> None:
     if any(run.outcome and run.outcome.ended == "interrupted" for run in runs):
         raise KeyboardInterrupt
 
@@ -218,46 +196,3 @@ def _with(config: Config, values: Mapping[str, Any]) -> Config:
 
 def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-class Row(NamedTuple):
-    """One setting over its seeds.
-
-    Attributes:
-        values: of the fields that vary, without the seed.
-        seeds: how many runs succeeded.
-        mean: by (split, name).
-        deviation: over the seeds, by (split, name); NaN of a single one.
-        problems: of the runs that failed.
-    """
-
-    values: dict[str, Any]
-    seeds: int
-    mean: dict[tuple[str, str], float]
-    deviation: dict[tuple[str, str], float]
-    problems: list[str]
-
-
-def summary(outcomes: Sequence[Outcome]) -> list[Row]:
-    """Means and deviations over the seeds of each setting, in order."""
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault(repr(_setting(outcome)), []).append(outcome)
-    return [_row(group) for group in groups.values()]
-
-
-def _setting(outcome: Outcome) -> dict[str, Any]:
-    return {field: value for field, value in outcome.values.items() if field != SEED}
-
-
-def _row(group: list[Outcome]) -> Row:
-    good = [outcome.scores for outcome in group if outcome.problem is None]
-    names = set(good[0]).intersection(*good) if good else set()
-    numbers = {name: np.array([scores[name] for scores in good]) for name in names}
-    return Row(
-        values=_setting(group[0]),
-        seeds=len(good),
-        mean={name: float(values.mean()) for name, values in numbers.items()},
-        deviation={name: float(values.std(ddof=1)) if len(good) > 1 else nan for name, values in numbers.items()},
-        problems=[outcome.problem for outcome in group if outcome.problem],
-    )

@@ -13,7 +13,7 @@ from aevb.evaluation.measures import Effort, measure
 from aevb.models.objectives import ELBO, MonteCarloELBO
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
 Array = NDArray[np.float64]
@@ -57,7 +57,7 @@ def log_px(model: VAE, x: Array) -> tuple[Array, float]:
     raise BadInput("the integral over z does not settle: the posteriors are too narrow for a grid")
 
 
-def from_truth(run: Run, dataset: Dataset, points: int) -> list[Score]:
+def from_truth(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
     """log p(x) of a model, how far it is from the truth, and how far above the best normal."""
     source = truth(run.config.data.source, run.config.data.variant)
     x = dataset.test.subsample(points).values.double().numpy()
@@ -74,12 +74,12 @@ def from_truth(run: Run, dataset: Dataset, points: int) -> list[Score]:
     ]
 
 
-def gaps(run: Run, dataset: Dataset, points: int) -> list[Score]:
+def gaps(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
     """What the bound has lost to the family of posteriors, and what to the encoder."""
     return measure("gaps", run.model, dataset, "test", Effort(samples=200, examples=points))
 
 
-def estimators(run: Run, dataset: Dataset, points: int) -> list[Score]:
+def estimators(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
     """The bound with its KL in closed form less the bound all by Monte Carlo, from the same draws: section 3.6."""
     with seeded(0, RNGStream.EVALUATION), torch.no_grad():
         trace = run.model.trace(dataset.test.subsample(points).all().x, DRAWS)

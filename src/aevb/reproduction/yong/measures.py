@@ -23,7 +23,7 @@ from aevb.models.posteriors import PointPosterior
 from aevb.models.priors import Standard
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.sweep import Measure
 
 COMPONENTS = (1, 2, 4, 8, 16)
@@ -65,7 +65,7 @@ def decoded_samples(model: VAE, train: Examples, count: int, *, fitted: bool) ->
         return model.decode(MultivariateNormal(codes.mean(0), torch.cov(codes.T)).sample((count,))).mean
 
 
-def frechet_scores(run: Run, dataset: Dataset) -> list[Score]:
+def frechet_scores(run: RunFolder, dataset: Dataset) -> list[Score]:
     return [_frechet(run.model, dataset, name, fitted=fitted) for fitted, name in FRECHET.items()]
 
 
@@ -76,7 +76,7 @@ def _frechet(model: VAE, dataset: Dataset, name: str, *, fitted: bool) -> Score:
     return _plain(name, value, "test", f"{len(real)} means of p(x|z), features of a classifier", dataset)
 
 
-def pca_scores(run: Run, dataset: Dataset) -> list[Score]:
+def pca_scores(run: RunFolder, dataset: Dataset) -> list[Score]:
     """The angle between the subspaces, and what PCA reaches itself."""
     size = run.resolved.latent[0]
     pca = principal(dataset, size)
@@ -102,17 +102,19 @@ def _plain(name: str, value: float, split: str, estimator: str, dataset: Dataset
 # log p(x) = ELBO + KL(q(z|x) || p(z|x)).
 
 
-def linear_terms(run: Run, dataset: Dataset) -> Identity:
+def linear_terms(run: RunFolder, dataset: Dataset) -> Identity:
     """In closed form."""
     return linear_identity(run.model, dataset.train.subsample(300).all().x)
 
 
-def plane_terms(run: Run, dataset: Dataset) -> Identity:
+def plane_terms(run: RunFolder, dataset: Dataset) -> Identity:
     """By integration."""
     return plane_identity(run.model, dataset.train.subsample(20))
 
 
-def identity_scores(identity: Callable[[Run, Dataset], Identity], run: Run, dataset: Dataset) -> list[Score]:
+def identity_scores(
+    identity: Callable[[RunFolder, Dataset], Identity], run: RunFolder, dataset: Dataset
+) -> list[Score]:
     found = identity(run, dataset)
     as_printed = found.elbo + 2 * found.rate  # with the other sign before KL(q(z|x) || p(z))
     values = {
@@ -127,7 +129,7 @@ def identity_scores(identity: Callable[[Run, Dataset], Identity], run: Run, data
 # A mixture of normals with a continuous index.
 
 
-def linear_log_px(run: Run, dataset: Dataset) -> list[Score]:
+def linear_log_px(run: RunFolder, dataset: Dataset) -> list[Score]:
     """log p(x) and the bound of a linear VAE beside those of probabilistic PCA, all exact."""
     size, scores = run.resolved.latent[0], []
     train = dataset.train.all().x.flatten(1)

@@ -21,7 +21,7 @@ from aevb.reproduction.yong.measures import (
     linear_terms,
     plane_terms,
 )
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.sweep import Measure
 
 
@@ -141,7 +141,7 @@ def trials(length: Length) -> dict[str, Trial]:
     }
 
 
-def _identity_of(identity: Callable[[Run, Dataset], Identity]) -> Measure:
+def _identity_of(identity: Callable[[RunFolder, Dataset], Identity]) -> Measure:
     return Measure("identity_error", partial(identity_scores, identity))
 
 

@@ -14,7 +14,7 @@ from aevb.reproduction.recipe import (
     Trial,
 )
 from aevb.rng import RNGStream, seeded
-from aevb.runs.run import Run
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.sweep import Measure
 
 VARIANCE = 0.05
@@ -113,17 +113,17 @@ def _measures(scale: Scale, walk: bool) -> tuple[Measure, ...]:
     return (*measures, *([Measure("path_ratio", partial(_built_in, "latent-space", examples))] if walk else []))
 
 
-def _built_in(name: str, examples: int, run: Run, dataset: Dataset) -> list[Score]:
+def _built_in(name: str, examples: int, run: RunFolder, dataset: Dataset) -> list[Score]:
     return measure(name, run.model, dataset, "test", Effort(examples=examples))
 
 
-def _code_square(run: Run, dataset: Dataset) -> list[Score]:
+def _code_square(run: RunFolder, dataset: Dataset) -> list[Score]:
     """1/Z E |E_q z|²: how far codes are from the origin. It is at most 1 where q(z) = p(z)."""
     square = latent_means(run.model, dataset.test).square().mean().item()
     return [_score("code_square", square, "mean square of E_q z for each dimension", dataset)]
 
 
-def _sharpness(run: Run, dataset: Dataset) -> list[Score]:
+def _sharpness(run: RunFolder, dataset: Dataset) -> list[Score]:
     """E |Δx̂|² of samples over E |Δx|² of data, Δ the differences of neighbouring pixels: 1 as sharp, less blurred."""
     with seeded(0, RNGStream.SAMPLES):
         drawn = run.model.sample(1000)

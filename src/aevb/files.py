@@ -1,0 +1,121 @@
+"""Atomic writes: a file is written under a temporary name, flushed and renamed: it exists whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from aevb.errors import BadInput
+
+HUB_PREFIX = "hub:"
+"""Prefix of an address on the Hugging Face hub, which is not a path on this machine."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path beside `path`, then rename the temporary file to `path`.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    require_local(path)
+    temporary = path.with_name(temporary_name(path.name, os.getpid()))
+    with os_errors_as_bad_input(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.unlink(missing_ok=True)  # may be a symbolic link to another file
+            write(temporary)
+            flush(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, in UTF-8.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def create_folder(folder: Path, files: Mapping[str, bytes], space: int) -> None:
+    """Create a folder with files in one step. The files of an existing, empty folder appear in their order instead.
+
+    Args:
+        folder: must not exist, or be empty.
+        files: contents by name.
+        space: bytes that must be free on the disk.
+
+    Raises:
+        BadInput: the folder already exists or cannot be written, or the disk is full.
+    """
+    with os_errors_as_bad_input(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} already exists: choose another --out, or remove it")
+        target = folder.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(target.parent).free < space:
+            raise BadInput(f"no space left for {target}: a run of this size takes about {space / 2**20:.0f} MB")
+        temporary = Path(tempfile.mkdtemp(prefix=".aevb-", dir=target.parent))
+        try:
+            for name, content in files.items():
+                write_bytes(temporary / name, content)
+            _move(temporary, target, files)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _move(temporary: Path, target: Path, names: Iterable[str]) -> None:
+    """Rename the folder; fill an existing one, which may be the working directory."""
+    if target.exists():
+        for name in names:
+            (temporary / name).replace(target / name)
+        temporary.rmdir()
+    else:
+        temporary.chmod(0o755)
+        temporary.replace(target)
+
+
+def require_local(path: Path) -> None:
+    """Refuse an address on the hub as a path to write to.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if str(path).startswith(HUB_PREFIX):
+        raise BadInput(f"{path} is not on this machine: pass --out, or download the run first with aevb pull")
+
+
+def temporary_name(name: str, process: object) -> str:
+    """Return the name under which a process writes a file before it is renamed; "*" matches any process."""
+    path = Path(name)
+    return f".{path.stem}-{process}{path.suffix}"
+
+
+def flush(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def os_errors_as_bad_input(path: Path, action: Literal["read", "write"] = "write") -> Iterator[None]:
+    """Turn an `OSError` into a `BadInput` of one line that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"cannot {action} {path}: {(error.strerror or str(error)).lower()}") from error

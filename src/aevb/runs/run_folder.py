@@ -1,0 +1,400 @@
+"""The run folder: the record of a run on disk.
+
+    config.json             the configuration, the resolved model, and a description of the data
+    model.safetensors       the weights, and the epoch after which they were written
+    metrics.jsonl           one line per epoch, written as training proceeds
+    checkpoint.safetensors  the state from which training resumes; removed when training finishes
+    scores.json             held-out scores, and how training ended
+    findings.json           what the diagnosis found
+    estimator.json          parameters of a scikit-learn estimator; only where one was saved
+    README.md               a model card; only where the run was saved for others
+    figures/                figures
+    tensorboard/            the metrics for TensorBoard; only with that logger (`aevb.workflow.loggers`)
+
+Files are written atomically, and a new folder appears with its configuration and initial weights in one step. Nothing
+is pickled.
+"""
+
+import copy
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from typing_extensions import Self
+
+from aevb.config.schema import Config, ModelConfig, build, weight
+from aevb.data import DataSpec, Examples, load, read
+from aevb.data.dataset import Dataset
+from aevb.errors import BadInput
+from aevb.evaluation import Score, Split, evaluate
+from aevb.evaluation.likelihood import per_example
+from aevb.files import create_folder, flush, os_errors_as_bad_input, temporary_name, write_atomically, write_bytes
+from aevb.models.vae import VAE
+from aevb.runs.checkpoint import load_state, load_weights, pack_state, pack_weights, require_weights
+from aevb.runs.format import FORMAT, configuration, damaged_as_bad_input, epoch_line, read_epochs, read_json, to_json
+from aevb.runs.hub import fetch, is_address
+from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, ReferenceScores, ScoreFile
+from aevb.training.loop import Epoch, State
+
+IN_MEMORY = "(in memory)"
+"""Source of data that were not read from a file."""
+SHARED_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
+"""The files that are shared with others, and read from others: none of them contains data."""
+_FILES = (*SHARED_FILES, "checkpoint.safetensors")
+
+
+@dataclass
+class RunFolder:
+    """A run folder and its content in memory.
+
+    Attributes:
+        folder: its path, or an address on the hub, which is read-only.
+        config: everything the run is a function of, as the user gave it.
+        resolved: the model's configuration, with all choices made by the data.
+        data: description of the data.
+        model: with the weights that were kept, in evaluation mode.
+        epochs: metrics of each epoch, in order.
+        scores: held-out scores.
+        weights_epoch: the epoch after which the weights were written.
+        outcome: how training ended; None before its end.
+        state: from which training resumes; None before the first epoch and after the end.
+        estimator: parameters of a scikit-learn estimator; None for any other run.
+    """
+
+    folder: Path
+    config: Config
+    resolved: ModelConfig
+    data: DataCard
+    model: VAE
+    epochs: list[Epoch] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    weights_epoch: int = 0
+    outcome: Outcome | None = None
+    state: State | None = None
+    estimator: EstimatorRecord | None = None
+
+    @classmethod
+    def create(cls, folder: Path, config: Config, resolved: ModelConfig, dataset: Dataset, model: VAE) -> Self:
+        """Create a run folder with its configuration and the initial weights.
+
+        Args:
+            folder: must not exist, or be empty.
+            config: as the user gave it.
+            resolved: the model's configuration, resolved.
+            dataset: the training data.
+            model: freshly built.
+
+        Raises:
+            BadInput: the folder already exists or cannot be written, or the disk is full.
+        """
+        run = cls(folder, config, resolved, DataCard.of(dataset), model)
+        weights = pack_weights(model, 0)
+        create_folder(
+            folder, {"model.safetensors": weights, "config.json": run._config_content()}, _space(len(weights))
+        )
+        return run
+
+    @classmethod
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Self:
+        """Load a run folder: its configuration, model, metrics and scores.
+
+        Args:
+            folder: its path, or an address on the hub, hub:OWNER/NAME or hub:OWNER/NAME@REVISION.
+            device: of the model.
+
+        Raises:
+            BadInput: the folder is not a run folder, a file is missing or damaged, or a newer version wrote it.
+        """
+        if is_address(folder):
+            return replace(cls.load(fetch(str(folder), SHARED_FILES), device), folder=Path(folder))
+        folder = Path(folder)
+        with os_errors_as_bad_input(folder, "read"):
+            if not (folder / "config.json").is_file():
+                raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
+        config, resolved, card = _read_config(folder / "config.json")
+        weights_file = folder / "model.safetensors"
+        with damaged_as_bad_input(folder / "config.json"):
+            require_weights(weights_file, weight(resolved, card.shape, card.columns, card.condition_columns))
+            model = build(resolved, card.shape, card.columns, card.condition_columns)
+        weights_epoch = load_weights(model, weights_file)
+        run = cls(folder, config, resolved, card, model.to(device).eval(), weights_epoch=weights_epoch)
+        run.epochs = read_epochs(folder / "metrics.jsonl")
+        if (folder / "scores.json").is_file():
+            with damaged_as_bad_input(folder / "scores.json"):
+                content = ScoreFile.model_validate(read_json(folder / "scores.json"))
+                run.scores, run.outcome = content.scores, content.training
+        if (folder / "estimator.json").is_file():
+            with damaged_as_bad_input(folder / "estimator.json"):
+                run.estimator = EstimatorRecord.model_validate(read_json(folder / "estimator.json"))
+        return run
+
+    @classmethod
+    def find(cls, folder: Path, config: Config) -> Self | None:
+        """Return the existing run in a folder; None without one.
+
+        Raises:
+            BadInput: its configuration differs, or it is damaged.
+        """
+        if not (folder / "config.json").is_file():
+            return None
+        run = cls.load(folder)
+        if run.config.without_place() != config.without_place():
+            raise BadInput(f"{folder} has a run with another configuration: choose another --out, or remove it")
+        return run
+
+    @classmethod
+    def reopen(cls, folder: Path, config: Config, dataset: Dataset, model: VAE) -> Self | None:
+        """Return the interrupted run in a folder, at its last checkpoint; None without one.
+
+        Args:
+            folder: of the run.
+            config: as the user gave it.
+            dataset: the training data.
+            model: freshly built; `fit` loads the state of the run into it.
+
+        Raises:
+            BadInput: its configuration or its data differ, or it is damaged.
+        """
+        run = cls.find(folder, config)
+        if run is None or run.finished:
+            return None
+        run.require_same_data(dataset)
+        run.model = model
+        run.rewind()
+        return run
+
+    @classmethod
+    def join(cls, folder: Path, config: Config, model: VAE) -> Self:
+        """Return the run that the first process of a job has created or reopened. Only that process writes to it.
+
+        Args:
+            folder, config, model: as in `reopen`.
+
+        Raises:
+            BadInput: this process cannot see the folder.
+        """
+        run = cls.find(folder, config)
+        if run is None:
+            raise BadInput(f"{folder} is not visible to all processes: choose an --out on a shared file system")
+        run.model, run.state = model, load_state(model, folder / "checkpoint.safetensors")
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ended by itself and was not interrupted."""
+        return self.outcome is not None and self.outcome.ended in ("finished", "early")
+
+    # Data.
+
+    def load_data(self, data_dir: str | None = None) -> Dataset:
+        """Load the data of the run, with the same splits.
+
+        Raises:
+            BadInput: they cannot be read, or have changed.
+        """
+        if self.config.data.source == IN_MEMORY:
+            raise BadInput(
+                f"{self.folder} was trained on data in memory, which it does not contain: pass them to it in Python"
+            )
+        settings = self.config.data.model_dump()
+        dataset = load(**settings | ({"data_dir": data_dir} if data_dir else {}))
+        self.require_same_data(dataset)
+        return dataset
+
+    def read_examples(self, source: str, data_dir: str | None = None) -> Examples:
+        """Read all examples of another source for the model.
+
+        Raises:
+            BadInput: they cannot be read, or differ in kind, shape or columns from the training data.
+        """
+        data, settings = self.data, self.config.data
+        folder = data_dir or settings.data_dir
+        signature = (data.kind, data.shape, data.columns, data.condition_columns)
+        return read(source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder))
+
+    def reference_scores(
+        self, n_importance_samples: int, *, seed: int = 0, dataset: Dataset | None = None, data_dir: str | None = None
+    ) -> ReferenceScores | None:
+        """Return log p(x) of held-out examples; None for an estimator that held out none.
+
+        Args:
+            n_importance_samples: K, where log p(x) has not been measured before.
+            seed: likewise.
+            dataset: the data of the run; read again if None.
+            data_dir: as in `load_data`.
+        """
+        if self.estimator:
+            return self.estimator.reference
+        test = (dataset or self.load_data(data_dir)).test.materialize()
+        log_px = per_example(self.model, test, n_importance_samples, seed=seed).log_px
+        return ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
+
+    def require_same_data(self, dataset: Dataset) -> None:
+        """Refuse data other than those of the run.
+
+        Raises:
+            BadInput: they differ.
+        """
+        current = DataCard.of(dataset)
+        if any(getattr(current, name) != getattr(self.data, name) for name in _SAME):
+            raise BadInput(
+                f"{self.config.data.source} has changed since {self.folder} was trained: restore the data, or train"
+                " again"
+            )
+
+    # Training.
+
+    def append_epoch(self, epoch: Epoch) -> None:
+        """Append an epoch to metrics.jsonl."""
+        self.epochs.append(epoch)
+        with os_errors_as_bad_input(self.folder), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(epoch_line(epoch))
+
+    def save_weights(self, epoch: int) -> None:
+        """Write the current weights, those after `epoch`."""
+        self.weights_epoch = epoch
+        write_bytes(self.folder / "model.safetensors", pack_weights(self.model, epoch))
+
+    def save_checkpoint(self) -> None:
+        """Write the state from which training resumes; remove it where training has finished."""
+        checkpoint = self.folder / "checkpoint.safetensors"
+        with os_errors_as_bad_input(checkpoint):
+            if self.finished:
+                checkpoint.unlink(missing_ok=True)
+            elif self.state:
+                if self.epochs:
+                    flush(self.folder / "metrics.jsonl")  # must not be older than the checkpoint
+                write_bytes(checkpoint, pack_state(self.state))
+
+    def rewind(self) -> None:
+        """Return to the last checkpoint, or to the initial weights, and drop everything written after it.
+
+        Raises:
+            BadInput: a file is damaged, or belongs to another model.
+        """
+        self.state = load_state(self.model, self.folder / "checkpoint.safetensors")
+        done, metrics = self.state.number if self.state else 0, self.folder / "metrics.jsonl"
+        with damaged_as_bad_input(metrics):
+            if done > len(self.epochs):
+                raise ValueError(f"it has {len(self.epochs)} epochs, but checkpoint.safetensors is of epoch {done}")
+        self.epochs, self.scores, self.outcome = self.epochs[:done], [], None
+        with os_errors_as_bad_input(self.folder):
+            (self.folder / "scores.json").unlink(missing_ok=True)
+            for name in _FILES:
+                for incomplete in self.folder.glob(temporary_name(name, "*")):
+                    incomplete.unlink()
+        write_bytes(metrics, self._metrics_content())
+
+    def close(self, ended: Ending, kept: int) -> None:
+        """Record how training ended, the weights that were kept, and a checkpoint if it was interrupted.
+
+        A failure before the end of the first epoch removes the folder.
+        """
+        if not self.epochs and ended in ("non-finite", "failed"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        seconds = sum(epoch.seconds for epoch in self.epochs)
+        self.outcome = Outcome(ended=ended, kept=kept, epochs=len(self.epochs), seconds=seconds)
+        self.save_weights(kept)
+        self.save_scores([])
+        self.save_checkpoint()
+        self.state = None
+
+    # Results.
+
+    def evaluate(
+        self, dataset: Dataset, split: Split = "test", *, n_importance_samples: int = 1000, seed: int = 0
+    ) -> list[Score]:
+        """Evaluate the model on a split and add the scores to scores.json."""
+        scores = evaluate(self.model, dataset, split, samples=n_importance_samples, seed=seed)
+        self.save_scores(scores)
+        return scores
+
+    def save_scores(self, scores: list[Score]) -> None:
+        """Write scores, which replace earlier ones of the same name, split, estimator, K and number of examples.
+
+        The scores of a run on the hub are only kept in memory.
+        """
+        replaced = {_key(score) for score in scores}
+        self.scores = [score for score in self.scores if _key(score) not in replaced] + scores
+        if not is_address(self.folder):
+            write_bytes(self.folder / "scores.json", self._scores_content())
+
+    def save_figure(self, name: str, draw: Callable[[Path], object]) -> None:
+        """Write a figure into figures/ by calling `draw` with a path."""
+        if (self.folder / "figures").is_symlink():  # a folder from elsewhere may contain a link to any place
+            raise BadInput(f"{self.folder / 'figures'} is a symbolic link: remove it")
+        write_atomically(self.folder / "figures" / f"{name}.png", draw)
+
+    def save_copy(self, folder: Path, card: str) -> None:
+        """Write the run into another folder for others, without its data and without paths of this machine.
+
+        Args:
+            folder: must not exist, or be empty.
+            card: the model card, in Markdown.
+
+        Raises:
+            BadInput: the folder already exists or cannot be written, or the disk is full.
+        """
+        source = {"source": Path(self.config.data.source).name, "data_dir": None}
+        shared = replace(
+            self, config=self.config.model_copy(update={"data": self.config.data.model_copy(update=source)})
+        )
+        files = {
+            "model.safetensors": pack_weights(copy.deepcopy(self.model).float(), self.weights_epoch),
+            "metrics.jsonl": self._metrics_content(),
+            "scores.json": self._scores_content(),
+            "README.md": card.encode(),
+        }
+        if self.estimator:
+            files["estimator.json"] = to_json(self.estimator.model_dump(mode="json"))
+        files["config.json"] = shared._config_content()
+        create_folder(folder, files, _space(len(files["model.safetensors"])))
+
+    def _metrics_content(self) -> bytes:
+        return "".join(map(epoch_line, self.epochs)).encode()
+
+    def _scores_content(self) -> bytes:
+        outcome = self.outcome.model_dump() if self.outcome else None
+        return to_json({"scores": [asdict(score) for score in self.scores], "training": outcome})
+
+    def _config_content(self) -> bytes:
+        recorded = {
+            "format": FORMAT,
+            "aevb": version("aevb"),
+            "dataset": self.data.model_dump(mode="json"),
+            "resolved": self.resolved.model_dump(mode="json"),
+        }
+        return to_json(recorded | self.config.model_dump(mode="json"))
+
+
+_SAME = ("fingerprint", "kind", "shape", "columns", "condition_columns")
+"""Fields of a data card that identify the data."""
+
+
+def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:
+    content = read_json(path)
+    with damaged_as_bad_input(path):
+        if not isinstance(content, dict):
+            raise TypeError(f"expected an object, got a {type(content).__name__}")
+        return (
+            Config.model_validate(configuration(content, path)),
+            ModelConfig.model_validate(content["resolved"]),
+            DataCard.model_validate(content["dataset"]),
+        )
+
+
+def _space(weights: int) -> int:
+    """Return the bytes that a run takes.
+
+    A checkpoint is up to five times as large as the weights, and exists twice while it is replaced. Figures and scores
+    take a few megabytes.
+    """
+    return 11 * weights + 2**24
+
+
+def _key(score: Score) -> tuple[object, ...]:
+    return score.name, score.split, score.estimator, score.samples, score.examples
