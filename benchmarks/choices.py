@@ -14,8 +14,10 @@ from torch._inductor import config as inductor
 
 from aevb.config.schema import ObjectiveConfig, build_objective
 from aevb.data import Examples
-from aevb.training.backends.steps import CapturedBackend, EagerBackend, GradientBackend
-from aevb.training.loop import operations
+from aevb.training.backends.base import GradientBackend
+from aevb.training.backends.captured import CapturedBackend
+from aevb.training.backends.eager import EagerBackend
+from aevb.training.policy import count_operations
 from benchmarks.contestants.ours import model as made
 from benchmarks.workloads import Workload
 
@@ -75,24 +77,24 @@ def _of_width(width: int, count: int) -> Width:
     examples = Examples(workload.data())
     steps = max(20, min(300, 20_000 // width))
 
-    def maker(kind: str) -> GradientBackend:
+    def backend(kind: str) -> GradientBackend:
         models = [made(workload, examples.values).train() for _ in range(TOGETHER if kind == "stacked" else 1)]
         if kind == "python":
             return EagerBackend(models[0], OBJECTIVE, examples, 0)
         return CapturedBackend(models, OBJECTIVE, examples, list(range(len(models))), 100, compiled=kind == "compiled")
 
     took: dict[str, list[float]] = {}
-    cost = {kind: _seconds(lambda kind=kind: maker(kind)) for kind in ("python", "written", "compiled")}  # type: ignore
-    makers = {kind: maker(kind) for kind in ("python", "written", "compiled", "stacked")}
+    cost = {kind: _seconds(lambda kind=kind: backend(kind)) for kind in ("python", "written", "compiled")}  # type: ignore
+    backends = {kind: backend(kind) for kind in ("python", "written", "compiled", "stacked")}
     for _ in range(count):
-        for kind, each in (*makers.items(), ("threads", makers["written"])):
+        for kind, each in (*backends.items(), ("threads", backends["written"])):
             torch.set_num_threads((os.cpu_count() or 1) if kind == "threads" else 1)
             took.setdefault(kind, []).append(_step(each, steps))
     best = {kind: 1000 * min(seconds) for kind, seconds in took.items()}
     best["stacked"] /= TOGETHER
-    model = makers["python"].models[0]
+    model = backends["python"].models[0]
     writing, compiling = cost["written"] - cost["python"], cost["compiled"] - cost["written"]
-    return Width(width, operations(model, OBJECTIVE, examples, 100), **best, writing=writing, compiling=compiling)
+    return Width(width, count_operations(model, OBJECTIVE, examples, 100), **best, writing=writing, compiling=compiling)
 
 
 def _seconds(what: object) -> float:
@@ -101,10 +103,10 @@ def _seconds(what: object) -> float:
     return time.perf_counter() - start
 
 
-def _step(maker: GradientBackend, count: int) -> float:
+def _step(backend: GradientBackend, count: int) -> float:
     """Seconds of one step with its Adam update."""
-    optimizer = torch.optim.Adam(maker.weights.values(), fused=True)
-    with maker.epoch(1) as gradients:
+    optimizer = torch.optim.Adam(backend.weights.values(), fused=True)
+    with backend.epoch(1) as gradients:
         for step in range(-5, count):
             if step == 0:
                 start = time.perf_counter()

@@ -26,7 +26,7 @@ import torch
 from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import Dataset, Examples
 from aevb.memory import keep_freed_memory
-from aevb.training.loop import fit
+from aevb.training.fit import fit
 keep_freed_memory()
 def largest():  # resident KiB; getrusage would have those of the process that started this one
     lines = Path("/proc/self/status").read_text().splitlines()

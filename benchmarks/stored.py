@@ -21,7 +21,7 @@ from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
 from aevb.data import load
 from aevb.models.objectives import ELBO
 from aevb.memory import keep_freed_memory
-from aevb.training.loop import fit
+from aevb.training.fit import fit
 keep_freed_memory()
 path, hidden, latent, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 rates = {}

@@ -6,7 +6,8 @@ from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build,
 from aevb.data import Dataset, Examples
 from aevb.memory import keep_freed_memory
 from aevb.models.vae import VAE
-from aevb.training.loop import History, TrainingJob, fit_stacked
+from aevb.training.fit import TrainingJob, fit_stacked
+from aevb.training.history import History
 from benchmarks.workloads import VARIANCE, Workload
 
 keep_freed_memory()

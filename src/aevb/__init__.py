@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from aevb.models.vae import Trace as Trace
     from aevb.runs.sharing import push_to_hub as push_to_hub
     from aevb.runs.sharing import save_pretrained as save_pretrained
-    from aevb.training.loop import History as History
-    from aevb.training.loop import fit as fit
+    from aevb.training.fit import fit as fit
+    from aevb.training.history import History as History
     from aevb.workflow.diagnosis import Finding as Finding
     from aevb.workflow.diagnosis import diagnose as diagnose
     from aevb.workflow.run import load_run as load_run
@@ -53,7 +53,8 @@ _PUBLIC = {
     "models.objectives": ["ELBO", "IWAE", "BetaTC", "DReG", "MonteCarloELBO"],
     "workflow.run": ["load_run"],
     "runs.sharing": ["push_to_hub", "save_pretrained"],
-    "training.loop": ["History", "fit"],
+    "training.fit": ["fit"],
+    "training.history": ["History"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -13,7 +13,7 @@ from aevb.errors import BadInput
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.training.loop import fit
+from aevb.training.fit import fit
 
 
 def made(dataset: Dataset, **options: Any) -> VAE:

@@ -17,7 +17,8 @@ from aevb.data import out_of_core as stored
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO
-from aevb.training.loop import State, fit
+from aevb.training.fit import fit
+from aevb.training.state import TrainingState
 from tests.conftest import some
 
 
@@ -57,7 +58,7 @@ def test_an_epoch_can_be_entered_anywhere(start: int) -> None:
 
 def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
     stream, dataset = from_iterable(Numbered(), 300), some("real", (4,))
-    states: list[State] = []
+    states: list[TrainingState] = []
     weights = []
     for start in (None, 5):
         torch.manual_seed(0)
@@ -66,8 +67,8 @@ def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
         if start is None:
             fit(model, ELBO(), stream, stream.first, config, due=lambda: True, on_state=states.append)
         else:
-            begun = next(state for state in states if state.within and state.within.step == start)
-            fit(model, ELBO(), stream, stream.first, config, start=begun)
+            begun = next(state for state in states if state.position and state.position.step == start)
+            fit(model, ELBO(), stream, stream.first, config, resume_from=begun)
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

@@ -25,7 +25,7 @@ from aevb.models.linear import linear_optimum
 from aevb.rng import RNGStream, seeded
 from aevb.runs.export import export
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import TrainingJob, fit, fit_stacked
+from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.workflow import experiment
 
 CLASSES = ("a", "b", "c")

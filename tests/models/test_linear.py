@@ -15,7 +15,7 @@ from aevb.data import Examples
 from aevb.errors import BadInput
 from aevb.models.linear import linear_optimum, linear_vae
 from aevb.models.objectives import ELBO
-from aevb.training.loop import fit
+from aevb.training.fit import fit
 from tests.conftest import some
 
 

@@ -23,7 +23,8 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import OPTIMIZERS, Epoch
+from aevb.training.history import Epoch
+from aevb.training.optimizer import OPTIMIZERS
 from aevb.workflow import experiment, sweep
 from tests.conftest import some
 
@@ -163,7 +164,7 @@ def test_checkpoints_are_made_as_often_as_asked(
 
     def noted(self: RunFolder) -> None:
         if self.state and not self.outcome:
-            made.append(self.state.within is not None)
+            made.append(self.state.position is not None)
         save(self)
 
     monkeypatch.setattr(RunFolder, "save_checkpoint", noted)

@@ -23,8 +23,9 @@ from aevb.config.schema import (
 from aevb.data import load
 from aevb.data.dataset import Dataset
 from aevb.rng import RNGStream, seeded
-from aevb.training import environment as processes
-from aevb.training.loop import Epoch, fit
+from aevb.training import environment
+from aevb.training.fit import fit
+from aevb.training.history import Epoch
 from aevb.workflow import experiment
 
 DIGITS = DataConfig(source="digits")
@@ -86,7 +87,7 @@ def cut_off(folder: Path, dataset: Dataset, strategy: str, at: int) -> None:
     steps = iter(range(at))
 
     def on_step() -> None:
-        if next(steps, None) is None and not processes.is_first():
+        if next(steps, None) is None and not environment.is_first():
             os.kill(os.getpid(), signal.SIGKILL)
 
     experiment.train(settings(strategy), folder, dataset, on_step=on_step)
@@ -94,10 +95,10 @@ def cut_off(folder: Path, dataset: Dataset, strategy: str, at: int) -> None:
 
 def main(task: str, place: str, *words: str) -> None:
     """`curves FILE CASE ...` or `cut-off FOLDER STRATEGY`."""
-    with processes.joined(torch.device("cpu")):
+    with environment.process_group(torch.device("cpu")):
         if task == "curves":
             found = {f"{case}, {kind}": curve(case, kind) for case in words for kind in ("ddp", "fsdp")}
-            if processes.is_first():
+            if environment.is_first():
                 Path(place).write_text(json.dumps(found))
         else:
             cut_off(Path(place), load("digits"), words[0], at=30)

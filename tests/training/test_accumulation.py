@@ -11,9 +11,11 @@ from aevb.config.schema import ObjectiveConfig, TrainConfig, build_objective
 from aevb.data import Dataset
 from aevb.errors import BadInput, Notice
 from aevb.models.objectives import ELBO, IWAE
-from aevb.training.backends.steps import EagerBackend, parted
+from aevb.training.backends.base import split_rows
+from aevb.training.backends.eager import EagerBackend
 from aevb.training.capture import CaptureError
-from aevb.training.loop import TrainingJob, fit, fit_stacked, worth_stacking
+from aevb.training.fit import TrainingJob, fit, fit_stacked
+from aevb.training.policy import worth_stacking
 from aevb.workflow import experiment
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import Spy, small
@@ -22,10 +24,10 @@ from tests.training.test_fit import Spy, small
 def step(stripes: Dataset, parts: int, rows: slice = slice(0, 20)) -> tuple[Tensor, dict[str, Tensor]]:
     """The means of the terms, and the gradients, of one step of a model without draws."""
     model = small(stripes, posterior="point")
-    maker = EagerBackend(model, build_objective(ObjectiveConfig(), "point"), stripes.train, 0, parts)
-    with maker.epoch(1) as gradients:
+    backend = EagerBackend(model, build_objective(ObjectiveConfig(), "point"), stripes.train, 0, parts)
+    with backend.epoch(1) as gradients:
         found = gradients(rows, 0.5)
-    return found, {name: weight.grad for name, weight in maker.weights.items() if weight.grad is not None}
+    return found, {name: weight.grad for name, weight in backend.weights.items() if weight.grad is not None}
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7, 20])
@@ -43,7 +45,7 @@ def test_gradient_and_terms_are_those_of_the_whole_batch(stripes: Dataset, parts
 
 @pytest.mark.parametrize(("size", "count", "sizes"), [(20, 4, [5] * 4), (20, 3, [6, 7, 7]), (5, 5, [1] * 5)])
 def test_parts_are_all_of_the_rows_and_alike(size: int, count: int, sizes: list[int]) -> None:
-    parts = parted(slice(40, 40 + size), count)
+    parts = split_rows(slice(40, 40 + size), count)
     assert [part.stop - part.start for part in parts] == sizes
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(40, 40 + size))
 
@@ -82,11 +84,11 @@ def test_batch_normalisation_needs_parts_of_more_than_one_example(stripes: Datas
         fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20, micro_batches=11))
 
 
-def test_it_is_done_for_one_model_without_a_graph(stripes: Dataset) -> None:
+def test_micro_batches_exclude_capture_and_stacking(stripes: Dataset) -> None:
     options = TrainConfig(epochs=1, batch_size=20, micro_batches=2, compile="on")
-    with pytest.warns(Notice, match="without compilation: batches are taken in parts"):
+    with pytest.warns(Notice, match="without compilation: batches are split into micro-batches"):
         fit(small(stripes), ELBO(), stripes.train, config=options)
-    with pytest.raises(CaptureError, match="for one model alone"):
+    with pytest.raises(CaptureError, match="for one model at a time"):
         fit_stacked([TrainingJob(small(stripes)), TrainingJob(small(stripes))], ELBO(), stripes.train, config=options)
     for parts in (1, 2):
         chosen = TrainConfig(micro_batches=parts)

@@ -1,4 +1,4 @@
-"""Steps that are written down: the same draws give the same numbers as Python does, for one model and for several."""
+"""Captured steps: the same noise gives the same numbers as in eager mode, for one model and for several."""
 
 import os
 import subprocess
@@ -19,9 +19,12 @@ from aevb.models.batch import Batch
 from aevb.models.objectives import ELBO, Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
-from aevb.training import loop as training
-from aevb.training.capture import CaptureError, Graph, share_done, state_of, trace
-from aevb.training.loop import TrainingJob, fit, fit_stacked, worth_stacking
+from aevb.training import policy
+from aevb.training.capture import CapturedStep, CaptureError, capture_step, parameters_and_buffers, progress_tensor
+from aevb.training.fit import TrainingJob, fit, fit_stacked
+from aevb.training.history import Epoch
+from aevb.training.optimizer import OPTIMIZERS
+from aevb.training.policy import worth_stacking
 from aevb.workflow import experiment
 from tests.conftest import some
 from tests.models.test_contracts import data_for
@@ -47,7 +50,7 @@ def model_of(dataset: Dataset, seed: int = 0, **options: Any) -> VAE:
     return model.train()
 
 
-def by_python(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Tensor]:
+def run_eager(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Tensor]:
     """The means of the terms, and the gradients."""
     model.zero_grad()
     with seeded(seed, RNGStream.EPOCH):
@@ -56,38 +59,42 @@ def by_python(model: VAE, objective: Objective, x: Tensor, seed: int) -> list[Te
     return [row.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters())]
 
 
-def by_graph(graph: Graph, state: list[Tensor], x: Tensor, draws: list[Tensor]) -> list[Tensor]:
+def run_captured(step: CapturedStep, state: list[Tensor], x: Tensor, noise: list[Tensor]) -> list[Tensor]:
     with torch.no_grad():
-        return list(graph.run(*state, x, *draws, share_done(0.3, x.device)))
+        return list(step.run(*state, x, *noise, progress_tensor(0.3, x.device)))
 
 
 @pytest.mark.parametrize(("model_options", "objective_options"), COMBINATIONS)
-def test_a_graph_finds_the_same_gradients(model_options: dict[str, Any], objective_options: dict[str, Any]) -> None:
+def test_a_captured_step_has_the_same_gradients(
+    model_options: dict[str, Any], objective_options: dict[str, Any]
+) -> None:
     dataset = data_for(model_options.get("likelihood", "gaussian"), (3,))
     models = [model_of(dataset, seed, **model_options) for seed in range(3)]
     config = ObjectiveConfig.model_validate({"n_samples": 2} | objective_options)
     objective = build_objective(config, "diagonal")
-    x = torch.stack([dataset.train.batch(slice(5 * place, 5 * place + 5)).x for place in range(3)])
+    x = torch.stack([dataset.train.batch(slice(5 * index, 5 * index + 5)).x for index in range(3)])
     expected = [
-        by_python(model, objective, batch, seed) for seed, (model, batch) in enumerate(zip(models, x, strict=True))
+        run_eager(model, objective, batch, seed) for seed, (model, batch) in enumerate(zip(models, x, strict=True))
     ]
 
-    graph = trace(models[0], objective, Batch(x[0]))
+    step = capture_step(models[0], objective, Batch(x[0]))
     streams = [generator(seed, RNGStream.EPOCH) for seed in range(3)]
-    draws = [torch.stack([draw(stream) for stream in streams]) for draw in graph.draws]
-    alone = by_graph(graph, state_of(models[0]), x[0], [drawn[0] for drawn in draws])
-    for found, right in zip(alone, expected[0], strict=True):
-        torch.testing.assert_close(found, right)
+    noise = [torch.stack([tensor.draw(stream) for stream in streams]) for tensor in step.noise]
+    alone = run_captured(step, parameters_and_buffers(models[0]), x[0], [tensor[0] for tensor in noise])
+    for actual, right in zip(alone, expected[0], strict=True):
+        torch.testing.assert_close(actual, right)
 
-    inputs = [*state_of(models[0]), x[0], *(drawn[0] for drawn in draws), share_done(0.5, x.device)]
-    state = [torch.stack(tensors) for tensors in zip(*map(state_of, models), strict=True)]
-    together = by_graph(graph.stacked(inputs, 3), state, x, draws)
+    inputs = [
+        *parameters_and_buffers(models[0]), x[0], *(tensor[0] for tensor in noise), progress_tensor(0.5, x.device)
+    ]  # fmt: skip
+    state = [torch.stack(tensors) for tensors in zip(*map(parameters_and_buffers, models), strict=True)]
+    together = run_captured(step.stacked(inputs, 3), state, x, noise)
     for stacked, *each in zip(together, *expected, strict=True):
         torch.testing.assert_close(stacked, torch.stack(each), rtol=1e-4, atol=1e-5)
 
 
 class Chooser(nn.Module):
-    """A network that asks for the value of a tensor."""
+    """A network that reads the value of a tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -97,33 +104,31 @@ class Chooser(nn.Module):
     ("layer", "reason"),
     [(nn.BatchNorm1d(3), "changes its buffers"), (nn.Dropout(0.5), "random numbers"), (Chooser(), "data")],
 )
-def test_what_cannot_be_written_down_says_so_and_is_trained_all_the_same(layer: nn.Module, reason: str) -> None:
+def test_a_step_that_cannot_be_captured_is_trained_in_eager_mode(layer: nn.Module, reason: str) -> None:
     dataset = some("real", (3,))
     model = model_of(dataset)
     model.encoder = nn.Sequential(layer, model.encoder)
     with pytest.raises(CaptureError, match=reason) as refusal:
-        trace(model, ELBO(), dataset.train.batch(slice(0, 5)))
+        capture_step(model, ELBO(), dataset.train.batch(slice(0, 5)))
     assert "\n" not in str(refusal.value)
     with pytest.warns(Notice, match="without compilation"):
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=1, compile="on"))
     assert len(history.epochs) == 1
 
 
-@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(
     "options", [{}, {"clip_grad_norm": 0.5, "weight_decay": 0.1, "bias_lr_factor": 2.0, "keep": "last"}]
 )
-def test_together_each_is_trained_as_it_would_be_alone(
-    stripes: Dataset, optimizer: Any, options: dict[str, Any]
-) -> None:
+def test_stacked_models_train_as_single_ones(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
     config = TrainConfig(epochs=4, batch_size=20, optimizer=optimizer, **options)
     objective = build_objective(ObjectiveConfig(warmup=0.5), "diagonal")
     alone, together = ([model_of(stripes, seed) for seed in range(3)] for _ in range(2))
     expected = [
         fit(model, objective, stripes.train, stripes.valid, config, seed=seed) for seed, model in enumerate(alone)
     ]
-    members = [TrainingJob(model, seed) for seed, model in enumerate(together)]
-    found = fit_stacked(members, objective, stripes.train, stripes.valid, config)
+    jobs = [TrainingJob(model, seed) for seed, model in enumerate(together)]
+    found = fit_stacked(jobs, objective, stripes.train, stripes.valid, config)
     for one, other in zip(alone, together, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(tensor, other.state_dict()[name], rtol=1e-4, atol=1e-5)
@@ -138,7 +143,7 @@ def test_together_each_is_trained_as_it_would_be_alone(
             assert epoch.valid.bound == pytest.approx(same.valid.bound, rel=1e-4)
 
 
-def test_values_that_are_drawn_anew_are_the_same_too() -> None:
+def test_resampled_values_are_the_same_in_stacked_models() -> None:
     dataset = Config.model_validate({"data": {"source": "digits", "binarize": "resampled"}}).data
     from aevb.data import load
 
@@ -153,10 +158,10 @@ def test_values_that_are_drawn_anew_are_the_same_too() -> None:
         assert history.epochs[0].train.loss == pytest.approx(right.epochs[0].train.loss, rel=1e-5)
 
 
-def test_afterwards_every_model_has_weights_of_its_own(stripes: Dataset) -> None:
+def test_models_have_memory_of_their_own_after_stacked_training(stripes: Dataset) -> None:
     models = [model_of(stripes, seed) for seed in range(2)]
-    members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
-    fit_stacked(members, ELBO(), stripes.train, config=TrainConfig(epochs=1))
+    jobs = [TrainingJob(model, seed) for seed, model in enumerate(models)]
+    fit_stacked(jobs, ELBO(), stripes.train, config=TrainConfig(epochs=1))
     for tensor in (*models[0].parameters(), *models[0].buffers()):
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     before = [p.clone() for p in models[1].parameters()]
@@ -166,7 +171,7 @@ def test_afterwards_every_model_has_weights_of_its_own(stripes: Dataset) -> None
     assert all(torch.equal(p, old) for p, old in zip(models[1].parameters(), before, strict=True))
 
 
-def test_one_of_several_that_diverges_undoes_the_epoch_of_all(stripes: Dataset) -> None:
+def test_one_diverging_model_undoes_the_epoch_of_all(stripes: Dataset) -> None:
     models = [model_of(stripes, seed) for seed in range(2)]
     with torch.no_grad():
         next(models[1].decoder.parameters()).fill_(torch.inf)
@@ -176,10 +181,10 @@ def test_one_of_several_that_diverges_undoes_the_epoch_of_all(stripes: Dataset) 
     assert all(torch.equal(p, old) for p, old in zip(models[0].parameters(), before, strict=True))
 
 
-def test_models_that_would_end_apart_are_refused(stripes: Dataset) -> None:
-    members = [TrainingJob(model_of(stripes, seed)) for seed in range(2)]
+def test_stacked_models_with_patience_are_refused(stripes: Dataset) -> None:
+    jobs = [TrainingJob(model_of(stripes, seed)) for seed in range(2)]
     with pytest.raises(BadInput, match="one after another"):
-        fit_stacked(members, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
+        fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
 
 
 def test_large_models_are_not_stacked() -> None:
@@ -190,14 +195,14 @@ def test_large_models_are_not_stacked() -> None:
     assert not worth_stacking(model_of(dataset, hidden=(2000, 2000)), objective, dataset.train, config)
 
 
-def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes: Dataset) -> None:
+def test_stacked_runs_are_like_single_ones_and_resume(tmp_path: Path, stripes: Dataset) -> None:
     def places(name: str, epochs: int) -> list[tuple[Config, Path]]:
         content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "lr_schedule": "constant", "keep": "last"}}
         return [(Config.model_validate(content | {"seed": seed}), tmp_path / name / str(seed)) for seed in (3, 4)]
 
     whole = experiment.train_stacked(places("whole", 6), stripes)
 
-    def cut(epoch: training.Epoch) -> None:
+    def cut(epoch: Epoch) -> None:
         if epoch.number == 3:
             raise KeyboardInterrupt
 
@@ -213,7 +218,7 @@ def test_runs_together_are_runs_like_any_other_and_go_on(tmp_path: Path, stripes
 
 
 @pytest.mark.slow
-def test_without_a_compiler_training_goes_on_and_says_so_in_one_line(tmp_path: Path) -> None:
+def test_without_a_compiler_training_continues_with_a_notice(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -240,24 +245,24 @@ def test_without_a_compiler_training_goes_on_and_says_so_in_one_line(tmp_path: P
     assert line.startswith("aevb: training goes on without compilation: the compiler failed: ")
 
 
-def test_auto_compiles_long_trainings_alone(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_compiles_only_long_trainings(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[bool]()
 
     def spy(*_: object, compiled: bool, **__: object) -> None:
         asked.append(compiled)
         raise CaptureError("enough")
 
-    monkeypatch.setattr(training, "CapturedBackend", spy)
-    monkeypatch.setattr(training, "WRITTEN_FROM", 16)
-    monkeypatch.setattr(training, "COMPILED_FROM", 20)
+    monkeypatch.setattr(policy, "CapturedBackend", spy)
+    monkeypatch.setattr(policy, "CAPTURE_FROM_STEPS", 16)
+    monkeypatch.setattr(policy, "COMPILE_FROM_STEPS", 20)
     for epochs in (3, 4, 5):  # of 4 steps
         fit(model_of(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=epochs, batch_size=20))
     assert asked == [False, True]
 
 
-def test_pieces_of_others_run_at_every_step(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their code may do something else each time, which a graph would not."""
-    monkeypatch.setattr(training, "WRITTEN_FROM", 1)
+def test_foreign_modules_run_at_every_step(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their code may behave differently at each call, which a captured step would not."""
+    monkeypatch.setattr(policy, "CAPTURE_FROM_STEPS", 1)
     calls = list[int]()
 
     class Counting(nn.Identity):
@@ -276,8 +281,10 @@ def test_pieces_of_others_run_at_every_step(stripes: Dataset, monkeypatch: pytes
 
 @pytest.mark.parametrize("least", [1, 10**6])
 @pytest.mark.parametrize("count", [1, 2])
-def test_frozen_weights_stay(least: int, count: int, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "WRITTEN_FROM", least)
+def test_frozen_weights_do_not_change(
+    least: int, count: int, stripes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "CAPTURE_FROM_STEPS", least)
     models = [model_of(stripes, seed) for seed in range(count)]
     for model in models:
         model.decoder.requires_grad_(False)
@@ -289,10 +296,10 @@ def test_frozen_weights_stay(least: int, count: int, stripes: Dataset, monkeypat
         assert changed == [weight.requires_grad for weight in model.parameters()]
 
 
-def test_steps_that_are_written_down_give_the_same_numbers(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captured_steps_give_the_same_numbers(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for least in (1, 10**6):
-        monkeypatch.setattr(training, "WRITTEN_FROM", least)
+        monkeypatch.setattr(policy, "CAPTURE_FROM_STEPS", least)
         history = fit(model_of(stripes), ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=5, batch_size=20))
         found.append([epoch.train.loss for epoch in history.epochs])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
@@ -306,22 +313,22 @@ def test_compiled_steps_give_the_same_numbers(stripes: Dataset, count: int) -> N
     for mode in ("on", "off"):
         config = TrainConfig(epochs=5, batch_size=20, compile=mode)
         models = [model_of(stripes, seed) for seed in range(count)]
-        members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
+        jobs = [TrainingJob(model, seed) for seed, model in enumerate(models)]
         with warnings.catch_warnings():
             warnings.simplefilter("error", Notice)
-            histories = fit_stacked(members, ELBO(), stripes.train, stripes.valid, config)
+            histories = fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, config)
         found[mode] = [epoch.train.loss for history in histories for epoch in history.epochs]
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("count", [1, 3])
-def test_captured_steps_give_the_same_numbers(stripes: Dataset, count: int) -> None:
+def test_captured_steps_give_the_same_numbers_on_a_gpu(stripes: Dataset, count: int) -> None:
     found = []
     for together in (True, False):
         models = [model_of(stripes, seed).cuda() for seed in range(count)]
-        members = [TrainingJob(model, seed) for seed, model in enumerate(models)]
-        teams = [members] if together else [[member] for member in members]
+        jobs = [TrainingJob(model, seed) for seed, model in enumerate(models)]
+        teams = [jobs] if together else [[member] for member in jobs]
         config = TrainConfig(epochs=5, batch_size=20, compile="auto" if together else "off")
         histories = [h for team in teams for h in fit_stacked(team, ELBO(), stripes.train, stripes.valid, config)]
         found.append([epoch.train.loss for history in histories for epoch in history.epochs])

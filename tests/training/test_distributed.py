@@ -16,9 +16,9 @@ from torch.distributed.run import get_args_parser
 from aevb.cli import app as cli
 from aevb.data import load
 from aevb.runs.run_folder import RunFolder
-from aevb.training import environment as processes
-from aevb.training.backends.steps import parted
-from aevb.training.loop import Epoch
+from aevb.training import environment
+from aevb.training.backends.base import split_rows
+from aevb.training.history import Epoch
 from aevb.workflow import experiment
 from tests.training.job import BATCH_NORMALISED, CASES, STEPS, curve, settings
 
@@ -44,7 +44,7 @@ def launched(*command: str, count: int = 2) -> subprocess.CompletedProcess[str]:
 def test_shares_are_all_of_a_batch(size: int, count: int) -> None:
     if size < count:
         return
-    shares = parted(slice(0, size), count)
+    shares = split_rows(slice(0, size), count)
     assert len(shares) == count
     assert [place for share in shares for place in range(size)[share]] == list(range(size))
     sizes = [share.stop - share.start for share in shares]
@@ -136,7 +136,7 @@ def test_no_option_is_taken_for_one_of_torchruns() -> None:
 
 
 def test_one_process_is_a_job_of_its_own() -> None:
-    assert processes.count() == 1
-    assert processes.is_first()
-    assert processes.agreed(True, False) == (True, False)
-    assert processes.by_the_first(lambda: 7) == 7
+    assert environment.world_size() == 1
+    assert environment.is_first()
+    assert environment.any_process(True, False) == (True, False)
+    assert environment.run_on_first(lambda: 7) == 7

@@ -15,7 +15,10 @@ from aevb.errors import NonFinite
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
 from aevb.training.ema import EMA
-from aevb.training.loop import Epoch, State, TrainingJob, fit, fit_stacked, measure
+from aevb.training.fit import TrainingJob, fit, fit_stacked
+from aevb.training.history import Epoch
+from aevb.training.state import TrainingState
+from aevb.training.validation import validate
 from aevb.workflow import experiment
 from tests.runs.test_resume import MODEL, cut_off, data, end, press, resume
 from tests.runs.test_resume import config as resumed_config
@@ -25,8 +28,8 @@ CONV = {"network": "conv", "hidden": None, "channels": (4,)}
 DECAY = 0.6  # reached after the sixth step: (1 + 6) / (10 + 6) = 0.44, ..., (1 + 13) / (10 + 13) = 0.61
 
 
-def trained(stripes: Dataset, model: VAE, **options: Any) -> list[State]:
-    states: list[State] = []
+def trained(stripes: Dataset, model: VAE, **options: Any) -> list[TrainingState]:
+    states: list[TrainingState] = []
     config = TrainConfig.model_validate({"epochs": 5, "batch_size": 20} | options)
     fit(model, ELBO(), stripes.train, stripes.valid, config, seed=1, on_state=states.append)
     return states
@@ -46,7 +49,7 @@ def test_the_formula(stripes: Dataset, kind: str) -> None:
         for name, tensor in model.state_dict().items():
             expected[name] = share * expected[name] + (1 - share) * tensor.double()
 
-    kept: list[State] = []
+    kept: list[TrainingState] = []
     config = TrainConfig(epochs=5, batch_size=20, ema=DECAY, keep="last")
     fit(model, ELBO(), stripes.train, config=config, on_step=fold, on_state=kept.append)
     assert steps == 20
@@ -83,7 +86,7 @@ def test_the_averages_are_measured_and_kept(stripes: Dataset, keep: str) -> None
         seen.append(state(model))
 
     config = TrainConfig.model_validate({"epochs": 12, "batch_size": 10, "lr": 0.3, "ema": DECAY, "keep": keep})
-    states: list[State] = []
+    states: list[TrainingState] = []
     history = fit(
         model, ELBO(), stripes.train, stripes.valid, config, on_epoch=look, on_state=states.append
     )  # fmt: skip
@@ -91,11 +94,11 @@ def test_the_averages_are_measured_and_kept(stripes: Dataset, keep: str) -> None
     assert same(state(model), kept.averages)
     assert all(same(one, reached.averages) for one, reached in zip(seen, states, strict=True))
     valid = epochs[history.kept - 1].valid
-    assert valid == measure(model, ELBO(), stripes.valid)
+    assert valid == validate(model, ELBO(), stripes.valid)
     if keep == "best":
         assert same(states[-1].best.weights, kept.averages)
     model.load_state_dict(kept.weights)
-    assert valid != measure(model, ELBO(), stripes.valid)
+    assert valid != validate(model, ELBO(), stripes.valid)
 
 
 def test_they_are_better_where_the_weights_do_not_settle(stripes: Dataset) -> None:
@@ -103,13 +106,13 @@ def test_they_are_better_where_the_weights_do_not_settle(stripes: Dataset) -> No
     for seed in range(3):
         model, bounds = small(stripes), list[tuple[float, float]]()
         config = TrainConfig(epochs=60, batch_size=10, lr=0.03, lr_schedule="constant", ema=0.95)
-        states: list[State] = []
+        states: list[TrainingState] = []
         fit(model, ELBO(), stripes.train, config=config, seed=seed, on_state=states.append)
         for reached in states[-10:]:
             found = []
             for weights in (reached.weights, reached.averages):
                 model.load_state_dict(weights)
-                found.append(measure(model, ELBO(), stripes.valid).bound)
+                found.append(validate(model, ELBO(), stripes.valid).bound)
             bounds.append((found[0], found[1]))
         raw, averaged = torch.tensor(bounds).mean(0).tolist()
         assert averaged > raw
@@ -117,17 +120,17 @@ def test_they_are_better_where_the_weights_do_not_settle(stripes: Dataset) -> No
 
 @pytest.mark.parametrize("after", [2, 7])
 def test_ctrl_c_leaves_the_averages(stripes: Dataset, after: int) -> None:
-    model, states = small(stripes), list[State]()
+    model, states = small(stripes), list[TrainingState]()
     config = TrainConfig(epochs=1000, batch_size=20, ema=DECAY, keep="last")
     history = fit(model, ELBO(), stripes.train, config=config, on_step=press(after), on_state=states.append)
     assert history.ended == "interrupted"
-    assert states[-1].within
+    assert states[-1].position
     assert same(state(model), states[-1].averages)
     assert not same(state(model), states[-1].weights)
 
 
 def test_what_fails_leaves_the_averages(stripes: Dataset) -> None:
-    model, states = small(stripes), list[State]()
+    model, states = small(stripes), list[TrainingState]()
 
     def fail(epoch: Epoch) -> None:
         if epoch.number == 3:
@@ -142,7 +145,7 @@ def test_what_fails_leaves_the_averages(stripes: Dataset) -> None:
 
 def test_a_number_that_is_not_finite(stripes: Dataset) -> None:
     """The averages are taken back with the weights."""
-    model, states = small(stripes), list[State]()
+    model, states = small(stripes), list[TrainingState]()
     before = state(model)
     config = TrainConfig(epochs=3, batch_size=10, lr=1e38, ema=DECAY)
     with pytest.raises(NonFinite):
@@ -156,7 +159,7 @@ def test_of_models_that_are_trained_as_one(stripes: Dataset) -> None:
     alone, together = ([small(stripes) for _ in range(2)] for _ in range(2))
     for seed, model in enumerate(alone):
         fit(model, ELBO(), stripes.train, stripes.valid, config, seed=seed)
-    states: list[State] = []
+    states: list[TrainingState] = []
     members = [TrainingJob(model, seed, on_state=states.append) for seed, model in enumerate(together)]
     fit_stacked(members, ELBO(), stripes.train, stripes.valid, config)
     for one, other, last in zip(alone, together, states[-2:], strict=True):

@@ -16,7 +16,11 @@ from aevb.errors import BadInput, NonFinite
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
-from aevb.training.loop import OPTIMIZERS, Epoch, History, State, fit, measure
+from aevb.training.fit import fit
+from aevb.training.history import Epoch, History
+from aevb.training.optimizer import OPTIMIZERS
+from aevb.training.state import TrainingState
+from aevb.training.validation import validate
 
 
 def small(dataset: Dataset, **options: Any) -> VAE:
@@ -39,7 +43,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("objective", [ELBO(), ELBO(3)])
 def test_every_optimizer_improves_the_bound(stripes: Dataset, optimizer: Any, objective: ELBO) -> None:
     model, lr = small(stripes), {"adagrad": 0.05, "sgd": 3e-3}.get(optimizer, 1e-2)
-    before = measure(model, objective, stripes.valid).bound
+    before = validate(model, objective, stripes.valid).bound
     history = fit(
         model,
         objective,
@@ -47,7 +51,7 @@ def test_every_optimizer_improves_the_bound(stripes: Dataset, optimizer: Any, ob
         stripes.valid,
         TrainConfig(epochs=60, batch_size=20, optimizer=optimizer, lr=lr),
     )
-    assert measure(model, objective, stripes.valid).bound > before + 5
+    assert validate(model, objective, stripes.valid).bound > before + 5
     assert [epoch.number for epoch in history.epochs] == list(range(1, 61))
 
 
@@ -74,7 +78,7 @@ def test_global_generator_is_given_back(stripes: Dataset) -> None:
 class Spy:
     """An objective that notes the examples it sees."""
 
-    samples: int = 1
+    n_samples: int = 1
 
     def __post_init__(self) -> None:
         self.seen: list[Tensor] = []
@@ -126,7 +130,7 @@ def test_best_weights_are_kept_where_asked(stripes: Dataset) -> None:
         history = fit(model, ELBO(), stripes.train, stripes.valid, config)
         kept[keep] = history.kept
         bounds = [epoch.valid.bound for epoch in history.epochs if epoch.valid]
-        assert measure(model, ELBO(), stripes.valid).bound == pytest.approx(bounds[history.kept - 1])
+        assert validate(model, ELBO(), stripes.valid).bound == pytest.approx(bounds[history.kept - 1])
         if keep == "best":
             assert bounds[history.kept - 1] == max(bounds)
     assert kept["best"] < kept["last"] == 30
@@ -156,7 +160,7 @@ def test_patience_needs_validation(stripes: Dataset) -> None:
 
 def test_batch_norm_needs_more_than_one_example(stripes: Dataset) -> None:
     model = small(stripes, network="conv", hidden=None)
-    with pytest.raises(BadInput, match="batch normalisation needs batches of two"):
+    with pytest.raises(BadInput, match="batch normalization needs batches of two"):
         fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=1))
 
 
@@ -188,7 +192,7 @@ def test_gradient_clipping(stripes: Dataset) -> None:
 def test_measure_weighs_the_last_partial_batch(stripes: Dataset) -> None:
     """Without noise, the mean does not depend on how the examples are cut."""
     model = small(stripes)
-    whole, parts = (measure(model, Sharp(), stripes.valid, decodings=size) for size in (20, 7))
+    whole, parts = (validate(model, Sharp(), stripes.valid, decodings=size) for size in (20, 7))
     for name in ("loss", "bound", "rate", "distortion"):
         assert getattr(whole, name) == pytest.approx(getattr(parts, name), rel=1e-5)
 
@@ -197,7 +201,7 @@ def test_measure_weighs_the_last_partial_batch(stripes: Dataset) -> None:
 class Sharp:
     """An objective without noise: terms that are functions of x alone."""
 
-    samples: int = 1
+    n_samples: int = 1
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         value = trace.x.flatten(1).square().sum(1)
@@ -207,7 +211,7 @@ class Sharp:
 def test_measure_leaves_batch_norm_and_mode_alone(stripes: Dataset) -> None:
     model = small(stripes, network="conv", hidden=None).train()
     before = state(model)
-    measure(model, ELBO(), stripes.valid)
+    validate(model, ELBO(), stripes.valid)
     assert same(before, state(model))
     assert model.training
 
@@ -247,7 +251,7 @@ def test_second_ctrl_c_interrupts_at_once(stripes: Dataset) -> None:
 class Mine:
     """An objective that explodes at the sixth batch it sees, and whenever that batch comes again."""
 
-    samples = 1
+    n_samples = 1
 
     def __init__(self) -> None:
         self.count = 0
@@ -318,12 +322,20 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
 def test_training_goes_on_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
     """Twice from each: no state is changed by what was trained from it."""
     config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)
-    states: list[State] = []
+    states: list[TrainingState] = []
 
-    def end(start: State | None = None) -> tuple[History, dict[str, Tensor]]:
+    def end(resume_from: TrainingState | None = None) -> tuple[History, dict[str, Tensor]]:
         model = small(stripes, network="conv", hidden=None, channels=(4,))
         parts = stripes.train, stripes.valid
-        history = fit(model, ELBO(), *parts, config, seed=1, start=start, on_state=None if start else states.append)
+        history = fit(
+            model,
+            ELBO(),
+            *parts,
+            config,
+            seed=1,
+            resume_from=resume_from,
+            on_state=None if resume_from else states.append,
+        )
         return history, state(model)
 
     whole, weights = end()

@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from aevb.config.schema import Config, ModelConfig, TrainConfig, build, resolve
 from aevb.data import Dataset, load
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace
-from aevb.training.backends.steps import CapturedBackend, EagerBackend
-from aevb.training.capture import Graph
-from aevb.training.loop import TrainingJob, fit, fit_stacked, measure
+from aevb.training.backends.captured import CapturedBackend
+from aevb.training.backends.eager import EagerBackend
+from aevb.training.capture import CapturedStep
+from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.precision import InBfloat16, in_bfloat16
+from aevb.training.validation import validate
 from aevb.workflow import experiment
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, end, resume
@@ -53,7 +55,7 @@ def watched(model: VAE) -> Iterator[dict[bool, dict[str, set[torch.dtype]]]]:
 class Noting:
     """The evidence lower bound, noting the types of all that densities are made of and give."""
 
-    samples: int = 1
+    n_samples: int = 1
 
     def __post_init__(self) -> None:
         self.types: set[torch.dtype] = set()
@@ -112,31 +114,32 @@ def test_a_conditional_model() -> None:
     assert history.epochs[1].train.bound > history.epochs[0].train.bound
 
 
-def gradients(maker: EagerBackend | CapturedBackend) -> tuple[Tensor, list[Tensor]]:
-    with maker.epoch(1) as made:
-        row = made(slice(0, 20), 0.5)
-    return row, [weight.grad.clone() for weight in maker.weights.values() if weight.grad is not None]
+def gradients(backend: EagerBackend | CapturedBackend) -> tuple[Tensor, list[Tensor]]:
+    with backend.epoch(1) as compute:
+        row = compute(slice(0, 20), 0.5)
+    return row, [weight.grad.clone() for weight in backend.weights.values() if weight.grad is not None]
 
 
-def in_reduced(graph: Graph) -> int:
-    """How many tensors of a graph are in bfloat16."""
-    nodes = graph.run.graph.nodes  # type: ignore[attr-defined]
+def count_bfloat16(step: CapturedStep) -> int:
+    """Return the number of tensors of a captured step that are in bfloat16."""
+    assert isinstance(step.run, fx.GraphModule)
+    nodes = step.run.graph.nodes
     return sum(getattr(node.meta.get("val"), "dtype", None) == torch.bfloat16 for node in nodes)
 
 
-def test_a_step_that_is_written_down_has_the_same_casts(stripes: Dataset) -> None:
+def test_a_captured_step_has_the_same_casts(stripes: Dataset) -> None:
     """The same gradients to the rounding of a bfloat16, and not those of float32."""
     model = small(stripes)
-    found = [gradients(EagerBackend(model, ELBO(), stripes.train, 0, bf16=bf16)) for bf16 in (True, False)]
-    written = CapturedBackend([model], ELBO(), stripes.train, [0], 20, compiled=False, bf16=True)
-    assert in_reduced(written.graph) > 10
-    row, made = gradients(written)
-    torch.testing.assert_close(row.float(), found[0][0].float(), rtol=1e-4, atol=1e-4)
+    eager = [gradients(EagerBackend(model, ELBO(), stripes.train, 0, bf16=bf16)) for bf16 in (True, False)]
+    captured = CapturedBackend([model], ELBO(), stripes.train, [0], 20, compiled=False, bf16=True)
+    assert count_bfloat16(captured.step) > 10
+    row, made = gradients(captured)
+    torch.testing.assert_close(row.float(), eager[0][0].float(), rtol=1e-4, atol=1e-4)
     scale = max(float(gradient.abs().max()) for gradient in made)
-    for gradient, single in zip(made, found[0][1], strict=True):
+    for gradient, single in zip(made, eager[0][1], strict=True):
         assert gradient.dtype == torch.float32
         torch.testing.assert_close(gradient, single, rtol=2e-2, atol=1e-4 * scale)
-    assert not all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(eager[0][1], eager[1][1], strict=True))
 
 
 def test_models_that_are_trained_as_one(stripes: Dataset) -> None:
@@ -147,13 +150,13 @@ def test_models_that_are_trained_as_one(stripes: Dataset) -> None:
         fit_stacked(
             [TrainingJob(model, seed) for seed, model in enumerate(models)], ELBO(), stripes.train, config=options
         )
-        bounds[precision] = [measure(model, ELBO(), stripes.valid).bound for model in models]
+        bounds[precision] = [validate(model, ELBO(), stripes.valid).bound for model in models]
     assert bounds["bf16"] != bounds["float32"]
     assert bounds["bf16"] == pytest.approx(bounds["float32"], abs=0.5)
 
 
 def test_digits_are_learned_as_well() -> None:
-    """Held-out bound of models with three seeds, by steps that are written down: within half a nat, on average."""
+    """Held-out bound of models with three seeds, by captured steps: within half a nat, on average."""
     dataset, bounds = load("digits"), dict[str, list[float]]()
     for precision in ("float32", "bf16"):
         for seed in range(3):
@@ -161,7 +164,7 @@ def test_digits_are_learned_as_well() -> None:
             chosen = Config.model_validate({"model": {"hidden": [100]}, "seed": seed, "train": options})
             model = experiment._built(chosen, resolve(chosen.model, dataset), dataset)
             fit(model, ELBO(), dataset.train, dataset.valid, chosen.train, seed=seed)
-            bounds.setdefault(precision, []).append(measure(model, ELBO(), dataset.valid).bound)
+            bounds.setdefault(precision, []).append(validate(model, ELBO(), dataset.valid).bound)
     assert mean(bounds["bf16"]) == pytest.approx(mean(bounds["float32"]), abs=0.5)
 
 

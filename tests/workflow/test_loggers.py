@@ -14,7 +14,7 @@ from aevb.config.schema import Config
 from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import Epoch, EpochMetrics
+from aevb.training.history import Epoch, EpochMetrics
 from aevb.workflow import experiment
 from aevb.workflow.loggers import TensorBoard, Together, Trackio, chosen, named, numbers
 from tests.conftest import some

@@ -100,23 +100,23 @@ def train(
     """
     chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
     from aevb.data import load
-    from aevb.training import environment as processes
+    from aevb.training import environment
     from aevb.workflow import loggers
 
     if logger and seeds > 1:
         raise BadInput("--logger is for one run: leave it out, or --seeds")
     with loggers.chosen(logger) as told:
-        with processes.joined(_device(device)) as place:
+        with environment.process_group(_device(device)) as place:
             dataset = load(**chosen.data.model_dump())
             if dataset.columns:
                 page.show_columns(dataset)
-            folder = processes.by_the_first(lambda: resume or out or _free_folder(dataset.name))
-            if seeds > 1 and processes.count() > 1:
+            folder = environment.run_on_first(lambda: resume or out or _free_folder(dataset.name))
+            if seeds > 1 and environment.world_size() > 1:
                 raise BadInput(f"--seeds {seeds} under torchrun: train one model there, or several without it")
             if seeds > 1:
                 return _swept(_absolute(chosen), {}, folder, seeds=seeds, samples=samples, device=place, json=json)
             run = _trained(_absolute(chosen), folder, dataset, told, resume=resume is not None, device=place)
-            first = processes.is_first()
+            first = environment.is_first()
         return _measured(run, dataset, told, samples=samples, json=json) if first else 0
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aevb.runs.aggregate import Row, RunResult
     from aevb.runs.export import Exported
     from aevb.runs.run_folder import RunFolder
-    from aevb.training.loop import Epoch
+    from aevb.training.history import Epoch
     from aevb.workflow.diagnosis import Finding
 
 SPEED_PERIOD = 600.0

@@ -58,7 +58,9 @@ from aevb.runs import sharing
 from aevb.runs.hub import fetch, is_address
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome, ReferenceScores
 from aevb.runs.run_folder import IN_MEMORY, SHARED_FILES, RunFolder
-from aevb.training.loop import History, State, fit
+from aevb.training.fit import fit
+from aevb.training.history import History
+from aevb.training.state import TrainingState
 
 FEWEST = 10
 """Rows below which a held-out part judges nothing: then all are learned from, and the last weights kept."""
@@ -221,7 +223,14 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         config = self._training(epochs=before.number + 1 if before else 1, keep="last", lr_schedule="constant")
         self.model_.float()
         made = fit(
-            self.model_, self._objective, examples, None, config, seed=self.seed_, start=before, on_state=self._keep
+            self.model_,
+            self._objective,
+            examples,
+            None,
+            config,
+            seed=self.seed_,
+            resume_from=before,
+            on_state=self._keep,
         )
         self._record(made)
         self.model_.double()
@@ -266,7 +275,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
     def _begun(self, X: Any, validation: float) -> Dataset:
         """The rows as a data set, with a model that has not been trained on them."""
         self.seed_ = _seed(self.random_state)
-        self._state: State | None = None
+        self._state: TrainingState | None = None
         raws = self._raws(X, reset=True)
         numbers = {raw.name: "real" for raw in raws if not (raw.numbers is None or raw.logical or raw.levels)}
         kinds: Any = {} if self.kinds == "inferred" else numbers | dict(self.kinds or {})
@@ -331,7 +340,7 @@ class VariationalAutoencoder(_Shared, ClassNamePrefixFeaturesOutMixin, Transform
         _name_features(model, run.estimator)
         return model
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: TrainingState) -> None:
         self._state = state
 
     def _raws(self, X: Any, *, reset: bool = False) -> list[Raw]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aevb.plots.style import COLORS, LINES, STYLE, legend_below, robust_limits, subplots
 from aevb.runs.aggregate import Row
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import Epoch
+from aevb.training.history import Epoch
 
 
 def training(epochs: Sequence[Epoch]) -> Figure:

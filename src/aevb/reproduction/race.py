@@ -27,7 +27,7 @@ from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
 from aevb.reproduction.recipe import Results
 from aevb.rng import RNGStream, seeded
-from aevb.training.loop import fit
+from aevb.training.fit import fit
 from aevb.training.monte_carlo_em import monte_carlo_em
 
 LEAPFROGS, STEPS = 10, 5

@@ -26,7 +26,7 @@ from aevb.data import Dataset
 from aevb.data import load as load_data
 from aevb.runs.aggregate import SEED
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import EpochMetrics
+from aevb.training.history import EpochMetrics
 from aevb.workflow.sweep import Measure
 
 Scale = Literal["smoke", "default", "full"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from aevb.errors import BadInput
 from aevb.models.vae import VAE
 from aevb.runs.format import damaged_as_bad_input
-from aevb.training.loop import Best, EpochPosition, State
+from aevb.training.state import Best, EpochPosition, TrainingState
 
 
 def pack_weights(model: VAE, epoch: int) -> bytes:
@@ -53,12 +53,12 @@ def require_weights(path: Path, size: float) -> None:
         )
 
 
-def pack_state(state: State) -> bytes:
+def pack_state(state: TrainingState) -> bytes:
     """Return the content of a checkpoint."""
     # The best weights are written only where they differ from the current ones.
-    best = {} if state.best.number == state.number and not state.within else state.best.weights
+    best = {} if state.best.number == state.number and not state.position else state.best.weights
     optimizer = {f"{index}.{name}": tensor for index, of in state.optimizer.items() for name, tensor in of.items()}
-    within = {"totals": state.within.totals, "stream": state.within.stream} if state.within else {}
+    within = {"totals": state.position.totals, "stream": state.position.rng_state} if state.position else {}
     groups = {
         "model": state.weights,
         "averages": state.averages,
@@ -67,11 +67,11 @@ def pack_state(state: State) -> bytes:
         "within": within,
     }
     tensors = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
-    step = state.within.step if state.within else 0
+    step = state.position.step if state.position else 0
     return _pack(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit)
 
 
-def load_state(model: VAE, path: Path) -> State | None:
+def load_state(model: VAE, path: Path) -> TrainingState | None:
     """Return the training state in a checkpoint, with its weights loaded into the model; None without a file.
 
     Raises:
@@ -91,7 +91,7 @@ def load_state(model: VAE, path: Path) -> State | None:
         kept = (averages or weights) if best == number and not within else _group("best", tensors)
         for candidate in (*([kept] if best else []), *([averages] if averages else []), weights):
             model.load_state_dict(candidate)
-        return State(number, weights, optimizer, Best(best, float(metadata["merit"]), kept), within, averages)
+        return TrainingState(number, weights, optimizer, Best(best, float(metadata["merit"]), kept), within, averages)
 
 
 def _group(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from aevb.errors import BadInput
-from aevb.training.loop import Epoch
+from aevb.training.history import Epoch
 
 FORMAT = 1
 RECORDED = ("format", "aevb", "dataset", "resolved")

@@ -37,7 +37,8 @@ from aevb.runs.checkpoint import load_state, load_weights, pack_state, pack_weig
 from aevb.runs.format import FORMAT, configuration, damaged_as_bad_input, epoch_line, read_epochs, read_json, to_json
 from aevb.runs.hub import fetch, is_address
 from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, ReferenceScores, ScoreFile
-from aevb.training.loop import Epoch, State
+from aevb.training.history import Epoch
+from aevb.training.state import TrainingState
 
 IN_MEMORY = "(in memory)"
 """Source of data that were not read from a file."""
@@ -73,7 +74,7 @@ class RunFolder:
     scores: list[Score] = field(default_factory=list)
     weights_epoch: int = 0
     outcome: Outcome | None = None
-    state: State | None = None
+    state: TrainingState | None = None
     estimator: EstimatorRecord | None = None
 
     @classmethod

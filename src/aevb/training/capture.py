@@ -1,22 +1,22 @@
-"""One step's gradients as a graph of tensor operations.
+"""Capture of one training step as a graph of tensor operations.
 
-What a step asks of a model and an objective is a function of weights, a batch, standard draws, and the share of
-training that is done:
+The gradients of a step are a function of the weights, a batch, standard noise, and the completed fraction of training:
 
     θ, x, ε, t  →  means of the terms over the batch,  ∂/∂θ (mean loss)
 
-Python makes some hundred small calls to find it, which cost more than the arithmetic of a small model. Here they are
-made once, over tensors without values, and written down with the draws as inputs. The graph can then be mapped over
-several models whose weights, batches and draws lie one behind the other along a first axis (`torch.vmap`), compiled
-(TorchInductor), and on a GPU captured (a CUDA graph), and gives the same numbers from the same draws.
+In eager mode Python makes some hundred small calls to compute it, which cost more than the arithmetic of a small model.
+Capture makes these calls once, over tensors without values, and records them as a graph with the noise as inputs. The
+captured step can then be mapped over several models whose weights, batches and noise are stacked along a first axis
+(`torch.vmap`), compiled (TorchInductor), and on a GPU turned into a CUDA graph. It gives the same numbers from the same
+noise.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -25,204 +25,216 @@ from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.training.passes import simplify
 
-DRAWS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
-"""The draws that depend on nothing, and can be made before the graph runs."""
+NOISE_OPERATIONS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
+"""The random operations that depend on no other value, so that their results can be inputs of the captured step."""
 
 
 class CaptureError(Exception):
-    """A step cannot be written down: its message says why, in one line."""
+    """A step cannot be captured: the message says why, in one line."""
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Random numbers that a step wants."""
-
-    operation: Callable[..., Tensor]
-    shape: tuple[int, ...]
-    options: dict[str, Any]
-
-    def __call__(self, generator: torch.Generator | None = None) -> Tensor:
-        """Made by a generator, or by PyTorch's global one."""
-        drawn = torch.empty(self.shape, **self.options)
-        return drawn.normal_(generator=generator) if self.operation is DRAWS[0] else drawn.uniform_(generator=generator)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A step's gradients.
+class Noise:
+    """A noise input of a captured step.
 
     Attributes:
-        run: weights, buffers, batch, draws, share done, as so many tensors, to the means of the terms ``(4,)`` and a
-            gradient for each weight that wants one; of several models each has a first axis more, apart from the share.
-        draws: what one model wants, in the order in which Python would make them.
-        count: how many models; None: one, without a first axis.
+        normal: standard normal numbers; uniform ones in [0, 1) otherwise.
+        shape: of the tensor.
+        dtype, device: of the tensor; PyTorch's defaults where None.
+    """
+
+    normal: bool
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+    device: torch.device | None
+
+    def draw(self, generator: torch.Generator | None = None) -> Tensor:
+        """Sample the tensor from a generator; from PyTorch's global one where None."""
+        empty = torch.empty(self.shape, dtype=self.dtype, device=self.device)
+        return empty.normal_(generator=generator) if self.normal else empty.uniform_(generator=generator)
+
+
+@dataclass(frozen=True)
+class CapturedStep:
+    """The gradients of a step, as a function of tensors.
+
+    Attributes:
+        run: function of the parameters, the buffers, the batch, the noise and the completed fraction of training. It
+            returns the means of the terms ``(4,)`` and a gradient for each trainable parameter. For several models each
+            input and output has an additional first axis, apart from the fraction.
+        noise: inputs of one model, in the order in which eager mode samples them.
+        count: number of stacked models; None for one model without a first axis.
     """
 
     run: Callable[..., Sequence[Tensor]]
-    draws: tuple[Draw, ...]
+    noise: tuple[Noise, ...]
     count: int | None = None
 
-    def stacked(self, inputs: Sequence[Tensor], count: int) -> "Graph":
-        """The same for several models.
+    def stacked(self, inputs: Sequence[Tensor], count: int) -> "CapturedStep":
+        """Return the step of several models.
 
         Args:
             inputs: of `run` for one model.
-            count: how many.
+            count: number of models.
 
         Raises:
             CaptureError: an operation cannot be mapped.
         """
-        *own, share = inputs
-        together = [torch.stack([tensor] * count) for tensor in own]
-        mapped = torch.vmap(self.run, in_dims=(*(0 for _ in own), None))
-        written = _written(mapped, [*together, share])
-        simplify(written)
-        return replace(self, run=written, count=count)
+        *per_model, progress = inputs
+        stacks = [torch.stack([tensor] * count) for tensor in per_model]
+        mapped = torch.vmap(self.run, in_dims=(*(0 for _ in per_model), None))
+        graph = _traced(mapped, [*stacks, progress])
+        simplify(graph)
+        return replace(self, run=graph, count=count)
 
-    def compiled(self) -> "Graph":
-        """The same, compiled when it is first run."""
+    def compiled(self) -> "CapturedStep":
+        """Return the step, compiled at its first run."""
         return replace(self, run=torch.compile(self.run, fullgraph=True, dynamic=False))
 
     @torch.no_grad()
-    def captured(self, state: Sequence[Tensor], others: Sequence[Tensor]) -> "Graph":
-        """The same as one launch, a CUDA graph, which reads weights and buffers where they lie now.
+    def as_cuda_graph(self, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> "CapturedStep":
+        """Return the step as one launch of a CUDA graph, which reads parameters and buffers from their present memory.
 
         Args:
-            state: the first inputs of `run`, which are to be changed in place alone.
-            others: the inputs behind them, as examples.
+            state: the first inputs of `run`, which must be changed in place only.
+            inputs: the other inputs of `run`, as examples.
         """
-        places = [tensor.clone() for tensor in others]
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            self.run(*state, *places)  # libraries are loaded and set up by a first run
-        torch.cuda.current_stream().wait_stream(aside)
-        launch = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(launch):
-            row, *gradients = self.run(*state, *places)
+        buffers = [tensor.clone() for tensor in inputs]
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
+            self.run(*state, *buffers)  # the first run loads and sets up libraries
+        torch.cuda.current_stream().wait_stream(side_stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            means, *gradients = self.run(*state, *buffers)
 
-        def run(*inputs: Tensor) -> Sequence[Tensor]:
-            for place, tensor in zip(places, inputs[len(state) :], strict=True):
-                place.copy_(tensor)
-            launch.replay()
-            return [row.clone(), *gradients]  # the next launch writes over the row, when the gradients are used
+        def run(*tensors: Tensor) -> Sequence[Tensor]:
+            for buffer, tensor in zip(buffers, tensors[len(state) :], strict=True):
+                buffer.copy_(tensor)
+            graph.replay()
+            return [means.clone(), *gradients]  # the next launch overwrites the means; the gradients are used by then
 
         return replace(self, run=run)
 
 
-def trace(model: VAE, objective: Objective, batch: Batch) -> Graph:
-    """Write a step down.
+def capture_step(model: VAE, objective: Objective, batch: Batch) -> CapturedStep:
+    """Capture the gradients of a step.
 
     Args:
         model: in training mode.
-        objective: what is minimised.
-        batch: an example of a batch; every batch must have its shapes.
+        objective: minimized.
+        batch: an example; every batch must have its shapes.
 
     Raises:
-        CaptureError: it changes buffers, as batch normalisation does; makes draws that depend on other values; or asks
-            for the value of a tensor.
+        CaptureError: the step changes buffers, as batch normalization does; samples random numbers whose distribution
+            depends on other values; or reads the value of a tensor.
     """
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
-    learns = [weight.requires_grad for weight in model.parameters()]
-    count = len(learns)
+    trainable = [weight.requires_grad for weight in model.parameters()]
+    count = len(trainable)
     step = _Step(model, objective)
 
     def gradients(*inputs: Tensor) -> list[Tensor]:
         state, rest = inputs[: len(names)], inputs[len(names) :]
-        weights = [weight.detach().requires_grad_(one) for weight, one in zip(state[:count], learns, strict=True)]
+        weights = [weight.detach().requires_grad_(one) for weight, one in zip(state[:count], trainable, strict=True)]
         named = {f"model.{name}": tensor for name, tensor in zip(names, (*weights, *state[count:]), strict=True)}
-        row = functional_call(step, named, rest)
-        learnt = [weight for weight in weights if weight.requires_grad]
-        return [row.detach(), *torch.autograd.grad(row[0], learnt, materialize_grads=True)]
+        means = functional_call(step, named, rest)
+        differentiated = [weight for weight in weights if weight.requires_grad]
+        return [means.detach(), *torch.autograd.grad(means[0], differentiated, materialize_grads=True)]
 
-    written = _written(gradients, [*state_of(model), *batch.tensors, share_done(0.5, batch.x.device)])
-    draws = _lifted(written)
-    _require_pure(written)
-    simplify(written)
-    return Graph(written, draws)
+    graph = _traced(gradients, [*parameters_and_buffers(model), *batch.tensors, progress_tensor(0.5, batch.x.device)])
+    noise = _lift_noise(graph)
+    _require_pure(graph)
+    simplify(graph)
+    return CapturedStep(graph, noise)
 
 
-def constant_in_time(model: nn.Module, objective: Objective) -> bool:
-    """Whether a step does the same each time, as far as can be seen: no hooks, and pieces of this library and PyTorch's
-    alone. Python code of others may count or look at the clock, and a graph would keep what it did once."""
+def is_repeatable(model: nn.Module, objective: Objective) -> bool:
+    """Return whether a step certainly runs the same operations each time.
+
+    That holds where there are no hooks, and all modules are of this library or PyTorch. Other Python code may count its
+    calls or read the clock, and a captured step would repeat what it did once.
+    """
     pieces = [objective, *model.modules()]
-    known = all(type(piece).__module__.startswith(("aevb.", "torch.nn.")) for piece in pieces)
-    return known and not any(
+    familiar = all(type(piece).__module__.startswith(("aevb.", "torch.nn.")) for piece in pieces)
+    return familiar and not any(
         hooks for piece in model.modules() for name, hooks in vars(piece).items() if name.endswith("_hooks")
     )
 
 
-def state_of(model: nn.Module) -> list[Tensor]:
-    """Weights, then buffers: the first inputs of a graph."""
+def parameters_and_buffers(model: nn.Module) -> list[Tensor]:
+    """Return the parameters, then the buffers: the first inputs of a captured step."""
     return [tensor.detach() for tensor in (*model.parameters(), *model.buffers())]
 
 
-def share_done(done: float, device: torch.device) -> Tensor:
-    """The last input of a graph."""
-    # Filled there: a copy from the host would wait for the device.
-    return torch.full((), done, dtype=widest(device), device=device)
+def progress_tensor(done: float, device: torch.device) -> Tensor:
+    """Return the completed fraction of training as the last input of a captured step."""
+    # Filled on the device: a copy from the host would wait for the device.
+    return torch.full((), done, dtype=widest_float(device), device=device)
 
 
-def widest(device: torch.device) -> torch.dtype:
-    """The widest floats of a device."""
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return the most precise floating-point type of a device."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 class _Step(nn.Module):
-    """What a step asks, as a module, whose weights can be given from outside."""
+    """A step's forward pass as a module, so that `functional_call` can replace its weights."""
 
     def __init__(self, model: VAE, objective: Objective) -> None:
         super().__init__()
         self.model, self.objective = model, objective
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The means of the terms, ``(4,)``, of a batch, its condition if there is one, and the share done."""
+        """Return the means of the terms, ``(4,)``, from a batch, its condition if any, and the fraction completed."""
         *tensors, done = inputs
         trace = self.model.trace(Batch(*tensors), self.objective.n_samples)
         return torch.stack(self.objective(trace, done)).mean(1)
 
 
-def _written(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """A function of tensors as a graph of what it does with them.
+def _traced(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """Trace a function of tensors into a graph.
 
     Raises:
-        CaptureError: it asks for the value of a tensor, or has an operation that cannot be mapped or differentiated.
+        CaptureError: the function reads the value of a tensor, or has an operation that cannot be mapped or
+            differentiated.
     """
     try:
-        written = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
-    except Exception as error:  # whatever a user's module does that cannot be done without values
+        graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    except Exception as error:  # whatever a user's module does that is impossible without values
         raise CaptureError(str(error).strip().splitlines()[0] if str(error).strip() else repr(error)) from error
-    written.graph.eliminate_dead_code()
-    written.recompile()
-    return written
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
 
 
-def _lifted(written: fx.GraphModule) -> tuple[Draw, ...]:
-    """Turn the draws into inputs, before the last one."""
-    graph, draws = written.graph, list[Draw]()
-    *_, share = (node for node in graph.nodes if node.op == "placeholder")
+def _lift_noise(module: fx.GraphModule) -> tuple[Noise, ...]:
+    """Turn the noise operations into inputs, before the last one."""
+    graph, lifted = module.graph, list[Noise]()
+    *_, progress = (node for node in graph.nodes if node.op == "placeholder")
     for node in list(graph.nodes):
-        if node.target in DRAWS:
-            options = {name: node.kwargs[name] for name in ("dtype", "device") if name in node.kwargs}
-            draws.append(Draw(node.target, tuple(node.args[0]), options))
-            with graph.inserting_before(share):
-                drawn = graph.placeholder(f"draw_{len(draws)}")
-            drawn.meta = node.meta
-            node.replace_all_uses_with(drawn)
+        if node.target in NOISE_OPERATIONS:
+            normal = node.target is NOISE_OPERATIONS[0]
+            lifted.append(Noise(normal, tuple(node.args[0]), node.kwargs.get("dtype"), node.kwargs.get("device")))
+            with graph.inserting_before(progress):
+                placeholder = graph.placeholder(f"noise_{len(lifted)}")
+            placeholder.meta = node.meta
+            node.replace_all_uses_with(placeholder)
             graph.erase_node(node)
     graph.set_codegen(fx.graph.CodeGen())
-    written.recompile()
-    return tuple(draws)
+    module.recompile()
+    return tuple(lifted)
 
 
-def _require_pure(written: fx.GraphModule) -> None:
-    """Refuse a graph that draws, or that changes its inputs."""
-    inputs = {node for node in written.graph.nodes if node.op in ("placeholder", "get_attr")}
-    for node in written.graph.nodes:
-        if not isinstance(node.target, torch._ops.OpOverload):
+def _require_pure(module: fx.GraphModule) -> None:
+    """Check that a graph neither samples random numbers nor changes its inputs."""
+    inputs = {node for node in module.graph.nodes if node.op in ("placeholder", "get_attr")}
+    for node in module.graph.nodes:
+        if not isinstance(node.target, OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise CaptureError(f"it draws random numbers by {node.target}, which depend on other values")
+            raise CaptureError(f"it samples random numbers by {node.target}, which depend on other values")
         if inputs.intersection(node.all_input_nodes):
             if node.target._schema.is_mutable or "batch_norm" in str(node.target):
                 raise CaptureError(f"it changes its buffers, by {node.target}")

@@ -1,91 +1,105 @@
-"""The processes of a job, which `torchrun` starts on one machine or many: most often there is one.
+"""The distributed environment: the processes of a job, which `torchrun` starts on one machine or many.
 
-The first process alone writes, and says when a checkpoint is due; training ends where any of them is asked to stop.
+Without `torchrun` there is one process. The first process alone writes files and decides when a checkpoint is due.
+Training ends in all processes as soon as one of them is interrupted.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from aevb.errors import BadInput, Lost
 
-Answer = TypeVar("Answer")
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others, such as for the first one while it validates."""
+Result = TypeVar("Result")
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others, as for the first one while it validates."""
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
-    """Be one of the processes of a job, if `torchrun` has started this one; gives the device that is its own."""
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Join the process group of the job, if `torchrun` started this process; yield the device of this process."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield device
-        with together():
-            dist.barrier()  # one that leaves early would be taken for lost
+        with naming_lost_processes():
+            dist.barrier()  # the others would take a process that leaves early for lost
     finally:
         dist.destroy_process_group()
 
 
-def count() -> int:
-    """N, the processes of this job."""
+def world_size() -> int:
+    """Return N, the number of processes of this job."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes."""
-    return count() == 1 or dist.get_rank() == 0
+    """Return whether this is the first process, which writes the files."""
+    return world_size() == 1 or dist.get_rank() == 0
 
 
-def by_the_first(action: Callable[[], Answer]) -> Answer:
-    """Let the first process do something while the others wait; its answer or its error in all of them.
+def run_on_first(action: Callable[[], Result]) -> Result:
+    """Run a function in the first process while the others wait; return its result in all of them.
 
     Raises:
-        BadInput: what went wrong in the first process.
+        BadInput: raised by the function, in all processes.
         Lost: another process is gone.
     """
-    if count() == 1:
+    if world_size() == 1:
         return action()
-    told: list[Any] = [None, None]
+    message: list[_Success[Result] | BadInput | None] = [None]
     if is_first():
         try:
-            told[0] = action()
+            message[0] = _Success(action())
         except BadInput as error:
-            told[1] = error
-    with together():
-        dist.broadcast_object_list(told)
-    if told[1]:
-        raise told[1]
-    return told[0]  # type: ignore[no-any-return]
+            message[0] = error
+    with naming_lost_processes():
+        dist.broadcast_object_list(message)
+    (received,) = message
+    if isinstance(received, BadInput):
+        raise received
+    assert received is not None
+    return received.result
 
 
-def agreed(*flags: bool) -> tuple[bool, ...]:
-    """Which of these any process says.
+class _Success(Generic[Result]):
+    """The result of a function that returned."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+
+def any_process(*flags: bool) -> tuple[bool, ...]:
+    """Return, for each flag, whether it is set in any process.
 
     Raises:
         Lost: another process is gone.
     """
-    if count() == 1:
+    if world_size() == 1:
         return flags
     raised = torch.tensor(flags, dtype=torch.uint8)
-    with together():
+    with naming_lost_processes():
         dist.all_reduce(raised, dist.ReduceOp.MAX)
     return tuple(map(bool, raised.tolist()))
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """What goes wrong between processes in one line."""
+def naming_lost_processes() -> Iterator[None]:
+    """Turn communication errors into one line.
+
+    Raises:
+        Lost: another process is gone.
+    """
     try:
         yield
     except RuntimeError as error:

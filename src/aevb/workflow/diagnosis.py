@@ -24,7 +24,7 @@ from aevb.models.likelihoods import Gaussian
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import Epoch
+from aevb.training.history import Epoch
 
 EXAMPLES = 1000
 """Examples of a part that are looked at, at most."""

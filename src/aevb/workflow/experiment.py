@@ -15,9 +15,12 @@ from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import Ending
 from aevb.runs.run_folder import RunFolder
-from aevb.training import environment as processes
+from aevb.training import environment
 from aevb.training.capture import CaptureError
-from aevb.training.loop import Epoch, History, State, TrainingJob, fit_stacked, worth_stacking
+from aevb.training.fit import TrainingJob, fit_stacked
+from aevb.training.history import Epoch, History
+from aevb.training.policy import worth_stacking
+from aevb.training.state import TrainingState
 from aevb.workflow.loggers import Logger, Together
 
 START_EXAMPLES = 10_000
@@ -87,7 +90,7 @@ def train_stacked(
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
     runs = [_opened(chosen, resolved, folder, dataset, device, resume=resume) for chosen, folder in places]
-    first = processes.is_first()
+    first = environment.is_first()
     clock = Clock(config.train.checkpoint_every)
     told = [Together(own) for own in loggers or [()] * len(runs)]
     members = [_member(run, clock, logger, on_epoch) for run, logger in zip(runs, told, strict=True)]
@@ -97,13 +100,15 @@ def train_stacked(
         for run, logger in zip(runs, told, strict=True) if first else ():
             logger.begin(run)
         parts = (dataset.supply, dataset.valid)
-        due = clock.after_step if first else None
-        histories = fit_stacked(members, objective, *parts, config.train, due=due, on_step=on_step)
+        checkpoint_due = clock.after_step if first else None
+        histories = fit_stacked(
+            members, objective, *parts, config.train, checkpoint_due=checkpoint_due, on_step=on_step
+        )
     except BaseException as error:
         for run in runs if first else []:
             run.close(_ending(error), kept=len(run.epochs))
         raise
-    processes.by_the_first(lambda: _close(runs, histories))
+    environment.run_on_first(lambda: _close(runs, histories))
     return runs if first else [RunFolder.load(run.folder, device) for run in runs]
 
 
@@ -118,9 +123,9 @@ def _ending(error: BaseException) -> Ending:
     return "non-finite" if isinstance(error, NonFinite) else "failed"
 
 
-def _place(state: State | None) -> tuple[int, int]:
+def _place(state: TrainingState | None) -> tuple[int, int]:
     """The whole epochs that were made, and the steps of the next one."""
-    return (state.number, state.within.step if state.within else 0) if state else (0, 0)
+    return (state.number, state.position.step if state.position else 0) if state else (0, 0)
 
 
 class Clock:
@@ -183,14 +188,14 @@ def _opened(
         run = RunFolder.reopen(folder, config, dataset, model) if resume else None
         made.append(run or RunFolder.create(folder, config, resolved, dataset, model))
 
-    processes.by_the_first(make)
+    environment.run_on_first(make)
     return made[0] if made else RunFolder.join(folder, config, model)
 
 
 def _member(run: RunFolder, clock: Clock, logger: Logger, on_epoch: Callable[[Epoch], object] | None) -> TrainingJob:
     """The run's model, which the first process records as it is trained."""
     member = TrainingJob(run.model, run.config.seed, run.state)
-    if not processes.is_first():
+    if not environment.is_first():
         return member
 
     def after(epoch: Epoch) -> None:
@@ -199,9 +204,9 @@ def _member(run: RunFolder, clock: Clock, logger: Logger, on_epoch: Callable[[Ep
         if on_epoch:
             on_epoch(epoch)
 
-    def keep(state: State) -> None:
+    def keep(state: TrainingState) -> None:
         run.state = state
-        if state.within or clock.after_epoch(state.number):
+        if state.position or clock.after_epoch(state.number):
             run.save_weights(state.number)
             run.save_checkpoint()
 

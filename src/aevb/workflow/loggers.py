@@ -19,7 +19,7 @@ from typing import Protocol
 from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
 from aevb.runs.run_folder import RunFolder
-from aevb.training.loop import Epoch
+from aevb.training.history import Epoch
 
 PROJECT = "aevb"
 """What Trackio keeps runs under."""

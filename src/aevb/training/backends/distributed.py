@@ -1,26 +1,26 @@
-"""One model trained by several processes, which `torchrun` starts on one machine or many.
+"""Gradients of one model from several processes, which `torchrun` starts on one machine or many.
 
-Each process has all of the model, or with FSDP a share of its weights between steps, and takes its share of every batch
-of B examples. Of the N processes, r has b_r of them; the gradient is that of the mean over the batch,
+Each process holds the whole model, or with FSDP a shard of its weights between steps, and takes its share of every
+batch of B examples. Of the N processes, r has b_r of them; the gradient is that of the mean over the batch,
 
     ∇ = 1/N Σ_r ∇_r,    ∇_r = ∇ N/B Σ_i ℓ_i over the b_r examples i of its share
 
-where PyTorch's own DDP and FSDP2 take the mean over processes. All go through the same order and draw the same noise,
-for the whole batch, from the stream of (seed, epoch), and each keeps its share: the numbers are those of one process
-but for the rounding of sums, whatever N is. Only where a step cannot be written down, as with batch normalisation
-or dropout, is the noise of each process its own.
+because PyTorch's DDP and FSDP2 average over processes. All processes go through the same order and sample the same
+noise, for the whole batch, from the stream of (seed, epoch), and each keeps its share. The numbers are therefore those
+of one process up to the rounding of sums, for every N. Only where a step cannot be captured, as with batch
+normalization or dropout, does each process sample noise of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -32,25 +32,26 @@ from aevb.models.batch import Batch
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
-from aevb.training.backends.steps import Gradients, parted, trainable_parameters
-from aevb.training.capture import DRAWS, CaptureError, Draw, trace
-from aevb.training.environment import count, together
+from aevb.training.backends.base import Gradients, split_rows, trainable_parameters
+from aevb.training.capture import NOISE_OPERATIONS, CaptureError, Noise, capture_step
+from aevb.training.environment import naming_lost_processes, world_size
 from aevb.training.precision import in_bfloat16
 
 Strategy = Literal["ddp", "fsdp"]
+_LOSS = Terms._fields.index("loss")
 
 
 class DistributedBackend:
-    """The steps of one model, shared by the processes of a job.
+    """The gradients of one model, from all processes of a job.
 
     Args:
         model: in training mode, the same in all processes.
-        objective: what is minimised.
+        objective: minimized.
         examples: to learn from.
-        seed: of the order and the noise.
-        size: B, of a batch.
-        strategy: whether weights are shared, too.
-        bf16: whether its networks run in bfloat16 (`aevb.training.precision`).
+        seed: of the order of the examples and of the noise.
+        batch_size: B.
+        strategy: "fsdp" shards the weights, too.
+        bf16: whether the networks run in bfloat16 (`aevb.training.precision`).
 
     Raises:
         BadInput: a batch has fewer examples than there are processes.
@@ -62,151 +63,189 @@ class DistributedBackend:
         objective: Objective,
         examples: ExampleSource,
         seed: int,
-        size: int,
+        batch_size: int,
         strategy: Strategy,
         *,
         bf16: bool = False,
     ) -> None:
-        if size < count():
+        count = world_size()
+        if batch_size < count:
             raise BadInput(
-                f"batches of {size} cannot be shared by {count()} processes: use a larger --train.batch-size"
+                f"batches of {batch_size} cannot be shared by {count} processes: use a larger --train.batch-size"
             )
         self.models: Sequence[VAE] = [model]
-        self.examples, self.seed, self.size = examples, seed, size
-        self.share = parted(slice(0, size), count())[dist.get_rank()]
-        self.draws = self._planned(objective)
-        self.trained = model if strategy == "ddp" else deepcopy(model)
-        step = _Step(in_bfloat16(self.trained) if bf16 else self.trained, objective, count() / size)
-        # FSDP takes no single numbers: each process has them.
-        self.alone = [weight for weight in step.parameters() if strategy == "fsdp" and not weight.dim()]
-        self.mesh = init_device_mesh(model.device.type, (count(),)) if strategy == "fsdp" else None
-        self.step = self._wrapped(step)
-        self.weights = trainable_parameters(self.trained)
+        self._examples = examples
+        self._share = split_rows(slice(0, batch_size), count)[dist.get_rank()]
+        self._noise = _SharedNoise(model, objective, examples, seed, batch_size, self._share)
+        self._trained = model if strategy == "ddp" else deepcopy(model)
+        step = _Step(in_bfloat16(self._trained) if bf16 else self._trained, objective, count / batch_size)
+        # FSDP shards no scalars: each process has them.
+        self._scalars = [weight for weight in step.parameters() if strategy == "fsdp" and not weight.dim()]
+        self._mesh = init_device_mesh(model.device.type, (count,)) if strategy == "fsdp" else None
+        self._step = _wrapped(step, self._mesh, self._scalars, examples)
+        self._seed = seed
+        self.weights = trainable_parameters(self._trained)
 
     @contextmanager
-    def epoch(self, number: int, streams: Sequence[Tensor] = ()) -> Iterator[Gradients]:
-        stream = generator(self.seed, RNGStream.EPOCH, number, device=self.examples.device)
-        shuffled = self.examples.shuffled(stream)
-        for state in streams:
+    def epoch(self, number: int, rng_states: Sequence[Tensor] = ()) -> Iterator[Gradients]:
+        stream = generator(self._seed, RNGStream.EPOCH, number, device=self._examples.device)
+        shuffled = self._examples.shuffled(stream)
+        for state in rng_states:
             stream.set_state(state)
-        self._stream = stream
+        self._generator = stream
 
         def gradients(rows: slice, done: float) -> Tensor:
-            own = slice(rows.start + self.share.start, rows.start + self.share.stop)
-            batch = shuffled.batch(rows, stream)[self.share] if self.examples.resampled else shuffled.batch(own)
-            with together(), self._noise(number, own, stream):
-                row = self.step(*batch.tensors, done)
-                row[Terms._fields.index("loss")].backward()
-                sums: list[Tensor] = [row.detach(), *(weight.grad for weight in self.alone if weight.grad is not None)]
+            share = slice(rows.start + self._share.start, rows.start + self._share.stop)
+            resampled = self._examples.resampled
+            batch = shuffled.batch(rows, stream)[self._share] if resampled else shuffled.batch(share)
+            with naming_lost_processes(), self._noise.of_step(number, share, stream):
+                terms = self._step(done, *batch.tensors)
+                terms[_LOSS].backward()
+                scalar_gradients = [weight.grad for weight in self._scalars if weight.grad is not None]
+                sums: list[Tensor] = [terms.detach(), *scalar_gradients]
                 for tensor in sums:
                     dist.all_reduce(tensor)
-                    tensor.div_(count())
+                    tensor.div_(world_size())
             return sums[0].unsqueeze(0)
 
         yield gradients
 
-    def streams(self) -> list[Tensor]:
-        return [self._stream.get_state()]
+    def rng_states(self) -> list[Tensor]:
+        return [self._generator.get_state()]
 
-    def clip(self, limit: float) -> None:
-        found = [weight.grad for weight in self.weights.values() if weight.grad is not None]
-        kinds = [[one for one in found if isinstance(one, DTensor) is sharded] for sharded in (True, False)]
-        with together():
-            norms = [_whole(nn.utils.get_total_norm(gradients)) for gradients in kinds if gradients]
-        share = (limit / (torch.stack(norms).norm() + 1e-6)).clamp(max=1.0)  # as PyTorch has it
-        for gradient in found:
-            (gradient.to_local() if isinstance(gradient, DTensor) else gradient).mul_(share)
+    def clip_gradients(self, max_norm: float) -> None:
+        gradients = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        groups = [[grad for grad in gradients if isinstance(grad, DTensor) is sharded] for sharded in (True, False)]
+        with naming_lost_processes():
+            norms = [_full(nn.utils.get_total_norm(group)) for group in groups if group]
+        factor = (max_norm / (torch.stack(norms).norm() + 1e-6)).clamp(max=1.0)  # as PyTorch computes it
+        for gradient in gradients:
+            (gradient.to_local() if isinstance(gradient, DTensor) else gradient).mul_(factor)
 
-    def split(self, tensor: Tensor) -> list[Tensor]:
-        with together():
-            return [_whole(tensor).clone()]
+    def split_models(self, tensor: Tensor) -> list[Tensor]:
+        with naming_lost_processes():
+            return [_full(tensor).clone()]
 
-    def joined(self, tensors: Sequence[Tensor]) -> Tensor:
+    def join_models(self, tensors: Sequence[Tensor]) -> Tensor:
         (tensor,) = tensors
-        if self.mesh is None or not tensor.dim():
+        if self._mesh is None or not tensor.dim():
             return tensor.clone()
-        return distribute_tensor(tensor, self.mesh, [Shard(0)])
+        return distribute_tensor(tensor, self._mesh, [Shard(0)])
 
-    def gather(self) -> None:
-        if self.trained is not self.models[0]:
-            with together():
-                whole = get_model_state_dict(self.trained, options=StateDictOptions(full_state_dict=True))
-            self.models[0].load_state_dict(whole)
+    def gather_weights(self) -> None:
+        if self._trained is not self.models[0]:
+            with naming_lost_processes():
+                weights = get_model_state_dict(self._trained, options=StateDictOptions(full_state_dict=True))
+            self.models[0].load_state_dict(weights)
 
-    def scatter(self) -> None:
-        if self.trained is not self.models[0]:
-            whole = self.models[0].state_dict()
-            set_model_state_dict(self.trained, whole, options=StateDictOptions(full_state_dict=True))
+    def scatter_weights(self) -> None:
+        if self._trained is not self.models[0]:
+            weights = self.models[0].state_dict()
+            set_model_state_dict(self._trained, weights, options=StateDictOptions(full_state_dict=True))
 
-    def _wrapped(self, step: "_Step") -> nn.Module:
-        if self.mesh is None:
-            return DistributedDataParallel(step, find_unused_parameters=self._has_unused(step))
-        fully_shard(step, mesh=self.mesh, ignored_params=set(self.alone))
-        return step
 
-    def _has_unused(self, step: "_Step") -> bool:
-        """Whether there are weights without a part in the loss."""
-        with seeded(0, RNGStream.EPOCH, device=self.examples.device):
-            loss = step.eval()(*self._some(2).tensors, 0.5)[Terms._fields.index("loss")]
-        step.train()
-        found = torch.autograd.grad(loss, list(trainable_parameters(step).values()), allow_unused=True)
-        return any(gradient is None for gradient in found)
+class _SharedNoise:
+    """The noise of a step, the same in all processes, each of which takes its share.
 
-    def _planned(self, objective: Objective) -> list[tuple[Draw, int]] | None:
-        """The draws of a batch and the axis along which each is shared; None where a step cannot be written down."""
-        own = self.share.stop - self.share.start
+    Args:
+        model, objective, examples, seed, batch_size: as in `DistributedBackend`.
+        share: the rows of a batch that this process takes.
+    """
+
+    def __init__(
+        self, model: VAE, objective: Objective, examples: ExampleSource, seed: int, batch_size: int, share: slice
+    ) -> None:
+        self._seed, self._device, self._share = seed, examples.device, share
+        self._width = share.stop - share.start
+        self._inputs = self._planned(model, objective, examples, batch_size)
+
+    def of_step(self, number: int, rows: slice, stream: torch.Generator) -> AbstractContextManager[object]:
+        """Return the context in which the step samples its noise.
+
+        Args:
+            number: of the epoch.
+            rows: of this process, in the order of the epoch.
+            stream: shared by the processes.
+        """
+        if self._inputs is None:
+            return seeded(self._seed, RNGStream.EPOCH, number, rows.start, device=self._device)
+        shares = [noise.draw(stream).narrow(axis, self._share.start, self._width) for noise, axis in self._inputs]
+        return _Replay(shares) if shares else nullcontext()
+
+    def _planned(
+        self, model: VAE, objective: Objective, examples: ExampleSource, batch_size: int
+    ) -> list[tuple[Noise, int]] | None:
+        """Return the noise of a batch and the axis along which to split it; None where a step cannot be captured."""
         try:
-            whole, part = (trace(self.models[0], objective, self._some(size)).draws for size in (self.size, own))
+            whole, share = (
+                capture_step(model, objective, _example_batch(examples, size)).noise
+                for size in (batch_size, self._width)
+            )
         except CaptureError:
             return None
         planned = []
-        for draw, smaller in zip(whole, part, strict=True):
-            axes = [axis for axis, sizes in enumerate(zip(draw.shape, smaller.shape, strict=True)) if len({*sizes}) > 1]
-            if len(axes) != 1 or (draw.shape[axes[0]], smaller.shape[axes[0]]) != (self.size, own):
+        for noise, smaller in zip(whole, share, strict=True):
+            sizes = list(zip(noise.shape, smaller.shape, strict=True))
+            axes = [axis for axis, (size, part) in enumerate(sizes) if size != part]
+            if len(axes) != 1 or sizes[axes[0]] != (batch_size, self._width):
                 return None
-            planned.append((draw, axes[0]))
+            planned.append((noise, axes[0]))
         return planned
-
-    def _some(self, size: int) -> Batch:
-        stream = generator(0, RNGStream.EPOCH, device=self.examples.device)
-        return self.examples.subsample(size).batch(slice(None), stream)
-
-    def _noise(self, number: int, own: slice, stream: torch.Generator) -> AbstractContextManager[object]:
-        """What the draws of a step are taken from."""
-        if self.draws is None:
-            return seeded(self.seed, RNGStream.EPOCH, number, own.start, device=self.examples.device)
-        width = self.share.stop - self.share.start
-        dealt = [draw(stream).narrow(axis, self.share.start, width) for draw, axis in self.draws]
-        return _Dealt(dealt) if dealt else nullcontext()
 
 
 class _Step(nn.Module):
-    """What a step asks, as the module whose weights are shared."""
+    """A step's forward pass as the module that DDP or FSDP wraps."""
 
     def __init__(self, model: VAE, objective: Objective, weight: float) -> None:
         super().__init__()
         self.model, self.objective, self.weight = model, objective, weight
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The terms of a batch, its condition if there is one, and the share done, summed and weighed, ``(4,)``."""
-        *tensors, done = inputs
+    def forward(self, done: float, *tensors: Tensor) -> Tensor:
+        """Return the weighted sums of the terms over a batch, ``(4,)``."""
         terms = self.objective(self.model.trace(Batch(*tensors), self.objective.n_samples), done)
         return torch.stack(terms).sum(1) * self.weight
 
 
-class _Dealt(TorchDispatchMode):
-    """Draws that were made before take the place of those that Python asks for, in their order."""
+class _Replay(TorchDispatchMode):
+    """Context in which noise operations return prepared tensors, in their order."""
 
-    def __init__(self, draws: Sequence[Tensor]) -> None:
+    def __init__(self, noise: Sequence[Tensor]) -> None:
         super().__init__()
-        self.draws = iter(draws)
+        self.noise = iter(noise)
 
     def __torch_dispatch__(
-        self, operation: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return next(self.draws) if operation in DRAWS else operation(*args, **kwargs or {})
+        self,
+        operation: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        return next(self.noise) if operation in NOISE_OPERATIONS else operation(*args, **kwargs or {})
 
 
-def _whole(tensor: Tensor) -> Tensor:
-    """All of a tensor of which each process may have a part."""
+def _wrapped(
+    step: _Step, mesh: DeviceMesh | None, scalars: Sequence[nn.Parameter], examples: ExampleSource
+) -> nn.Module:
+    if mesh is None:
+        return DistributedDataParallel(step, find_unused_parameters=_has_unused_weights(step, examples))
+    fully_shard(step, mesh=mesh, ignored_params=set(scalars))
+    return step
+
+
+def _has_unused_weights(step: _Step, examples: ExampleSource) -> bool:
+    """Return whether the loss does not depend on some trainable weight."""
+    with seeded(0, RNGStream.EPOCH, device=examples.device):
+        loss = step.eval()(0.5, *_example_batch(examples, 2).tensors)[_LOSS]
+    step.train()
+    gradients = torch.autograd.grad(loss, list(trainable_parameters(step).values()), allow_unused=True)
+    return any(gradient is None for gradient in gradients)
+
+
+def _example_batch(examples: ExampleSource, size: int) -> Batch:
+    stream = generator(0, RNGStream.EPOCH, device=examples.device)
+    return examples.subsample(size).batch(slice(None), stream)
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Return the whole of a tensor that may be sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

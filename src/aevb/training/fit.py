@@ -1,0 +1,219 @@
+"""Training of one model, or of several stacked models: the public functions.
+
+A training is a function of (configuration, data, seed): see `aevb.training.loop`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from aevb.config.schema import TrainConfig
+from aevb.data.examples import Examples, ExampleSource
+from aevb.errors import BadInput
+from aevb.models.objectives import Objective
+from aevb.models.vae import VAE
+from aevb.training import environment
+from aevb.training.history import Ended, Epoch, History
+from aevb.training.interrupt import interruption
+from aevb.training.loop import AfterStep, TrainingLoop
+from aevb.training.policy import suitable_threads
+from aevb.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One of the models that are trained together.
+
+    With moving averages, the model has the averages during the callbacks.
+
+    Attributes:
+        model: trained in place.
+        seed: of the order of batches and of the noise.
+        resume_from: state of a training with the same configuration, data and seed; None to start from the model.
+        on_epoch: called after each epoch.
+        on_state: called after each epoch, after `on_epoch`; within an epoch where a checkpoint is due; and where
+            training is interrupted. The state may be kept.
+    """
+
+    model: VAE
+    seed: int = 0
+    resume_from: TrainingState | None = None
+    on_epoch: Callable[[Epoch], object] | None = None
+    on_state: Callable[[TrainingState], object] | None = None
+
+
+def fit(
+    model: VAE,
+    objective: Objective,
+    train: ExampleSource,
+    valid: Examples | None = None,
+    config: TrainConfig | None = None,
+    *,
+    seed: int = 0,
+    resume_from: TrainingState | None = None,
+    checkpoint_due: Callable[[], bool] | None = None,
+    on_step: Callable[[], object] | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+    on_state: Callable[[TrainingState], object] | None = None,
+) -> History:
+    """Train `model` in place, on the device of its parameters.
+
+    The first Ctrl-C ends training after the current step and keeps what was trained; the second interrupts at once.
+
+    Three process-wide settings are changed during the call, and restored at its end: the handlers of SIGINT, and of
+    SIGTERM where the program handles it (in the main thread only); the number of PyTorch threads, which is set to 1 for
+    small models; and PyTorch's global random generators, which are seeded.
+
+    Args:
+        model: any VAE.
+        objective: minimized.
+        train: examples to learn from.
+        valid: examples that choose the weights and the time to stop, as configured.
+        config: of the training; the defaults where None.
+        seed: of the order of batches and of the noise.
+        resume_from: state of a training with the same configuration, data and seed; None to start from `model`.
+        checkpoint_due: called after each step but the last of an epoch; returns whether to call `on_state` now.
+        on_step: called after each step.
+        on_epoch: called after each epoch.
+        on_state: as in `TrainingJob`.
+
+    Returns:
+        The metrics of each epoch, and how training ended.
+
+    Raises:
+        BadInput: there is patience without validation examples, or batch normalization of single examples.
+        NonFinite: a loss or a weight became infinite or NaN.
+    """
+    job = TrainingJob(model, seed, resume_from, on_epoch, on_state)
+    return fit_stacked([job], objective, train, valid, config, checkpoint_due=checkpoint_due, on_step=on_step)[0]
+
+
+def fit_stacked(
+    jobs: Sequence[TrainingJob],
+    objective: Objective,
+    train: ExampleSource,
+    valid: Examples | None = None,
+    config: TrainConfig | None = None,
+    *,
+    checkpoint_due: Callable[[], bool] | None = None,
+    on_step: Callable[[], object] | None = None,
+) -> list[History]:
+    """Train models that differ in their weights and seeds only, as one stacked model.
+
+    Each model is trained as `fit` would train it, up to the rounding of sums. The function changes and restores the
+    same process-wide settings.
+
+    Args:
+        jobs: on one device; all at the start, or all at the same position.
+        objective, train, valid, config, checkpoint_due, on_step: as in `fit`.
+
+    Returns:
+        The history of each job.
+
+    Raises:
+        BadInput: as in `fit`, or there is patience, with which the models would end at different epochs.
+        CaptureError: the models' step cannot be stacked.
+        NonFinite: a loss or a weight of one model became infinite or NaN; all models are as after the epoch before.
+    """
+    config = config or TrainConfig()
+    for job in jobs:
+        _check(job.model, config, train, valid, len(jobs))
+    device = jobs[0].model.device
+    train, valid = train.to(device), valid and valid.to(device)
+    models = [job.model.train() for job in jobs]
+    with suitable_threads(models, objective, train, config), interruption() as interrupted:
+        loop = TrainingLoop(models, [job.seed for job in jobs], objective, train, config)
+        after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
+        try:
+            states, epochs, ended = _run(loop, jobs, valid, interrupted, after_step)
+        finally:
+            loop.live.release()
+        return [_finish(config, *result, ended) for result in zip(jobs, states, epochs, strict=True)]
+
+
+def _run(
+    loop: TrainingLoop,
+    jobs: Sequence[TrainingJob],
+    valid: Examples | None,
+    interrupted: Callable[[], bool],
+    after_step: AfterStep,
+) -> tuple[list[TrainingState], list[list[Epoch]], Ended]:
+    """Run epochs until training ends; return the last states, the epochs of each job, and how training ended."""
+    epochs: list[list[Epoch]] = [[] for _ in jobs]
+    states = loop.begin([job.resume_from for job in jobs])
+    while not (ended := loop.ended(states)):
+        started = time.perf_counter()
+        trained = loop.run_epoch(states, after_step)
+        if not trained:
+            return states, epochs, "interrupted"
+        seconds = (time.perf_counter() - started) / len(jobs)
+        validated = loop.validate(states, valid)
+        states = loop.live.copy(states[0].number + 1, validated, [state.best for state in states])
+        with loop.live.averaged():
+            for job, made, state, metrics, valid_metrics in zip(jobs, epochs, states, trained, validated, strict=True):
+                made.append(Epoch(state.number, seconds, metrics, valid_metrics))
+                if job.on_epoch:
+                    job.on_epoch(made[-1])
+                _report([job], [state])
+        if environment.any_process(interrupted())[0] and not loop.ended(states):
+            return states, epochs, "interrupted"
+    return states, epochs, ended
+
+
+def _after_step(
+    loop: TrainingLoop,
+    jobs: Sequence[TrainingJob],
+    interrupted: Callable[[], bool],
+    checkpoint_due: Callable[[], bool] | None,
+    on_step: Callable[[], object] | None,
+) -> AfterStep:
+    """Return the function that calls the callbacks of a step and says whether to stop."""
+    due = checkpoint_due or (lambda: False)
+
+    def after_step(whole: bool, copy_states: Callable[[], list[TrainingState] | None]) -> bool:
+        if on_step:
+            on_step()
+        stop, wanted = environment.any_process(interrupted(), not whole and due())
+        if not whole and (stop or wanted) and (states := copy_states()):
+            with loop.live.averaged():
+                _report(jobs, states)
+        return stop
+
+    return after_step
+
+
+def _report(jobs: Sequence[TrainingJob], states: Sequence[TrainingState]) -> None:
+    for job, state in zip(jobs, states, strict=True):
+        if job.on_state:
+            job.on_state(state)
+
+
+def _finish(config: TrainConfig, job: TrainingJob, state: TrainingState, epochs: list[Epoch], ended: Ended) -> History:
+    """Leave the model with the weights to keep, in evaluation mode."""
+    best = config.keep == "best" and state.best.number > 0
+    if best:
+        job.model.load_state_dict(state.best.weights)
+    job.model.eval()
+    return History(epochs, state.best.number if best else state.number, ended)
+
+
+def _check(model: VAE, config: TrainConfig, train: ExampleSource, valid: Examples | None, jobs: int) -> None:
+    """Check that a model can be trained as configured.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if config.patience and jobs > 1:
+        raise BadInput("models with patience end at different epochs: train them one after another")
+    if config.patience and valid is None:
+        raise BadInput("patience needs validation examples: pass fit(valid=...) or leave patience out")
+    size = min(config.batch_size, len(train))
+    if config.micro_batches > size:
+        raise BadInput(
+            f"--train.micro-batches {config.micro_batches} is more than the {size} examples of a step: use fewer"
+        )
+    if size // config.micro_batches == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        advice = "a smaller --train.micro-batches" if config.micro_batches > 1 else "a larger --train.batch-size"
+        raise BadInput(f"batch normalization needs batches of two examples or more: use {advice}")
