@@ -195,7 +195,7 @@ def density(trial: Trial) -> dict[str, Any]:
         chosen[family] = _chosen(choices, rows.learn, seed)
         final = choices[chosen[family]](len(rows.learn))
         if family == "aevb":
-            final = ours(OURS[chosen[family]], len(rows.learn), trial).set_params(draws=DRAWS)
+            final = ours(OURS[chosen[family]], len(rows.learn), trial).set_params(n_importance_samples=DRAWS)
         fitted = final.fit(rows.learn)
         scores[family] = float(fitted.score(rows.test))
     return {"scores": scores, "chosen": chosen}
@@ -233,7 +233,7 @@ def imputation(trial: Trial) -> dict[str, Any]:
 
 
 def _imputer(options: Mapping[str, Any], rows: int, trial: Trial) -> VAEImputer:
-    return VAEImputer(ours(options, rows, trial), draws=100, samples=500)
+    return VAEImputer(ours(options, rows, trial), n_imputations=100, n_importance_samples=500)
 
 
 def _with_gaps(rows: Rows, rng: np.random.Generator) -> Rows:

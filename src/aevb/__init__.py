@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from aevb.data import Dataset as Dataset
     from aevb.data import Examples as Examples
     from aevb.errors import BadInput as BadInput
-    from aevb.estimators.estimators import VAEImputer as VAEImputer
-    from aevb.estimators.estimators import VAEOutlierDetector as VAEOutlierDetector
-    from aevb.estimators.estimators import VariationalAutoencoder as VariationalAutoencoder
+    from aevb.estimators import VAEImputer as VAEImputer
+    from aevb.estimators import VAEOutlierDetector as VAEOutlierDetector
+    from aevb.estimators import VariationalAutoencoder as VariationalAutoencoder
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
     from aevb.evaluation.measures import Effort as Effort
@@ -45,7 +45,7 @@ _PUBLIC = {
     "data": ["Dataset", "Examples"],
     "workflow.diagnosis": ["Finding", "diagnose"],
     "errors": ["BadInput"],
-    "estimators.estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
+    "estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
     "evaluation": ["Score", "evaluate"],
     "evaluation.measures": ["Effort", "measure"],
     "models.linear": ["linear_optimum", "linear_vae"],

@@ -65,7 +65,7 @@ def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
         model = build(resolve(ModelConfig(hidden=(8,)), dataset), (4,))
         config = TrainConfig(epochs=2, batch_size=30)
         if start is None:
-            fit(model, ELBO(), stream, stream.first, config, due=lambda: True, on_state=states.append)
+            fit(model, ELBO(), stream, stream.first, config, checkpoint_due=lambda: True, on_state=states.append)
         else:
             begun = next(state for state in states if state.position and state.position.step == start)
             fit(model, ELBO(), stream, stream.first, config, resume_from=begun)

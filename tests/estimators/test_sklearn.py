@@ -18,7 +18,7 @@ from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from aevb.errors import BadInput
 from tests.data.test_tables import people
 
-QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "draws": 5, "random_state": 0}
+QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "n_importance_samples": 5, "random_state": 0}
 
 
 def quick(**options: Any) -> VariationalAutoencoder:
@@ -29,7 +29,7 @@ def quick(**options: Any) -> VariationalAutoencoder:
     [
         quick(),
         VAEOutlierDetector(quick(), false_alarm_rate=0.4, held_out=0.5),
-        VAEImputer(quick(), draws=5, samples=20),
+        VAEImputer(quick(), n_imputations=5, n_importance_samples=20),
     ]
 )
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
@@ -83,7 +83,7 @@ def test_partial_fit_goes_on() -> None:
 
 def test_log_densities_of_columns_that_are_missing_are_those_of_the_rest() -> None:
     x = wine(0.2)
-    model = quick(epochs=50, draws=20_000).fit(x)
+    model = quick(epochs=50, n_importance_samples=20_000).fit(x)
     none = np.full((1, x.shape[1]), np.nan)
     assert abs(model.score_samples(none)[0]) < 0.05
 
@@ -91,7 +91,9 @@ def test_log_densities_of_columns_that_are_missing_are_those_of_the_rest() -> No
 def test_an_imputer_beats_the_means() -> None:
     """By root mean square in units of the columns, on entries that were removed at random."""
     x, gaps = wine(), wine(0.3)
-    model = VAEImputer(quick(epochs=300, n_components=4, hidden=(64,)), draws=50, samples=100).fit(gaps)
+    model = VAEImputer(quick(epochs=300, n_components=4, hidden=(64,)), n_imputations=50, n_importance_samples=100).fit(
+        gaps
+    )
     filled, spread, lost = model.transform(gaps), x.std(0), np.isnan(gaps)
     assert np.array_equal(filled[~lost], x[~lost])
     means = np.broadcast_to(np.nanmean(gaps, 0), x.shape)
@@ -111,7 +113,7 @@ def test_intervals_of_an_imputer_cover_what_they_say() -> None:
     lost = rng.random(x.shape) < 0.3
     gaps = np.where(lost, np.nan, x)
     model = VariationalAutoencoder(3, hidden=(16,), epochs=20, random_state=0)
-    imputer = VAEImputer(model, draws=100, samples=200).fit(gaps[:1000])
+    imputer = VAEImputer(model, n_imputations=100, n_importance_samples=200).fit(gaps[:1000])
     truth, known, missing = x[1000:], gaps[1000:], lost[1000:]
     low, high = np.quantile(np.array(imputer.sample(known, 100)), [0.05, 0.95], axis=0)
     assert 0.85 < ((low <= truth) & (truth <= high))[missing].mean() < 0.95
@@ -167,7 +169,7 @@ def test_frames_of_mixed_columns(library: str) -> None:
     assert type(drawn) is type(x)
     assert list(drawn.columns) == list(x.columns)
     assert set(drawn["town"]) <= {"Bern", "Basel", "Chur"}
-    filled = VAEImputer(quick(epochs=20), draws=5, samples=10).fit(x).transform(x)
+    filled = VAEImputer(quick(epochs=20), n_imputations=5, n_importance_samples=10).fit(x).transform(x)
     assert list(filled.columns) == list(x.columns)
     assert np.isfinite(np.asarray(filled["height"].to_numpy(), dtype=float)).all()
     assert set(filled["town"]) == {"Bern", "Basel", "Chur"}
@@ -250,7 +252,7 @@ def test_round_trip_of_frames(library: str, tmp_path: Any) -> None:
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_filled_frames_have_their_types(library: str) -> None:
     x = pytest.importorskip(library).DataFrame(columns_of(library))
-    filled = VAEImputer(quick(), draws=5, samples=10).fit(x).transform(x)
+    filled = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(x).transform(x)
     assert list(filled.dtypes) == list(x.dtypes)
     assert list(filled.columns) == list(x.columns)
     for name in x.columns:
@@ -261,7 +263,7 @@ def test_filled_frames_have_their_types(library: str) -> None:
 
 def test_frames_whose_columns_are_numbered(tmp_path: Any) -> None:
     x = pytest.importorskip("pandas").DataFrame(wine(0.1)).set_axis(range(178, 356))
-    imputer = VAEImputer(quick(), draws=5, samples=10).fit(x)
+    imputer = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(x)
     imputer.save_pretrained(tmp_path / "saved")
     for one in (imputer, VAEImputer.from_pretrained(tmp_path / "saved")):
         filled = one.transform(x)

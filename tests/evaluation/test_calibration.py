@@ -126,7 +126,7 @@ def covered(seed: int) -> float:
     gaps = np.where(lost, np.nan, x)
     training: dict[str, Any] = {"epochs": 100, "batch_size": 50, "learning_rate": 2e-3, "validation": 0.4}
     model = VariationalAutoencoder(6, hidden=(32,), random_state=seed, **training)
-    imputer = VAEImputer(model, samples=200).fit(gaps[:100])
+    imputer = VAEImputer(model, n_importance_samples=200).fit(gaps[:100])
     draws = np.array(imputer.sample(gaps[100:], 99))
     low, high = np.quantile(draws, [0.05, 0.95], axis=0, method="weibull")  # of 99 draws the 5th and the 95th
     return float(((low <= x[100:]) & (x[100:] <= high))[lost[100:]].mean())
@@ -139,7 +139,7 @@ def few() -> NDArray[np.float64]:
 
 def quick(**options: Any) -> VariationalAutoencoder:
     training: dict[str, Any] = {"epochs": 100, "batch_size": 20, "learning_rate": 3e-3, "random_state": 0}
-    return VariationalAutoencoder(5, hidden=(16,), **{"kinds": {"x8": "binary"}} | training | options)
+    return VariationalAutoencoder(5, hidden=(16,), **{"column_types": {"x8": "binary"}} | training | options)
 
 
 @pytest.mark.parametrize("options", [{}, {"posterior": "full"}, {"prior": "mixture"}])
@@ -163,7 +163,7 @@ def test_without_held_out_rows_or_numbers_nothing_is_widened(x: NDArray[np.float
 
 
 def test_a_saved_imputer_keeps_its_noise(tmp_path: Path) -> None:
-    imputer = VAEImputer(quick(validation=0.4), draws=5, samples=20).fit(few())
+    imputer = VAEImputer(quick(validation=0.4), n_imputations=5, n_importance_samples=20).fit(few())
     imputer.save_pretrained(tmp_path / "saved")
     again = VAEImputer.from_pretrained(tmp_path / "saved")
     scales = [noise(one.estimator_.model_).log_scale for one in (imputer, again)]
@@ -176,5 +176,5 @@ def test_intervals_learned_from_few_rows(monkeypatch: pytest.MonkeyPatch) -> Non
     """0.87 ± 0.04 of what is missing, and with the noise that was learned 0.10 ± 0.05 less: here are means of four."""
     wider = np.mean([covered(seed) for seed in range(4)])
     assert 0.8 < wider < 0.95
-    monkeypatch.setattr("aevb.estimators.estimators.calibrate_noise", lambda *_, **__: None)
+    monkeypatch.setattr("aevb.estimators.imputer.calibrate_noise", lambda *_, **__: None)
     assert np.mean([covered(seed) for seed in range(4)]) < wider

@@ -75,7 +75,7 @@ def test_a_detector_comes_back(x: NDArray[np.float64], tmp_path: Path) -> None:
 
 def test_an_imputer_comes_back(tmp_path: Path) -> None:
     gaps = load_wine(as_frame=True).data.mask(wine(0.2) != wine())
-    imputer = VAEImputer(quick(), draws=5, samples=10).fit(gaps)
+    imputer = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(gaps)
     imputer.save_pretrained(str(tmp_path / "saved"))
     again = VAEImputer.from_pretrained(str(tmp_path / "saved"))
     assert again.transform(gaps).equals(imputer.transform(gaps))

@@ -1,0 +1,347 @@
+"""A transformer to the latent space and a density, and the base of the estimators that are built on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from typing_extensions import Self
+
+from aevb.columns import Column
+from aevb.config.initialize import initialize
+from aevb.config.schema import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    TrainConfig,
+    build,
+    build_objective,
+    resolve,
+)
+from aevb.data import Dataset, Examples
+from aevb.data.tables.encode import Kinds, Raw, coded, pool
+from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, seed_of, to_json
+from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
+from aevb.evaluation import Score
+from aevb.evaluation.latent_means import latent_means
+from aevb.evaluation.likelihood import per_example
+from aevb.rng import RNGStream, seeded
+from aevb.runs.records import DataCard, EstimatorRecord, Outcome
+from aevb.runs.run_folder import IN_MEMORY, RunFolder
+from aevb.training.fit import fit
+from aevb.training.history import History
+from aevb.training.state import TrainingState
+
+FEWEST = 10
+"""Number of rows below which none are held out; then the last weights are kept."""
+START_EXAMPLES = 10_000
+"""Largest number of rows from which a model is initialized."""
+DECODED_TOGETHER = 1000
+"""Number of latents that are decoded at once."""
+ColumnTypes: TypeAlias = Mapping[str, str] | Literal["inferred"] | None
+
+
+class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PretrainedEstimator):
+    """A transformer to the latent space, and a density.
+
+    Args:
+        n_components: dimensions of z.
+        hidden: widths of the encoder; the decoder mirrors them.
+        posterior: family of q(z|x), as in `aevb.ModelConfig`.
+        prior: family of p(z), as in `aevb.ModelConfig`.
+        beta: weight of the KL divergence in the loss.
+        epochs: passes over the rows; None for as many as make 10,000 steps.
+        batch_size: rows in a training step.
+        learning_rate: of training.
+        validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
+        n_importance_samples: K, importance samples of z for each row in `score_samples`.
+        column_types: real, positive, count, binary, categorical or none by column name (x0, x1, ... of an array). Other
+            columns are real if they hold numbers, and binary or categorical otherwise; "inferred" for the inference of
+            the commands.
+        random_state: seed of everything; None for a fresh one at each fit.
+        device: cpu, cuda or mps.
+
+    Attributes:
+        model_: the `aevb.VAE`.
+        columns_: names and types of the columns of X.
+        seed_: the seed.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        hidden: Sequence[int] = (500,),
+        posterior: str = "diagonal",
+        prior: str = "normal",
+        beta: float = 1.0,
+        epochs: int | None = None,
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        validation: float = 0.1,
+        n_importance_samples: int = 100,
+        column_types: ColumnTypes = None,
+        random_state: RandomState = None,
+        device: str = "cpu",
+    ) -> None:
+        self.n_components = n_components
+        self.hidden = hidden
+        self.posterior = posterior
+        self.prior = prior
+        self.beta = beta
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.n_importance_samples = n_importance_samples
+        self.column_types = column_types
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Rows, y: object = None) -> Self:
+        """Fit the model to rows.
+
+        Args:
+            X: rows, ``(N, D)``.
+            y: ignored.
+        """
+        self._fit(X)
+        return self
+
+    def partial_fit(self, X: Rows, y: object = None) -> Self:
+        """Train for one more epoch, on these rows alone; the first call determines the columns.
+
+        Args:
+            X: rows, ``(N, D)``.
+            y: ignored.
+        """
+        examples = self._examples(X) if hasattr(self, "model_") else self._start(X, 0.0).train
+        epochs = self._state.number + 1 if self._state else 1
+        options = {"epochs": epochs, "keep": "last", "lr_schedule": "constant"}
+        self._train(examples, None, _training(self, options))
+        return self
+
+    def transform(self, X: Rows) -> NDArray[np.float64]:
+        """Return the mean of q(z|x) of each row, ``(N, Z)``."""
+        return latent_means(self.model_, self._examples(X)).numpy()
+
+    def inverse_transform(self, X: ArrayLike) -> Rows:
+        """Return the mean of p(x|z) at points ``(N, Z)``, as rows."""
+        check_is_fitted(self)
+        z = torch.as_tensor(np.asarray(X), dtype=self.model_.dtype, device=self.model_.device)
+        with torch.no_grad():
+            chunks = [self.model_.decode(chunk).mean.cpu() for chunk in z.split(DECODED_TOGETHER)]
+        return self._to_rows(torch.cat(chunks))
+
+    def sample(self, n_samples: int = 1, random_state: RandomState = 0) -> Rows:
+        """Sample rows from p(x)."""
+        check_is_fitted(self)
+        with seeded(seed_of(random_state), RNGStream.SAMPLES, device=self.model_.device):
+            return self._to_rows(self.model_.sample(n_samples, draw=True).cpu().float())
+
+    def score_samples(self, X: Rows) -> NDArray[np.float64]:
+        """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``."""
+        return per_example(self.model_, self._examples(X), self.n_importance_samples, seed=self.seed_).log_px.numpy()
+
+    def score(self, X: Rows, y: object = None) -> float:
+        """Return the mean of log p(x), in nats."""
+        return float(self.score_samples(X).mean())
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components
+
+    def _fit(self, X: Rows) -> Examples:
+        """Fit the model to X, and return the rows that were held out."""
+        dataset = self._start(X, self.validation)
+        valid = dataset.valid if len(dataset.valid) else None
+        self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": "best"}))
+        return dataset.valid
+
+    def _start(self, X: Rows, validation: float) -> Dataset:
+        """Determine the columns of X and build the model; return the rows as a data set."""
+        self.seed_ = seed_of(self.random_state)
+        self._state: TrainingState | None = None
+        columns = read_columns(self._validate(X, reset=True))
+        table = pool("X", columns, _column_types(self.column_types, columns))
+        self.columns_, self._library, self._names = table.columns, library(X), column_names(X)
+        dataset = _split(table.examples, table.columns, validation, self.seed_)
+        config = _config(self)
+        resolved = resolve(config.model, dataset)
+        with seeded(self.seed_, RNGStream.WEIGHTS):
+            self.model_ = build(resolved, dataset.shape, dataset.columns)
+            initialize(self.model_, dataset.train.subsample(START_EXAMPLES))
+        self.model_.to(self.device)
+        self._run = RunFolder(Path(IN_MEMORY), config, resolved, _data_card(dataset), self.model_)
+        return dataset
+
+    def _train(self, examples: Examples, valid: Examples | None, config: TrainConfig) -> None:
+        """Train the model in float32 from the last state, record its history, and leave it in float64."""
+        self.model_.float()
+        history = fit(
+            self.model_,
+            build_objective(ObjectiveConfig(beta=self.beta), self.posterior),
+            examples,
+            valid,
+            config,
+            seed=self.seed_,
+            resume_from=self._state,
+            on_state=self._keep_state if config.keep == "last" else None,
+        )
+        self._run = _with_history(self._run, history)
+        self.model_.double()
+
+    def _keep_state(self, state: TrainingState) -> None:
+        self._state = state
+
+    def _examples(self, X: Rows) -> Examples:
+        """Return X as the model takes it."""
+        check_is_fitted(self)
+        return Examples(coded(read_columns(self._validate(X)), self.columns_, "X"))
+
+    def _to_rows(self, values: Tensor) -> Rows:
+        """Return rows of the model ``(N, D)`` as an array or a data frame like X."""
+        return to_rows(values, self.columns_, self._library, self._names)
+
+    def _to_run(self) -> RunFolder:
+        check_is_fitted(self)
+        return replace(self._run, model=self.model_, estimator=_record(self, self, {}))
+
+    @classmethod
+    def _from_run(cls, run: RunFolder) -> Self:
+        assert run.estimator
+        model = cls(**from_json(run.estimator.model))
+        model.seed_, model.columns_ = run.config.seed, run.data.columns
+        model._library, model._names = run.estimator.frame, run.estimator.names
+        model.model_, model._state, model._run = run.model.double(), None, replace(run, estimator=None)
+        model._restore_features(run.estimator)
+        return model
+
+
+class ModelWrapper(PretrainedEstimator):
+    """An estimator that is built on a `VariationalAutoencoder`.
+
+    Attributes:
+        estimator: the model to fit a copy of; None for one with its defaults.
+        estimator_: the fitted copy.
+    """
+
+    estimator: VariationalAutoencoder | None
+    estimator_: VariationalAutoencoder
+
+    def _new_model(self) -> VariationalAutoencoder:
+        """Return an unfitted copy of the model."""
+        model: VariationalAutoencoder = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        return model
+
+    def _to_run(self) -> RunFolder:
+        check_is_fitted(self)
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "estimator"}
+        return replace(self.estimator_._to_run(), estimator=_record(self, self.estimator_, parameters))
+
+    @classmethod
+    def _from_run(cls, run: RunFolder) -> Self:
+        assert run.estimator
+        model = VariationalAutoencoder._from_run(run)
+        wrapper = cls(**from_json(run.estimator.parameters) | {"estimator": clone(model)})
+        wrapper.estimator_ = model
+        wrapper._restore_features(run.estimator)
+        return wrapper
+
+
+def _record(
+    estimator: PretrainedEstimator, model: VariationalAutoencoder, parameters: Mapping[str, object]
+) -> EstimatorRecord:
+    """Return the record of a fitted estimator with its own parameters and those of its model."""
+    of_model = model.get_params(deep=False)
+    if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
+        of_model["random_state"] = model.seed_
+    return EstimatorRecord(
+        name=type(estimator).__name__,
+        parameters=to_json(parameters),
+        model=to_json(of_model),
+        frame=model._library,
+        names=model._names,
+        features=estimator.n_features_in_,
+    )
+
+
+def _column_types(column_types: ColumnTypes, columns: Sequence[Raw]) -> Kinds:
+    """Return the types of the columns that are not inferred."""
+    if column_types == "inferred":
+        return {}
+    numbers = {column.name: "real" for column in columns if _holds_numbers(column)}
+    return cast(Kinds, numbers | dict(column_types or {}))
+
+
+def _holds_numbers(column: Raw) -> bool:
+    return not (column.numbers is None or column.logical or column.levels)
+
+
+def _split(examples: Examples, columns: tuple[Column, ...], validation: float, seed: int) -> Dataset:
+    """Split rows into training and validation rows, if there are enough."""
+    count = len(examples)
+    held_out = round(validation * count) if count >= FEWEST and validation else 0
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    valid, train = (Examples(examples.values[rows.sort().values]) for rows in order.tensor_split([held_out]))
+    return Dataset("X", "columns", examples.shape, train, valid, valid, "none", None, columns)
+
+
+def _training(estimator: VariationalAutoencoder, options: Mapping[str, object]) -> TrainConfig:
+    own = {"batch_size": estimator.batch_size, "lr": estimator.learning_rate}
+    return TrainConfig.model_validate(own | dict(options))
+
+
+def _config(estimator: VariationalAutoencoder) -> Config:
+    """Return the configuration with which the commands would train the model."""
+    types = {column.name: column.kind for column in estimator.columns_ if column.kind != "constant"}
+    model = {
+        "latent": (estimator.n_components,),
+        "hidden": tuple(estimator.hidden),
+        "posterior": estimator.posterior,
+        "prior": estimator.prior,
+    }
+    return Config(
+        data=DataConfig.model_validate({"source": IN_MEMORY, "column_types": types}),
+        model=ModelConfig.model_validate(model),
+        objective=ObjectiveConfig(beta=estimator.beta),
+        train=_training(estimator, {"epochs": estimator.epochs}),
+        seed=estimator.seed_,
+    )
+
+
+def _data_card(dataset: Dataset) -> DataCard:
+    """Return the record of rows in memory, which cannot be loaded again."""
+    return DataCard(
+        name=IN_MEMORY,
+        kind=dataset.kind,
+        shape=dataset.shape,
+        train=len(dataset.train),
+        valid=len(dataset.valid),
+        test=0,
+        classes=None,
+        fingerprint="",
+        columns=dataset.columns,
+    )
+
+
+def _with_history(run: RunFolder, history: History) -> RunFolder:
+    """Return a run with the epochs of a training, or of its next epoch."""
+    epochs = [*run.epochs, *history.epochs]
+    seconds = sum(epoch.seconds for epoch in epochs)
+    outcome = Outcome(ended=history.ended, kept=history.kept, epochs=len(epochs), seconds=seconds)
+    best = next((epoch.valid for epoch in epochs if epoch.number == history.kept), None)
+    metrics = {"bound": best.bound, "rate": best.rate, "distortion": best.distortion} if best else {}
+    scores = [
+        Score(name, value, None, "valid", "as in training; the weights were chosen by it", 1, "none")
+        for name, value in metrics.items()
+        if np.isfinite(value)
+    ]
+    return replace(run, epochs=epochs, outcome=outcome, weights_epoch=history.kept, scores=scores)

@@ -1,0 +1,76 @@
+"""X: arrays, and data frames of pandas and polars."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.columns import Column
+from aevb.data.tables.encode import Raw, frame, framed, rows, table
+
+Rows: TypeAlias = Any
+"""An array ``(N, D)``, or a data frame of pandas or polars with N rows and D columns, which have no common type."""
+Library = Literal["array", "pandas", "polars"]
+
+
+def is_frame(X: Rows) -> bool:
+    """Return whether X is a data frame of pandas or polars."""
+    return hasattr(X, "columns") and hasattr(X, "to_numpy")
+
+
+def library(X: Rows) -> Library:
+    """Return the kind of X."""
+    if not is_frame(X):
+        return "array"
+    return "polars" if hasattr(X, "with_columns") else "pandas"
+
+
+def column_names(X: Rows) -> tuple[int | str, ...]:
+    """Return the column names of a data frame, none of an array; names that are no integers become texts."""
+    return tuple(name if isinstance(name, int) else str(name) for name in X.columns) if is_frame(X) else ()
+
+
+def read_columns(X: Rows) -> list[Raw]:
+    """Return the columns of X with their values as they are."""
+    return frame(X, "X") if is_frame(X) else rows(X)
+
+
+def to_rows(values: Tensor, columns: Sequence[Column], like: Library, names: Sequence[int | str]) -> Rows:
+    """Return rows of a model as an array or a data frame.
+
+    Args:
+        values: rows of the model, ``(N, D)``.
+        columns: of the model.
+        like: kind of the result.
+        names: column names of a data frame, by position.
+    """
+    if like == "array":
+        return np.array(list(table(columns, values.numpy()).values()), dtype=np.float64).T
+    result = framed(columns, values.numpy(), like)
+    result.columns = [names[position] for position in sorted(column.place for column in columns)]
+    return result
+
+
+def fill_missing(X: Rows, values: Rows) -> Rows:
+    """Return X with its missing values replaced by those of `values`, of the same kind and with columns of X."""
+    if not is_frame(X):
+        return _fill_array(np.asarray(X, dtype=np.float64), values)
+    return _fill_polars(X, values) if library(X) == "polars" else _fill_pandas(X, values)
+
+
+def _fill_array(x: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isnan(x), values, x)
+
+
+def _fill_polars(X: Rows, values: Rows) -> Rows:
+    nullable = {name: X[name].fill_nan(None) if X[name].dtype.is_float() else X[name] for name in values.columns}
+    return X.with_columns([column.fill_null(values[name]) for name, column in nullable.items()])
+
+
+def _fill_pandas(X: Rows, values: Rows) -> Rows:
+    filled = X.copy()
+    for name in values.columns:
+        filled[name] = X[name].fillna(values[name].set_axis(X.index))
+    return filled

@@ -1,0 +1,107 @@
+"""Outliers: rows that are less probable than nearly all held-out rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import OutlierMixin
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_is_fitted
+from typing_extensions import Self
+
+from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
+from aevb.estimators.base import seed_of
+from aevb.estimators.frames import Rows
+from aevb.evaluation import Score
+from aevb.evaluation.anomalies import threshold
+from aevb.runs.records import ReferenceScores
+from aevb.runs.run_folder import RunFolder
+
+
+class VAEOutlierDetector(OutlierMixin, ModelWrapper):
+    """A detector of rows that are less probable than nearly all held-out rows.
+
+    Args:
+        estimator: the model of log p(x); None for a `VariationalAutoencoder` with its defaults.
+        false_alarm_rate: largest fraction of normal rows that are called outliers.
+        held_out: fraction of the rows that the model is not trained on, from which the threshold is set.
+
+    Attributes:
+        estimator_: fitted to the other rows.
+        offset_: log p(x) below which a row is an outlier, in nats.
+    """
+
+    def __init__(
+        self,
+        estimator: VariationalAutoencoder | None = None,
+        *,
+        false_alarm_rate: float = 0.05,
+        held_out: float = 0.2,
+    ) -> None:
+        self.estimator = estimator
+        self.false_alarm_rate = false_alarm_rate
+        self.held_out = held_out
+
+    def fit(self, X: Rows, y: object = None) -> Self:
+        """Fit a model to most rows, and set the threshold from the other rows.
+
+        Args:
+            X: rows, ``(N, D)``.
+            y: ignored.
+
+        Raises:
+            BadInput: too few rows are held out for the false-alarm rate.
+        """
+        X = self._validate(X, reset=True)
+        model = self._new_model()
+        order = np.random.default_rng(seed_of(model.random_state)).permutation(_num_samples(X))
+        held_out, train = np.split(order, [round(self.held_out * len(order))])
+        self.estimator_ = model.fit(_safe_indexing(X, np.sort(train)))
+        self._set_reference(self.estimator_.score_samples(_safe_indexing(X, np.sort(held_out))))
+        return self
+
+    def score_samples(self, X: Rows) -> NDArray[np.float64]:
+        """Return log p(x) of each row in nats, ``(N,)``."""
+        check_is_fitted(self)
+        return self.estimator_.score_samples(self._validate(X))
+
+    def decision_function(self, X: Rows) -> NDArray[np.float64]:
+        """Return log p(x) minus the offset, ``(N,)``: negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Rows) -> NDArray[np.int64]:
+        """Return -1 for outliers and 1 for other rows, ``(N,)``."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _set_reference(self, log_px: NDArray[np.float64]) -> None:
+        """Set the threshold from log p(x) of held-out rows."""
+        self._reference = log_px
+        self.offset_ = threshold(torch.from_numpy(log_px), self.false_alarm_rate)
+
+    def _to_run(self) -> RunFolder:
+        run = super()._to_run()
+        assert run.estimator
+        log_px, samples, count = self._reference, self.estimator_.n_importance_samples, len(self._reference)
+        reference = ReferenceScores(
+            log_px=tuple(log_px.tolist()), n_importance_samples=samples, seed=self.estimator_.seed_
+        )
+        error = float(log_px.std(ddof=1)) / count**0.5 if count > 1 else None
+        estimator = "importance sampling, of rows held out for the threshold"
+        score = Score("log_px", float(log_px.mean()), error, "test", estimator, samples, "none", None, count)
+        return replace(
+            run,
+            data=run.data.model_copy(update={"test": count}),
+            estimator=run.estimator.model_copy(update={"reference": reference}),
+            scores=[*run.scores, score],
+        )
+
+    @classmethod
+    def _from_run(cls, run: RunFolder) -> Self:
+        if not run.estimator or not run.estimator.reference:
+            raise ValueError("log p(x) of held-out rows is missing")
+        detector = super()._from_run(run)
+        model = detector.estimator_
+        model._run = replace(model._run, scores=[score for score in run.scores if score.split != "test"])
+        detector._set_reference(np.array(run.estimator.reference.log_px))
+        return detector
