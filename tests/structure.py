@@ -117,10 +117,11 @@ def counts(package: Path = PACKAGE) -> dict[str, object]:
     sources = modules(package)
     text = "\n".join(sources.values())
     lengths = [length for source in sources.values() for length in function_lengths(source)]
-    entries = [path for path in package.iterdir() if path.name not in ("__init__.py", "__main__.py", "__pycache__")]
+    top = {path.relative_to(package).parts for path in package.rglob("*") if "__pycache__" not in path.parts}
+    entries = {parts[0] for parts in top} - {"__init__.py", "__main__.py"}
     return {
-        "folders at the top": sum(path.is_dir() for path in entries),
-        "modules at the top": sum(path.suffix == ".py" for path in entries),
+        "folders at the top": len({parts[0] for parts in top if len(parts) > 1}),
+        "modules at the top": sum(name.endswith(".py") for name in entries),
         "modules": len(sources),
         f"modules over {LONG} lines": sorted(name for name, source in sources.items() if source.count("\n") > LONG),
         "functions": len(lengths),
