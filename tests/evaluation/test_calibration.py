@@ -154,7 +154,7 @@ def test_an_imputer_widens_noise_and_changes_nothing_else(options: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("x", "options"), [(few(), {"validation": 0.0}), (np.arange(80)[:, None] % 2, {"kinds": {"x0": "binary"}})]
+    ("x", "options"), [(few(), {"validation": 0.0}), (np.arange(80)[:, None] % 2, {"column_types": {"x0": "binary"}})]
 )
 def test_without_held_out_rows_or_numbers_nothing_is_widened(x: NDArray[np.float64], options: dict[str, Any]) -> None:
     model, imputer = quick(epochs=2, **options).fit(x), VAEImputer(quick(epochs=2, **options)).fit(x)

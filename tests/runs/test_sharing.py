@@ -83,11 +83,11 @@ def test_an_imputer_comes_back(tmp_path: Path) -> None:
 
 
 def test_parameters_of_any_kind_come_back(x: NDArray[np.float64], tmp_path: Path) -> None:
-    given = {"n_components": np.int64(3), "hidden": [8, 4], "kinds": {"x0": "positive"}, "beta": np.float32(0.5)}
+    given = {"n_components": np.int64(3), "hidden": [8, 4], "column_types": {"x0": "positive"}, "beta": np.float32(0.5)}
     fitted = quick(**given, random_state=np.random.default_rng(0)).fit(x)
     fitted.save_pretrained(tmp_path / "saved")
     again = VariationalAutoencoder.from_pretrained(tmp_path / "saved")
-    assert (again.n_components, again.hidden, again.kinds, again.beta) == (3, (8, 4), {"x0": "positive"}, 0.5)
+    assert (again.n_components, again.hidden, again.column_types, again.beta) == (3, (8, 4), {"x0": "positive"}, 0.5)
     assert again.random_state == again.seed_ == fitted.seed_
 
 
@@ -150,10 +150,10 @@ def test_an_estimator_that_is_not_fitted_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_another_estimator_says_which(saved: Path, tmp_path: Path, stripes: Dataset) -> None:
-    with pytest.raises(BadInput, match=r"holds no VAEImputer: VariationalAutoencoder\.from_pretrained opens it"):
+    with pytest.raises(BadInput, match=r"holds no VAEImputer: use VariationalAutoencoder\.from_pretrained"):
         VAEImputer.from_pretrained(saved)
     experiment.train(CONFIG, tmp_path / "run", stripes)
-    with pytest.raises(BadInput, match=r"holds no VAEImputer: aevb\.load_run opens it"):
+    with pytest.raises(BadInput, match=r"holds no VAEImputer: use aevb\.load_run"):
         VAEImputer.from_pretrained(tmp_path / "run")
 
 
