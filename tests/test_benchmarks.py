@@ -17,7 +17,7 @@ def tables(out: Path, *options: str) -> str:
 
 
 @pytest.mark.slow
-def test_tables_are_made_and_gone_on_with(tmp_path: Path) -> None:
+def test_tables_are_written_and_resumed(tmp_path: Path) -> None:
     assert len(tables(tmp_path, "--seeds", "1", "--only", "density").splitlines()) == 1
     assert "## How well gaps" not in (tmp_path / "README.md").read_text()
     assert len(tables(tmp_path, "--seeds", "1", "--only", "density", "imputation").splitlines()) == 1
@@ -30,7 +30,7 @@ def test_tables_are_made_and_gone_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_its_table_is_left_as_it_is() -> None:
+def test_without_a_gpu_its_table_is_unchanged() -> None:
     results = {path: path.stat().st_mtime_ns for path in (ROOT / "benchmarks" / "results").iterdir()}
     command = [sys.executable, "-m", "benchmarks", "--device", "cuda"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -19,7 +19,7 @@ FORBIDDEN = {
     r"\brungs?\b": "stochastic layer",
     r"\blearnt\b": "learned",
     r"\bnot to be had\b": "not available",
-    r"\balready exists\b": "already exists",
+    r"\bis there already\b": "already exists",
     r"\bcut off\b": "interrupted",
     r"\b(go|goes|gone|going) on with\b": "resume",
     r"\bwritten down\b": "captured",

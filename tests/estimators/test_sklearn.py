@@ -32,7 +32,7 @@ def quick(**options: Any) -> VariationalAutoencoder:
         VAEImputer(quick(), n_imputations=5, n_importance_samples=20),
     ]
 )
-def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
@@ -51,7 +51,7 @@ def test_in_pipelines_and_searches() -> None:
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_clones_and_dumps_are_the_same(tmp_path: Any) -> None:
+def test_clones_and_dumps_are_equal(tmp_path: Any) -> None:
     x = wine()
     fitted = quick().fit(x)
     joblib.dump(fitted, tmp_path / "fitted")
@@ -61,7 +61,7 @@ def test_clones_and_dumps_are_the_same(tmp_path: Any) -> None:
         assert np.array_equal(other.sample(5), fitted.sample(5))
 
 
-def test_global_random_state_is_left_alone() -> None:
+def test_the_global_random_state_is_unchanged() -> None:
     def states() -> tuple[list[int], list[int]]:
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
 
@@ -73,7 +73,7 @@ def test_global_random_state_is_left_alone() -> None:
     assert states() == before
 
 
-def test_partial_fit_goes_on() -> None:
+def test_partial_fit_continues_training() -> None:
     x = wine()
     model = quick(learning_rate=1e-2, batch_size=20)
     scores = [model.partial_fit(x).score(x) for _ in range(30)]
@@ -81,7 +81,7 @@ def test_partial_fit_goes_on() -> None:
     assert model.partial_fit(x[:5]).transform(x).shape == (178, 2)
 
 
-def test_log_densities_of_columns_that_are_missing_are_those_of_the_rest() -> None:
+def test_log_density_without_observed_values_is_zero() -> None:
     x = wine(0.2)
     model = quick(epochs=50, n_importance_samples=20_000).fit(x)
     none = np.full((1, x.shape[1]), np.nan)
@@ -104,7 +104,7 @@ def test_an_imputer_beats_the_means() -> None:
     assert (draws.std(0)[lost] > 0).all()
 
 
-def test_intervals_of_an_imputer_cover_what_they_say() -> None:
+def test_intervals_of_an_imputer_have_nominal_coverage() -> None:
     """Of eight columns with three common causes: on fresh rows 90 % intervals cover 85 to 95 %, and the error is within
     a tenth of that of the true conditional means."""
     rng = np.random.default_rng(0)
@@ -132,14 +132,14 @@ def _conditional_means(covariance: NDArray[np.float64], gaps: NDArray[np.float64
     return filled
 
 
-def test_an_imputer_refuses_a_column_that_is_empty() -> None:
+def test_an_imputer_refuses_an_empty_column() -> None:
     x = wine()
     x[:, 3] = np.nan
     with pytest.raises(BadInput, match="'x3' is empty"):
         VAEImputer(quick()).fit(x)
 
 
-def test_alarms_are_as_rare_as_was_said() -> None:
+def test_false_alarms_are_as_rare_as_stated() -> None:
     """Over splits: a hundred of them have a rate of at most the stated one, within five deviations."""
     rng = np.random.default_rng(0)
     rates = []
@@ -153,7 +153,7 @@ def test_alarms_are_as_rare_as_was_said() -> None:
     assert np.mean(rates) < 0.1 + 5 * deviation
 
 
-def test_too_few_for_so_low_a_rate() -> None:
+def test_too_few_rows_for_a_low_false_alarm_rate() -> None:
     with pytest.raises(BadInput, match=r"cannot bear out a false-alarm rate of 0.001: at least 999"):
         VAEOutlierDetector(quick(), false_alarm_rate=0.001).fit(wine())
 
@@ -250,7 +250,7 @@ def test_round_trip_of_frames(library: str, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_filled_frames_have_their_types(library: str) -> None:
+def test_filled_frames_keep_their_types(library: str) -> None:
     x = pytest.importorskip(library).DataFrame(columns_of(library))
     filled = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(x).transform(x)
     assert list(filled.dtypes) == list(x.dtypes)
@@ -261,7 +261,7 @@ def test_filled_frames_have_their_types(library: str) -> None:
         assert all(before == after for before, after in pairs if type(before) is type(after) and before == before)
 
 
-def test_frames_whose_columns_are_numbered(tmp_path: Any) -> None:
+def test_frames_with_integer_column_names(tmp_path: Any) -> None:
     x = pytest.importorskip("pandas").DataFrame(wine(0.1)).set_axis(range(178, 356))
     imputer = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(x)
     imputer.save_pretrained(tmp_path / "saved")

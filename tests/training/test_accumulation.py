@@ -44,13 +44,13 @@ def test_gradient_and_terms_are_those_of_the_whole_batch(stripes: Dataset, parts
 
 
 @pytest.mark.parametrize(("size", "count", "sizes"), [(20, 4, [5] * 4), (20, 3, [6, 7, 7]), (5, 5, [1] * 5)])
-def test_parts_are_all_of_the_rows_and_alike(size: int, count: int, sizes: list[int]) -> None:
+def test_micro_batches_cover_the_rows_evenly(size: int, count: int, sizes: list[int]) -> None:
     parts = split_rows(slice(40, 40 + size), count)
     assert [part.stop - part.start for part in parts] == sizes
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(40, 40 + size))
 
 
-def test_the_model_sees_a_part_at_a_time(stripes: Dataset) -> None:
+def test_the_model_sees_one_micro_batch_at_a_time(stripes: Dataset) -> None:
     """Each with noise of its own, clipped as one gradient, in one step of the optimizer."""
     spy, steps = Spy(), list[int]()
     options = TrainConfig(epochs=2, batch_size=40, micro_batches=3)
@@ -70,7 +70,7 @@ def test_models_learn(stripes: Dataset, objective: ELBO | IWAE) -> None:
     assert last.bound > first.bound + 5
 
 
-def test_more_parts_than_examples_are_refused(stripes: Dataset, tmp_path: Path) -> None:
+def test_more_micro_batches_than_examples_are_refused(stripes: Dataset, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--train.micro-batches 30 is more than the 20 examples of a step: use fewer"):
         fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(batch_size=20, micro_batches=30))
     with pytest.raises(BadInput, match="more than the 30 examples"):
@@ -78,7 +78,7 @@ def test_more_parts_than_examples_are_refused(stripes: Dataset, tmp_path: Path) 
     assert not (tmp_path / "run").exists()
 
 
-def test_batch_normalisation_needs_parts_of_more_than_one_example(stripes: Dataset) -> None:
+def test_batch_normalization_needs_micro_batches_of_several_examples(stripes: Dataset) -> None:
     model = small(stripes, network="conv", hidden=None)
     with pytest.raises(BadInput, match=r"of two examples or more: use a smaller --train.micro-batches"):
         fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=20, micro_batches=11))
@@ -96,7 +96,7 @@ def test_micro_batches_exclude_capture_and_stacking(stripes: Dataset) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"clip_grad_norm": 1.0, "ema": 0.9}])
-def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     chosen = config(micro_batches=3, **options)
     experiment.train(chosen, tmp_path / "whole", data())
     cut_off(tmp_path / "run", chosen, 17)

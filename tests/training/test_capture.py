@@ -335,7 +335,7 @@ def test_captured_steps_give_the_same_numbers_on_a_gpu(stripes: Dataset, count: 
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
-def test_a_small_step_has_one_thread_and_gives_the_others_back(
+def test_a_small_step_uses_one_thread_and_restores_the_number(
     stripes: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = list[int]()

@@ -41,7 +41,7 @@ def launched(*command: str, count: int = 2) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("size", [2, 7, 61, 100])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_shares_are_all_of_a_batch(size: int, count: int) -> None:
+def test_shares_cover_a_batch(size: int, count: int) -> None:
     if size < count:
         return
     shares = split_rows(slice(0, size), count)
@@ -73,7 +73,7 @@ def test_two_processes_train_as_one(cases: Sequence[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_with_batch_normalisation_they_learn_in_their_own_way(tmp_path: Path) -> None:
+def test_processes_with_batch_normalization_learn(tmp_path: Path) -> None:
     """Statistics of a share are not those of the batch."""
     found = together([BATCH_NORMALISED], tmp_path)
     for strategy in ("ddp", "fsdp"):
@@ -84,7 +84,7 @@ def test_with_batch_normalisation_they_learn_in_their_own_way(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_a_lost_process_ends_the_job_and_another_number_goes_on(tmp_path: Path, strategy: str) -> None:
+def test_a_lost_process_ends_the_job_and_another_number_resumes(tmp_path: Path, strategy: str) -> None:
     folder, dataset = tmp_path / "run", load("digits")
     done = launched("tests.training.job", "cut-off", str(folder), strategy)
     assert done.returncode != 0
@@ -119,7 +119,7 @@ def test_a_lost_process_ends_the_job_and_another_number_goes_on(tmp_path: Path, 
         (["digits", "--train.batch-size", "1"], "cannot be shared by 2 processes"),
     ],
 )
-def test_bad_input_is_told_once(options: list[str], said: str, tmp_path: Path) -> None:
+def test_bad_input_is_reported_once(options: list[str], said: str, tmp_path: Path) -> None:
     done = launched("aevb", "train", *options, "--out", str(tmp_path / "run"))
     assert done.returncode != 0
     assert sum(line.startswith("aevb: ") and said in line for line in done.stderr.splitlines()) == 1
@@ -127,7 +127,7 @@ def test_bad_input_is_told_once(options: list[str], said: str, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
-def test_no_option_is_taken_for_one_of_torchruns() -> None:
+def test_no_option_is_a_prefix_of_one_of_torchrun() -> None:
     """It takes beginnings of its own options, wherever they stand."""
     own = [f"--{name.replace('_', '-')}" for name in inspect.signature(cli.train).parameters]
     theirs = [word for action in get_args_parser()._actions for word in action.option_strings]
@@ -135,7 +135,7 @@ def test_no_option_is_taken_for_one_of_torchruns() -> None:
     assert not [(one, word) for one in own for word in theirs if word.startswith(one)]
 
 
-def test_one_process_is_a_job_of_its_own() -> None:
+def test_one_process_is_a_job() -> None:
     assert environment.world_size() == 1
     assert environment.is_first()
     assert environment.any_process(True, False) == (True, False)

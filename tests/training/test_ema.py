@@ -60,7 +60,7 @@ def test_the_formula(stripes: Dataset, kind: str) -> None:
     assert not same(kept[-1].weights, kept[-1].averages)
 
 
-def test_the_first_value_is_soon_forgotten() -> None:
+def test_the_initial_value_is_forgotten_quickly() -> None:
     """However long the memory is to be: 0.999 alone would leave nine tenths of it after so many steps."""
     tensor = torch.ones(3)
     averages = EMA([tensor], 0.999)
@@ -70,7 +70,7 @@ def test_the_first_value_is_soon_forgotten() -> None:
     assert 0 < averages.values[0].max() < 1e-11
 
 
-def test_training_goes_on_with_the_weights_themselves(stripes: Dataset) -> None:
+def test_training_continues_with_the_weights(stripes: Dataset) -> None:
     plain, averaged = (trained(stripes, small(stripes, **CONV), ema=ema) for ema in (None, DECAY))
     for one, other in zip(plain, averaged, strict=True):
         assert same(one.weights, other.weights)
@@ -101,7 +101,7 @@ def test_the_averages_are_measured_and_kept(stripes: Dataset, keep: str) -> None
     assert valid != validate(model, ELBO(), stripes.valid)
 
 
-def test_they_are_better_where_the_weights_do_not_settle(stripes: Dataset) -> None:
+def test_averages_are_better_where_weights_oscillate(stripes: Dataset) -> None:
     """At a rate that does not fall: on average over the last ten epochs, measured on what is held out."""
     for seed in range(3):
         model, bounds = small(stripes), list[tuple[float, float]]()
@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_the_averages(stripes: Dataset, after: int) -> None:
     assert not same(state(model), states[-1].weights)
 
 
-def test_what_fails_leaves_the_averages(stripes: Dataset) -> None:
+def test_an_error_leaves_the_averages(stripes: Dataset) -> None:
     model, states = small(stripes), list[TrainingState]()
 
     def fail(epoch: Epoch) -> None:
@@ -143,7 +143,7 @@ def test_what_fails_leaves_the_averages(stripes: Dataset) -> None:
     assert not any(same(state(model), weights) for weights in (states[-1].averages, states[-1].weights))
 
 
-def test_a_number_that_is_not_finite(stripes: Dataset) -> None:
+def test_averages_are_restored_after_a_number_that_is_not_finite(stripes: Dataset) -> None:
     """The averages are taken back with the weights."""
     model, states = small(stripes), list[TrainingState]()
     before = state(model)
@@ -154,7 +154,7 @@ def test_a_number_that_is_not_finite(stripes: Dataset) -> None:
     assert same(before, state(model))
 
 
-def test_of_models_that_are_trained_as_one(stripes: Dataset) -> None:
+def test_averages_of_stacked_models(stripes: Dataset) -> None:
     config = TrainConfig(epochs=4, batch_size=20, ema=DECAY, keep="last")
     alone, together = ([small(stripes) for _ in range(2)] for _ in range(2))
     for seed, model in enumerate(alone):
@@ -169,7 +169,7 @@ def test_of_models_that_are_trained_as_one(stripes: Dataset) -> None:
 
 
 @pytest.mark.parametrize("options", [{"keep": "last"}, {"lr": 0.03, "patience": 5, "epochs": 30}])
-def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     """Within its first epoch, and within its sixth."""
     chosen = resumed_config(ema=0.9, **options)
     experiment.train(chosen, tmp_path / "whole", data())
@@ -182,7 +182,7 @@ def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: di
         assert end(folder) == end(tmp_path / "whole")
 
 
-def test_so_do_runs_that_are_trained_as_one(tmp_path: Path) -> None:
+def test_interrupted_stacked_runs_resume_bit_for_bit(tmp_path: Path) -> None:
     train = {"epochs": 20, "batch_size": 10, "ema": 0.9}
     for name, steps in (("whole", []), ("run", [31, 2, 10])):
         places = [
@@ -198,13 +198,13 @@ def test_so_do_runs_that_are_trained_as_one(tmp_path: Path) -> None:
         assert end(run.folder) == end(tmp_path / f"whole{seed}")
 
 
-def test_a_checkpoint_without_averages_is_as_ever(tmp_path: Path) -> None:
+def test_a_checkpoint_without_averages_has_no_entry_for_them(tmp_path: Path) -> None:
     cut_off(tmp_path / "run", resumed_config())
     names = load_file(tmp_path / "run" / "checkpoint.safetensors")
     assert {name.partition(".")[0] for name in names} == {"model", "best", "optimizer", "within"}
 
 
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 1.5])
-def test_no_other_decays(decay: float) -> None:
+def test_other_decays_are_refused(decay: float) -> None:
     with pytest.raises(ValidationError, match="ema"):
         Config.model_validate({"model": MODEL, "train": {"ema": decay}})

@@ -66,7 +66,7 @@ def test_same_seed_same_weights_other_seed_other_weights(stripes: Dataset) -> No
     assert not same(weights[0], weights[2])
 
 
-def test_global_generator_is_given_back(stripes: Dataset) -> None:
+def test_the_global_generator_is_restored(stripes: Dataset) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
@@ -105,7 +105,7 @@ def test_a_batch_is_never_larger_than_the_set(stripes: Dataset) -> None:
     assert [len(x) for x in spy.seen] == [80, 80]
 
 
-def test_training_never_sees_what_is_held_out(stripes: Dataset) -> None:
+def test_training_never_sees_held_out_examples(stripes: Dataset) -> None:
     spy = Spy()
     fit(small(stripes), spy, stripes.train, stripes.valid, TrainConfig(epochs=2, batch_size=8))
     seen = {tuple(row.tolist()) for x in spy.seen for row in x.flatten(1)}
@@ -113,7 +113,7 @@ def test_training_never_sees_what_is_held_out(stripes: Dataset) -> None:
         assert not seen & {tuple(row.tolist()) for row in part.all().x.flatten(1)}
 
 
-def test_resampled_data_are_drawn_anew_each_epoch(stripes: Dataset) -> None:
+def test_resampled_data_are_sampled_in_each_epoch(stripes: Dataset) -> None:
     spy, train = Spy(), replace(stripes.train, resampled=True)
     fit(small(replace(stripes, kind="binary")), spy, train, config=TrainConfig(epochs=2, batch_size=80))
     first, second = (x.flatten(1).sum(0) for x in spy.seen)
@@ -121,7 +121,7 @@ def test_resampled_data_are_drawn_anew_each_epoch(stripes: Dataset) -> None:
     assert not torch.equal(first, second)
 
 
-def test_best_weights_are_kept_where_asked(stripes: Dataset) -> None:
+def test_the_best_weights_are_kept_if_configured(stripes: Dataset) -> None:
     """At a rate this high the bound goes up and down, so the best epoch is not the last one."""
     kept = {}
     for keep in ("best", "last"):
@@ -164,7 +164,7 @@ def test_batch_norm_needs_more_than_one_example(stripes: Dataset) -> None:
         fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=1))
 
 
-def test_training_goes_on_from_a_model_in_evaluation_mode(stripes: Dataset) -> None:
+def test_a_model_in_evaluation_mode_is_trained_in_training_mode(stripes: Dataset) -> None:
     """Batch normalisation must see its batches again."""
     model = small(stripes, network="conv", hidden=None).eval()
     before = state(model)
@@ -189,7 +189,7 @@ def test_gradient_clipping(stripes: Dataset) -> None:
     assert 0.5e-3 < moved < 1.01e-3
 
 
-def test_measure_weighs_the_last_partial_batch(stripes: Dataset) -> None:
+def test_validation_weights_the_last_batch_by_its_size(stripes: Dataset) -> None:
     """Without noise, the mean does not depend on how the examples are cut."""
     model = small(stripes)
     whole, parts = (validate(model, Sharp(), stripes.valid, decodings=size) for size in (20, 7))
@@ -208,7 +208,7 @@ class Sharp:
         return Terms(value, -value, value / 2, value / 2)
 
 
-def test_measure_leaves_batch_norm_and_mode_alone(stripes: Dataset) -> None:
+def test_validation_changes_neither_statistics_nor_mode(stripes: Dataset) -> None:
     model = small(stripes, network="conv", hidden=None).train()
     before = state(model)
     validate(model, ELBO(), stripes.valid)
@@ -217,7 +217,7 @@ def test_measure_leaves_batch_norm_and_mode_alone(stripes: Dataset) -> None:
 
 
 @pytest.mark.parametrize("after", [1, 7])
-def test_ctrl_c_keeps_what_was_trained(stripes: Dataset, after: int) -> None:
+def test_ctrl_c_keeps_the_trained_weights(stripes: Dataset, after: int) -> None:
     steps = 0
 
     def press() -> None:
@@ -266,7 +266,7 @@ class Mine:
         return terms._replace(loss=terms.loss * float("inf")) if explodes else terms
 
 
-def test_a_loss_that_is_not_finite_is_named_and_undone(stripes: Dataset) -> None:
+def test_a_loss_that_is_not_finite_is_reported_and_undone(stripes: Dataset) -> None:
     """It comes at the second step of the second epoch: the weights of the first are given back."""
     model, good = small(stripes), list[dict[str, Tensor]]()
     epochs: list[Epoch] = []
@@ -286,7 +286,7 @@ def test_a_loss_that_is_not_finite_is_named_and_undone(stripes: Dataset) -> None
 @pytest.mark.parametrize(
     ("lr", "tensor"), [(1e30, "the output of (encoder|posterior|decoder)|the loss"), (1e38, "the (weight|output|loss)")]
 )
-def test_a_rate_far_too_high_is_named(stripes: Dataset, lr: float, tensor: str) -> None:
+def test_a_learning_rate_far_too_high_is_reported(stripes: Dataset, lr: float, tensor: str) -> None:
     model = small(stripes)
     before = state(model)
     with pytest.raises(NonFinite, match=f"({tensor}).* is not finite at step .* of epoch 1.*smaller --train.lr"):
@@ -319,7 +319,7 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
 @pytest.mark.parametrize(
     "options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "lr_decay": 1.0}]
 )
-def test_training_goes_on_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
+def test_training_resumes_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
     """Twice from each: no state is changed by what was trained from it."""
     config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)
     states: list[TrainingState] = []

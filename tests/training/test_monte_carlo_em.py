@@ -19,7 +19,7 @@ from tests.conftest import Exact, some
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0])
-def test_moves_leave_the_target_as_it_is(exact: Callable[..., Exact], beta: float) -> None:
+def test_moves_leave_the_target_invariant(exact: Callable[..., Exact], beta: float) -> None:
     """Chains from far away reach the posterior N(S Wᵀ(x - b) β/c, S), S⁻¹ = I + β WᵀW/c."""
     known = exact()
     x = known.sample(1)
@@ -52,7 +52,7 @@ def log_px(model: VAE, x: Tensor) -> float:
     return float(density.log_prob(x.double()).mean())
 
 
-def test_it_reaches_probabilistic_pca(exact: Callable[..., Exact]) -> None:
+def test_monte_carlo_em_reaches_probabilistic_pca(exact: Callable[..., Exact]) -> None:
     """On a linear decoder its maximum is known: 30 standard errors below it at first, then within a few hundredths."""
     x = exact(variance=0.25).sample(1000)
     torch.manual_seed(0)
@@ -70,7 +70,7 @@ def test_it_reaches_probabilistic_pca(exact: Callable[..., Exact]) -> None:
     assert all(map(torch.equal, before, model.encoder.parameters()))
 
 
-def test_it_is_a_function_of_the_seed(exact: Callable[..., Exact]) -> None:
+def test_monte_carlo_em_is_a_function_of_the_seed(exact: Callable[..., Exact]) -> None:
     examples = Examples(exact().sample(50))
 
     def joints(seed: int) -> list[float]:
@@ -92,6 +92,6 @@ def test_several_layers_are_refused() -> None:
         next(monte_carlo_em(model, some("real", (3,)).train))
 
 
-def test_what_is_not_finite_ends_it(exact: Callable[..., Exact]) -> None:
+def test_monte_carlo_em_stops_at_a_number_that_is_not_finite(exact: Callable[..., Exact]) -> None:
     with pytest.raises(NonFinite, match="log p"):
         next(monte_carlo_em(exact().model, Examples(torch.full((10, 5), math.inf))))

@@ -35,7 +35,7 @@ X = torch.randn(3, 4)
         (lambda x: x.unsqueeze(0).mean(0, keepdim=True).exp(), 2),
     ],
 )
-def test_what_arithmetic_does_not_need_goes(function: Callable[[Tensor], Tensor], left: int) -> None:
+def test_redundant_operations_are_removed(function: Callable[[Tensor], Tensor], left: int) -> None:
     graph = written(function, X)
     simplify(graph)
     assert len(calls(graph)) == left, graph.code
@@ -55,7 +55,7 @@ def test_what_arithmetic_does_not_need_goes(function: Callable[[Tensor], Tensor]
         lambda x: torch.ones_like(x) + torch.rand_like(x),
     ],
 )
-def test_what_it_needs_stays(function: Callable[[Tensor], Tensor]) -> None:
+def test_necessary_operations_stay(function: Callable[[Tensor], Tensor]) -> None:
     graph = written(function, X)
     simplify(graph)
     for _ in range(2):
@@ -65,7 +65,7 @@ def test_what_it_needs_stays(function: Callable[[Tensor], Tensor]) -> None:
         assert torch.equal(ours, function(X))
 
 
-def test_a_graph_that_writes_into_tensors_stays_as_it_is() -> None:
+def test_a_graph_that_changes_tensors_in_place_is_unchanged() -> None:
     def counts(x: Tensor) -> Tensor:
         start = torch.zeros_like(x)
         start.add_(x)

@@ -86,7 +86,7 @@ def test_networks_are_in_bfloat16_and_densities_are_not(stripes: Dataset, kind: 
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_weights_are_the_models_own(stripes: Dataset, kind: str) -> None:
+def test_the_bfloat16_model_shares_its_weights(stripes: Dataset, kind: str) -> None:
     if kind == "flow":
         pytest.importorskip("zuko")
     model = small(stripes, **MODELS[kind])
@@ -96,7 +96,7 @@ def test_the_weights_are_the_models_own(stripes: Dataset, kind: str) -> None:
     assert not any(isinstance(module, InBfloat16) for module in model.modules())
 
 
-def test_a_model_of_ones_own_stays_one(stripes: Dataset) -> None:
+def test_a_subclass_keeps_its_type(stripes: Dataset) -> None:
     class Own(VAE):
         pass
 
@@ -142,7 +142,7 @@ def test_a_captured_step_has_the_same_casts(stripes: Dataset) -> None:
     assert not all(torch.equal(one, other) for one, other in zip(eager[0][1], eager[1][1], strict=True))
 
 
-def test_models_that_are_trained_as_one(stripes: Dataset) -> None:
+def test_stacked_models_in_bfloat16(stripes: Dataset) -> None:
     bounds = {}
     for precision in ("float32", "bf16"):
         options = TrainConfig.model_validate({"epochs": 30, "batch_size": 20, "precision": precision})
@@ -155,7 +155,7 @@ def test_models_that_are_trained_as_one(stripes: Dataset) -> None:
     assert bounds["bf16"] == pytest.approx(bounds["float32"], abs=0.5)
 
 
-def test_digits_are_learned_as_well() -> None:
+def test_digits_are_learned_equally_well() -> None:
     """Held-out bound of models with three seeds, by captured steps: within half a nat, on average."""
     dataset, bounds = load("digits"), dict[str, list[float]]()
     for precision in ("float32", "bf16"):
@@ -169,7 +169,7 @@ def test_digits_are_learned_as_well() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"micro_batches": 2, "ema": 0.9}])
-def test_a_run_that_is_cut_off_ends_as_it_would_have(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     chosen = config(precision="bf16", **options)
     experiment.train(chosen, tmp_path / "whole", data())
     cut_off(tmp_path / "run", chosen, 17)
