@@ -1,14 +1,14 @@
-"""What the columns of a table are.
+"""Columns of a table and their types.
 
-    real          a number                  normal, in units of its own
-    positive      a number above 0          the same of its logarithm
+    real          a number                  normal
+    positive      a number above 0          log-normal
     count         0, 1, 2, ...              negative binomial
     binary        one of two values         Bernoulli
     categorical   one of K values           softmax
 
-Inside, a row is D numbers, the columns of one kind side by side in this order: real, positive and count values as they
-are, the others as codes 0, 1, ... of their values, NaN where a value is missing. A column that has one value all along
-is told apart as constant: it is no part of the rows, and is written again with the others.
+A row is D numbers: the columns in the order of this list. Real, positive and count values are stored as they are,
+binary and categorical values as codes 0, 1, ...; a missing value is NaN. A column with a single value is constant: it
+is not part of the rows, and it is restored when a table is written.
 """
 
 import re
@@ -23,48 +23,48 @@ Value = bool | int | float | str
 
 
 class Column(BaseModel):
-    """One column.
+    """A column of a table.
 
     Attributes:
-        name: in the table.
-        kind: what its values are; constant where they are all the same.
-        place: in the table, counted from 0.
-        values: of a binary, categorical or constant column, in the order of their codes; a constant without one is
-            empty.
+        name: name in the table.
+        kind: type of its values; constant if they are all the same.
+        position: position in the table, counted from 0.
+        values: distinct values of a binary, categorical or constant column, in the order of their codes; empty for a
+            constant column without any value.
         whole: whether its numbers are whole numbers.
-        type: what a frame or a Parquet file calls the type of its values; empty of a text file.
+        dtype: name of the type in its data frame or Parquet file; empty for a text file.
     """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     kind: ColumnKind | Literal["constant"]
-    place: int
+    position: int
     values: tuple[Value, ...] = ()
     whole: bool = False
-    type: str = ""
+    dtype: str = ""
 
-    def within(self, number: int) -> int:
-        """The nearest whole number that its type can hold."""
-        found = re.fullmatch(r"(u?)int(8|16|32|64)", self.type.lower())
-        if not found:
+    def clamp(self, number: int) -> int:
+        """Return the nearest whole number that the integer type of the column can hold."""
+        match = re.fullmatch(r"(u?)int(8|16|32|64)", self.dtype.lower())
+        if not match:
             return number
-        span: int = 2 ** int(found[2])
-        low = 0 if found[1] else -span // 2
+        span: int = 2 ** int(match[2])
+        low = 0 if match[1] else -span // 2
         return min(max(number, low), low + span - 1)
 
 
 def modelled(columns: Sequence[Column]) -> list[Column]:
-    """The columns of which rows consist, in the order of their kinds and places."""
+    """Return the columns of a row, in the order of their types and positions."""
     varying = [column for column in columns if column.kind != "constant"]
-    return sorted(varying, key=lambda column: (KINDS.index(column.kind), column.place))
+    return sorted(varying, key=lambda column: (KINDS.index(column.kind), column.position))
 
 
 def of_kind(columns: Sequence[Column], *kinds: ColumnKind) -> list[Column]:
-    """The columns of some kinds, in their order in a row."""
+    """Return the columns of the given types, in their order in a row."""
     return [column for column in modelled(columns) if column.kind in kinds]
 
 
 def widths(columns: Sequence[Column]) -> list[int]:
-    """How many columns there are of each kind: a row splits into these."""
+    """Return the number of columns of each type: a row splits into these widths."""
     return [len(of_kind(columns, kind)) for kind in KINDS]

@@ -1,7 +1,7 @@
-"""What a model is given of each example and does not explain: columns of a table, or the labels.
+"""Conditions: what a conditional model receives of each example and does not model, columns of a table or the labels.
 
-Either is a small table of its own, N rows of G numbers beside the examples, so that networks see it as they see any
-table (`aevb.models.networks.Embedding`): the labels are one categorical column called `label`.
+A condition is a small table of its own, N rows of G numbers beside the examples, so that networks embed it as any table
+(`aevb.models.networks.Embedding`). The labels are one categorical column called `label`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,109 +15,112 @@ from torch import Tensor
 from aevb.columns import Column, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.tables.encode import Raw, coded
+from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.read import RawColumn
 from aevb.errors import BadInput
 
 LABEL = "label"
-"""What labels are called."""
+"""Name of the condition that holds the labels."""
 
 
-def conditioned(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
-    """Take what a model is given out of what it explains.
+def with_condition(data: UnsplitData, names: Sequence[str]) -> UnsplitData:
+    """Move columns of a table, or the labels, into the condition.
 
     Args:
-        pool: a source.
-        names: of columns of a table, or `label`; none leaves the pool as it is.
+        data: the examples of a source.
+        names: names of columns, or `label`.
 
     Raises:
-        BadInput: there is no such column, it does not vary, none is left to be explained, or there are no labels.
+        BadInput: a column does not exist or does not vary, no column is left to model, or there are no labels.
     """
     if not names:
-        return pool
-    if not pool.columns:
-        return _by_label(pool, names)
-    order = modelled(pool.columns)
-    known = [column.name for column in order]
+        return data
+    if not data.columns:
+        return _with_labels(data, names)
+    columns = modelled(data.columns)
+    available = [column.name for column in columns]
     for name in names:
-        if name not in known:
-            raise BadInput(f"{pool.name} has no column {name!r} to be given: expected one of {', '.join(known)}")
-    given = [place for place, name in enumerate(known) if name in names]
-    explained = [place for place, name in enumerate(known) if name not in names]
-    if not explained:
-        raise BadInput(f"{pool.name} has no column left to explain: give the model fewer")
-    divide = partial(_divided, explained=explained, given=given)
+        if name not in available:
+            raise BadInput(f"{data.name} has no column {name!r} for a condition: expected one of {', '.join(available)}")
+    condition = [position for position, name in enumerate(available) if name in names]
+    remaining = [position for position, name in enumerate(available) if name not in names]
+    if not remaining:
+        raise BadInput(f"{data.name} has no column left to model: use fewer columns as condition")
+    divide = partial(_divide, remaining=remaining, condition=condition)
     return replace(
-        pool,
-        examples=divide(pool.examples),
-        stored=pool.stored and pool.stored.changed(divide),
-        columns=tuple(column for column in pool.columns if column.name not in names),
-        condition_columns=tuple(order[place] for place in given),
+        data,
+        examples=divide(data.examples),
+        out_of_core=data.out_of_core and data.out_of_core.transformed(divide),
+        columns=tuple(column for column in data.columns if column.name not in names),
+        condition_columns=tuple(columns[position] for position in condition),
     )
 
 
-def _divided(examples: Examples, explained: Sequence[int], given: Sequence[int]) -> Examples:
-    """Rows of which some columns are explained and others given."""
+def _divide(examples: Examples, remaining: Sequence[int], condition: Sequence[int]) -> Examples:
     values = examples.values
-    return replace(examples, values=values[:, explained].contiguous(), condition=values[:, given])
+    return replace(examples, values=values[:, remaining].contiguous(), condition=values[:, condition])
 
 
-def _by_label(pool: UnsplitData, names: Sequence[str]) -> UnsplitData:
+def _with_labels(data: UnsplitData, names: Sequence[str]) -> UnsplitData:
     if tuple(names) != (LABEL,):
-        raise BadInput(f"{pool.name} is no table, and has no column {names[0]!r} to be given: expected {LABEL}")
-    if pool.classes is None or pool.examples.labels is None:
-        raise BadInput(f"{pool.name} has no labels to be given")
-    column = Column(name=LABEL, kind="categorical", place=0, values=pool.classes)
-    given = pool.examples.labels.float().unsqueeze(1)
-    return replace(pool, examples=replace(pool.examples, condition=given), condition_columns=(column,))
+        raise BadInput(f"{data.name} is not a table and has no column {names[0]!r} for a condition: expected {LABEL}")
+    if data.classes is None or data.examples.labels is None:
+        raise BadInput(f"{data.name} has no labels for a condition: add labels, or omit the condition")
+    column = Column(name=LABEL, kind="categorical", position=0, values=data.classes)
+    condition = data.examples.labels.float().unsqueeze(1)
+    return replace(data, examples=replace(data.examples, condition=condition), condition_columns=(column,))
 
 
-def labels_given(pool: UnsplitData, column: Column) -> Tensor:
-    """The labels of other examples as what is given to a model, ``(N, 1)``.
-
-    Args:
-        pool: the examples.
-        column: the labels that the model has learned from.
-
-    Raises:
-        BadInput: there are no labels, or others.
-    """
-    if pool.classes is None or pool.examples.labels is None:
-        raise BadInput(f"{pool.name} has no labels, which the model is given")
-    names = np.array(pool.classes)[pool.examples.labels.numpy()]
-    return coded([Raw(LABEL, None, names.tolist())], [column], pool.name)
-
-
-def stated(given: Sequence[Column], values: Mapping[str, str]) -> Tensor:
-    """A condition as a person states it, as what is given to a model, ``(1, G)``.
+def label_condition(data: UnsplitData, column: Column) -> Tensor:
+    """Return the labels of other examples as the condition of a model, ``(N, 1)``.
 
     Args:
-        given: what the model has learned to be given.
-        values: by name, as text; an empty one is missing.
+        data: the examples.
+        column: the labels of the training data.
 
     Raises:
-        BadInput: something is not stated, unknown, or no value of its column.
+        BadInput: there are no labels, or other ones.
     """
-    names = [column.name for column in modelled(given)]
+    if data.classes is None or data.examples.labels is None:
+        raise BadInput(f"{data.name} has no labels, which are the condition of this model: add labels")
+    names = np.array(data.classes)[data.examples.labels.numpy()]
+    return encode_rows([RawColumn(LABEL, None, names.tolist())], [column], data.name)
+
+
+def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
+    """Return a condition that is stated as text, ``(1, G)``.
+
+    Args:
+        columns: columns of the condition.
+        values: values by column name; an empty text is a missing value.
+
+    Raises:
+        BadInput: a column is missing or unknown, or a value is not one of its column.
+    """
+    names = [column.name for column in modelled(columns)]
     for name in values:
         if name not in names:
-            raise BadInput(f"the model is not given {name!r}: expected {', '.join(names)}")
-    for column in modelled(given):
+            raise BadInput(f"{name!r} is not a condition of this model: expected {', '.join(names)}")
+    for column in modelled(columns):
         if column.name not in values:
-            raise BadInput(f"the model wants {column.name!r} to be given: --given.{column.name} {_expected(column)}")
-    return coded([_raw(column, values[column.name]) for column in modelled(given)], given, "what is given")
+            raise BadInput(
+                f"this model is conditional and {column.name!r} is missing: pass --condition.{column.name}"
+                f" {_expected(column)}"
+            )
+    return encode_rows([_raw_column(column, values[column.name]) for column in modelled(columns)], columns, "condition")
 
 
-def _raw(column: Column, text: str) -> Raw:
+def _raw_column(column: Column, text: str) -> RawColumn:
     if not text:
-        return Raw(column.name, np.array([np.nan]))
+        return RawColumn(column.name, np.array([np.nan]))
     if any(isinstance(value, str) for value in column.values):
-        return Raw(column.name, None, [text])
+        return RawColumn(column.name, None, [text])
     if text.lower() in ("true", "false"):
-        return Raw(column.name, np.array([float(text.lower() == "true")]), logical=True)
+        return RawColumn(column.name, np.array([float(text.lower() == "true")]), logical=True)
     try:
-        return Raw(column.name, np.array([float(text)]))
+        return RawColumn(column.name, np.array([float(text)]))
     except ValueError as error:
-        raise BadInput(f"{column.name!r} is given as {text!r}: expected {_expected(column)}") from error
+        raise BadInput(f"the condition {column.name!r} is {text!r}: expected {_expected(column)}") from error
 
 
 def _expected(column: Column) -> str:
@@ -125,9 +128,9 @@ def _expected(column: Column) -> str:
     return " or ".join(values[:20]) if values else "NUMBER"
 
 
-def every_value(given: Sequence[Column]) -> Tensor | None:
-    """Each value of a condition once, ``(K, 1)``; None where it is not one choice of some."""
-    columns = modelled(given)
-    if len(columns) != 1 or not columns[0].values:
+def all_conditions(columns: Sequence[Column]) -> Tensor | None:
+    """Return each value of a single categorical condition once, ``(K, 1)``; None for other conditions."""
+    varying = modelled(columns)
+    if len(varying) != 1 or not varying[0].values:
         return None
-    return torch.arange(float(len(columns[0].values))).unsqueeze(1)
+    return torch.arange(float(len(varying[0].values))).unsqueeze(1)

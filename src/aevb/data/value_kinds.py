@@ -1,9 +1,9 @@
-"""Kinds of values, and which examples have them.
+"""Kinds of values.
 
-"binary": every value is exactly 0 or 1; "unit": all lie in [0, 1]; "counts": rows of whole numbers from 0 on;
-"columns": the rows of a table (`aevb.columns`), in which alone values may be missing, NaN; "real": anything else.
+"binary": every value is exactly 0 or 1; "unit": all are in [0, 1]; "counts": rows of whole numbers from 0; "columns":
+rows of a table (`aevb.columns`), in which alone values may be missing, NaN; "real": all others.
 
-A value is 1 where its stored number is `one`, so that bytes are compared as bytes.
+Values are compared as they are stored: a value of 1 is stored as `stored_one`.
 """
 
 from typing import Literal
@@ -13,17 +13,17 @@ from torch import Tensor
 from aevb.data.examples import Examples
 
 Kind = Literal["binary", "unit", "counts", "real", "columns"]
-_LARGEST_COUNT = 2**24  # beyond it float32 has no more odd numbers
+_LARGEST_COUNT = 2**24  # beyond it, float32 has no odd numbers
 
 
-def one(examples: Examples) -> int:
-    """What is stored for a 1."""
+def stored_one(examples: Examples) -> int:
+    """Return the stored number of a value of 1."""
     return round(1 / examples.scale)
 
 
 def kind_of(examples: Examples) -> Kind:
-    """The narrowest kind that all values are of."""
-    values, top = examples.values, one(examples)
+    """Return the narrowest kind of all values."""
+    values, top = examples.values, stored_one(examples)
     if bool(((values == 0) | (values == top)).all()):
         return "binary"
     if values.min() >= 0 and values.max() <= top:
@@ -31,9 +31,9 @@ def kind_of(examples: Examples) -> Kind:
     return "counts" if _are_counts(values) else "real"
 
 
-def misfit(examples: Examples, kind: Kind) -> int | None:
-    """The first example that has a value which the kind cannot have; None where all fit."""
-    values, top = examples.values.flatten(1), one(examples)
+def first_mismatch(examples: Examples, kind: Kind) -> int | None:
+    """Return the index of the first example with a value that is not of this kind, or None."""
+    values, top = examples.values.flatten(1), stored_one(examples)
     if kind == "binary":
         fits = (values == 0) | (values == top)
     elif kind == "unit":
@@ -47,6 +47,6 @@ def misfit(examples: Examples, kind: Kind) -> int | None:
 
 
 def _are_counts(values: Tensor) -> bool:
-    """Whether rows hold whole numbers from 0 on; those of images are greys of some other scale."""
-    within = values.dim() == 2 and values.min().item() >= 0 and values.max().item() <= _LARGEST_COUNT
-    return within and (not values.is_floating_point() or bool((values == values.round()).all()))
+    """Return whether rows hold whole numbers from 0; whole numbers in images are gray levels."""
+    in_range = values.dim() == 2 and values.min().item() >= 0 and values.max().item() <= _LARGEST_COUNT
+    return in_range and (not values.is_floating_point() or bool((values == values.round()).all()))

@@ -1,19 +1,19 @@
-"""Arrays in .npy and .npz files.
+"""Arrays: of .npy and .npz files, and in memory.
 
-- A .npy file holds (N, D) vectors, (N, H, W) grey images, or (N, H, W, C) or (N, C, H, W) images with C in {1, 3}; four
-  dimensions that could be either are taken as (N, C, H, W).
-- A .npz file holds one such array, or `x` with or without labels `y`, or `x_train` and `x_test` with or without
-  `y_train` and `y_test`; that test part is then the test split.
-- Labels are N integers or strings; sorted, they name the classes, and each becomes the code 0, 1, ... of its class.
+- A .npy file holds (N, D) vectors, (N, H, W) gray images, or (N, H, W, C) or (N, C, H, W) images with C in {1, 3}; a
+  four-dimensional array that could be either is taken as (N, C, H, W).
+- A .npz file holds one such array, or `x` with optional labels `y`, or `x_train` and `x_test` with optional `y_train`
+  and `y_test`; that test part is the test split.
+- Labels are N integers or strings. Their sorted distinct values are the names of the classes, with codes 0, 1, ...
 
-Bytes in images are greys (0 to 255 become 0 to 1) unless none is above 1; any other number is just that number. Python
-objects, which only unpickling could read, are refused: loading a file never runs code from it. Nor does a small file
-take much memory: what an array says of its size must be there, and archives that expand beyond reason are refused.
+Bytes in images are gray levels (0 to 255 become 0 to 1) unless none is above 1; other numbers are used as they are.
+Python objects, which require unpickling, are refused: loading a file never runs code from it. A small file cannot take
+much memory: the declared size of an array is checked, and archives that expand beyond reason are refused.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -22,57 +22,83 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb import memory
-from aevb.data.dataset import Examples, UnsplitData
+from aevb.data.dataset import UnsplitData
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 
-Array = NDArray[Any]
+Array = NDArray[np.generic]
 
 _CHANNELS = (1, 3)
 _LARGEST = np.finfo(np.float32).max
 _EXPANDED = 2**30
-"""Bytes to which an archive may expand, however small it is."""
+"""Bytes to which any archive may expand."""
 _RATIO = 100
-"""How much larger than the file it may be beyond that."""
+"""Largest ratio of expanded to stored bytes of an archive beyond that."""
 _KEYS = (("x", "y"), ("x_train", "x_test"), ("x_train", "y_train", "x_test", "y_test"))  # of several arrays
 
 
 def read_arrays(path: Path) -> UnsplitData:
-    """Read the examples, and the labels if there are any, in a .npy or .npz file.
+    """Read the examples, and the labels if there are any, of a .npy or .npz file.
 
     Raises:
-        BadInput: the file is damaged, holds other arrays or shapes than the module names, or values that are no finite
-            float32 numbers; or the labels do not fit the examples.
+        BadInput: the file is damaged, holds arrays with other names or shapes than the module describes, or values that
+            are not finite float32 numbers; or the labels do not match the examples.
     """
-    arrays = _read(path)
-    parts = ("_train", "_test") if "x_train" in arrays else ("",)
-    examples = [_events(arrays["x" + part], _named(path, arrays, "x" + part)) for part in parts]
-    _require_alike(examples, path)
-    values = small(np.concatenate(examples) if len(examples) > 1 else examples[0])
+    return from_arrays(path.resolve().name, _read(path), str(path))
+
+
+def from_arrays(name: str, arrays: Mapping[str, Array], title: str | None = None) -> UnsplitData:
+    """Return arrays as examples.
+
+    Args:
+        name: name of the data.
+        arrays: x; x and y; x_train and x_test; or these with y_train and y_test.
+        title: name for error messages; default: `name`.
+
+    Raises:
+        BadInput: an array has another shape than the module describes, or values that are not finite float32 numbers;
+            or the labels do not match the examples.
+    """
+    title = title or name
+    splits = ("_train", "_test") if "x_train" in arrays else ("",)
+    examples = [_events(arrays["x" + split], _title(title, arrays, "x" + split)) for split in splits]
+    _require_equal_shapes(examples, title)
+    values = compact(np.concatenate(examples) if len(examples) > 1 else examples[0])
     labels, classes = None, None
-    if "y" + parts[0] in arrays:
-        found = [
-            _labels(arrays["y" + part], len(events), f"{path} [y{part}]")
-            for part, events in zip(parts, examples, strict=True)
+    if "y" + splits[0] in arrays:
+        label_arrays = [
+            _labels(arrays["y" + split], len(events), f"{title} [y{split}]")
+            for split, events in zip(splits, examples, strict=True)
         ]
-        labels, classes = _codes(np.concatenate(found))
+        labels, classes = _encode_labels(np.concatenate(label_arrays))
     return UnsplitData(
-        name=path.resolve().name,
-        examples=Examples(torch.from_numpy(values), labels, scale_of(values)),
+        name=name,
+        examples=Examples(torch.from_numpy(values), labels, value_scale(values)),
         classes=classes,
         test_from=len(examples[0]) if len(examples) > 1 else None,
     )
 
 
-def read_rows(path: Path) -> Array:
-    """The rows ``(N, D)`` in a file as float64; values may be missing, NaN.
+def read_rows(path: Path) -> NDArray[np.float64]:
+    """Read the rows ``(N, D)`` of a file as float64; missing values are NaN.
 
     Raises:
         BadInput: the file is damaged, or holds something else.
     """
     arrays = _read(path)
-    array = arrays.get("x", np.array("several"))
+    if len(arrays) > 1:
+        raise BadInput(f"{path} has several arrays: expected one array of numbers (N, D)")
+    return as_rows(arrays["x"], str(path))
+
+
+def as_rows(array: Array, name: str) -> NDArray[np.float64]:
+    """Return an array as rows ``(N, D)`` in float64; missing values are NaN.
+
+    Raises:
+        BadInput: the array has another shape or holds no numbers.
+    """
     if array.ndim != 2 or array.dtype.kind not in "buif":
-        raise BadInput(f"{path} holds no rows of numbers: expected one array (N, D)")
+        raise BadInput(f"{name} does not hold rows of numbers: expected one array (N, D)")
     return array.astype(np.float64)
 
 
@@ -80,7 +106,7 @@ def read_rows(path: Path) -> Array:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    """The arrays in the file; one alone is called x, whatever its name."""
+    """Return the arrays of the file; a single one is named x."""
     try:
         arrays = _load(path)
     except BadInput:
@@ -95,66 +121,70 @@ def _read(path: Path) -> dict[str, Array]:
         return {"x": next(iter(arrays.values()))}
     if set(arrays) not in map(set, _KEYS):
         expected = " or ".join(f"{{{', '.join(keys)}}}" for keys in _KEYS)
-        raise BadInput(f"{path} holds the arrays {{{', '.join(arrays)}}}: expected one, or {expected}; rename them")
+        raise BadInput(f"{path} has the arrays {{{', '.join(arrays)}}}: expected one, or {expected}; rename them")
     return arrays
 
 
 def _load(path: Path) -> dict[str, Array]:
     with path.open("rb") as stream, warnings.catch_warnings():  # NumPy itself leaves a damaged archive open
-        warnings.simplefilter("ignore")  # remarks on headers that are damaged, or of long ago
-        first = stream.read(6)
+        warnings.simplefilter("ignore")  # about damaged or old headers
+        magic = stream.read(6)
         stream.seek(0)
-        if first.startswith(b"PK"):
-            _require_modest(path)
-        elif first == b"\x93NUMPY":
-            _require_whole(path)
+        if magic.startswith(b"PK"):
+            _require_proportionate(path)
+        elif magic == b"\x93NUMPY":
+            _require_complete(path)
         else:
-            raise ValueError("it begins as no such file does")
+            raise ValueError("it does not begin as such a file")
         loaded = np.load(stream, allow_pickle=False)
         arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise ValueError(f"{strangers[0]} in it is no array")
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"its member {others[0]} is not an array")
     return arrays
 
 
-def _require_whole(path: Path) -> None:
-    """Refuse an array that is not as large as it says, before memory is taken for it; mapping it takes none."""
+def _require_complete(path: Path) -> None:
+    """Refuse an array that is smaller than it declares, before memory is allocated; mapping it takes none."""
     np.load(path, mmap_mode="r", allow_pickle=False)
-    memory.require(path.stat().st_size, str(path), "give fewer examples, or smaller ones")
+    memory.require(path.stat().st_size, str(path), "use fewer or smaller examples")
 
 
-def _require_modest(path: Path) -> None:
-    """Refuse an archive that expands beyond reason, before it does."""
+def _require_proportionate(path: Path) -> None:
+    """Refuse an archive that expands beyond reason, before it is expanded."""
     with ZipFile(path) as archive:
         members = archive.infolist()
     if outside := [member.filename for member in members if PurePath(member.filename).name != member.filename]:
-        raise ValueError(f"its part {outside[0]} names a place, and no array")
+        raise ValueError(f"its member {outside[0]} is a path and not an array")
     size = sum(member.file_size for member in members)
     if size > max(_EXPANDED, _RATIO * path.stat().st_size):
         raise ValueError(f"it expands to {size} bytes, over {_RATIO} times its own size")
-    memory.require(size, str(path), "give fewer examples, or smaller ones")
+    memory.require(size, str(path), "use fewer or smaller examples")
 
 
-def _named(path: Path, arrays: dict[str, Array], key: str) -> str:
-    return str(path) if len(arrays) == 1 else f"{path} [{key}]"
+def _title(title: str, arrays: Mapping[str, Array], key: str) -> str:
+    return title if len(arrays) == 1 else f"{title} [{key}]"
 
 
 # Examples.
 
 
 def _events(array: Array, name: str) -> Array:
-    """The array as (N, D) or (N, C, H, W), its values checked."""
+    """Return the array as (N, D) or (N, C, H, W), with its values checked."""
     if array.dtype.kind not in "buif":
-        raise BadInput(f"{name} holds values of type {array.dtype}: expected real numbers; convert them")
-    events = laid_out(array, name)
+        raise BadInput(f"{name} has values of type {array.dtype}: expected real numbers; convert them")
+    events = to_events(array, name)
     if array.dtype.kind == "f":
         _require(np.isfinite(array), name, "NaN or infinite")
         _require(np.abs(array) <= _LARGEST, name, "too large for float32")
     return events
 
 
-def laid_out(array: Array, name: str) -> Array:
-    """The array as (N, D) or (N, C, H, W)."""
+def to_events(array: Array, name: str) -> Array:
+    """Return the array as (N, D) or (N, C, H, W).
+
+    Raises:
+        BadInput: the array has another shape than the module describes.
+    """
     if array.ndim == 2:
         return array
     if array.ndim == 3:
@@ -169,49 +199,49 @@ def laid_out(array: Array, name: str) -> Array:
     )
 
 
-def _require(usable: NDArray[np.bool_], name: str, fault: str) -> None:
-    if not usable.all():
-        bad = np.argwhere(~usable)
+def _require(valid: NDArray[np.bool_], name: str, fault: str) -> None:
+    if not valid.all():
+        invalid = np.argwhere(~valid)
         raise BadInput(
-            f"{name} holds {len(bad)} values that are {fault}, the first in row {bad[0, 0]} counted from 0: "
+            f"{name} has {len(invalid)} values that are {fault}, the first in row {invalid[0, 0]} counted from 0: "
             "expected finite numbers; drop or replace them"
         )
 
 
-def _require_alike(parts: list[Array], path: Path) -> None:
-    first, last = parts[0], parts[-1]
-    if (first.dtype, first.shape[1:]) != (last.dtype, last.shape[1:]):
+def _require_equal_shapes(examples: Sequence[Array], name: str) -> None:
+    train, test = examples[0], examples[-1]
+    if (train.dtype, train.shape[1:]) != (test.dtype, test.shape[1:]):
         raise BadInput(
-            f"{path} has training examples {first.dtype} of shape {first.shape[1:]} and test examples {last.dtype} of "
-            f"shape {last.shape[1:]}: expected the same type and shape"
+            f"{name} has training examples {train.dtype} of shape {train.shape[1:]} and test examples {test.dtype} of "
+            f"shape {test.shape[1:]}: expected equal types and shapes"
         )
 
 
-def small(array: Array) -> Array:
-    """The array as contiguous uint8 or float32."""
+def compact(array: Array) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Return the array as contiguous uint8 or float32."""
     return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
 
 
-def scale_of(values: Array) -> float:
-    """What brings stored values to [0, 1] if they are greys."""
-    return 1 / 255 if values.dtype == np.uint8 and values.ndim == 4 and values.max(initial=0) > 1 else 1.0
+def value_scale(values: Array) -> float:
+    """Return the factor that maps stored gray levels to [0, 1], or 1."""
+    return 1 / 255 if values.dtype == np.uint8 and values.ndim == 4 and int(np.max(values, initial=0)) > 1 else 1.0
 
 
 # Labels.
 
 
 def _labels(labels: Array, count: int, name: str) -> Array:
-    """Labels as int64 or as text."""
+    """Return labels as int64 or as text."""
     if labels.shape != (count,) or labels.dtype.kind not in "buiUS":
         raise BadInput(
-            f"{name} holds labels {labels.dtype} of shape {labels.shape}: "
+            f"{name} has labels {labels.dtype} of shape {labels.shape}: "
             f"expected integers or strings of shape ({count},), one for each example"
         )
     if labels.dtype.kind == "S":
-        return np.char.decode(labels, "utf-8", "replace")
+        return np.char.decode(labels.astype(np.bytes_), "utf-8", "replace")
     return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
 
 
-def _codes(labels: Array) -> tuple[Tensor, tuple[str, ...]]:
+def _encode_labels(labels: Array) -> tuple[Tensor, tuple[str, ...]]:
     names, codes = np.unique(labels, return_inverse=True)
     return torch.from_numpy(codes.astype(np.int64)), tuple(str(name) for name in names)

@@ -1,182 +1,211 @@
-"""Where files lie: in a local folder, or at an address that fsspec knows, such as s3://bucket/folder.
+"""Files and folders: local ones, and those at addresses that fsspec supports, such as s3://bucket/folder.
 
-Bytes are read into memory of one's own. A memory map would do without a copy, but its pages stay resident for as long
-as the system likes, and count as the process's own.
+Bytes are read into memory of the process. A memory map would save the copy, but its pages stay resident for as long as
+the operating system likes and count as memory of the process.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aevb.data.optional import optional_library
 from aevb.errors import BadInput
 
+if TYPE_CHECKING:
+    import fsspec
+
 Span = tuple[int, int]
-"""From this byte up to that one."""
-NEAR, FAR = 2**20, 2**23
-"""Bytes that are read at once: from afar, asking takes longer than reading."""
+"""First byte, and the byte after the last one."""
+LOCAL_BLOCK, REMOTE_BLOCK = 2**20, 2**23
+"""Bytes read at once: for a remote file the latency of a request is longer than the transfer of a small block."""
 
 
-class Place(Protocol):
+class Location(Protocol):
     """A file, or a folder of files.
 
     Attributes:
-        name: the last part of its path.
-        suffix: of a file's name, in small letters, with its dot.
-        block: bytes that are read at once.
+        name: last part of its path.
+        suffix: suffix of a file in lower case, with its dot.
+        block: bytes to read at once.
     """
 
     name: str
     suffix: str
     block: int
 
-    def files(self) -> "list[Place] | None":
-        """What lies in a folder, by name; None of a file."""
+    def is_folder(self) -> bool:
+        """Return whether this is a folder."""
+
+    def files(self) -> "list[Location]":
+        """Return the contents of a folder, sorted by name, without hidden files; of a file, the file itself."""
 
     def size(self) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
 
-    def opened(self) -> Any:
-        """A file to be read, as a context."""
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        """Open a file for reading."""
 
     def read(self, spans: Sequence[Span], into: NDArray[np.uint8]) -> None:
-        """Read stretches of a file, one behind the other."""
+        """Read spans of a file into consecutive memory."""
 
 
-def place(address: str) -> Place:
-    """What lies at a path or an address.
+def locate(address: str) -> "Location":
+    """Return the file or folder at a path or an address.
 
     Raises:
-        BadInput: there is nothing, it cannot be reached, or a library is missing.
+        BadInput: an address does not exist or cannot be reached, or fsspec is not installed.
     """
-    return _remote(address) if is_remote(address) else Local(Path(address))
+    return _remote(address) if "://" in address else LocalLocation(Path(address))
 
 
-def is_remote(address: str) -> bool:
-    """Whether it is an address and no path."""
-    return "://" in address
-
-
-class Local:
-    """A place in the file system."""
+class LocalLocation:
+    """A file or folder on this machine, which may not exist."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.suffix = path, path.suffix.lower()
         self.name = path.name if path.name not in ("", "..") else path.resolve().name
-        self.block = NEAR
+        self.block = LOCAL_BLOCK
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def files(self) -> "list[Place] | None":
-        if not self.path.is_dir():
-            return None
-        with _told(self):
-            return [Local(path) for path in sorted(self.path.iterdir()) if _is_shown(path.name)]
+    def is_folder(self) -> bool:
+        try:
+            return self.path.is_dir()
+        except OSError:  # such as a name too long for the file system
+            return False
+
+    def is_file(self) -> bool:
+        """Return whether this is a regular file."""
+        try:
+            return self.path.is_file()
+        except OSError:
+            return False
+
+    def exists(self) -> bool:
+        """Return whether this exists, as a file, a folder or something else."""
+        try:
+            return self.path.exists()
+        except OSError:
+            return False
+
+    def files(self) -> list[Location]:
+        if not self.is_folder():
+            return [self]
+        with _described(self):
+            return [LocalLocation(path) for path in sorted(self.path.iterdir()) if _is_visible(path.name)]
 
     def size(self) -> int:
-        with _told(self):
+        with _described(self):
             return self.path.stat().st_size
 
-    def opened(self) -> Any:
-        with _told(self):
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        with _described(self):
             return self.path.open("rb")
 
     def read(self, spans: Sequence[Span], into: NDArray[np.uint8]) -> None:
-        with _told(self), self.path.open("rb", buffering=0) as file:
+        with _described(self), self.path.open("rb", buffering=0) as file:
             view, done = into.data, 0
             for start, stop in spans:
                 file.seek(start)
-                _filled(self, file, view[done : done + stop - start])
+                _fill(self, file, view[done : done + stop - start])
                 done += stop - start
 
 
-class Remote:
-    """A place that fsspec reaches."""
+class RemoteLocation:
+    """A file or folder that fsspec reaches."""
 
-    def __init__(self, system: Any, path: str, address: str) -> None:
-        self.system, self.path, self.address = system, path, address
+    def __init__(self, filesystem: "fsspec.AbstractFileSystem", path: str, address: str) -> None:
+        self.filesystem, self.path, self.address = filesystem, path, address
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.suffix = Path(self.name).suffix.lower()
-        self.block = FAR
+        self.block = REMOTE_BLOCK
 
     def __str__(self) -> str:
         return self.address
 
-    def files(self) -> "list[Place] | None":
-        with _told(self):
-            if not self.system.isdir(self.path):
-                return None
-            found = sorted(self.system.ls(self.path, detail=False))
-        head = self.address.split("://", 1)[0]
-        return [Remote(self.system, path, f"{head}://{path.lstrip('/')}") for path in found if _is_shown(path)]
+    def is_folder(self) -> bool:
+        with _described(self):
+            return bool(self.filesystem.isdir(self.path))
+
+    def files(self) -> list[Location]:
+        if not self.is_folder():
+            return [self]
+        with _described(self):
+            paths = sorted(self.filesystem.ls(self.path, detail=False))
+        protocol = self.address.split("://", 1)[0]
+        return [
+            RemoteLocation(self.filesystem, path, f"{protocol}://{path.lstrip('/')}")
+            for path in paths
+            if _is_visible(path)
+        ]
 
     def size(self) -> int:
-        with _told(self):
-            return int(self.system.size(self.path))
+        with _described(self):
+            return int(self.filesystem.size(self.path))
 
-    def opened(self) -> Any:
-        with _told(self):
-            return self.system.open(self.path, "rb")
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        with _described(self):
+            file: AbstractContextManager[IO[bytes]] = self.filesystem.open(self.path, "rb")
+            return file
 
     def read(self, spans: Sequence[Span], into: NDArray[np.uint8]) -> None:
-        with _told(self):
+        with _described(self):
             starts, stops = zip(*spans, strict=True)
-            found = self.system.cat_ranges([self.path] * len(spans), list(starts), list(stops))
-        content = np.frombuffer(b"".join(found), dtype=np.uint8)
+            blocks = self.filesystem.cat_ranges([self.path] * len(spans), list(starts), list(stops))
+        content = np.frombuffer(b"".join(blocks), dtype=np.uint8)
         if len(content) != len(into):
-            raise _shrunk(self)
+            raise _truncated(self)
         into[:] = content
 
 
-def _remote(address: str) -> Remote:
+def _remote(address: str) -> RemoteLocation:
+    fsspec = optional_library("fsspec", f"{address} is an address, which", "'aevb[remote]'")
     try:
-        import fsspec
-    except ImportError as error:
-        raise BadInput(f"{address} is an address, which needs fsspec: pip install 'aevb[remote]'") from error
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-        exists = system.exists(path)
-    except Exception as error:  # each of fsspec's systems raises errors of its own
-        raise _unread(address, error) from error
+        filesystem, path = fsspec.core.url_to_fs(address)
+        exists = filesystem.exists(path)
+    except Exception as error:  # each file system of fsspec has its own errors
+        raise _unreadable(address, error) from error
     if not exists:
         raise BadInput(
-            f"nothing lies at {address}: expected a .npy file, or Parquet or Arrow files or a folder of them"
+            f"{address} does not exist: expected a .npy file, a Parquet or Arrow file, or a folder of such files"
         )
-    return Remote(system, path, address)
+    return RemoteLocation(filesystem, path, address)
 
 
-def _is_shown(name: str) -> bool:
+def _is_visible(name: str) -> bool:
     return not name.rsplit("/", 1)[-1].startswith((".", "_"))
 
 
-def _filled(place: Place, file: IO[bytes], view: memoryview) -> None:
+def _fill(location: Location, file: RawIOBase, view: memoryview) -> None:
     done = 0
     while done < len(view):
-        count = file.readinto(view[done:])  # type: ignore[attr-defined]
+        count = file.readinto(view[done:])
         if not count:
-            raise _shrunk(place)
+            raise _truncated(location)
         done += count
 
 
-def _shrunk(place: Place) -> BadInput:
-    return BadInput(f"{place} has become shorter than it was: it must not change while it is read; bring it back")
+def _truncated(location: Location) -> BadInput:
+    return BadInput(f"{location} is shorter than before: it must not change while it is read; restore it")
 
 
 @contextmanager
-def _told(place: Place) -> Iterator[None]:
-    """Turn what goes wrong with a place into a line."""
+def _described(location: Location) -> Iterator[None]:
+    """Convert errors of a file system into `BadInput`."""
     try:
         yield
     except BadInput:
         raise
-    except Exception as error:  # each of fsspec's systems raises errors of its own
-        raise _unread(str(place), error) from error
+    except Exception as error:  # each file system of fsspec has its own errors
+        raise _unreadable(str(location), error) from error
 
 
-def _unread(address: str, error: Exception) -> BadInput:
+def _unreadable(address: str, error: Exception) -> BadInput:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return BadInput(f"{address} cannot be read ({reason}): expected a place that one may read")
+    return BadInput(f"{address} cannot be read ({reason}): expected a file or folder with read permission")

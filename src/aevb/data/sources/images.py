@@ -1,9 +1,9 @@
-"""A folder of images, either directly in it or in one subfolder per class, whose name is then the label.
+"""A folder of images, either directly in it or in one subfolder per class, whose name is the label.
 
-The examples are (1, H, W) if all images are grey, else (3, H, W): bytes, or float32 in [0, 1] where some image is grey
-of 16 bits. The order is that of the names. An image is taken as one sees it: turned as its EXIF data tell, transparent
-parts on white. Files with other endings and names that begin with a dot are passed over; deeper folders too, and what
-is no regular file. How large an image is, it tells before it is decoded: those of more than `MOST` pixels are refused.
+The examples are (1, H, W) if all images are gray, else (3, H, W): bytes, or float32 in [0, 1] if an image is gray with
+16 bits. They are in the order of their names. Images are rotated as their EXIF data state, and transparent parts become
+white. Files with other suffixes, names that begin with a dot, deeper folders and special files are ignored. The size of
+an image is checked before it is decoded: images of more than `MAX_PIXELS` pixels are refused.
 """
 
 import os
@@ -12,90 +12,112 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from aevb import memory
-from aevb.data.dataset import Examples, UnsplitData
+from aevb.data.dataset import UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.sources.filesystem import LocalLocation
+from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.errors import BadInput
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no format that needs a program from outside
-MOST = 10**8
-"""Pixels of an image."""
-_GREY_MODES = ("1", "L", "LA")
+MAX_PIXELS = 10**8
+"""Largest number of pixels in an image."""
+_GRAY_MODES = ("1", "L", "LA")
 _WIDE = 65535.0  # white in 16 bits
 
-Pixels = NDArray[Any]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
+Pixels = NDArray[np.uint8] | NDArray[np.float32]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
+
+
+@register_source
+class ImageFolderSource:
+    """Folders of images."""
+
+    description = "a folder of images"
+    options: frozenset[Option] = frozenset({"image_size"})
+    priority = 20
+    in_memory = False
+
+    def accepts(self, data: object) -> bool:
+        return isinstance(data, LocalLocation) and data.is_folder()
+
+    def read(self, data: object, options: ReadOptions) -> UnsplitData:
+        assert isinstance(data, LocalLocation)
+        return read_images(data.path, options.image_size)
+
+    def columns(self, data: object) -> None:
+        return None
 
 
 def read_images(folder: Path, size: int | None = None) -> UnsplitData:
-    """Read the images in a folder, each resized to `size` x `size` if that is given.
+    """Read the images in a folder.
+
+    Args:
+        folder: the folder.
+        size: resize images to `size` x `size` pixels.
 
     Raises:
-        BadInput: there are no images, they are both in the folder and in subfolders, have different sizes, or one is
-            damaged, far too large, a sequence of images, or of 32 bits.
+        BadInput: there are no images, they are both in the folder and in subfolders, they have different sizes, or one
+            is damaged, too large, an animation, or has 32 bits per pixel.
     """
-    if size is not None and not 1 <= size <= MOST**0.5:
-        raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MOST**0.5:.0f}")
+    if size is not None and not 1 <= size <= MAX_PIXELS**0.5:
+        raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
     by_class = _find(folder)
-    files = [file for found in by_class.values() for file in found]
+    files = [file for members in by_class.values() for file in members]
     values, scale = _stacked(_read_all(folder, files, size))
     labels, classes = None, None
     if list(by_class) != [""]:
         classes = tuple(by_class)
-        labels = torch.repeat_interleave(torch.tensor([len(found) for found in by_class.values()]))
+        labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
     return UnsplitData(folder.resolve().name, Examples(torch.from_numpy(values), labels, scale), classes)
 
 
-# Finding them.
+# Files.
 
 
 def _find(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each class, by its name; of the one class "" if they are directly in the folder."""
+    """Return the image files of each class by its name; the class is "" if they are directly in the folder."""
     direct = _images_in(folder)
-    by_class = {sub.name: found for sub in _visible(folder, Path.is_dir) if (found := _images_in(sub))}
+    subfolders = {subfolder.name: _images_in(subfolder) for subfolder in _visible(folder, Path.is_dir)}
+    by_class = {name: files for name, files in subfolders.items() if files}
     if direct and by_class:
         raise BadInput(
             f"{folder} has images both in it ({direct[0].name}) and in subfolders ({next(iter(by_class))}): "
-            "expected either images alone or one subfolder per class; move them"
+            "expected either images only or one subfolder per class; move them"
         )
     if not direct and not by_class:
         raise BadInput(
-            f"{folder} has no images: expected files ending in {', '.join(_ENDINGS)}, "
-            "in it or in one subfolder per class"
+            f"{folder} has no images: expected files with the suffix {', '.join(_SUFFIXES)}, "
+            "directly in it or in one subfolder per class"
         )
     return by_class or {"": direct}
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return [file for file in _visible(folder, Path.is_file) if file.suffix.lower() in _ENDINGS]
+    return [file for file in _visible(folder, Path.is_file) if file.suffix.lower() in _SUFFIXES]
 
 
-def _visible(folder: Path, suits: Callable[[Path], bool]) -> list[Path]:
+def _visible(folder: Path, matches: Callable[[Path], bool]) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and suits(entry))
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and matches(entry))
     except OSError as error:
-        raise BadInput(f"{folder} cannot be listed ({error.strerror}): expected a folder one may read") from error
+        raise BadInput(f"{folder} cannot be listed ({error.strerror}): expected a folder with read permission") from error
 
 
-# Reading them.
+# Pixels.
 
 
 def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]:
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on odd metadata, and on images that `_require_modest` judges
+        warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
         images = [_read(files[0], size)]
-        memory.require(
-            len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size"
-        )
+        memory.require(len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size")
         for file in files[1:]:
             images.append(_read(file, size))
             _require_same_size(images[0], images[-1], files[0], file)
@@ -112,11 +134,9 @@ def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_fil
 
 
 def _read(file: Path, size: int | None) -> Pixels:
-    from PIL import Image, ImageOps
-
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            _require_modest(image.size, file)
+            _require_max_pixels(image.size, file)
             _require_one_image(image, file)
             wide = _is_wide(image, file)
             with _silence() if image.format == "TIFF" and sys.stderr else nullcontext():
@@ -127,83 +147,77 @@ def _read(file: Path, size: int | None) -> Pixels:
     except Image.DecompressionBombError as error:
         raise BadInput(_too_large(file)) from error
     except Exception as error:  # Pillow raises nearly anything on a damaged file
-        raise BadInput(f"{file} cannot be read as an image: it is damaged or of another kind; remove it") from error
+        raise BadInput(f"{file} cannot be read as an image: it is damaged or has another format; remove it") from error
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep libtiff from writing on stderr what it thinks of a file: whether it can be decoded is all that counts."""
+    """Suppress what libtiff writes to stderr; files that cannot be decoded raise errors."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
 
 
-def _require_modest(size: tuple[int, int], file: Path) -> None:
-    if size[0] * size[1] > MOST:
+def _require_max_pixels(size: tuple[int, int], file: Path) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
         raise BadInput(_too_large(file))
 
 
 def _too_large(file: Path) -> str:
-    return f"{file} declares too large an image: expected at most {MOST} pixels; shrink or remove it"
+    return f"{file} declares more than {MAX_PIXELS} pixels: shrink or remove it"
 
 
-def _require_one_image(image: "Image.Image", file: Path) -> None:
-    several = getattr(image, "is_animated", False)  # how many takes long to tell
-    if several and image.format != "MPO":  # photographs with a preview
-        raise BadInput(f"{file} holds several images: expected one in each file; save them one by one")
+def _require_one_image(image: Image.Image, file: Path) -> None:
+    animated = getattr(image, "is_animated", False)  # counting the frames takes long
+    if animated and image.format != "MPO":  # photographs with a preview
+        raise BadInput(f"{file} holds several images: expected one in each file; save them separately")
 
 
-def _is_wide(image: "Image.Image", file: Path) -> bool:
-    """Whether the image is grey of 16 bits, which a conversion by Pillow would clip to 8."""
+def _is_wide(image: Image.Image, file: Path) -> bool:
+    """Return whether the image is gray with 16 bits, which a conversion by Pillow would clip to 8."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return True
     if image.mode in ("I", "F"):
-        raise BadInput(f"{file} has pixels of 32 bits: expected 8 or 16; save such values as one .npy file")
+        raise BadInput(f"{file} has pixels of 32 bits: expected 8 or 16; save such values as a .npy file")
     return False
 
 
-def _wide_pixels(image: "Image.Image", size: int | None) -> Pixels:
-    from PIL import Image
-
+def _wide_pixels(image: Image.Image, size: int | None) -> Pixels:
     pixels = Image.fromarray(np.asarray(image, dtype=np.float32) / _WIDE)
     return np.asarray(_resized(pixels, size)).clip(0.0, 1.0)  # resampling overshoots at edges
 
 
-def _byte_pixels(image: "Image.Image", size: int | None) -> Pixels:
-    coloured = _on_white(image) if image.has_transparency_data else image.convert("RGB")
-    grey = image.mode in _GREY_MODES or (image.mode == "P" and _has_equal_channels(coloured))
-    return np.asarray(_resized(coloured.convert("L") if grey else coloured, size))
+def _byte_pixels(image: Image.Image, size: int | None) -> Pixels:
+    colored = _on_white(image) if image.has_transparency_data else image.convert("RGB")
+    gray = image.mode in _GRAY_MODES or (image.mode == "P" and _has_equal_channels(colored))
+    return np.asarray(_resized(colored.convert("L") if gray else colored, size))
 
 
-def _on_white(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
+def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
 
 
-def _has_equal_channels(image: "Image.Image") -> bool:
+def _has_equal_channels(image: Image.Image) -> bool:
     pixels = np.asarray(image)
     return bool((pixels == pixels[..., :1]).all())
 
 
-def _resized(image: "Image.Image", size: int | None) -> "Image.Image":
-    from PIL import Image
-
+def _resized(image: Image.Image, size: int | None) -> Image.Image:
     return image if size is None else image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-# Joining them.
+# Stacking.
 
 
 def _stacked(images: list[Pixels]) -> tuple[Pixels, float]:
-    """(N, C, H, W) and the scale that brings it to [0, 1]."""
+    """Return the images, ``(N, C, H, W)``, and the scale that maps them to [0, 1]."""
     scale = 1 / 255
     if any(image.dtype != np.uint8 for image in images):
         images = [image / np.float32(255) if image.dtype == np.uint8 else image for image in images]

@@ -1,9 +1,9 @@
-"""Data sets known by name.
+"""Published data sets.
 
 - digits: 1,797 images of 8 x 8 pixels from 0 to 16, part of scikit-learn.
-- mnist, fashion-mnist: 60,000 + 10,000 images of 28 x 28 bytes, each four IDX files, plain or compressed. They are
-  looked for in NAME/ under `data_dir`, or else under the folder that the environment variable AEVB_DATA names. Files
-  found there are used as they are. Only with neither are they downloaded: once, checked, into the user's cache.
+- mnist, fashion-mnist: 60,000 + 10,000 images of 28 x 28 bytes, each four IDX files, plain or compressed. They are read
+  from the folder NAME/ in `data_dir`, by default in the folder that the environment variable AEVB_DATA names. With
+  neither, they are downloaded once, checked, into the cache of the user.
 """
 
 import logging
@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aevb.data.dataset import Examples, UnsplitData
+from aevb.data.dataset import UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.sources.arrays import Array
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
-
-NAMES = ("digits", "mnist", "fashion-mnist")
+from aevb.models.registry import register
 
 _DIGITS = tuple("0123456789")
 _CLASSES = {
@@ -70,39 +70,45 @@ CHECKSUMS = {
 }
 
 
-def read_named(name: str, data_dir: str | Path | None = None) -> UnsplitData:
-    """Read one of `NAMES`.
-
-    Raises:
-        BadInput: its files are missing, damaged, do not fit together or cannot be downloaded.
-    """
-    if name == "digits":
-        return _digits()
-    root = data_dir or os.environ.get("AEVB_DATA")
-    files = [_find(Path(root), name, file) if root else _download(name, file) for file in CHECKSUMS[name]]
-    return _idx_set(name, *files)
-
-
-def _digits() -> UnsplitData:
-    # The file itself: importing scikit-learn would take longer than all else before the first step.
+@register.dataset("digits")
+def digits() -> UnsplitData:
+    """Handwritten digits of 8 x 8 pixels, part of scikit-learn."""
+    # The file itself: importing scikit-learn would take longer than everything else before the first step.
     package = find_spec("sklearn")
     if package is None or package.origin is None:
-        raise BadInput("the digits are part of scikit-learn, which is not installed: pip install scikit-learn")
+        raise BadInput("digits is part of scikit-learn, which is not installed: pip install scikit-learn")
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
-    return UnsplitData(
-        "digits", Examples(table[:, :-1].reshape(-1, 1, 8, 8).contiguous(), table[:, -1].long(), 1 / 16), _DIGITS
-    )
+    images = table[:, :-1].reshape(-1, 1, 8, 8).contiguous()
+    return UnsplitData("digits", Examples(images, table[:, -1].long(), 1 / 16), _DIGITS)
 
 
-# Sets in the files of MNIST.
+@register.dataset("mnist")
+def mnist(data_dir: str | Path | None = None) -> UnsplitData:
+    """Handwritten digits of 28 x 28 pixels."""
+    return _read_idx_files("mnist", data_dir)
 
 
-def _idx_set(name: str, train_images: Path, train_labels: Path, test_images: Path, test_labels: Path) -> UnsplitData:
+@register.dataset("fashion-mnist")
+def fashion_mnist(data_dir: str | Path | None = None) -> UnsplitData:
+    """Articles of clothing, 28 x 28 pixels."""
+    return _read_idx_files("fashion-mnist", data_dir)
+
+
+# Data sets in the file format of MNIST.
+
+
+def _read_idx_files(name: str, data_dir: str | Path | None) -> UnsplitData:
+    root = data_dir or os.environ.get("AEVB_DATA")
+    files = [_find(Path(root), name, file) if root else _download(name, file) for file in CHECKSUMS[name]]
+    return _from_idx(name, *files)
+
+
+def _from_idx(name: str, train_images: Path, train_labels: Path, test_images: Path, test_labels: Path) -> UnsplitData:
     train, test = read_idx(train_images, 3), read_idx(test_images, 3)
     if train.shape[1:] != test.shape[1:]:
         raise BadInput(
-            f"{train_images} has images {train.shape[1:]} and {test_images} {test.shape[1:]}: get them again"
+            f"{train_images} has images {train.shape[1:]} and {test_images} {test.shape[1:]}: replace these files"
         )
     values = np.concatenate([_bytes(train, train_images), _bytes(test, test_images)])
     labels = np.concatenate([_labels(train_labels, train, name), _labels(test_labels, test, name)])
@@ -115,31 +121,31 @@ def _idx_set(name: str, train_images: Path, train_labels: Path, test_images: Pat
     )
 
 
-def _labels(path: Path, images: NDArray[Any], name: str) -> NDArray[np.int64]:
+def _labels(path: Path, images: Array, name: str) -> NDArray[np.int64]:
     labels, classes = _bytes(read_idx(path, 1), path), len(_CLASSES[name])
     if len(labels) != len(images):
-        raise BadInput(f"{path} has {len(labels)} labels for {len(images)} images: get the files of {name} again")
+        raise BadInput(f"{path} has {len(labels)} labels for {len(images)} images: replace the files of {name}")
     if labels.max(initial=0) >= classes:
-        raise BadInput(f"{path} has the label {labels.max()}: expected 0 to {classes - 1}; get it again")
+        raise BadInput(f"{path} has the label {labels.max()}: expected 0 to {classes - 1}; replace this file")
     return labels.astype(np.int64)
 
 
-def _bytes(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+def _bytes(values: Array, path: Path) -> NDArray[np.uint8]:
     if values.dtype != np.uint8:
-        raise BadInput(f"{path} has values of type {values.dtype}: expected bytes; get it again")
+        raise BadInput(f"{path} has values of type {values.dtype}: expected bytes; replace this file")
     return values
 
 
 def _find(root: Path, name: str, file: str) -> Path:
-    """The file, compressed or not, in the user's own folder."""
+    """Return the file, compressed or not, in a local folder."""
     if not root.is_dir():
-        raise BadInput(f"the data folder {root} does not exist: give another one, or none to download {name}")
+        raise BadInput(f"the data folder {root} does not exist: use another folder, or omit it to download {name}")
     for candidate in (root / name / file.removesuffix(".gz"), root / name / file):
         if candidate.is_file():
             return candidate
     raise BadInput(
-        f"{file} (or the same without .gz) is missing in {root / name}: put it there, "
-        f"or leave out --data-dir and AEVB_DATA to download {name}"
+        f"{file}, with or without .gz, is missing in {root / name}: add it, "
+        f"or unset --data-dir and AEVB_DATA to download {name}"
     )
 
 
@@ -147,7 +153,7 @@ def _find(root: Path, name: str, file: str) -> Path:
 
 
 def _download(name: str, file: str) -> Path:
-    """The file in the cache, fetched from the first mirror that has it unless it is there already."""
+    """Return the file in the cache, downloaded if necessary from the first mirror that has it."""
     import pooch
 
     reasons, damaged = [], False
@@ -162,10 +168,10 @@ def _download(name: str, file: str) -> Path:
         except ValueError:
             reasons.append(f"{urlsplit(mirror).netloc}: wrong checksum")
             damaged = True
-    fault = "was downloaded but is not the published file" if damaged else "could not be downloaded"
+    fault = "was downloaded and is not the published file" if damaged else "could not be downloaded"
     raise BadInput(
         f"{name}/{file} {fault} ({'; '.join(reasons)}): try again later, "
-        f"or name a folder with the four files in {name}/ by --data-dir or AEVB_DATA"
+        f"or set --data-dir or AEVB_DATA to a folder with the four files in {name}/"
     )
 
 
@@ -176,7 +182,7 @@ def _short(error: OSError) -> str:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep a library from telling on stderr what it does; what goes wrong is raised."""
+    """Suppress the messages of a library; its errors are raised."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -186,7 +192,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 class _Progress:
-    """One line on the terminal, as pooch drives it: sets `total`, then calls the methods."""
+    """A progress line on the terminal with the interface that pooch expects."""
 
     def __init__(self, title: str) -> None:
         self.title, self.total, self.done = title, 0, 0

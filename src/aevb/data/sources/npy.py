@@ -1,121 +1,147 @@
-"""A .npy file of which rows are read where they lie: what `aevb.data.sources.arrays` reads at once, a little at a time.
+"""A .npy file of which rows are read one block at a time, or at an address.
 
-The shape that the file states is held against its size before anything is read. Rows must lie one behind the other (C
-order); in Fortran order one of them is scattered over the whole file. Numbers of any type and byte order become what
-they would in memory: bytes stay bytes, the others become float32, and all must be finite.
+The shape in the header is checked against the size of the file before anything is read. Rows must be contiguous (C
+order): in Fortran order a row is scattered over the whole file. Values are converted as those of arrays in memory:
+bytes stay bytes, others become float32, and all must be finite.
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.out_of_core import Rows, Stored, spread
-from aevb.data.sources.arrays import laid_out, scale_of, small
-from aevb.data.sources.filesystem import Place
+from aevb.data.out_of_core import OutOfCoreExamples, Rows, scan_rows, stays_on_disk
+from aevb.data.sources.arrays import compact, read_arrays, read_rows, to_events, value_scale
+from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
+from aevb.data.sources.registry import Option, ReadOptions, register_source
+from aevb.data.tables.read import RawColumn, array_columns
 from aevb.errors import BadInput
 
 
+@register_source
+class NpySource:
+    """.npy files, local or remote, and local .npz files."""
+
+    description = "a .npy or .npz file"
+    options: frozenset[Option] = frozenset()
+    priority = 40
+    in_memory = False
+
+    def accepts(self, data: object) -> bool:
+        if isinstance(data, RemoteLocation):
+            return data.suffix == ".npy" and not data.is_folder()
+        return isinstance(data, LocalLocation) and data.suffix in (".npy", ".npz") and data.is_file()
+
+    def read(self, data: object, options: ReadOptions) -> UnsplitData:
+        assert isinstance(data, LocalLocation | RemoteLocation)
+        if data.suffix == ".npy" and stays_on_disk(options.in_memory, data.size()):
+            return read_out_of_core(data, options.split_seed)
+        return read_arrays(data.path) if isinstance(data, LocalLocation) else _read_remote(data)
+
+    def columns(self, data: object) -> list[RawColumn] | None:
+        return array_columns(read_rows(data.path)) if isinstance(data, LocalLocation) else None
+
+
 class Header(NamedTuple):
-    """What a file states.
+    """The header of a .npy file.
 
     Attributes:
-        shape: of the array.
-        dtype: of its numbers.
-        start: the byte where they begin.
+        shape: shape of the array.
+        dtype: type of its numbers.
+        start: position of the first byte of the data.
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: "np.dtype[np.generic]"
     start: int
 
 
-class Map:
-    """The rows of a .npy file.
+class NpyReader:
+    """Reads the rows of a .npy file.
 
     Args:
-        place: of the file.
+        location: the file.
 
     Raises:
-        BadInput: it is damaged, shorter than its shape wants, in Fortran order, or holds no examples.
+        BadInput: the file is damaged, shorter than its header states, in Fortran order, or holds no examples.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.name, self.size, self.place = str(place), place.size(), place
-        self.header = _header(place)
+    def __init__(self, location: Location) -> None:
+        self.name, self.size, self.location = str(location), location.size(), location
+        self.header = _read_header(location)
         shape, dtype, start = self.header
-        self.row = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
-        if self.size < start + shape[0] * self.row:
-            raise BadInput(
-                f"{place} states the shape {shape}, for which it is {start + shape[0] * self.row - self.size} bytes too"
-                " short: write it again"
-            )
-        self.event = laid_out(np.empty((0, *shape[1:]), dtype), self.name).shape[1:]
-        self.bounds = np.append(np.arange(0, shape[0], max(1, place.block // max(1, self.row))), shape[0])
+        self.row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
+        if self.size < start + shape[0] * self.row_bytes:
+            missing = start + shape[0] * self.row_bytes - self.size
+            raise BadInput(f"{location} declares the shape {shape} and is {missing} bytes too short: write it again")
+        self.event = to_events(np.empty((0, *shape[1:]), dtype), self.name).shape[1:]
+        self.bounds = np.append(np.arange(0, shape[0], max(1, location.block // max(1, self.row_bytes))), shape[0])
         self.scale = 1.0
 
     @property
-    def held(self) -> int:
+    def memory_bytes(self) -> int:
         """Bytes of a row in memory."""
-        return self.row // self.header.dtype.itemsize * (1 if self.header.dtype in (np.bool_, np.uint8) else 4)
+        dtype = self.header.dtype
+        return self.row_bytes // dtype.itemsize * (1 if dtype in (np.bool_, np.uint8) else 4)
 
     def read(self, rows: Rows) -> Examples:
-        """Some rows, whose numbers ascend."""
+        """Read the rows with these ascending numbers."""
         shape, dtype, start = self.header
-        content = np.empty(len(rows) * self.row, dtype=np.uint8)
+        content = np.empty(len(rows) * self.row_bytes, dtype=np.uint8)
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         firsts, lasts = np.append(rows[:1], rows[breaks]), np.append(rows[breaks - 1], rows[-1:])
-        edges = (start + firsts * self.row, start + (lasts + 1) * self.row)
-        self.place.read(list(zip(*(edge.tolist() for edge in edges), strict=True)), content)
-        array = laid_out(content.view(dtype).reshape(len(rows), *shape[1:]), self.name)
+        edges = (start + firsts * self.row_bytes, start + (lasts + 1) * self.row_bytes)
+        self.location.read(list(zip(*(edge.tolist() for edge in edges), strict=True)), content)
+        array = to_events(content.view(dtype).reshape(len(rows), *shape[1:]), self.name)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = small(array)
+            values = compact(array)
             suspect = values.dtype == np.float32 and not np.isfinite(values.sum())
         if suspect:
             self._require_finite(values, rows)
         return Examples(torch.from_numpy(values), scale=self.scale)
 
-    def _require_finite(self, values: np.ndarray[Any, Any], rows: Rows) -> None:
-        usable = np.isfinite(values.reshape(len(rows), -1)).all(1)
-        if not usable.all():
+    def _require_finite(self, values: NDArray[np.float32], rows: Rows) -> None:
+        finite = np.isfinite(values.reshape(len(rows), -1)).all(1)
+        if not finite.all():
             raise BadInput(
-                f"{self.name} has in row {rows[usable.argmin()]} counted from 0 a value that is NaN, infinite or too"
+                f"{self.name} has a value in row {rows[finite.argmin()]} counted from 0 that is NaN, infinite or too"
                 " large for float32: expected finite numbers; drop or replace it"
             )
 
 
-def stored_array(place: Place, seed: int) -> UnsplitData:
-    """The rows of a file that stay in it.
+def read_out_of_core(location: Location, seed: int) -> UnsplitData:
+    """Return the rows of a file as examples that stay in the file.
 
     Args:
-        place: of the file.
-        seed: of the rows that are looked at.
+        location: the file.
+        seed: seed of the rows to scan.
 
     Raises:
-        BadInput: as in `Map`, or a row that is looked at has numbers that are not finite.
+        BadInput: the file is damaged, or a scanned row has numbers that are not finite.
     """
-    source = Map(place)
-    looked = spread(source.header.shape[0], source.held, seed)
-    values = source.read(looked).values
-    source.scale = scale_of(values.numpy())
-    examples = Examples(values, scale=source.scale)
-    return UnsplitData(place.name, examples, stored=Stored(source, examples, looked))
+    reader = NpyReader(location)
+    scanned = scan_rows(reader.header.shape[0], reader.memory_bytes, seed)
+    values = reader.read(scanned).values
+    reader.scale = value_scale(values.numpy())
+    examples = Examples(values, scale=reader.scale)
+    return UnsplitData(location.name, examples, out_of_core=OutOfCoreExamples(reader, examples, scanned))
 
 
-def whole_array(place: Place) -> UnsplitData:
-    """All rows of a file, which may be remote, in memory."""
-    source = Map(place)
-    examples = source.read(np.arange(source.header.shape[0]))
-    return UnsplitData(place.name, replace(examples, scale=scale_of(examples.values.numpy())))
+def _read_remote(location: RemoteLocation) -> UnsplitData:
+    """Read all rows of a remote file into memory."""
+    reader = NpyReader(location)
+    examples = reader.read(np.arange(reader.header.shape[0]))
+    return UnsplitData(location.name, replace(examples, scale=value_scale(examples.values.numpy())))
 
 
-def _header(place: Place) -> Header:
+def _read_header(location: Location) -> Header:
     try:
-        with place.opened() as file:
+        with location.open() as file:
             version = npy.read_magic(file)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read(file)
@@ -124,14 +150,14 @@ def _header(place: Place) -> Header:
         if isinstance(error, BadInput):
             raise
         raise BadInput(
-            f"{place} cannot be read ({' '.join(str(error).split())[:120]}): expected an array of numbers written by"
+            f"{location} cannot be read ({' '.join(str(error).split())[:120]}): expected an array of numbers written by"
             " np.save; write it again"
         ) from error
     if dtype.kind not in "buif":
-        raise BadInput(f"{place} holds values of type {dtype}: expected real numbers; convert them")
+        raise BadInput(f"{location} has values of type {dtype}: expected real numbers; convert them")
     if fortran:
         raise BadInput(
-            f"{place} is in Fortran order, in which its rows cannot be read one by one: write it with"
-            " np.save(path, np.ascontiguousarray(array)), or give --data.in-memory on"
+            f"{location} is in Fortran order, in which rows are not contiguous: write it with"
+            " np.save(path, np.ascontiguousarray(array)), or use --data.in-memory on"
         )
     return Header(shape, dtype, start)

@@ -1,184 +1,234 @@
-"""Tables in Parquet and Arrow files, one or a folder of them: what `aevb.data.tables.encode` reads at once, group by
-group.
+"""Tables in Parquet and Arrow files, one file or a folder of them.
 
-Rows are read by the row groups of Parquet and the record batches of Arrow: these are the blocks of `aevb.data.out_of_core`,
-so they should be small beside its buffers (100,000 rows are fine). All files of a folder have the same columns; files
-are taken in the order of their names, and others that lie there are passed over.
+Rows are read by the row groups of Parquet and the record batches of Arrow. These are the blocks of
+`aevb.data.out_of_core`, so they should be small compared with its buffers (100,000 rows are fine). All files of a
+folder have the same columns; they are read in the order of their names, and files with other suffixes are ignored.
 
-What columns are is inferred from the rows that are looked at, which takes one pass. A second one, over the columns of
-categories and those that did not vary, finds every value there is, so that none comes as a surprise later.
+Column types are inferred from the scanned rows, which takes one pass. A second pass, over the columns of categories and
+those with a single scanned value, collects every value, so that training meets no unknown one.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import TypeIs
 
 from aevb.columns import Column, Value, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.out_of_core import InMemory, Rows, Stored, spread, stays
-from aevb.data.sources.filesystem import Place
-from aevb.data.tables import encode as tables
-from aevb.data.tables.encode import Kinds, Raw
+from aevb.data.optional import arrow_library
+from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, stays_on_disk
+from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
+from aevb.data.sources.registry import Option, ReadOptions, register_source
+from aevb.data.tables.encode import encode_column, encode_rows
+from aevb.data.tables.infer import ColumnTypes, unsplit_table
+from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, arrow_column, read_columns, require_distinct
 from aevb.errors import BadInput
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
 SUFFIXES = (".parquet", ".arrow", ".feather")
-LARGER = 8
-"""How many times more bytes a table takes while it is read at once than its file."""
+EXPANSION = 8
+"""Ratio of the memory that reading a table takes to the size of its file."""
 
 
-class Group(NamedTuple):
-    """Some rows of a file.
+@register_source
+class ParquetSource:
+    """Parquet and Arrow files, and folders of them, local or remote."""
+
+    description = "a .parquet, .arrow or .feather file, or a folder of such files"
+    options: frozenset[Option] = frozenset({"column_types"})
+    priority = 10
+    in_memory = False
+
+    def accepts(self, data: object) -> bool:
+        if isinstance(data, LocalLocation) and not (data.is_file() or data.is_folder()):
+            return False
+        return isinstance(data, LocalLocation | RemoteLocation) and bool(table_files(data))
+
+    def read(self, data: object, options: ReadOptions) -> UnsplitData:
+        assert isinstance(data, LocalLocation | RemoteLocation)
+        if not _is_local_parquet(data):
+            return read_row_groups(data, options.column_types, options.split_seed, options.in_memory)
+        if stays_on_disk(options.in_memory, EXPANSION * data.size()):
+            return read_row_groups(data, options.column_types, options.split_seed, "off")
+        return unsplit_table(data.path.resolve().name, read_columns(data.path), options.column_types)
+
+    def columns(self, data: object) -> list[RawColumn] | None:
+        assert isinstance(data, LocalLocation | RemoteLocation)
+        if _is_local_parquet(data):
+            return read_columns(data.path)
+        row_groups = RowGroups(data)
+        return row_groups.raw_columns(np.arange(row_groups.bounds[-1]))
+
+
+def _is_local_parquet(location: LocalLocation | RemoteLocation) -> TypeIs[LocalLocation]:
+    return isinstance(location, LocalLocation) and location.suffix == ".parquet" and location.is_file()
+
+
+def table_files(location: Location) -> list[Location]:
+    """Return the Parquet and Arrow files at a location."""
+    return [file for file in location.files() if file.suffix in SUFFIXES]
+
+
+class RowGroup(NamedTuple):
+    """Consecutive rows of a file.
 
     Attributes:
-        place: of the file.
-        number: of the group in it.
-        metadata: of the file, where it is Parquet.
-        rows: how many.
+        file: the file.
+        number: number of the row group or record batch in it.
+        metadata: metadata of a Parquet file.
+        rows: number of rows.
     """
 
-    place: Place
+    file: Location
     number: int
-    metadata: Any
+    metadata: "pq.FileMetaData | None"
     rows: int
 
     def __str__(self) -> str:
-        return f"{self.place}, row group {self.number}"
+        return f"{self.file}, row group {self.number}"
 
-    def table(self, names: Sequence[str]) -> Any:
-        """Its columns of these names, as an Arrow table."""
-        arrow = tables.arrow_library()
-        with _mendable(self.place), self.place.opened() as file:
-            if self.place.suffix == ".parquet":
-                found = arrow.parquet.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, list(names))
+    def table(self, names: Sequence[str]) -> "pa.Table":
+        """Return the columns with these names as an Arrow table."""
+        arrow = arrow_library()
+        with _described(self.file), self.file.open() as file:
+            if self.file.suffix == ".parquet":
+                table = arrow.parquet.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, list(names))
             else:
                 batch = arrow.ipc.open_file(file).get_batch(self.number)
-                found = arrow.Table.from_batches([batch]).select(list(names))
-        if len(found) != self.rows:
-            raise BadInput(f"{self} has {len(found)} rows, and had {self.rows}: it must not change while it is read")
-        return found
+                table = arrow.Table.from_batches([batch]).select(list(names))
+        if len(table) != self.rows:
+            raise BadInput(f"{self} has {len(table)} rows and had {self.rows}: it must not change while it is read")
+        return table
 
 
-class Groups:
-    """The rows of a file or a folder of files, coded as those of a table.
+class RowGroups:
+    """Reads the rows of a file or a folder of files as encoded rows of a table.
 
     Args:
-        place: of it.
-        files: which are read.
+        location: the file or folder.
+
+    Attributes:
+        columns: columns of the encoded rows; to be set before `read`.
 
     Raises:
         BadInput: a file is damaged or has other columns than the first, or there are no rows.
     """
 
-    def __init__(self, place: Place, files: Sequence[Place]) -> None:
-        self.name, self.size = str(place), sum(file.size() for file in files)
+    def __init__(self, location: Location) -> None:
+        files = table_files(location)
+        self.name, self.size = str(location), sum(file.size() for file in files)
         self.columns: Sequence[Column] = ()
-        opened = [_opened(file) for file in files]
+        opened = [_open(file) for file in files]
         self.schema = opened[0][0]
         for file, (schema, _) in zip(files, opened, strict=True):
-            _require_alike(file, schema, files[0], self.schema)
+            _require_same_schema(file, schema, files[0], self.schema)
         self.groups = [group for _, groups in opened for group in groups if group.rows]
         self.bounds = np.cumsum([0, *(group.rows for group in self.groups)])
 
     def read(self, rows: Rows) -> Examples:
-        """Some rows, whose numbers ascend."""
+        """Read the rows with these ascending numbers."""
         names = [column.name for column in modelled(self.columns)]
-        parts = [self._coded(group, group.table(names))[places] for group, places in self.within(rows)]
-        return Examples(torch.from_numpy(np.concatenate(parts)))
+        chunks = [self._encode(group, group.table(names))[indices] for group, indices in self._groups_of(rows)]
+        return Examples(torch.from_numpy(np.concatenate(chunks)))
 
-    def within(self, rows: Rows) -> Iterator[tuple[Group, Rows]]:
-        """The groups that have some rows, and where these are in them."""
+    def raw_columns(self, rows: Rows) -> list[RawColumn]:
+        """Read the rows with these ascending numbers as raw columns."""
+        names = self.schema.names
+        chunks = (group.table(names).take(indices) for group, indices in self._groups_of(rows))
+        table = arrow_library().concat_tables([self.schema.empty_table(), *chunks])
+        return [arrow_column(name, table.column(name)) for name in names]
+
+    def _groups_of(self, rows: Rows) -> Iterator[tuple[RowGroup, Rows]]:
+        """Yield the groups that contain some of the rows, and the indices of these rows in the group."""
         edges = np.searchsorted(rows, self.bounds)
         for number in np.flatnonzero(np.diff(edges)):
             yield self.groups[number], rows[edges[number] : edges[number + 1]] - self.bounds[number]
 
-    def _coded(self, group: Group, table: Any) -> NDArray[np.float32]:
+    def _encode(self, group: RowGroup, table: "pa.Table") -> NDArray[np.float32]:
         columns = modelled(self.columns)
         values = np.empty((len(table), len(columns)), dtype=np.float32)
-        for place, column in enumerate(columns):
-            values[:, place] = _codes(table.column(column.name), column, str(group))
+        for position, column in enumerate(columns):
+            values[:, position] = _encode_column(table.column(column.name), column, str(group))
         return values
 
 
-def tables_in(files: Sequence[Place]) -> list[Place]:
-    """The files that are tables."""
-    return [file for file in files if file.suffix in SUFFIXES]
-
-
-def read_groups(place: Place, kinds: Kinds, seed: int, in_memory: InMemory) -> UnsplitData:
-    """The rows of a file or of all files in a folder.
+def read_row_groups(location: Location, column_types: ColumnTypes, seed: int, in_memory: InMemory) -> UnsplitData:
+    """Read the rows of a file, or of all files in a folder.
 
     Args:
-        place: of it.
-        kinds: of columns, by name, where they are not to be inferred.
-        seed: of the rows that are looked at.
-        in_memory: whether all of them are read at once.
+        location: the file or folder.
+        column_types: declared types of columns, by name.
+        seed: seed of the rows to scan.
+        in_memory: whether to read all rows into memory.
 
     Raises:
-        BadInput: a file cannot be read, or a column holds what no model can use.
+        BadInput: a file cannot be read, or a column holds values that no model supports.
     """
-    inside = place.files()
-    groups = Groups(place, [place] if inside is None else tables_in(inside))
-    stay = stays(in_memory, LARGER * groups.size)
-    total = int(groups.bounds[-1])
-    looked = spread(total, 4 * len(groups.schema.names), seed) if stay else np.arange(total)
-    arrow, names = tables.arrow_library(), groups.schema.names
-    parts = (group.table(names).take(places) for group, places in groups.within(looked))
-    sample = arrow.concat_tables([groups.schema.empty_table(), *parts])
-    raws = [tables.of_arrow(name, sample.column(name)) for name in names]
-    pool = tables.pool(place.name, raws, kinds)
-    if not stay:
-        return pool
-    columns = [_completed(column, groups, kinds) for column in pool.columns]
-    groups.columns = columns
-    examples = Examples(tables.coded(raws, columns, place.name), pool.examples.labels)
-    return replace(pool, examples=examples, columns=tuple(columns), stored=Stored(groups, examples, looked))
+    row_groups = RowGroups(location)
+    on_disk = stays_on_disk(in_memory, EXPANSION * row_groups.size)
+    total = int(row_groups.bounds[-1])
+    scanned = scan_rows(total, 4 * len(row_groups.schema.names), seed) if on_disk else np.arange(total)
+    raw_columns = row_groups.raw_columns(scanned)
+    data = unsplit_table(location.name, raw_columns, column_types)
+    if not on_disk:
+        return data
+    columns = [_with_all_values(column, row_groups, column_types) for column in data.columns]
+    row_groups.columns = columns
+    examples = Examples(encode_rows(raw_columns, columns, location.name), data.examples.labels)
+    out_of_core = OutOfCoreExamples(row_groups, examples, scanned)
+    return replace(data, examples=examples, columns=tuple(columns), out_of_core=out_of_core)
 
 
 # Files.
 
 
-def _opened(place: Place) -> tuple[Any, list[Group]]:
-    """The schema of a file, and its groups."""
-    arrow = tables.arrow_library()
-    with _mendable(place), place.opened() as file:
-        if place.suffix == ".parquet":
-            found = arrow.parquet.ParquetFile(file)
-            known = found.metadata
-            sizes = [known.row_group(number).num_rows for number in range(known.num_row_groups)]
-            return found.schema_arrow, [Group(place, number, known, rows) for number, rows in enumerate(sizes)]
-        reader = arrow.ipc.open_file(file)
+def _open(file: Location) -> "tuple[pa.Schema, list[RowGroup]]":
+    """Return the schema of a file and its row groups."""
+    arrow = arrow_library()
+    with _described(file), file.open() as stream:
+        if file.suffix == ".parquet":
+            reader = arrow.parquet.ParquetFile(stream)
+            metadata = reader.metadata
+            sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+            return reader.schema_arrow, [RowGroup(file, number, metadata, rows) for number, rows in enumerate(sizes)]
+        reader = arrow.ipc.open_file(stream)
         sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
-        return reader.schema, [Group(place, number, None, rows) for number, rows in enumerate(sizes)]
+        return reader.schema, [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
 
 
 @contextmanager
-def _mendable(place: Place) -> Iterator[None]:
+def _described(file: Location) -> Iterator[None]:
+    """Convert errors of Arrow and of the file system into `BadInput`."""
     try:
         yield
-    except (OSError, tables.arrow_library().ArrowException) as error:
+    except (OSError, arrow_library().ArrowException) as error:
         reason = " ".join(str(error).split())[:120]
         raise BadInput(
-            f"{place} cannot be read ({reason}): expected Parquet, or Arrow's file format (no stream), that does not"
-            " change while it is read; write it again"
+            f"{file} cannot be read ({reason}): expected a file in Parquet or Arrow's file format (not a stream) that"
+            " does not change while it is read; write it again"
         ) from error
 
 
-def _require_alike(place: Place, schema: Any, first: Place, expected: Any) -> None:
-    tables.require_different(schema.names, str(place))
+def _require_same_schema(file: Location, schema: "pa.Schema", first: Location, expected: "pa.Schema") -> None:
+    require_distinct(schema.names, str(file))
     for field in expected:
         if field.name not in schema.names:
             raise BadInput(
-                f"{place} lacks the column {field.name!r} of {first.name}: all files of a folder have the same"
+                f"{file} lacks the column {field.name!r} of {first.name}: all files of a folder must have the same"
+                " columns"
             )
         if schema.field(field.name).type != field.type:
             raise BadInput(
-                f"{place} has {schema.field(field.name).type} in column {field.name!r} and {first.name} has"
+                f"{file} has {schema.field(field.name).type} in column {field.name!r} and {first.name} has"
                 f" {field.type}: write all files with the same types"
             )
 
@@ -186,60 +236,59 @@ def _require_alike(place: Place, schema: Any, first: Place, expected: Any) -> No
 # Columns.
 
 
-def _completed(column: Column, groups: Groups, kinds: Kinds) -> Column:
-    """The column with every value that it has in any row, where it is one of categories or did not vary."""
+def _with_all_values(column: Column, row_groups: RowGroups, column_types: ColumnTypes) -> Column:
+    """Return a column of categories, or with a single scanned value, with the values of all rows."""
     if column.kind not in ("binary", "categorical", "constant"):
         return column
-    asked, values = column.name in kinds, dict.fromkeys(column.values)
-    for group in groups.groups:
-        found = tables.of_arrow(
-            column.name, tables.arrow_library().chunked_array([group.table([column.name])[0].unique()])
-        )
-        values |= dict.fromkeys(tables.plain(found, np.unique(found.present)))
-        if len(values) > tables.MOST_VALUES and not asked:
+    declared, values = column_types.get(column.name), dict.fromkeys(column.values)
+    for group in row_groups.groups:
+        distinct = arrow_library().chunked_array([group.table([column.name])[0].unique()])
+        raw = arrow_column(column.name, distinct)
+        values |= dict.fromkeys(raw.plain(raw.distinct()))
+        if len(values) > MAX_CATEGORIES and not declared:
             raise BadInput(
-                f"{groups.name}: column {column.name!r} has more than {tables.MOST_VALUES} values:"
-                f" --data.column-types.{column.name} categorical takes them all, none leaves them out"
+                f"{row_groups.name}: column {column.name!r} has more than {MAX_CATEGORIES} values: use"
+                f" --data.column-types.{column.name} categorical to keep them, or none to exclude the column"
             )
     new = [value for value in values if value not in column.values]
-    if new and asked and kinds[column.name] in ("real", "positive", "count"):
-        return column.model_copy(update={"kind": kinds[column.name], "values": ()})
-    return _grown(column, new, groups.name, asked=asked) if new else column
+    if new and declared in ("real", "positive", "count"):
+        return column.model_copy(update={"kind": declared, "values": ()})
+    return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
 
 
-def _grown(column: Column, new: list[Value], name: str, *, asked: bool) -> Column:
-    """The column with values that were not among those looked at."""
+def _with_new_values(column: Column, new: list[Value], name: str, *, declared: bool) -> Column:
+    """Return the column with values that are not among the scanned ones."""
     numbers = any(isinstance(value, int | float) and not isinstance(value, bool) for value in new)
-    if (numbers and column.kind != "categorical") or (asked and column.kind == "binary"):
+    if (numbers and column.kind != "categorical") or (declared and column.kind == "binary"):
         raise BadInput(
-            f"{name}: column {column.name!r} was taken to be {column.kind} and holds {new[0]!r} as well: say what it"
-            f" is, as in --data.column-types.{column.name} {'real' if numbers else 'categorical'}"
+            f"{name}: column {column.name!r} is {column.kind} in the scanned rows and also holds {new[0]!r}: declare"
+            f" its type, as in --data.column-types.{column.name} {'real' if numbers else 'categorical'}"
         )
     ordered = list(column.values) == sorted(column.values, key=str)
     values = sorted((*column.values, *new), key=str) if ordered else [*column.values, *new]
     return column.model_copy(update={"kind": "binary" if len(values) == 2 else "categorical", "values": tuple(values)})
 
 
-def _codes(array: Any, column: Column, name: str) -> NDArray[np.float32]:
-    """An Arrow column as numbers, NaN where missing; categories are looked up once for each value there is."""
+def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArray[np.float32]:
+    """Return an Arrow column as numbers, NaN where missing; categories are looked up once per distinct value."""
     if column.kind not in ("binary", "categorical"):
-        return tables.codes(tables.of_arrow(column.name, array), column, name)
-    types = tables.arrow_library().types
-    flat = array.combine_chunks()
-    encoded = flat if types.is_dictionary(flat.type) else flat.dictionary_encode()
-    raw = tables.of_arrow(column.name, tables.arrow_library().chunked_array([encoded.dictionary]))
-    places = encoded.indices.cast("int64").fill_null(len(raw)).to_numpy(zero_copy_only=False)
+        return encode_column(arrow_column(column.name, array), column, name)
+    arrow, flat = arrow_library(), array.combine_chunks()
+    encoded = flat if arrow.types.is_dictionary(flat.type) else flat.dictionary_encode()
+    raw = arrow_column(column.name, arrow.chunked_array([encoded.dictionary]))
+    indices = encoded.indices.cast("int64").fill_null(len(raw)).to_numpy(zero_copy_only=False)
     try:
-        known = tables.codes(_used(raw, places), column, name)
+        codes = encode_column(_used_values(raw, indices), column, name)
     except BadInput:
-        return tables.codes(tables.of_arrow(column.name, array), column, name)  # which names the row as well
-    coded: NDArray[np.float32] = np.append(known, np.float32(np.nan))[places]
-    return coded
+        return encode_column(arrow_column(column.name, array), column, name)  # whose message names the row
+    values: NDArray[np.float32] = np.append(codes, np.float32(np.nan))[indices]
+    return values
 
 
-def _used(raw: Raw, places: NDArray[np.int64]) -> Raw:
-    """Values of a dictionary, missing where no row has them."""
-    used = np.isin(np.arange(len(raw)), places)
+def _used_values(raw: RawColumn, indices: NDArray[np.int64]) -> RawColumn:
+    """Return the values of a dictionary, missing where no row has them."""
+    used = np.isin(np.arange(len(raw)), indices)
     if raw.numbers is not None:
         return replace(raw, numbers=np.where(used, raw.numbers, np.nan))
-    return replace(raw, texts=[text if there else None for text, there in zip(raw.texts, used, strict=True)])
+    texts = [text if is_used else None for text, is_used in zip(raw.texts, used, strict=True)]
+    return replace(raw, texts=texts)

@@ -1,0 +1,212 @@
+"""From data to a data set: `load_data("mnist")`, `load_data("cells.npz")`, `load_data(array)`.
+
+The modules of `aevb.data.sources` describe the formats and objects. Each source returns all examples;
+`aevb.data.splits` determines the kind of their values, splits and binarizes them, equally for all sources.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from os import PathLike, fspath
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from aevb.columns import Column
+from aevb.data.binarization import Binarize
+from aevb.data.condition import label_condition, with_condition
+from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.out_of_core import InMemory
+from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
+from aevb.data.sources.registry import Option, ReadOptions, Source, sources
+from aevb.data.sources.synthetic import Variant
+from aevb.data.splits import ValidateOn, match_examples, require_seed, split_data
+from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.infer import ColumnTypes
+from aevb.data.value_kinds import Kind
+from aevb.errors import BadInput
+from aevb.models.registry import register
+
+_APPLIES_TO: Mapping[Option, str] = {
+    "image_size": "a folder of images",
+    "column_types": "a table",
+    "variant": "the name of a data set with variants",
+}
+
+
+def load_data(
+    data: object,
+    *,
+    binarize: Binarize = "none",
+    validation: float | None = None,
+    test: float | None = None,
+    validate_on: ValidateOn = "random",
+    split_seed: int = 0,
+    image_size: int | None = None,
+    variant: Variant | None = None,
+    column_types: ColumnTypes | None = None,
+    condition: Sequence[str] = (),
+    in_memory: InMemory = "auto",
+    data_dir: str | Path | None = None,
+) -> Dataset:
+    """Load data and split them into training, validation and test examples.
+
+    Args:
+        data: the name of a data set; the path of a .npy or .npz file, a table, a folder of images, or a folder of
+            Parquet or Arrow files; an address that fsspec supports, such as s3://bucket/cells.npy; a NumPy array or
+            tensor, alone or as (array, labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a
+            `Dataset` of this package, which is returned as it is and takes no options.
+        binarize: binarization of values in [0, 1]. "none": they are kept. "threshold": 1 where the value is >= 0.5, else
+            0. "resampled": every training batch is a new Bernoulli sample with the values as probabilities; validation
+            and test examples are sampled once, from `split_seed`. "treat-as-probabilities": they are kept, and the data
+            are declared binary.
+        validation: share of the examples if below 1, else number of examples. Default: 0.1, and 10,000 of the 60,000
+            training examples of mnist and fashion-mnist. For data with their own test split, a share of the others.
+        test: likewise, default 0.2; not for data with their own test split, which is kept.
+        validate_on: "random" validates on random examples, "last" on the last ones (of the training part for data with
+            their own test split).
+        split_seed: seed of the splits, of binary values that are sampled once, and of the points of synthetic data.
+        image_size: height and width to which the images of a folder are resized.
+        variant: form of a data set, "printed" or "corrected" (default) for figure-8 and mixture; see
+            `aevb.data.sources.synthetic`.
+        column_types: types of columns of a table, by name, that are not to be inferred; see `aevb.data.tables.infer`.
+        condition: columns of a table, or `label`, that a conditional model receives and does not model.
+        in_memory: "on" reads everything into memory; "off" leaves .npy, Parquet and Arrow files on disk, where shares
+            refer to a scan of them (`aevb.data.out_of_core`); "auto" does so above 2 GiB, and 256 MiB for tables.
+        data_dir: folder with one folder of files for each published data set. Default: the environment variable
+            AEVB_DATA; without either, they are downloaded once and cached. Ignored by other sources.
+
+    Returns:
+        A data set of images (C, H, W) or vectors (D,).
+
+    Raises:
+        BadInput: the data are unknown, missing, damaged or hold values that no model supports, or an option does not
+            apply to them.
+    """
+    _require_choice("binarize", binarize, get_args(Binarize))
+    _require_choice("validate_on", validate_on, get_args(ValidateOn))
+    _require_choice("in_memory", in_memory, get_args(InMemory))
+    require_seed(split_seed)
+    options = ReadOptions(image_size, variant, column_types or {}, in_memory, split_seed, data_dir)
+    if isinstance(data, Dataset):
+        splitting = (binarize, validation, test, validate_on, tuple(condition))
+        if splitting != ("none", None, None, "random", ()) or options.given():
+            raise BadInput(f"{data.name} is already a Dataset: omit the options, or pass them when it is loaded")
+        return data
+    unsplit = with_condition(_read(data, options), condition)
+    return split_data(unsplit, binarize, validation, test, split_seed, validate_on)
+
+
+class DataSpec(NamedTuple):
+    """The form of the data that a model was trained on.
+
+    Attributes:
+        kind: kind of the values.
+        shape: shape of one example, *event.
+        columns: columns of a table.
+        condition_columns: columns of the condition.
+        binarize: as in `load_data`.
+        image_size: as in `load_data`.
+        split_seed: as in `load_data`.
+        data_dir: as in `load_data`.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+    condition_columns: tuple[Column, ...]
+    binarize: Binarize
+    image_size: int | None
+    split_seed: int
+    data_dir: str | Path | None
+
+
+def read_examples(data: object, spec: DataSpec) -> Examples:
+    """Read all examples of data, in the form that a model was trained on.
+
+    Args:
+        data: as in `load_data`.
+        spec: the form of the training data.
+
+    Raises:
+        BadInput: as in `load_data`, or the examples have another kind or shape, or lack columns.
+    """
+    if spec.columns:
+        return _read_rows(data, spec)
+    options = ReadOptions(
+        image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
+    )
+    unsplit = _read(data, options)
+    examples = match_examples(unsplit, spec.kind, spec.shape, spec.binarize, spec.split_seed)
+    if not spec.condition_columns:
+        return examples
+    return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0]))
+
+
+def _read_rows(data: object, spec: DataSpec) -> Examples:
+    subject = _subject(data)
+    source = _source(subject)
+    raw_columns = source.columns(subject) if source else None
+    if raw_columns is None:
+        raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
+    name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
+    condition = encode_rows(raw_columns, spec.condition_columns, name) if spec.condition_columns else None
+    return Examples(encode_rows(raw_columns, spec.columns, name), condition=condition)
+
+
+def _read(data: object, options: ReadOptions) -> UnsplitData:
+    subject = _subject(data)
+    source = _source(subject)
+    for option, applies_to in _APPLIES_TO.items():
+        if option in options.given() and (source is None or option not in source.options):
+            raise BadInput(f"{option} applies to {applies_to}, which {_title(data)} is not: omit it")
+    if source is None:
+        raise BadInput(_unknown(data, subject))
+    return source.read(subject, options)
+
+
+def _source(subject: object) -> Source | None:
+    return next((source for source in sources() if source.accepts(subject)), None)
+
+
+def _subject(data: object) -> object:
+    """Return the name of a data set, the location of a path or address, or the object in memory."""
+    if not isinstance(data, str | PathLike):
+        return data
+    address = fspath(data)
+    return address if address in register.dataset or not address else locate(str(address))
+
+
+def _title(data: object) -> str:
+    return repr(fspath(data)) if isinstance(data, str | PathLike) else IN_MEMORY
+
+
+def _unknown(data: object, subject: object) -> str:
+    """Return the message for data that no source accepts."""
+    if not isinstance(data, str | PathLike):
+        return f"data of type {type(data).__name__} cannot be used: expected {_expected(in_memory=True)}"
+    if isinstance(subject, LocalLocation) and not subject.is_file() and subject.exists():
+        return f"{subject} is not a regular file: expected {_expected()}"
+    if isinstance(subject, RemoteLocation) or (isinstance(subject, LocalLocation) and subject.is_file()):
+        return f"{subject} has an unknown format: expected {_expected()}"
+    names = ", ".join(_most_similar_first(str(data), register.dataset.names()))
+    return f"no data set is named {_title(data)} and no such file exists: expected one of {names}, or {_expected()}"
+
+
+def _expected(option: Option | None = None, *, in_memory: bool = False) -> str:
+    """Return the descriptions of the sources, for messages."""
+    described = [
+        source.description
+        for source in sources()
+        if source.in_memory == in_memory and source.priority and (option is None or option in source.options)
+    ]
+    return ", ".join(described)
+
+
+def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BadInput(f"{option}={value!r} is unknown: expected one of {', '.join(_most_similar_first(value, choices))}")
+
+
+def _most_similar_first(word: str, words: Sequence[str]) -> list[str]:
+    return sorted(words, key=lambda name: -SequenceMatcher(None, word.lower(), name).ratio())

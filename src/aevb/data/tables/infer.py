@@ -1,0 +1,162 @@
+"""Column types, inferred from values.
+
+    binary        true and false, 0 and 1, or two texts
+    categorical   texts, of which a few recur
+    count         whole numbers that begin near 0
+    positive      numbers above 0 that a log-normal describes better than a normal
+    real          other numbers
+
+Declared column types override the inference. Some columns are not part of the model, and notes say so: a column with a
+single value is constant; texts that nearly all differ, and whole numbers that count the rows, are identifiers. Dates
+are refused, with advice.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aevb.columns import Column, ColumnKind, modelled
+from aevb.data.dataset import UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.tables.encode import LARGEST_COUNT, encode_rows, require_finite
+from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, parse_number
+from aevb.errors import BadInput
+
+ColumnTypes = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
+NEAR_ZERO = 0.1
+"""Counts begin below this share of their maximum; other whole numbers, such as years, are real."""
+
+_Values = NDArray[np.float64] | NDArray[np.object_]
+
+
+def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: ColumnTypes) -> UnsplitData:
+    """Return the rows of a table, with the types of its columns inferred unless they are declared.
+
+    Args:
+        name: name of the table.
+        raw_columns: its columns.
+        column_types: declared types, by column name.
+
+    Raises:
+        BadInput: a column holds values that no model supports, or a declared column does not exist.
+    """
+    names = [raw.name for raw in raw_columns]
+    for declared in column_types:
+        if declared not in names:
+            raise BadInput(f"{name} has no column {declared!r}: expected one of {', '.join(names)}")
+    notes, columns, labels, classes = list[str](), list[Column](), None, None
+    for position, raw in enumerate(raw_columns):
+        declared_type = column_types.get(raw.name)
+        require_finite(raw, name)
+        if declared_type == "label":
+            labels, classes = _labels(raw, name)
+            continue
+        column = None if declared_type == "none" else _infer_column(raw, position, declared_type, name)
+        if column:
+            columns.append(column)
+        notes += _notes(raw, column, declared=declared_type is not None)
+    if not modelled(columns):
+        raise BadInput(f"{name} has no column that varies: expected at least one")
+    values = encode_rows(raw_columns, columns, name)
+    return UnsplitData(name, Examples(values, labels), classes, columns=tuple(columns), notes=tuple(notes))
+
+
+def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, table: str) -> Column | None:
+    """Return the column with its declared or inferred type, or None for an identifier."""
+    distinct = raw.distinct()
+    if len(distinct) < 2:
+        values = tuple(raw.plain(distinct))
+        return Column(
+            name=raw.name, kind="constant", position=position, values=values, whole=raw.whole, dtype=raw.dtype
+        )
+    kind = declared or _infer_type(raw, distinct, table)
+    if kind is None:
+        return None
+    if kind not in ("binary", "categorical"):
+        if raw.numbers is None:
+            raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {distinct[0]!r}")
+        whole = raw.whole or kind == "count"
+        return Column(name=raw.name, kind=kind, position=position, whole=whole, dtype=raw.dtype)
+    values = raw.levels or tuple(raw.plain(distinct))
+    if kind == "binary" and len(values) > 2:
+        raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
+    return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype)
+
+
+def _infer_type(raw: RawColumn, distinct: _Values, table: str) -> ColumnKind | None:
+    if raw.levels:
+        return "binary" if len(raw.levels) == 2 else "categorical"
+    if raw.numbers is None:
+        return _infer_type_of_texts(raw, distinct, table)
+    return _infer_type_of_numbers(raw, cast("NDArray[np.float64]", distinct))
+
+
+def _infer_type_of_texts(raw: RawColumn, distinct: _Values, table: str) -> ColumnKind | None:
+    if len(distinct) == 2:
+        return "binary"
+    count = len(raw.present)
+    if all(_is_date(text) for text in distinct[:50]):
+        raise BadInput(f"{table}: {dates_message(raw.name)}")
+    if len(distinct) <= MAX_CATEGORIES and len(distinct) < count / 2:
+        return "categorical"
+    numbers = sum(parse_number(text) is not None for text in raw.present)
+    if 2 * numbers > count:
+        row = next(i for i, text in enumerate(raw.texts) if text is not None and parse_number(text) is None)
+        raise BadInput(
+            f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
+            f" {raw.texts[row]!r} in row {row} counted from 0: fix these values or clear them"
+        )
+    if len(distinct) > MAX_CATEGORIES and len(distinct) < count / 2:
+        raise BadInput(
+            f"{table}: column {raw.name!r} has {len(distinct)} different texts, over the limit of {MAX_CATEGORIES}"
+            f" categories: use --data.column-types.{raw.name} categorical to keep them, or none to exclude the column"
+        )
+    return None
+
+
+def _infer_type_of_numbers(raw: RawColumn, distinct: NDArray[np.float64]) -> ColumnKind | None:
+    if raw.logical or distinct.tolist() == [0.0, 1.0]:
+        return "binary"
+    low, high, whole = distinct[0], distinct[-1], bool((distinct == distinct.round()).all())
+    with np.errstate(all="ignore"):  # numbers that are too large are refused later, by `encode_rows`
+        if whole and len(distinct) == len(raw) > 2 and high - low == len(raw) - 1:
+            return None
+        if whole and 0 <= low <= NEAR_ZERO * high and high <= LARGEST_COUNT:
+            return "count"
+        return "positive" if low > 0 and _is_log_normal(cast("NDArray[np.float64]", raw.present)) else "real"
+
+
+def _is_log_normal(values: NDArray[np.float64]) -> bool:
+    """Return whether the best log-normal fits positive values better than the best normal."""
+    logarithms = np.log(values)
+    return bool(np.log(values.std()) > np.log(logarithms.std()) + logarithms.mean())
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return bool(re.fullmatch(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", text))
+    return not text.isdigit()
+
+
+def _notes(raw: RawColumn, column: Column | None, *, declared: bool) -> list[str]:
+    if column is None and not declared:
+        return [f"{raw.name} is excluded: an identifier with {len(raw.distinct())} different values"]
+    if column and column.kind == "constant":
+        state = f"always {column.values[0]!r}" if column.values else "empty"
+        return [f"{raw.name} is {state} and not part of the model"]
+    return []
+
+
+def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:
+    if len(raw.present) < len(raw):
+        raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them in, or declare another type")
+    names, codes = np.unique(raw.present, return_inverse=True)
+    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, raw.plain(names)))
