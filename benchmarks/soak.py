@@ -24,7 +24,7 @@ import torch
 from sklearn.datasets import load_wine
 
 from aevb.config.schema import Config, DataConfig, ModelConfig, TrainConfig
-from aevb.data import load
+from aevb.data import load_data
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from benchmarks.timing import machine
@@ -77,7 +77,7 @@ def _settings(place: Path) -> dict[str, Config]:
 
 def _once(folder: Path, config: Config) -> None:
     """One model, from its first step to its last sample."""
-    dataset, steps = load(**config.data.model_dump()), iter(range(9))
+    dataset, steps = load_data(**config.data.model_dump()), iter(range(9))
 
     def stop() -> None:
         if next(steps, None) is None:

@@ -18,7 +18,7 @@ from benchmarks.timing import ratio
 TURN = """
 import json, sys
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
-from aevb.data import load
+from aevb.data import load_data
 from aevb.models.objectives import ELBO
 from aevb.memory import keep_freed_memory
 from aevb.training.fit import fit
@@ -26,12 +26,12 @@ keep_freed_memory()
 path, hidden, latent, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 rates = {}
 for in_memory in sys.argv[5:]:
-    dataset = load(path, in_memory=in_memory)
+    dataset = load_data(path, in_memory=in_memory)
     config = ModelConfig(hidden=(hidden,), latent=(latent,))
     model = build(resolve(config, dataset), dataset.shape, dataset.columns)
     options = TrainConfig(epochs=2, batch_size=size, compile="off")
-    history = fit(model, ELBO(), dataset.supply, config=options)
-    rates[in_memory] = len(dataset.supply) / history.epochs[-1].seconds
+    history = fit(model, ELBO(), dataset.train_source, config=options)
+    rates[in_memory] = len(dataset.train_source) / history.epochs[-1].seconds
 print(json.dumps([rates["on"], rates["off"]]))
 """
 MADE = {

@@ -68,7 +68,7 @@ def _some_rows(count: int, seed: int) -> Dataset:
     values[rng.random(values.shape) < 1 / 6] = np.nan
     kinds: tuple[ColumnKind, ...] = ("real", "count", "categorical")
     columns = tuple(
-        Column(name=kind, kind=kind, place=place, values=("a", "b", "c") if kind == "categorical" else ())
+        Column(name=kind, kind=kind, position=place, values=("a", "b", "c") if kind == "categorical" else ())
         for place, kind in enumerate(kinds)
     )
     part = Examples(torch.from_numpy(values))

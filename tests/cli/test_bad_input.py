@@ -29,7 +29,7 @@ from PIL import Image
 from aevb.cli import app as cli
 from aevb.cli import terminal as page
 from aevb.config.schema import Config
-from aevb.data import Dataset, load
+from aevb.data import Dataset, load_data
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
@@ -191,7 +191,7 @@ def test_damaged_data(
 
     def act(content: bytes) -> None:
         path.write_bytes(content)
-        sound(load(str(path if path.parent == tmp_path else path.parent)))
+        sound(load_data(str(path if path.parent == tmp_path else path.parent)))
 
     whole = contents()
     for content in whole:
@@ -214,7 +214,7 @@ def test_odd_cells(tmp_path: Path) -> None:
     def act(cells: list[str]) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["a", "b"], *([cell, n * n] for n, cell in enumerate(cells))])
-        sound(load(str(path)))
+        sound(load_data(str(path)))
 
     few = st.lists(CELLS, min_size=2, max_size=4).flatmap(lambda kinds: st.lists(st.sampled_from(kinds), min_size=10))
     assert refusals(400, few, act) >= 20

@@ -31,7 +31,7 @@ def standardized(x: Tensor) -> Tensor:
 
 
 def begun(x: Tensor, **options: Any) -> VAE:
-    columns = tuple(Column(name=f"x{j}", kind="real", place=j) for j in range(x.shape[1]))
+    columns = tuple(Column(name=f"x{j}", kind="real", position=j) for j in range(x.shape[1]))
     config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
     torch.manual_seed(0)
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
 from aevb.data import Dataset, Examples
-from aevb.data.dataset import UnsplitData, make_dataset
+from aevb.data.dataset import UnsplitData
+from aevb.data.splits import split_data
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
@@ -98,7 +99,7 @@ def test_a_start_without_the_data_leaves_the_output_alone(stripes: Dataset) -> N
 def test_the_last_examples_may_validate(test_from: int | None) -> None:
     """Of the training part, where the set has a test part of its own; the rest is as it would be at random."""
     pool = UnsplitData("cells", Examples(torch.arange(100.0).view(100, 1)), test_from=test_from)
-    dataset = make_dataset(pool, "none", 15, None, 0, "last")
+    dataset = split_data(pool, "none", 15, None, 0, "last")
     train, valid, test = (set(part.values.flatten().tolist()) for part in (dataset.train, dataset.valid, dataset.test))
     end = test_from or 100
     assert valid == set(range(end - 15, end))

@@ -27,7 +27,7 @@ from aevb import VariationalAutoencoder
 from aevb.cli import app as cli
 from aevb.cli import terminal as page
 from aevb.config.schema import Config
-from aevb.data import load
+from aevb.data import load_data
 from aevb.errors import BadInput
 from aevb.files import write_atomically
 from aevb.runs.sharing import save_pretrained
@@ -360,7 +360,7 @@ def test_data(refused: Callable[..., str], tmp_path: Path, make: Callable[[Path]
     assert str(path) in line
     assert said in line
     with modest(), pytest.raises(BadInput):
-        load(str(source))
+        load_data(str(source))
 
 
 @pytest.mark.parametrize(("count", "said"), [(60_000, "declares 47040000 bytes"), (2**31, "expected at most")])
@@ -515,7 +515,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
     settings = {"data": {"source": str(folder / "rows.npy")}, "model": {"hidden": (4,)}, "train": {"epochs": 1}}
     config = Config.model_validate(settings)
-    experiment.train(config, folder / "run", load(config.data.source))
+    experiment.train(config, folder / "run", load_data(config.data.source))
     (folder / "run" / "scores.json").unlink()
     return folder / "run"
 

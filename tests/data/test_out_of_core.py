@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.config.schema import Config
-from aevb.data import Dataset, load
+from aevb.data import Dataset, load_data
 from aevb.data import out_of_core as stored
 from aevb.data.examples import Examples, Order
 from aevb.errors import BadInput
@@ -60,8 +60,8 @@ def saved(folder: Path, array: NDArray[Any], name: str = "rows.npy") -> str:
 
 def left(path: str, **options: Any) -> Dataset:
     """Loaded, with its training examples left in the file."""
-    dataset = load(path, in_memory="off", **options)
-    assert dataset.stored
+    dataset = load_data(path, in_memory="off", **options)
+    assert dataset.out_of_core
     return dataset
 
 
@@ -84,7 +84,7 @@ def rows_of(*examples: Examples | Tensor) -> list[int]:
 
 def test_every_row_is_in_one_part_and_comes_once_in_an_epoch(tmp_path: Path) -> None:
     dataset = left(saved(tmp_path, numbered()))
-    supply = dataset.supply
+    supply = dataset.train_source
     learnt = epoch(supply.shuffled(generator()), len(supply))
     assert (len(supply), len(dataset.train), len(dataset.valid), len(dataset.test)) == (910, 210, 30, 60)
     assert rows_of(learnt, dataset.valid, dataset.test) == list(range(1000))
@@ -93,7 +93,7 @@ def test_every_row_is_in_one_part_and_comes_once_in_an_epoch(tmp_path: Path) -> 
 
 
 def test_order_is_a_function_of_the_generator(tmp_path: Path) -> None:
-    supply = left(saved(tmp_path, numbered())).supply
+    supply = left(saved(tmp_path, numbered())).train_source
     first, again, other = (epoch(supply.shuffled(generator(seed)), len(supply)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -101,7 +101,7 @@ def test_order_is_a_function_of_the_generator(tmp_path: Path) -> None:
 
 
 def test_rows_come_from_all_over_the_file_in_each_buffer(tmp_path: Path) -> None:
-    supply = left(saved(tmp_path, numbered())).supply
+    supply = left(saved(tmp_path, numbered())).train_source
     learnt = epoch(supply.shuffled(generator()), len(supply))[:, 0]
     for part in learnt.split(300):
         assert part.max() - part.min() > 700
@@ -111,14 +111,14 @@ def test_rows_come_from_all_over_the_file_in_each_buffer(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("start", [70, 350, 700, 840])
 def test_an_epoch_can_be_entered_anywhere(tmp_path: Path, start: int) -> None:
-    supply = left(saved(tmp_path, numbered())).supply
+    supply = left(saved(tmp_path, numbered())).train_source
     whole = epoch(supply.shuffled(generator()), len(supply))
     assert torch.equal(epoch(supply.shuffled(generator()), len(supply), start=start), whole[start:])
 
 
 def test_a_buffer_that_holds_all_makes_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "BUFFER", 2**20)
-    supply = left(saved(tmp_path, numbered())).supply
+    supply = left(saved(tmp_path, numbered())).train_source
     halves = epoch(supply.shuffled(generator()), len(supply)).chunk(2)
     assert all(abs(half[:, 0].mean().item() - 499.5) < 5.3 * 289 / len(half) ** 0.5 for half in halves)
 
@@ -130,8 +130,8 @@ def test_a_buffer_that_holds_all_makes_any_order(tmp_path: Path, monkeypatch: py
 def test_numbers_are_those_of_memory_whatever_their_type(tmp_path: Path, dtype: str) -> None:
     values = np.random.default_rng(0).integers(0, 2 if dtype == "?" else 200, size=(100, 5)).astype(dtype)
     path = saved(tmp_path, values)
-    dataset, whole = left(path), load(path)
-    learnt = epoch(dataset.supply.shuffled(generator()), len(dataset.supply))
+    dataset, whole = left(path), load_data(path)
+    learnt = epoch(dataset.train_source.shuffled(generator()), len(dataset.train_source))
     rows = np.concatenate([learnt.numpy(), *(part.all().x.numpy() for part in (dataset.valid, dataset.test))])
     assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, values.astype(np.float32).tolist()))
     assert dataset.kind == whole.kind
@@ -140,16 +140,16 @@ def test_numbers_are_those_of_memory_whatever_their_type(tmp_path: Path, dtype: 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3), (3, 6, 5), (6, 5, 1)])
 def test_images_are_laid_out_and_scaled_as_in_memory(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = saved(tmp_path, np.random.default_rng(0).integers(0, 256, size=(60, *shape), dtype=np.uint8))
-    dataset, whole = left(path), load(path)
+    dataset, whole = left(path), load_data(path)
     assert (dataset.shape, dataset.kind, dataset.train.scale) == (whole.shape, "unit", 1 / 255)
-    batch = dataset.supply.shuffled(generator()).batch(slice(0, 8)).x
+    batch = dataset.train_source.shuffled(generator()).batch(slice(0, 8)).x
     every = torch.cat([part.all().x for part in (whole.train, whole.valid, whole.test)])
     assert all((every == image).flatten(1).all(1).any() for image in batch)
 
 
 def test_greys_are_binarised_as_they_are_read(tmp_path: Path) -> None:
     path = saved(tmp_path, np.random.default_rng(0).uniform(size=(200, 4)))
-    drawn, cut = left(path, binarize="resampled").supply, left(path, binarize="threshold").supply
+    drawn, cut = left(path, binarize="resampled").train_source, left(path, binarize="threshold").train_source
     first, again, other = (drawn.shuffled(generator()).batch(slice(0, 50), generator(seed)).x for seed in (0, 0, 1))
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(first, again)
@@ -159,16 +159,16 @@ def test_greys_are_binarised_as_they_are_read(tmp_path: Path) -> None:
 
 def test_what_comes_after_the_last_ones_is_not_learned_from(tmp_path: Path) -> None:
     dataset = left(saved(tmp_path, numbered()), validate_on="last")
-    learnt = epoch(dataset.supply.shuffled(generator()), len(dataset.supply))
+    learnt = epoch(dataset.train_source.shuffled(generator()), len(dataset.train_source))
     assert max(rows_of(learnt)) < min(rows_of(dataset.valid))
 
 
 def test_only_large_files_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, numbered())
-    assert load(path).stored is None
+    assert load_data(path).out_of_core is None
     monkeypatch.setattr(stored, "LIMIT", 12_000)
-    assert load(path).stored
-    assert load(path, in_memory="on").stored is None
+    assert load_data(path).out_of_core
+    assert load_data(path, in_memory="on").out_of_core is None
 
 
 def test_fingerprint_tells_other_data(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def one_line(error: BadInput, *fragments: object) -> None:
 
 def spoilt(path: str, spoil: Callable[[NDArray[np.float32]], None]) -> BadInput:
     """What learning from a file says, of which something is changed after it was opened."""
-    supply = left(path).supply
+    supply = left(path).train_source
     rows = np.load(path)
     spoil(rows)
     np.save(path, rows)
@@ -211,7 +211,7 @@ def test_a_number_that_is_not_finite_is_named_with_its_row(tmp_path: Path, value
 def test_a_value_of_another_kind_is_named_with_its_row(tmp_path: Path) -> None:
     path = saved(tmp_path, np.random.default_rng(0).integers(0, 2, size=(1000, 3)))
     held_out = [5, 6]  # among the rows that nobody looked at, or else the kind is another from the beginning
-    looked = left(path).stored.looked.tolist()  # type: ignore[union-attr]
+    looked = left(path).out_of_core.scanned.tolist()  # type: ignore[union-attr]
     row = next(row for row in range(500, 1000) if row not in looked)
     assert row not in held_out
     one_line(spoilt(path, lambda rows: rows[row].fill(7)), path, f"row {row} ", "binary")
@@ -219,7 +219,7 @@ def test_a_value_of_another_kind_is_named_with_its_row(tmp_path: Path) -> None:
 
 def test_a_file_that_shrinks_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path, numbered())
-    supply = left(path).supply
+    supply = left(path).train_source
     os.truncate(path, 6000)
     with pytest.raises(BadInput) as caught:
         epoch(supply.shuffled(generator()), len(supply))
@@ -228,7 +228,7 @@ def test_a_file_that_shrinks_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path, numbered())
-    supply = left(path).supply
+    supply = left(path).train_source
     Path(path).unlink()
     with pytest.raises(BadInput) as caught:
         epoch(supply.shuffled(generator()), len(supply))
@@ -259,7 +259,7 @@ def header(path: Path, shape: tuple[int, ...], descr: str = "<f4", fortran: bool
 )
 def test_files_that_lie_or_are_damaged(tmp_path: Path, make: Callable[[Path], str], fragment: str) -> None:
     with pytest.raises(BadInput) as caught:
-        load(make(tmp_path / "x.npy"), in_memory="off")
+        load_data(make(tmp_path / "x.npy"), in_memory="off")
     one_line(caught.value, "x.npy", fragment)
 
 
@@ -275,7 +275,7 @@ def config(path: str) -> Config:
 @pytest.mark.parametrize("after", [5, 18, 29])
 def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -> None:
     chosen, steps = config(saved(tmp_path, numbered())), count(1)
-    dataset = load(**chosen.data.model_dump())
+    dataset = load_data(**chosen.data.model_dump())
 
     def press() -> None:
         if next(steps) == after:
@@ -292,7 +292,7 @@ def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -
 
 def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> None:
     chosen = config(path := saved(tmp_path, numbered()))
-    dataset, steps = load(**chosen.data.model_dump()), count(1)
+    dataset, steps = load_data(**chosen.data.model_dump()), count(1)
 
     def shrink() -> None:
         if next(steps) == 3:
@@ -304,7 +304,7 @@ def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> 
 
 def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
     chosen = config(saved(tmp_path, numbered()))
-    dataset = load(**chosen.data.model_dump())
+    dataset = load_data(**chosen.data.model_dump())
     assert not experiment.stackable(chosen, dataset)
     places = [(chosen.model_copy(update={"seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     with pytest.raises(CaptureError, match="one model at a time"):
@@ -344,13 +344,13 @@ import json, os, signal, sys, time
 from pathlib import Path
 from aevb.workflow import experiment
 from aevb.config.schema import Config
-from aevb.data import load
+from aevb.data import load_data
 from aevb.memory import keep_freed_memory
 keep_freed_memory()
 path, after = sys.argv[1], int(sys.argv[2])
 model = {"hidden": [100]}
 config = Config.model_validate({"data": {"source": path}, "model": model, "train": {"epochs": 1, "batch_size": 200}})
-dataset = load(**config.data.model_dump())
+dataset = load_data(**config.data.model_dump())
 times = []
 def step():
     times.append(time.process_time())  # of this process and its reader, whatever else the machine does
@@ -360,7 +360,7 @@ run = experiment.train(config, Path("run"), dataset, on_step=step)
 lines = Path("/proc/self/status").read_text().splitlines()
 peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 rate = 200 * (after - 100) / (times[-1] - times[99])
-print(json.dumps([len(dataset.supply), peak, rate, run.outcome.ended]))
+print(json.dumps([len(dataset.train_source), peak, rate, run.outcome.ended]))
 """
 
 

@@ -14,7 +14,7 @@ import torch
 
 from aevb.cli.app import _absolute
 from aevb.config.schema import Config
-from aevb.data import Dataset, load
+from aevb.data import Dataset, load_data
 from aevb.data import out_of_core as stored
 from aevb.data.sources import parquet as groups
 from aevb.errors import BadInput
@@ -69,7 +69,7 @@ def written(folder: Path, content: dict[str, Any], suffix: str = "parquet", dict
 
 def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
     """All rows that are learned from or held out, those with gaps as well."""
-    order, total = dataset.supply.shuffled(torch.Generator().manual_seed(0)), len(dataset.supply)
+    order, total = dataset.train_source.shuffled(torch.Generator().manual_seed(0)), len(dataset.train_source)
     parts = [order.batch(slice(first, first + 37)).x for first in range(0, total, 37)]
     values = torch.cat([*parts, dataset.valid.values, dataset.test.values])
     return sorted(map(tuple, values.nan_to_num(-1.0).tolist()))
@@ -79,16 +79,16 @@ def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("dictionary", [False, True])
 def test_rows_are_those_of_one_table_in_memory(tmp_path: Path, suffix: str, dictionary: bool) -> None:
     folder = written(tmp_path / "rows", columns(), suffix, dictionary)
-    far, near = load(folder, in_memory="off"), load(folder)
-    assert far.stored
-    assert near.stored is None
+    far, near = load_data(folder, in_memory="off"), load_data(folder)
+    assert far.out_of_core
+    assert near.out_of_core is None
     assert [(c.name, c.kind, c.values) for c in far.columns] == [(c.name, c.kind, c.values) for c in near.columns]
-    assert (len(far.supply), len(far.valid), len(far.test)) == (340, 20, 40)
+    assert (len(far.train_source), len(far.valid), len(far.test)) == (340, 20, 40)
     assert every_row(far) == every_row(near)
 
 
 def test_a_value_that_few_rows_have_is_known_and_learned_from(tmp_path: Path) -> None:
-    dataset = load(written(tmp_path / "rows", columns()), in_memory="off")
+    dataset = load_data(written(tmp_path / "rows", columns()), in_memory="off")
     rare = next(column for column in dataset.columns if column.name == "rare")
     assert rare.values == ("common", "rare", "usual")
     assert rare.kind == "categorical"
@@ -97,16 +97,16 @@ def test_a_value_that_few_rows_have_is_known_and_learned_from(tmp_path: Path) ->
 def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(tmp_path / "rows.parquet")
     pq.write_table(pa.table(columns()), path, row_group_size=50)
-    near = load(path)
-    assert every_row(load(path, in_memory="off")) == every_row(near)
+    near = load_data(path)
+    assert every_row(load_data(path, in_memory="off")) == every_row(near)
     monkeypatch.setattr(stored, "LIMIT", 1000)
-    assert load(path).stored
+    assert load_data(path).out_of_core
 
 
 def test_conditions_and_labels(tmp_path: Path) -> None:
     folder = written(tmp_path / "rows", columns())
-    dataset = load(folder, in_memory="off", condition=["place", "number"], column_types={"rare": "label"})
-    batch = dataset.supply.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 60))
+    dataset = load_data(folder, in_memory="off", condition=["place", "number"], kinds={"rare": "label"})
+    batch = dataset.train_source.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 60))
     assert batch.condition is not None
     assert (tuple(batch.x.shape), tuple(batch.condition.shape)) == ((60, 2), (60, 2))
     assert dataset.test.labels is not None
@@ -119,7 +119,7 @@ def test_conditions_and_labels(tmp_path: Path) -> None:
 def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
     data = {"source": written(tmp_path / "rows", columns()), "in_memory": "off"}
     config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
-    dataset = load(**config.data.model_dump())
+    dataset = load_data(**config.data.model_dump())
     run = experiment.train(config, tmp_path / "run", dataset)
     run.evaluate(dataset, "test", n_importance_samples=10)
     again = RunFolder.load(tmp_path / "run")
@@ -150,14 +150,14 @@ def test_a_folder_at_an_address(tmp_path: Path, afar: str) -> None:
     near = written(tmp_path / "rows", columns())
     copied(near, afar)
     for in_memory in ("on", "off"):
-        assert every_row(load(afar, in_memory=in_memory)) == every_row(load(near, in_memory=in_memory))
+        assert every_row(load_data(afar, in_memory=in_memory)) == every_row(load_data(near, in_memory=in_memory))
 
 
 @pytest.mark.parametrize("in_memory", ["on", "off"])
 def test_an_array_at_an_address(tmp_path: Path, afar: str, in_memory: Any) -> None:
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300, 3)))
     copied(str(tmp_path), afar)
-    near, far = (load(f"{place}/rows.npy", in_memory=in_memory) for place in (tmp_path, afar))
+    near, far = (load_data(f"{place}/rows.npy", in_memory=in_memory) for place in (tmp_path, afar))
     assert every_row(near) == every_row(far)
     assert near.fingerprint == far.fingerprint
 
@@ -175,7 +175,7 @@ def test_addresses_that_lead_nowhere(afar: str, address: str, fragment: str) -> 
     if "{}" in address:
         fsspec.filesystem("memory").pipe(filled.removeprefix("memory:/"), b"text")
     with pytest.raises(BadInput, match=fragment) as caught:
-        load(filled)
+        load_data(filled)
     assert "\n" not in str(caught.value)
 
 
@@ -217,14 +217,14 @@ def test_folders_that_cannot_be_read(tmp_path: Path, spoil: Callable[[Path], Non
     folder = written(tmp_path / "rows", columns())
     spoil(Path(folder))
     with pytest.raises(BadInput) as caught:
-        load(folder, in_memory="off")
+        load_data(folder, in_memory="off")
     assert all(fragment in str(caught.value) for fragment in fragments), caught.value
     assert "\n" not in str(caught.value)
 
 
 def unseen(dataset: Dataset) -> int:
-    assert dataset.stored
-    return next(row for row in range(225, ROWS) if row not in dataset.stored.looked)
+    assert dataset.out_of_core
+    return next(row for row in range(225, ROWS) if row not in dataset.out_of_core.scanned)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def unseen(dataset: Dataset) -> int:
 )
 def test_rows_that_were_changed_are_named(tmp_path: Path, name: str, value: Any, fragment: str) -> None:
     content = columns()
-    dataset = load(written(tmp_path / "rows", content, "arrow"), in_memory="off")
+    dataset = load_data(written(tmp_path / "rows", content, "arrow"), in_memory="off")
     row = unseen(dataset)
     content[name][row] = value
     written(tmp_path / "rows", content, "arrow")
@@ -245,7 +245,7 @@ def test_rows_that_were_changed_are_named(tmp_path: Path, name: str, value: Any,
 
 def test_a_parquet_file_that_was_changed_is_named(tmp_path: Path) -> None:
     content = columns()
-    dataset = load(written(tmp_path / "rows", content), in_memory="off")
+    dataset = load_data(written(tmp_path / "rows", content), in_memory="off")
     written(tmp_path / "rows", content | {"number": [0.0] * ROWS})
     with pytest.raises(BadInput, match=r"part-\d.*does not change while it is read"):
         every_row(dataset)
@@ -253,27 +253,25 @@ def test_a_parquet_file_that_was_changed_is_named(tmp_path: Path) -> None:
 
 def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
     content = columns() | {"same": [5.0] * ROWS}
-    row = unseen(load(written(tmp_path / "rows", content), in_memory="off"))
+    row = unseen(load_data(written(tmp_path / "rows", content), in_memory="off"))
     content["same"][row] = 6.0
-    with pytest.raises(
-        BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*column-types.same real"
-    ):
-        load(written(tmp_path / "rows", content), in_memory="off")
-    dataset = load(str(tmp_path / "rows"), in_memory="off", column_types={"same": "real"})
+    with pytest.raises(BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*kinds.same real"):
+        load_data(written(tmp_path / "rows", content), in_memory="off")
+    dataset = load_data(str(tmp_path / "rows"), in_memory="off", kinds={"same": "real"})
     assert dataset.shape == (6,)
 
 
 def test_many_categories_are_refused_as_in_a_table(tmp_path: Path) -> None:
     content = columns()
-    dataset = load(written(tmp_path / "rows", content), in_memory="off")
-    assert dataset.stored
-    looked = set(dataset.stored.looked.tolist())
+    dataset = load_data(written(tmp_path / "rows", content), in_memory="off")
+    assert dataset.out_of_core
+    looked = set(dataset.out_of_core.scanned.tolist())
     content["same"] = ["here" if row in looked else f"there {row}" for row in range(ROWS)]
     with pytest.raises(BadInput, match="more than 100 values"):
-        load(written(tmp_path / "rows", content), in_memory="off")
+        load_data(written(tmp_path / "rows", content), in_memory="off")
 
 
 def test_folders_of_images_are_still_that(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no images"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
     assert groups.tables_in([]) == []

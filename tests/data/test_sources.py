@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from aevb.data import NAMES, Binarize, Dataset, Examples, load
-from aevb.data.dataset import UnsplitData, make_dataset
+from aevb.data import NAMES, Binarize, Dataset, Examples, load_data
+from aevb.data.dataset import UnsplitData
+from aevb.data.splits import split_data
 from aevb.data.sources import named
 from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
@@ -136,22 +137,22 @@ def test_the_fingerprint_tells_values_shape_and_type(tmp_path: Path) -> None:
     changed = values.copy()
     changed[:] = np.where(values == 7, 8, values)
     variants = [values, changed, values.reshape(40, 6, 4), values / 255]
-    prints = [load(saved(tmp_path / f"{n}.npy", variant)).fingerprint for n, variant in enumerate(variants)]
+    prints = [load_data(saved(tmp_path / f"{n}.npy", variant)).fingerprint for n, variant in enumerate(variants)]
     assert len(set(prints)) == len(prints)
     assert all(len(bytes.fromhex(fingerprint)) == 16 for fingerprint in prints)
-    assert load(saved(tmp_path / "renamed.npy", values)).fingerprint == prints[0]
+    assert load_data(saved(tmp_path / "renamed.npy", values)).fingerprint == prints[0]
     for other in ({"split_seed": 1}, {"validation": 3}, {"binarize": "threshold"}):
-        assert load(str(tmp_path / "0.npy"), **other).fingerprint != prints[0]
+        assert load_data(str(tmp_path / "0.npy"), **other).fingerprint != prints[0]
 
 
 def test_the_fingerprint_tells_a_change_in_any_part(tmp_path: Path) -> None:
     x = greys(30, 4, 4)
     parts = {"x_train": x[:20], "x_test": x[20:]}
-    before = load(zipped(tmp_path / "x.npz", **parts)).fingerprint
+    before = load_data(zipped(tmp_path / "x.npz", **parts)).fingerprint
     for name, part in parts.items():
         changed = part.copy()
         changed[3, 2, 1] ^= 1
-        assert load(zipped(tmp_path / "y.npz", **(parts | {name: changed}))).fingerprint != before
+        assert load_data(zipped(tmp_path / "y.npz", **(parts | {name: changed}))).fingerprint != before
 
 
 # Sources.
@@ -162,42 +163,42 @@ def test_the_fingerprint_tells_a_change_in_any_part(tmp_path: Path) -> None:
 )
 def test_an_unknown_name_lists_the_known_ones_nearest_first(source: str, nearest: str) -> None:
     with refused(repr(source), "no such file exists", f"one of {nearest},", *NAMES):
-        load(source)
+        load_data(source)
 
 
 @pytest.mark.parametrize("source", ["", "x" * 5000, "no\0where", "missing/file.npy"])
 def test_a_source_that_cannot_exist_is_refused(source: str) -> None:
     with refused("no such file exists"):
-        load(source)
+        load_data(source)
 
 
 def test_a_name_wins_over_a_path_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert len(load("digits").train) > 1000
+    assert len(load_data("digits").train) > 1000
     with refused("digits has no images"):
-        load("./digits")
+        load_data("./digits")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.txt").write_text("1,2\n")
     with refused("table.txt", ".npy", "folder of images"):
-        load(str(tmp_path / "table.txt"))
+        load_data(str(tmp_path / "table.txt"))
 
 
 def test_size_is_for_folders_of_images_only(tmp_path: Path) -> None:
     for source in ("digits", "mnist", saved(tmp_path / "x.npy", greys(20, 4, 4)), "nowhere"):
-        with refused("image_size=8", source):
-            load(source, image_size=8)
+        with refused("size=8", source):
+            load_data(source, size=8)
 
 
 def test_an_unknown_binarisation_is_refused() -> None:
     with refused("'treshold'", "one of threshold,", *BINARISATIONS):
-        load("digits", binarize="treshold")  # type: ignore[arg-type]
+        load_data("digits", binarize="treshold")  # type: ignore[arg-type]
 
 
 def test_digits() -> None:
-    digits = load("digits")
+    digits = load_data("digits")
     assert (digits.name, digits.kind, digits.shape, digits.binarize) == ("digits", "unit", (1, 8, 8), "none")
     assert digits.classes == tuple("0123456789")
     assert [len(getattr(digits, split)) for split in SPLITS] == [1797 - 359 - 180, 180, 359]
@@ -230,7 +231,7 @@ def test_digits() -> None:
 )
 def test_shapes_become_events(tmp_path: Path, shape: tuple[int, ...], event: tuple[int, ...]) -> None:
     array = rng().standard_normal(shape)
-    dataset = load(saved(tmp_path / "x.npy", array))
+    dataset = load_data(saved(tmp_path / "x.npy", array))
     assert dataset.shape == dataset.train.shape == dataset.valid.shape == dataset.test.shape == event
     channels_first = np.moveaxis(array, -1, 1) if array.ndim == 4 and shape[1] not in (1, 3) else array
     expected = np.sort(channels_first.reshape(20, -1).astype(np.float32), axis=0)
@@ -240,19 +241,19 @@ def test_shapes_become_events(tmp_path: Path, shape: tuple[int, ...], event: tup
 def test_images_with_channels_last_keep_their_pixels(tmp_path: Path) -> None:
     array = rng().random((20, 5, 7, 3), dtype=np.float32)
     array[:, 0, 0, 0] = np.arange(20) / 20
-    for image in whole(load(saved(tmp_path / "x.npy", array))):
+    for image in whole(load_data(saved(tmp_path / "x.npy", array))):
         np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), array[round(20 * image[0, 0, 0].item())])
 
 
 @pytest.mark.parametrize("shape", [(20, 5, 7, 2), (20, 4, 7, 4), (20, 2, 3, 4, 5), ()])
 def test_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with refused("x.npy", shape, "(N, D)", "(N, H, W, C)"):
-        load(saved(tmp_path / "x.npy", np.zeros(shape)))
+        load_data(saved(tmp_path / "x.npy", np.zeros(shape)))
 
 
 def test_single_numbers_are_refused_with_advice(tmp_path: Path) -> None:
     with refused("x.npy", "(20,)", "reshape", "(N, 1)"):
-        load(saved(tmp_path / "x.npy", np.full(20, np.nan)))
+        load_data(saved(tmp_path / "x.npy", np.full(20, np.nan)))
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_single_numbers_are_refused_with_advice(tmp_path: Path) -> None:
     ],
 )
 def test_kinds(tmp_path: Path, array: Array, kind: str, dtype: torch.dtype, scale: float) -> None:
-    dataset = load(saved(tmp_path / "x.npy", array))
+    dataset = load_data(saved(tmp_path / "x.npy", array))
     assert (dataset.kind, dataset.train.values.dtype, dataset.train.scale) == (kind, dtype, scale)
     batch = whole(dataset)
     assert batch.dtype == torch.float32
@@ -303,7 +304,7 @@ def test_one_value_anywhere_decides_the_kind(tmp_path: Path) -> None:
     for row in range(50):
         array = bits.copy()
         array[row, 2] = 0.5
-        assert load(saved(tmp_path / "x.npy", array)).kind == "unit"
+        assert load_data(saved(tmp_path / "x.npy", array)).kind == "unit"
 
 
 # Arrays: what cannot be used.
@@ -315,28 +316,28 @@ def test_values_that_are_not_finite_are_counted_and_placed(tmp_path: Path, value
     array: Array = np.zeros((20, 4, 4), dtype=dtype)
     array[7, 1, 2] = array[7, 1, 3] = array[9, 0, 0] = value
     with refused("x.npy", "3 values", "NaN or infinite", "row 7"):
-        load(saved(tmp_path / "x.npy", array))
+        load_data(saved(tmp_path / "x.npy", array))
 
 
 def test_values_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
     array = np.zeros((20, 4))
     array[5, 3] = -1e39
     with refused("x.npy", "1 values", "float32", "row 5"):
-        load(saved(tmp_path / "x.npy", array))
+        load_data(saved(tmp_path / "x.npy", array))
     array[5, 3] = np.finfo(np.float32).max
-    assert load(saved(tmp_path / "x.npy", array)).kind == "real"
+    assert load_data(saved(tmp_path / "x.npy", array)).kind == "real"
 
 
 def test_the_faulty_part_of_an_archive_is_named(tmp_path: Path) -> None:
     clean, faulty = np.zeros((20, 4)), np.full((20, 4), np.nan)
     with refused("[x_test]", "80 values", "row 0"):
-        load(zipped(tmp_path / "x.npz", x_train=clean, x_test=faulty))
+        load_data(zipped(tmp_path / "x.npz", x_train=clean, x_test=faulty))
 
 
 @pytest.mark.parametrize("dtype", [complex, "U3", "S3", "M8[s]", [("a", float), ("b", int)]])
 def test_types_that_are_no_real_numbers_are_refused(tmp_path: Path, dtype: Any) -> None:
     with refused("x.npy", "expected real numbers"):
-        load(saved(tmp_path / "x.npy", np.zeros((20, 4), dtype=dtype)))
+        load_data(saved(tmp_path / "x.npy", np.zeros((20, 4), dtype=dtype)))
 
 
 def test_python_objects_are_never_unpickled(tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_python_objects_are_never_unpickled(tmp_path: Path) -> None:
     sources = [saved(tmp_path / "x.npy", objects), zipped(tmp_path / "x.npz", x=objects)]
     for source in sources:
         with refused(source, "without Python objects"):
-            load(source)
+            load_data(source)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -362,7 +363,7 @@ def test_truncated_files_are_refused(tmp_path: Path, ending: str, kept: int) -> 
         zipped(path, x=rng().random((20, 4)))
     path.write_bytes(path.read_bytes()[:kept])
     with refused(path, "cannot be read"):
-        load(str(path))
+        load_data(str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 50, b"PK\x03\x04" + bytes(99), b"\x93NUMPY\x01\x00\xff\xff{"])
@@ -371,7 +372,7 @@ def test_garbage_is_refused(tmp_path: Path, ending: str, content: bytes) -> None
     path = tmp_path / f"x.{ending}"
     path.write_bytes(content)
     with refused(path, "cannot be read"):
-        load(str(path))
+        load_data(str(path))
 
 
 @pytest.mark.parametrize("rows", [10**15, -5])
@@ -383,24 +384,24 @@ def test_a_header_that_lies_about_its_shape_is_refused(tmp_path: Path, rows: int
         archive.writestr("x.npy", content)
     for ending in ("npy", "npz"):
         with refused(f"x.{ending}", "cannot be read"):
-            load(str(tmp_path / f"x.{ending}"))
+            load_data(str(tmp_path / f"x.{ending}"))
 
 
 def test_an_archive_of_other_things_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("readme.txt", "no array")
     with refused("x.npz", "readme.txt", "no array"):
-        load(str(tmp_path / "x.npz"))
+        load_data(str(tmp_path / "x.npz"))
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (9, 4), (0, 4, 4), (20, 0), (20, 0, 4)])
 def test_too_few_examples_or_values_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with refused("x.npy", "expected at least"):
-        load(saved(tmp_path / "x.npy", np.zeros(shape)))
+        load_data(saved(tmp_path / "x.npy", np.zeros(shape)))
 
 
 def test_ten_examples_are_enough(tmp_path: Path) -> None:
-    dataset = load(saved(tmp_path / "x.npy", greys(10, 3)))
+    dataset = load_data(saved(tmp_path / "x.npy", greys(10, 3)))
     assert [len(getattr(dataset, split)) for split in SPLITS] == [7, 1, 2]
 
 
@@ -408,7 +409,7 @@ def test_ten_examples_are_enough(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_one_array_may_name_it_as_it_likes(tmp_path: Path) -> None:
-    dataset = load(zipped(tmp_path / "cells.npz", counts=greys(20, 4)))
+    dataset = load_data(zipped(tmp_path / "cells.npz", counts=greys(20, 4)))
     assert (dataset.name, dataset.classes, dataset.train.labels) == ("cells.npz", None, None)
 
 
@@ -429,7 +430,7 @@ def test_labels_become_codes_that_follow_their_examples(
 ) -> None:
     codes = np.unique(labels, return_inverse=True)[1]
     x = np.column_stack([codes, np.arange(20)]).astype(float)
-    dataset = load(zipped(tmp_path / "x.npz", x=x, y=labels))
+    dataset = load_data(zipped(tmp_path / "x.npz", x=x, y=labels))
     assert dataset.classes == classes
     for split in SPLITS:
         examples = getattr(dataset, split)
@@ -441,45 +442,45 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     x = greys(20, 4)
     for labels in (np.arange(19), np.arange(20)[:, None], np.arange(20) / 2, np.zeros(20, dtype=complex)):
         with refused("[y]", labels.shape, labels.dtype, "(20,)"):
-            load(zipped(tmp_path / "x.npz", x=x, y=labels))
+            load_data(zipped(tmp_path / "x.npz", x=x, y=labels))
     with refused("[y_test]", "(10,)"):
-        load(zipped(tmp_path / "x.npz", x_train=x, y_train=np.arange(20), x_test=x[:10], y_test=np.arange(20)))
+        load_data(zipped(tmp_path / "x.npz", x_train=x, y_train=np.arange(20), x_test=x[:10], y_test=np.arange(20)))
 
 
 def test_an_archive_with_a_test_part_keeps_it(tmp_path: Path) -> None:
     x = greys(30, 4, 4)
     y = np.array(["b", "a", "c"] * 10)
-    dataset = load(zipped(tmp_path / "x.npz", x_train=x[:20], y_train=y[:20], x_test=x[20:], y_test=y[20:]))
+    dataset = load_data(zipped(tmp_path / "x.npz", x_train=x[:20], y_train=y[:20], x_test=x[20:], y_test=y[20:]))
     np.testing.assert_array_equal(dataset.test.values[:, 0].numpy(), x[20:])
     assert [len(getattr(dataset, split)) for split in SPLITS] == [18, 2, 10]
     assert dataset.classes == ("a", "b", "c")
     assert dataset.test.labels is not None
     assert dataset.test.labels.tolist() == [{"a": 0, "b": 1, "c": 2}[name] for name in y[20:]]
     for seed in (1, 2):
-        assert torch.equal(load(str(tmp_path / "x.npz"), split_seed=seed).test.values, dataset.test.values)
+        assert torch.equal(load_data(str(tmp_path / "x.npz"), split_seed=seed).test.values, dataset.test.values)
     with refused("own test part", "10", "test=0.2"):
-        load(str(tmp_path / "x.npz"), test=0.2)
+        load_data(str(tmp_path / "x.npz"), test=0.2)
 
 
 def test_the_kind_is_that_of_both_parts(tmp_path: Path) -> None:
     bits = np.zeros((20, 4))
     source = zipped(tmp_path / "x.npz", x_train=bits, x_test=bits + 0.5)
-    assert load(source).kind == "unit"
+    assert load_data(source).kind == "unit"
     source = zipped(tmp_path / "x.npz", x_train=np.zeros((20, 4, 4), np.uint8), x_test=greys(20, 4, 4))
-    assert load(source).test.all().x.max() <= 1
+    assert load_data(source).test.all().x.max() <= 1
 
 
 @pytest.mark.parametrize("test", [greys(20, 5), greys(20, 4, 4), greys(20, 4) / 255])
 def test_parts_that_differ_are_refused(tmp_path: Path, test: Array) -> None:
     with refused("x.npz", "uint8", test.dtype, "expected the same type and shape"):
-        load(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=test))
+        load_data(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=test))
 
 
 def test_empty_parts_are_refused(tmp_path: Path) -> None:
     with refused("x.npz", "empty test part"):
-        load(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=greys(0, 4)))
+        load_data(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=greys(0, 4)))
     with refused("validation", "0 examples"):
-        load(zipped(tmp_path / "x.npz", x_train=greys(0, 4), x_test=greys(20, 4)))
+        load_data(zipped(tmp_path / "x.npz", x_train=greys(0, 4), x_test=greys(20, 4)))
 
 
 @pytest.mark.parametrize(
@@ -487,7 +488,7 @@ def test_empty_parts_are_refused(tmp_path: Path) -> None:
 )
 def test_other_arrays_in_an_archive_are_listed(tmp_path: Path, keys: tuple[str, ...]) -> None:
     with refused("x.npz", f"{{{', '.join(keys)}}}", "{x, y}", "{x_train, x_test}"):
-        load(zipped(tmp_path / "x.npz", **{key: greys(20, 4) for key in keys}))
+        load_data(zipped(tmp_path / "x.npz", **{key: greys(20, 4) for key in keys}))
 
 
 # Splits.
@@ -512,7 +513,7 @@ def test_splits_are_disjoint_complete_ordered_and_never_empty(
     count: int, validation: float | None, test: float | None, seed: int
 ) -> None:
     try:
-        dataset = make_dataset(numbered(count), "none", validation, test, seed)
+        dataset = split_data(numbered(count), "none", validation, test, seed)
     except BadInput:
         assert (validation, test) != (None, None)
         return
@@ -523,7 +524,7 @@ def test_splits_are_disjoint_complete_ordered_and_never_empty(
 
 def test_shares_and_numbers_of_examples() -> None:
     def sizes(validation: float | None, test: float | None) -> list[int]:
-        return [len(split) for split in rows(make_dataset(numbered(1000), "none", validation, test, 0))]
+        return [len(split) for split in rows(split_data(numbered(1000), "none", validation, test, 0))]
 
     assert sizes(None, None) == [700, 100, 200]
     assert sizes(0.25, 0.5) == [250, 250, 500]
@@ -536,23 +537,23 @@ def test_shares_and_numbers_of_examples() -> None:
 def test_amounts_that_are_neither_share_nor_number_are_refused(name: str, amount: float) -> None:
     amounts: dict[str, Any] = {"validation": None, "test": None, name: amount}
     with refused(f"{name}={amount}"):
-        make_dataset(numbered(100), "none", split_seed=0, **amounts)
+        split_data(numbered(100), "none", split_seed=0, **amounts)
 
 
 @pytest.mark.parametrize(("validation", "test"), [(100, None), (0.5, 0.5), (1, 99), (1000, 1000)])
 def test_splits_that_leave_nothing_to_train_on_are_refused(validation: float, test: float | None) -> None:
     with refused("leave none of the 100 examples"):
-        make_dataset(numbered(100), "none", validation, test, 0)
+        split_data(numbered(100), "none", validation, test, 0)
 
 
 def test_the_test_split_is_drawn_first() -> None:
-    several = [make_dataset(numbered(200), "none", validation, None, 0) for validation in (0.1, 50, 1)]
+    several = [split_data(numbered(200), "none", validation, None, 0) for validation in (0.1, 50, 1)]
     assert len({tuple(rows(dataset)[2]) for dataset in several}) == 1
 
 
 def test_splits_are_a_function_of_the_seed_alone() -> None:
     def split(seed: int) -> list[list[int]]:
-        return rows(make_dataset(numbered(200), "none", None, None, seed))
+        return rows(split_data(numbered(200), "none", None, None, seed))
 
     expected = split(0)
     np.random.seed(1)  # noqa: NPY002
@@ -568,7 +569,7 @@ def test_splits_are_a_function_of_the_seed_alone() -> None:
 
 def test_a_source_sorted_by_class_still_validates_on_every_class(tmp_path: Path) -> None:
     y = np.repeat(np.arange(10), 100)
-    dataset = load(zipped(tmp_path / "x.npz", x_train=greys(1000, 2), y_train=y, x_test=greys(10, 2), y_test=y[::100]))
+    dataset = load_data(zipped(tmp_path / "x.npz", x_train=greys(1000, 2), y_train=y, x_test=greys(10, 2), y_test=y[::100]))
     assert dataset.valid.labels is not None
     counts = dataset.valid.labels.bincount(minlength=10)
     # 100 of 1000 without replacement: hypergeometric, 10 +- 2.85 of each class.
@@ -582,25 +583,25 @@ def test_a_source_sorted_by_class_still_validates_on_every_class(tmp_path: Path)
 def test_threshold_is_at_one_half(tmp_path: Path) -> None:
     x = np.tile(np.array([0, 127, 128, 255], dtype=np.uint8), (20, 1))[:, None]
     for source in (saved(tmp_path / "grey.npy", x), saved(tmp_path / "unit.npy", x / 255)):
-        dataset = load(source, binarize="threshold")
+        dataset = load_data(source, binarize="threshold")
         assert (dataset.kind, dataset.binarize) == ("binary", "threshold")
         for split in SPLITS:
             examples = getattr(dataset, split)
             assert (examples.values.dtype, examples.scale, examples.resampled) == (torch.uint8, 1.0, False)
             assert (examples.values == torch.tensor([0, 0, 1, 1])).all()
-    halves = load(saved(tmp_path / "half.npy", np.full((20, 2), 0.5)), binarize="threshold")
+    halves = load_data(saved(tmp_path / "half.npy", np.full((20, 2), 0.5)), binarize="threshold")
     assert halves.train.values.all()
 
 
 def test_threshold_of_digits_is_eight_of_sixteen() -> None:
-    grey, binary = load("digits"), load("digits", binarize="threshold")
+    grey, binary = load_data("digits"), load_data("digits", binarize="threshold")
     assert torch.equal(binary.test.values == 1, grey.test.values >= 8)
 
 
 def test_resampled_draws_validation_and_test_once(tmp_path: Path) -> None:
     x = np.tile(np.array([0, 51, 255], dtype=np.uint8), (4000, 1))[:, None]
     source = saved(tmp_path / "x.npy", x)
-    dataset, again, other = (load(source, binarize="resampled", split_seed=seed) for seed in (0, 0, 1))
+    dataset, again, other = (load_data(source, binarize="resampled", split_seed=seed) for seed in (0, 0, 1))
     assert (dataset.kind, dataset.binarize) == ("binary", "resampled")
     assert dataset.train.resampled
     assert dataset.train.values.max() == 255
@@ -619,7 +620,7 @@ def test_resampled_draws_validation_and_test_once(tmp_path: Path) -> None:
 
 def test_probabilities_stay_but_are_declared_binary(tmp_path: Path) -> None:
     source = saved(tmp_path / "x.npy", greys(20, 4, 4))
-    plain, declared = load(source), load(source, binarize="treat-as-probabilities")
+    plain, declared = load_data(source), load_data(source, binarize="treat-as-probabilities")
     assert (plain.kind, declared.kind, declared.binarize) == ("unit", "binary", "treat-as-probabilities")
     for split in SPLITS:
         assert torch.equal(getattr(plain, split).values, getattr(declared, split).values)
@@ -629,8 +630,8 @@ def test_probabilities_stay_but_are_declared_binary(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("binarize", BINARISATIONS)
 def test_binary_data_stay_as_they_are(tmp_path: Path, binarize: Binarize) -> None:
-    dataset = load(saved(tmp_path / "x.npy", greys(20, 4) > 99), binarize=binarize)
-    plain = load(str(tmp_path / "x.npy"))
+    dataset = load_data(saved(tmp_path / "x.npy", greys(20, 4) > 99), binarize=binarize)
+    plain = load_data(str(tmp_path / "x.npy"))
     assert (dataset.kind, dataset.binarize, dataset.train.resampled) == ("binary", "none", False)
     assert torch.equal(dataset.train.values, plain.train.values)
     assert dataset.fingerprint == plain.fingerprint
@@ -641,12 +642,12 @@ def test_real_values_are_not_binarised(tmp_path: Path, binarize: Binarize) -> No
     array = np.zeros((20, 4))
     array[3, 3], array[4, 2] = -0.25, 3.5
     with refused("x.npy", "from -0.25 to 3.5", binarize, "[0, 1]"):
-        load(saved(tmp_path / "x.npy", array), binarize=binarize)
+        load_data(saved(tmp_path / "x.npy", array), binarize=binarize)
 
 
 @pytest.mark.parametrize("binarize", BINARISATIONS)
 def test_the_splits_do_not_depend_on_the_binarisation(binarize: Binarize) -> None:
-    plain, dataset = load("digits"), load("digits", binarize=binarize)
+    plain, dataset = load_data("digits"), load_data("digits", binarize=binarize)
     for split in SPLITS:
         assert torch.equal(getattr(plain, split).labels, getattr(dataset, split).labels)
 
@@ -667,7 +668,7 @@ def album(folder: Path, count: int = 12, ending: str = "png") -> Path:
 
 
 def test_a_folder_of_grey_images(tmp_path: Path) -> None:
-    dataset = load(str(album(tmp_path / "album")))
+    dataset = load_data(str(album(tmp_path / "album")))
     assert (dataset.name, dataset.kind, dataset.shape) == ("album", "unit", (1, 6, 5))
     assert (dataset.classes, dataset.train.labels, dataset.train.scale) == (None, None, 1 / 255)
     values = torch.cat([getattr(dataset, split).values for split in SPLITS])
@@ -677,7 +678,7 @@ def test_a_folder_of_grey_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "JPEG", "bmp", "gif", "webp", "tif", "TIFF"])
 def test_every_format(tmp_path: Path, ending: str) -> None:
-    dataset = load(str(album(tmp_path, ending=ending)))
+    dataset = load_data(str(album(tmp_path, ending=ending)))
     # Pillow writes no grey WebP.
     assert dataset.shape == ((3, 6, 5) if ending == "webp" else (1, 6, 5))
 
@@ -686,7 +687,7 @@ def test_one_coloured_image_makes_all_coloured(tmp_path: Path) -> None:
     album(tmp_path)
     colours = greys(6, 5, 3)
     picture(tmp_path / "zz.png", colours)
-    dataset = load(str(tmp_path))
+    dataset = load_data(str(tmp_path))
     assert dataset.shape == (3, 6, 5)
     values = torch.cat([getattr(dataset, split).values for split in SPLITS])
     coloured = [image for image in values if not torch.equal(image[0], image[1])]
@@ -701,14 +702,14 @@ def test_palettes_count_by_their_colours(tmp_path: Path) -> None:
         (tmp_path / "colour").mkdir(exist_ok=True)
         image.save(tmp_path / "colour" / f"{n}.png")
     Image.fromarray(greys(6, 5)).convert("P").save(tmp_path / "grey" / "0.png")
-    assert load(str(tmp_path / "grey")).shape == (1, 6, 5)
-    assert load(str(tmp_path / "colour")).shape == (3, 6, 5)
+    assert load_data(str(tmp_path / "grey")).shape == (1, 6, 5)
+    assert load_data(str(tmp_path / "colour")).shape == (3, 6, 5)
 
 
 def test_black_and_white_images_are_binary(tmp_path: Path) -> None:
     for n in range(12):
         picture(tmp_path / f"{n}.png", greys(6, 5) > 99)
-    dataset = load(str(tmp_path))
+    dataset = load_data(str(tmp_path))
     assert dataset.kind == "binary"
     np.testing.assert_array_equal(dataset.train.batch(slice(0, 1)).x[0, 0], greys(6, 5) > 99)
 
@@ -719,7 +720,7 @@ def test_sixteen_bits_are_kept(tmp_path: Path, ending: str, size: int | None) ->
     for n in range(12):
         picture(tmp_path / f"{n}.{ending}", np.full((6, 5), 40 + n, dtype=np.uint16))
     picture(tmp_path / "white.png", np.full((6, 5), 255, dtype=np.uint8))
-    dataset = load(str(tmp_path), image_size=size)
+    dataset = load_data(str(tmp_path), size=size)
     assert (dataset.kind, dataset.train.values.dtype) == ("unit", torch.float32)
     levels = sorted(whole(dataset)[:, 0, 0, 0].tolist())
     assert levels == pytest.approx([(40 + n) / 65535 for n in range(12)] + [1.0], rel=1e-5)
@@ -729,13 +730,13 @@ def test_resizing_sixteen_bits_stays_in_the_unit_interval(tmp_path: Path) -> Non
     edge = np.repeat(np.array([0, 65535], dtype=np.uint16), 8)
     for n in range(12):
         picture(tmp_path / f"{n}.png", np.tile(edge, (16, 1)))
-    assert load(str(tmp_path), image_size=24).kind == "unit"
+    assert load_data(str(tmp_path), size=24).kind == "unit"
 
 
 def test_transparent_parts_are_white(tmp_path: Path) -> None:
     album(tmp_path, 11)
     picture(tmp_path / "clear.png", np.dstack([greys(6, 5), np.zeros((6, 5), dtype=np.uint8)]))
-    dataset = load(str(tmp_path))
+    dataset = load_data(str(tmp_path))
     assert dataset.shape == (1, 6, 5)
     assert (whole(dataset) == 1).flatten(1).all(1).sum() == 1
 
@@ -745,23 +746,23 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     picture(tmp_path / "turned.png", greys(5, 6), exif=exif)
-    assert load(str(tmp_path)).shape == (1, 6, 5)
+    assert load_data(str(tmp_path)).shape == (1, 6, 5)
 
 
 def test_images_are_resized_on_request(tmp_path: Path) -> None:
     album(tmp_path, 11)
     picture(tmp_path / "zz.png", greys(9, 4))
-    assert load(str(tmp_path), image_size=4).shape == (1, 4, 4)
-    with refused("image_size=0"):
-        load(str(tmp_path), image_size=0)
+    assert load_data(str(tmp_path), size=4).shape == (1, 4, 4)
+    with refused("size=0"):
+        load_data(str(tmp_path), size=0)
 
 
 def test_the_first_two_sizes_that_differ_are_named(tmp_path: Path) -> None:
     album(tmp_path)
     picture(tmp_path / "05.png", greys(9, 4))
     picture(tmp_path / "07.png", greys(3, 3))
-    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.image-size N"):
-        load(str(tmp_path))
+    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.size N"):
+        load_data(str(tmp_path))
 
 
 def test_subfolders_are_classes(tmp_path: Path) -> None:
@@ -771,7 +772,7 @@ def test_subfolders_are_classes(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "readme.txt").write_text("not an image")
     (tmp_path / ".DS_Store").write_bytes(b"\0")
-    dataset = load(str(tmp_path))
+    dataset = load_data(str(tmp_path))
     assert dataset.classes == ("ant", "dog")
     assert sum(len(getattr(dataset, split)) for split in SPLITS) == 14
     for split in SPLITS:
@@ -783,13 +784,13 @@ def test_images_on_two_levels_are_refused(tmp_path: Path) -> None:
     album(tmp_path)
     album(tmp_path / "ant")
     with refused(tmp_path, "00.png", "ant", "subfolder"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     album(tmp_path / "too" / "deep")
     with refused(tmp_path, "no images", ".png", ".tiff"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp", "tif"])
@@ -799,7 +800,7 @@ def test_damaged_images_are_named(tmp_path: Path, ending: str) -> None:
     for content in (b"", b"garbage", whole_file[: len(whole_file) // 2]):
         (tmp_path / f"04.{ending}").write_bytes(content)
         with refused(tmp_path / f"04.{ending}", "cannot be read as an image"):
-            load(str(tmp_path))
+            load_data(str(tmp_path))
 
 
 @pytest.mark.parametrize("limit", ["aevb.data.sources.images.MOST", "PIL.Image.MAX_IMAGE_PIXELS"])
@@ -807,7 +808,7 @@ def test_far_too_large_images_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     album(tmp_path)
     monkeypatch.setattr(limit, 12)  # of 30 pixels
     with refused("00.png", "pixels"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
 
 
 def test_several_images_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -815,7 +816,7 @@ def test_several_images_in_one_file_are_refused(tmp_path: Path) -> None:
     frames = [Image.fromarray(greys(6, 5) + np.uint8(n)) for n in range(3)]
     frames[0].save(tmp_path / "film.tif", save_all=True, append_images=frames[1:])
     with refused("film.tif", "several images"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
 
 
 def test_images_of_32_bits_are_refused(tmp_path: Path) -> None:
@@ -823,14 +824,14 @@ def test_images_of_32_bits_are_refused(tmp_path: Path) -> None:
     for pixels in (np.zeros((6, 5), dtype=np.float32), np.zeros((6, 5), dtype=np.int32)):
         picture(tmp_path / "wide.tif", pixels)
         with refused("wide.tif", "32 bits", ".npy"):
-            load(str(tmp_path))
+            load_data(str(tmp_path))
 
 
 def test_only_the_formats_that_are_promised_are_decoded(tmp_path: Path) -> None:
     album(tmp_path)
     Image.fromarray(greys(6, 5)).save(tmp_path / "04.png", format="PPM")
     with refused("04.png", "cannot be read as an image"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))
 
 
 # IDX files.
@@ -918,7 +919,7 @@ def stored(root: Path, name: str = "mnist", packed: bool = False, changed: dict[
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_named_sets_from_a_folder(tmp_path: Path, name: str, packed: bool) -> None:
-    dataset = load(name, data_dir=stored(tmp_path, name, packed))
+    dataset = load_data(name, data_dir=stored(tmp_path, name, packed))
     assert (dataset.name, dataset.kind, dataset.shape) == (name, "unit", (1, 4, 5))
     assert [len(getattr(dataset, split)) for split in SPLITS] == [50, 10, 20]
     assert dataset.test.values[:, 0, 0, 0].tolist() == list(range(60, 80))
@@ -929,19 +930,19 @@ def test_named_sets_from_a_folder(tmp_path: Path, name: str, packed: bool) -> No
         assert (examples.values.dtype, examples.scale) == (torch.uint8, 1 / 255)
         assert torch.equal(examples.values[:, 0, 0, 0] % 10, examples.labels)
     with refused(name, "own test part of 20"):
-        load(name, data_dir=tmp_path, test=10)
-    assert len(load(name, data_dir=tmp_path, validation=30).train) == 30
+        load_data(name, data_dir=tmp_path, test=10)
+    assert len(load_data(name, data_dir=tmp_path, validation=30).train) == 30
 
 
 def test_the_folder_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEVB_DATA", str(stored(tmp_path / "here")))
-    assert len(load("mnist").test) == 20
+    assert len(load_data("mnist").test) == 20
     with refused("nowhere", "does not exist"):  # the argument goes before
-        load("mnist", data_dir=tmp_path / "nowhere")
+        load_data("mnist", data_dir=tmp_path / "nowhere")
     monkeypatch.setenv("AEVB_DATA", str(tmp_path / "elsewhere"))
     with refused("elsewhere", "does not exist"):
-        load("mnist")
-    assert len(load("mnist", data_dir=str(tmp_path / "here")).test) == 20
+        load_data("mnist")
+    assert len(load_data("mnist", data_dir=str(tmp_path / "here")).test) == 20
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -952,9 +953,9 @@ def test_a_missing_file_is_named_and_nothing_is_downloaded(
     stored(tmp_path)
     (tmp_path / "mnist" / file).unlink()
     with refused(file, tmp_path / "mnist", "missing"):
-        load("mnist", data_dir=tmp_path)
+        load_data("mnist", data_dir=tmp_path)
     with refused(FILES[0], tmp_path / "fashion-mnist", "missing"):
-        load("fashion-mnist", data_dir=tmp_path)
+        load_data("fashion-mnist", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -971,7 +972,7 @@ def test_a_missing_file_is_named_and_nothing_is_downloaded(
 )
 def test_files_that_do_not_fit_are_named(tmp_path: Path, file: str, content: bytes, fault: str) -> None:
     with refused(file.split("-")[0], fault):
-        load("mnist", data_dir=stored(tmp_path, changed={file: content}))
+        load_data("mnist", data_dir=stored(tmp_path, changed={file: content}))
 
 
 # Downloads.
@@ -1031,11 +1032,11 @@ def cached(tmp_path: Path) -> list[str]:
 def test_the_next_mirror_is_tried_and_the_cache_is_used_afterwards(
     tmp_path: Path, mirror: Mirror, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(load("mnist").test) == 20
+    assert len(load_data("mnist").test) == 20
     assert cached(tmp_path) == sorted(file + ".gz" for file in FILES)
     assert mirror.requests == [f"/{place}/{file}.gz" for file in FILES for place in ("broken", "good")]
     mirror.requests.clear()
-    assert len(load("mnist").test) == 20
+    assert len(load_data("mnist").test) == 20
     assert mirror.requests == []
     assert capfd.readouterr() == ("", "")
 
@@ -1047,30 +1048,30 @@ def test_pooch_keeps_silent_for_us_alone(mirror: Mirror, monkeypatch: pytest.Mon
     level = logger.level
     monkeypatch.setattr(logger, "handle", records.append)
     assert mirror.files
-    load("mnist")
+    load_data("mnist")
     assert records == []
     assert logger.level == level
 
 
 def test_a_damaged_cache_is_renewed(tmp_path: Path, mirror: Mirror) -> None:
-    load("mnist")
+    load_data("mnist")
     mirror.requests.clear()
     written(tmp_path / "cache" / "aevb" / "mnist" / f"{FILES[2]}.gz", b"cut off")
-    assert len(load("mnist").test) == 20
+    assert len(load_data("mnist").test) == 20
     assert mirror.requests[-1] == f"/good/{FILES[2]}.gz"
 
 
 def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path: Path, mirror: Mirror) -> None:
     mirror.files[f"/good/{FILES[0]}.gz"] += b"!"
     with refused(f"mnist/{FILES[0]}.gz", "not the published file", "wrong checksum", "HTTP status 404", "AEVB_DATA"):
-        load("mnist")
+        load_data("mnist")
     assert cached(tmp_path) == []
 
 
 def test_a_damaged_mirror_does_not_hide_a_good_one(mirror: Mirror) -> None:
     for file in FILES:
         mirror.files[f"/broken/{file}.gz"] = b"<html>log in to the hotel's network</html>"
-    assert len(load("mnist").test) == 20
+    assert len(load_data("mnist").test) == 20
 
 
 def test_nothing_reachable_says_what_to_do(
@@ -1082,7 +1083,7 @@ def test_nothing_reachable_says_what_to_do(
     with refused(
         f"mnist/{FILES[0]}.gz", "could not be downloaded", "ConnectionError", "404", "--data-dir", "AEVB_DATA"
     ):
-        load("mnist")
+        load_data("mnist")
     assert cached(tmp_path) == []
     assert capfd.readouterr() == ("", "")
 
@@ -1090,7 +1091,7 @@ def test_nothing_reachable_says_what_to_do(
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, mirror: Mirror) -> None:
     written(tmp_path / "cache", b"a file where a folder should be")
     with refused("could not be downloaded", "directory"):
-        load("mnist")
+        load_data("mnist")
     assert len(mirror.requests) <= 2
 
 
@@ -1099,7 +1100,7 @@ def test_a_terminal_sees_progress(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert mirror.files
-    load("mnist")
+    load_data("mnist")
     lines = capsys.readouterr().err.splitlines()
     assert all(any(file in line and line.endswith("MB") for line in lines) for file in FILES)
 
@@ -1125,19 +1126,19 @@ def real() -> Path:
 def test_mnist_is_the_published_one(real: Path) -> None:
     images = gzip.decompress((real / "mnist" / f"{FILES[0]}.gz").read_bytes())
     assert hashlib.md5(images).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
-    dataset = load("mnist", data_dir=real, binarize="resampled")
+    dataset = load_data("mnist", data_dir=real, binarize="resampled")
     assert [len(getattr(dataset, split)) for split in SPLITS] == [50_000, 10_000, 10_000]
     assert (dataset.kind, dataset.shape) == ("binary", (1, 28, 28))
     kept = torch.from_numpy(np.frombuffer(images[16:], dtype=np.uint8).reshape(-1, 1, 28, 28).copy())
     assert torch.equal(dataset.train.values[0], kept[0]) or torch.equal(dataset.train.values[0], kept[1])
-    grey = load("mnist", data_dir=real)
+    grey = load_data("mnist", data_dir=real)
     p = grey.test.all().x.double()
     drawn = dataset.test.all().x.double()
     assert (drawn - p).sum().abs() <= Z * (p * (1 - p)).sum().sqrt()
 
 
 def test_fashion_mnist_validates_on_every_class(real: Path) -> None:
-    dataset = load("fashion-mnist", data_dir=real)
+    dataset = load_data("fashion-mnist", data_dir=real)
     assert dataset.valid.labels is not None
     counts = dataset.valid.labels.bincount(minlength=10)
     # 10,000 of 60,000 without replacement: hypergeometric, 1000 +- 27.4 of each class.

@@ -17,7 +17,7 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from aevb.data import NAMES, Truth, Variant, load, truth
+from aevb.data import NAMES, Truth, Variant, load_data, truth
 from aevb.data.sources import synthetic
 from aevb.errors import BadInput
 
@@ -235,7 +235,7 @@ def test_a_truth_is_frozen() -> None:
 
 @EACH
 def test_sizes_kinds_and_names(known: Known) -> None:
-    dataset = load(known.name, variant=known.variant)
+    dataset = load_data(known.name, variant=known.variant)
     count = 20_000 if known.name.startswith("gaussian") else 40_000
     assert [len(part) for part in (dataset.train, dataset.valid, dataset.test)] == [
         count * 9 // 10,
@@ -252,14 +252,14 @@ def test_sizes_kinds_and_names(known: Known) -> None:
 
 @EACH
 def test_every_split_has_the_density(known: Known) -> None:
-    dataset = load(known.name, variant=known.variant, validation=0.5)
+    dataset = load_data(known.name, variant=known.variant, validation=0.5)
     for part in (dataset.train, dataset.valid, dataset.test):
         assert chi_square(known, part.values.double().numpy()) > P
 
 
 @EACH
 def test_splits_are_disjoint(known: Known) -> None:
-    dataset = load(known.name, variant=known.variant)
+    dataset = load_data(known.name, variant=known.variant)
     points = torch.cat([part.values for part in (dataset.train, dataset.valid, dataset.test)])
     # Two of 60,000 points may round to the same numbers; a shared example would make thousands do so.
     assert len(points.unique(dim=0)) >= len(points) - 3
@@ -267,19 +267,17 @@ def test_splits_are_disjoint(known: Known) -> None:
 
 def test_without_a_variant_the_mended_form_is_loaded() -> None:
     for name in ("figure-8", "mixture"):
-        default, corrected, printed = (
-            load(name, variant=variant).fingerprint for variant in (None, "corrected", "printed")
-        )
-        assert default == corrected != printed
-        assert truth(name).best_gaussian() == truth(name, "corrected").best_gaussian()
+        default, mended, printed = (load_data(name, variant=variant).fingerprint for variant in (None, "mended", "printed"))
+        assert default == mended != printed
+        assert truth(name).best_gaussian() == truth(name, "mended").best_gaussian()
 
 
 @EACH
 def test_points_are_a_function_of_name_variant_and_seed_alone(known: Known) -> None:
-    first = load(known.name, variant=known.variant, split_seed=3)
+    first = load_data(known.name, variant=known.variant, split_seed=3)
     torch.manual_seed(4)
     np.random.seed(4)  # noqa: NPY002
-    second = load(known.name, variant=known.variant, split_seed=3)
+    second = load_data(known.name, variant=known.variant, split_seed=3)
     for one, other in zip(
         (first.train, first.valid, first.test), (second.train, second.valid, second.test), strict=True
     ):
@@ -290,24 +288,24 @@ def test_points_are_a_function_of_name_variant_and_seed_alone(known: Known) -> N
 @pytest.mark.parametrize("name", synthetic.NAMES)
 def test_global_random_states_stay_as_they_are(name: str) -> None:
     before, legacy = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
-    load(name)
+    load_data(name)
     assert torch.equal(torch.get_rng_state(), before)
     assert str(np.random.get_state()) == legacy  # noqa: NPY002
 
 
 def test_seeds_sets_and_variants_have_points_of_their_own() -> None:
-    loaded = [load(known.name, variant=known.variant, split_seed=seed) for known in SETS for seed in (0, 2**40)]
+    loaded = [load_data(known.name, variant=known.variant, split_seed=seed) for known in SETS for seed in (0, 2**40)]
     assert len({dataset.fingerprint for dataset in loaded}) == len(loaded)
     # Not the same noise through another map either: the two forms of the mixture share their first component.
-    corrected, printed = (load("mixture", variant=variant).test.values for variant in ("corrected", "printed"))
-    assert len(torch.cat([corrected, printed]).unique(dim=0)) >= len(corrected) + len(printed) - 3
+    mended, printed = (load_data("mixture", variant=variant).test.values for variant in ("mended", "printed"))
+    assert len(torch.cat([mended, printed]).unique(dim=0)) >= len(mended) + len(printed) - 3
 
 
 def test_validation_can_be_chosen_and_test_cannot() -> None:
-    assert len(load("blobs", validation=123).valid) == 123
-    assert len(load("blobs", validation=0.2).train) == 32_000
+    assert len(load_data("blobs", validation=123).valid) == 123
+    assert len(load_data("blobs", validation=0.2).train) == 32_000
     with pytest.raises(BadInput, match="own test part of 10000 examples: leave out test="):
-        load("gaussian", test=0.1)
+        load_data("gaussian", test=0.1)
 
 
 # What cannot be used.
@@ -324,7 +322,7 @@ def refusal(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("variant", ["printed", "corrected", "other"])
 @pytest.mark.parametrize("name", ["gaussian", "gaussian-rotated", "blobs", "digits", "mnist"])
 def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
-    message = refusal(lambda: load(name, variant=variant))
+    message = refusal(lambda: load_data(name, variant=variant))
     assert message == f"variant={variant!r} chooses a form of figure-8 or mixture, which {name!r} is not: leave it out"
     if name in synthetic.NAMES:
         assert refusal(lambda: truth(name, variant)) == message
@@ -333,15 +331,15 @@ def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
 def test_a_variant_is_not_for_files(tmp_path: object) -> None:
     np.save(f"{tmp_path}/points.npy", np.random.default_rng(0).standard_normal((20, 2)))
     for source in (f"{tmp_path}/points.npy", str(tmp_path)):
-        assert repr(source) in refusal(lambda source=source: load(source, variant="corrected"))  # type: ignore[misc]
-    assert "no data set is named 'figure8'" in refusal(lambda: load("figure8", variant="corrected"))
+        assert repr(source) in refusal(lambda source=source: load_data(source, variant="mended"))  # type: ignore[misc]
+    assert "no data set is named 'figure8'" in refusal(lambda: load_data("figure8", variant="mended"))
 
 
 @pytest.mark.parametrize("name", ["figure-8", "mixture"])
 @pytest.mark.parametrize("variant", ["", "Printed", "mend"])
 def test_an_unknown_variant_names_the_two(name: str, variant: Variant) -> None:
-    message = f"variant={variant!r} of {name} is unknown: expected printed or corrected; choose one"
-    assert refusal(lambda: load(name, variant=variant)) == message
+    message = f"variant={variant!r} of {name} is unknown: expected printed or mended; choose one"
+    assert refusal(lambda: load_data(name, variant=variant)) == message
     assert refusal(lambda: truth(name, variant)) == message
 
 
@@ -358,9 +356,9 @@ def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_other_options_that_do_not_fit() -> None:
-    assert "split_seed=-1" in refusal(lambda: load("blobs", split_seed=-1))
-    assert "image_size=8" in refusal(lambda: load("blobs", image_size=8))
-    assert "needs them in [0, 1]" in refusal(lambda: load("blobs", binarize="threshold"))
+    assert "split_seed=-1" in refusal(lambda: load_data("blobs", split_seed=-1))
+    assert "size=8" in refusal(lambda: load_data("blobs", size=8))
+    assert "needs them in [0, 1]" in refusal(lambda: load_data("blobs", binarize="threshold"))
 
 
 def test_the_names_are_known() -> None:

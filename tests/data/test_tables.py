@@ -13,8 +13,11 @@ import torch
 from aevb.cli.app import main
 from aevb.columns import modelled
 from aevb.config.schema import ModelConfig, build, resolve
-from aevb.data import Dataset, load
-from aevb.data.tables.encode import coded, frame, pool, read_raw, table
+from aevb.data import Dataset, load_data
+from aevb.data.tables.encode import encode_rows, decode_rows
+from aevb.data.tables.frames import frame_columns
+from aevb.data.tables.infer import unsplit_table
+from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
@@ -68,7 +71,7 @@ def customers(tmp_path: Path) -> Path:
 
 
 def test_what_columns_are_taken_for(customers: Path) -> None:
-    dataset = load(str(customers))
+    dataset = load_data(str(customers))
     assert {column.name: column.kind for column in dataset.columns} == KINDS
     assert dataset.kind == "columns"
     assert dataset.shape == (5,)
@@ -82,7 +85,7 @@ def test_what_columns_are_taken_for(customers: Path) -> None:
 def test_kinds_can_be_given(customers: Path) -> None:
     given = {"age": "real", "town": "label", "smoker": "none"}
     rows = [row for row in people() if row["town"]]
-    dataset = load(str(written(customers, rows)), column_types=given)  # type: ignore[arg-type]
+    dataset = load_data(str(written(customers, rows)), kinds=given)  # type: ignore[arg-type]
     assert {column.name: column.kind for column in dataset.columns} == {
         "age": "real",
         "income": "positive",
@@ -92,7 +95,7 @@ def test_kinds_can_be_given(customers: Path) -> None:
     assert dataset.classes == ("Basel", "Bern", "Chur")
     assert dataset.train.labels is not None
     with pytest.raises(BadInput, match="no column 'agee'"):
-        load(str(customers), column_types={"agee": "real"})
+        load_data(str(customers), kinds={"agee": "real"})
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_kinds_can_be_given(customers: Path) -> None:
 )
 def test_kinds_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
     rows = [{"x": value, "y": place % 4 / 3} for place, value in enumerate(values)]
-    found = pool("t", read_raw(written(tmp_path / "t.csv", rows)), {}).columns[0]
+    found = unsplit_table("t", read_columns(written(tmp_path / "t.csv", rows)), {}).columns[0]
     assert (found.name, found.kind) == ("x", kind)
 
 
@@ -139,7 +142,7 @@ def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(BadInput, match=said) as caught:
-        load(str(path))
+        load_data(str(path))
     assert "\n" not in str(caught.value)
 
 
@@ -147,35 +150,35 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(b"a,b\n\xff\xfe,1\n")
     with pytest.raises(BadInput, match="cannot be read"):
-        load(str(path))
+        load_data(str(path))
 
 
 @pytest.mark.parametrize("change", [{"town": "Zug"}, {"age": -1}, {"age": 1.5}, {"income": 0}, {"height": "tall"}])
 def test_what_a_model_cannot_take(change: dict[str, Any], customers: Path, tmp_path: Path) -> None:
-    columns = load(str(customers)).columns
+    columns = load_data(str(customers)).columns
     other = written(tmp_path / "other.csv", [row | change for row in people(3)])
     with pytest.raises(BadInput, match=f"column '{next(iter(change))}'"):
-        coded(read_raw(other), columns, "other.csv")
+        encode_rows(read_columns(other), columns, "other.csv")
 
 
 def test_other_tables_may_have_their_columns_in_any_order_and_more_of_them(customers: Path, tmp_path: Path) -> None:
-    columns = load(str(customers)).columns
+    columns = load_data(str(customers)).columns
     rows = people(20, seed=1)
     turned = [{"extra": 1, **dict(reversed(row.items()))} for row in rows]
     found = [
-        coded(read_raw(written(tmp_path / name, some)), columns, name)
+        encode_rows(read_columns(written(tmp_path / name, some)), columns, name)
         for name, some in (("a.csv", rows), ("b.csv", turned))
     ]
     assert torch.equal(found[0].nan_to_num(-9), found[1].nan_to_num(-9))
     del rows[0]["town"]
     with pytest.raises(BadInput, match="lacks the column 'town'"):
-        coded(read_raw(written(tmp_path / "c.csv", [rows[0]])), columns, "c.csv")
+        encode_rows(read_columns(written(tmp_path / "c.csv", [rows[0]])), columns, "c.csv")
 
 
 def test_a_table_comes_back_as_it_was(customers: Path) -> None:
-    raws = read_raw(customers)
-    columns = pool("t", raws, {}).columns
-    back = table(columns, coded(raws, columns, "t").numpy())
+    raws = read_columns(customers)
+    columns = unsplit_table("t", raws, {}).columns
+    back = decode_rows(columns, encode_rows(raws, columns, "t").numpy())
     for row, original in enumerate(people()):
         for name in KINDS:
             assert type(back[name][row]) is type(original[name])
@@ -186,7 +189,7 @@ def test_semicolons_and_tabs(tmp_path: Path) -> None:
     for name, mark in (("a.csv", ";"), ("b.tsv", "\t"), ("c.csv", ",")):
         text = "\n".join(mark.join(map(str, row)) for row in [("x", "y"), *((n % 7 - 3, n % 3) for n in range(20))])
         (tmp_path / name).write_text(text)
-        assert load(str(tmp_path / name)).shape == (2,)
+        assert load_data(str(tmp_path / name)).shape == (2,)
 
 
 def model_of(dataset: Dataset, **options: Any) -> Any:
@@ -198,7 +201,7 @@ def model_of(dataset: Dataset, **options: Any) -> Any:
 
 def test_what_is_missing_is_integrated_out(customers: Path) -> None:
     """log p of a row with gaps is that of the marginal: what stands in a gap changes nothing."""
-    dataset = load(str(customers))
+    dataset = load_data(str(customers))
     model = model_of(dataset)
     p = model.decode(torch.zeros(2))
     row = torch.tensor([1.0, 1000.0, 3.0, 1.0, 2.0])
@@ -209,7 +212,7 @@ def test_what_is_missing_is_integrated_out(customers: Path) -> None:
 
 
 def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
-    model = model_of(load(str(customers)))
+    model = model_of(load_data(str(customers)))
     p = model.decode(torch.randn(2))
     for place, count in ((3, 2), (4, 3)):
         rows = torch.full((count, 5), math.nan)
@@ -218,7 +221,7 @@ def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
 
 
 def test_gradients_are_finite_whatever_is_missing(customers: Path) -> None:
-    dataset = load(str(customers))
+    dataset = load_data(str(customers))
     model = model_of(dataset)
     x = dataset.train.batch(slice(0, 20)).x.clone()
     x[0] = math.nan
@@ -241,9 +244,9 @@ def test_round_trip_by_the_commands(
     run("train", str(customers), "--train.epochs", "30", "--out", "run", "--samples", "20")
     assert "smoker" in capsys.readouterr().err
     run("sample", "run", "--count", "200", "--out", "new.csv")
-    again = load("new.csv", column_types={"age": "count"})  # which may have none near zero
+    again = load_data("new.csv", kinds={"age": "count"})  # which may have none near zero
     kinds = {column.name: (column.kind, column.values, column.whole) for column in again.columns}
-    before = {column.name: (column.kind, column.values, column.whole) for column in load(str(customers)).columns}
+    before = {column.name: (column.kind, column.values, column.whole) for column in load_data(str(customers)).columns}
     assert kinds == before
     assert list(kinds) == list(KINDS)
     loaded = RunFolder.load("run")
@@ -339,11 +342,11 @@ def test_frames() -> None:
     rows = people(100)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     for made in (pandas.DataFrame(columns), polars.DataFrame(columns)):
-        found = {column.name: column.kind for column in pool("t", frame(made), {}).columns}
+        found = {column.name: column.kind for column in unsplit_table("t", frame_columns(made), {}).columns}
         assert found == KINDS
     dated = pandas.DataFrame({"when": pandas.date_range("2020-01-01", periods=20), "x": range(20)})
     with pytest.raises(BadInput, match="holds dates"):
-        frame(dated)
+        frame_columns(dated)
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -355,11 +358,11 @@ def test_parquet(tmp_path: Path) -> None:
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     coded_towns = pa.array(columns["town"]).dictionary_encode()
     pq.write_table(pa.table(columns | {"town": coded_towns}), tmp_path / "t.parquet")
-    dataset = load(str(tmp_path / "t.parquet"))
+    dataset = load_data(str(tmp_path / "t.parquet"))
     assert {column.name: column.kind for column in dataset.columns} == KINDS
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(BadInput, match="cannot be read"):
-        load(str(tmp_path / "bad.parquet"))
+        load_data(str(tmp_path / "bad.parquet"))
 
 
 def test_a_run_says_what_its_columns_are(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def rows(count: int, columns: int = 8, *, seed: int = 0) -> Tensor:
 
 def begun(x: Tensor, kind: ColumnKind = "real", **options: Any) -> VAE:
     """A model of the rows that begins as factor analysis, which is their truth."""
-    columns = tuple(Column(name=f"x{j}", kind=kind, place=j) for j in range(x.shape[1]))
+    columns = tuple(Column(name=f"x{j}", kind=kind, position=j) for j in range(x.shape[1]))
     torch.manual_seed(0)
     config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from aevb.data import Dataset, Examples, load
+from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.evaluation import features
 from aevb.evaluation.features import Classifier, classifier
@@ -24,7 +24,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load("digits")
+    return load_data("digits")
 
 
 @pytest.fixture(scope="module")

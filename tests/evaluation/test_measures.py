@@ -10,7 +10,7 @@ import torch
 
 from aevb.cli import app as cli
 from aevb.config.schema import Config
-from aevb.data import Dataset, Examples, load
+from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.evaluation.measures import MEASURES, Effort, measure
 from aevb.evaluation.scores import Score
@@ -47,7 +47,7 @@ def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score
 
 
 def test_every_measure_of_a_plane(tmp_path: Path) -> None:
-    dataset = load("gaussian", validation=200)
+    dataset = load_data("gaussian", validation=200)
     run = trained(tmp_path / "run", dataset)
     assert set(NAMES) == set(MEASURES)
     for name, expected in NAMES.items():
@@ -62,7 +62,7 @@ def test_every_measure_of_a_plane(tmp_path: Path) -> None:
 
 
 def test_labels_give_more(tmp_path: Path) -> None:
-    dataset = load("digits")
+    dataset = load_data("digits")
     run = trained(tmp_path / "run", dataset)
     found = everything(run, dataset, "latent-space", "sample-quality")
     assert set(found) >= OF_LABELS | OF_LABELLED_IMAGES
@@ -79,7 +79,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
 
 
 def test_one_class_is_no_class(tmp_path: Path) -> None:
-    dataset = load("digits")
+    dataset = load_data("digits")
     one = Dataset(**{**vars(dataset), "classes": ("digit",), **_labelled(dataset, 0)})
     run = trained(tmp_path / "run", one)
     found = everything(run, one, "latent-space", "sample-quality")
@@ -110,7 +110,7 @@ def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> Non
 
 
 def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
-    dataset = load("digits", binarize="resampled")
+    dataset = load_data("digits", binarize="resampled")
     run = trained(tmp_path / "run", dataset)
     effort = Effort(samples=2, examples=300)
     first, again = (measure("likelihood", run.model, dataset, "train", effort) for _ in range(2))

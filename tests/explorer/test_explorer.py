@@ -12,7 +12,7 @@ import torch
 from aevb.cli.app import main
 from aevb.columns import Column
 from aevb.config.schema import Config
-from aevb.data import Dataset, Examples, load
+from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.explorer import explore
 from aevb.explorer.content import gather
@@ -42,12 +42,12 @@ def customers() -> Dataset:
     """A table with columns of all kinds, and names that try to act."""
     rng = np.random.default_rng(0)
     columns = [
-        Column(name="height", kind="real", place=0),
-        Column(name="price", kind="positive", place=1),
-        Column(name="visits", kind="count", place=2, whole=True),
-        Column(name="member", kind="binary", place=3, values=(False, True)),
-        Column(name=HOSTILE, kind="categorical", place=4, values=("a", HOSTILE, "c")),
-        Column(name="size", kind="categorical", place=5, values=("s", "l")),
+        Column(name="height", kind="real", position=0),
+        Column(name="price", kind="positive", position=1),
+        Column(name="visits", kind="count", position=2, whole=True),
+        Column(name="member", kind="binary", position=3, values=(False, True)),
+        Column(name=HOSTILE, kind="categorical", position=4, values=("a", HOSTILE, "c")),
+        Column(name="size", kind="categorical", position=5, values=("s", "l")),
     ]
     values = [rng.normal(size=60), rng.lognormal(size=60), rng.poisson(3, 60)]
     values += [rng.integers(0, count, 60) for count in (2, 3, 2)]
@@ -58,9 +58,9 @@ def customers() -> Dataset:
 
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "digits": (lambda: load("digits"), {"likelihood": "gaussian-full"}),
+    "digits": (lambda: load_data("digits"), {"likelihood": "gaussian-full"}),
     "photographs": (photographs, {"network": "conv", "channels": (4, 8), "hidden": None, "latent": 5}),
-    "points": (lambda: load("blobs"), {}),
+    "points": (lambda: load_data("blobs"), {}),
     "table": (customers, {"latent": 3}),
     "rows": (lambda: some("real", (120,), 40), {"posterior": "full", "prior": "mixture"}),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
@@ -531,7 +531,7 @@ def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
-    dataset = load("digits", condition=("label",))
+    dataset = load_data("digits", condition=("label",))
     with pytest.raises(BadInput, match="wants a condition"):
         explore([(trained(dataset, tmp_path / "run"), dataset)])
 

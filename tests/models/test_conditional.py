@@ -13,9 +13,11 @@ from torch import Tensor
 
 from aevb.cli.app import main
 from aevb.config.schema import Config, ModelConfig, TrainConfig, build, build_objective, resolve
-from aevb.data import load
-from aevb.data.condition import conditioned, every_value, stated
-from aevb.data.dataset import Dataset, Examples, UnsplitData, make_dataset
+from aevb.data import load_data
+from aevb.data.condition import with_condition, all_conditions, parse_condition
+from aevb.data.dataset import Dataset, UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.splits import split_data
 from aevb.errors import BadInput
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
@@ -43,7 +45,7 @@ def classed(count: int = 900, seed: int = 0) -> tuple[Tensor, Tensor]:
 def rows_of_classes(**options: Any) -> Dataset:
     x, labels = classed(**options)
     pool = UnsplitData("rows", Examples(x, labels), CLASSES)
-    return make_dataset(conditioned(pool, ["label"]), "none", 0.1, 0.2, 0)
+    return split_data(with_condition(pool, ["label"]), "none", 0.1, 0.2, 0)
 
 
 def model_of(dataset: Dataset, **options: Any) -> Any:
@@ -130,9 +132,9 @@ def test_what_is_wrong_says_so() -> None:
     x, labels = classed(count=30)
     unlabelled = UnsplitData("rows", Examples(x))
     with pytest.raises(BadInput, match="no labels"):
-        conditioned(unlabelled, ["label"])
+        with_condition(unlabelled, ["label"])
     with pytest.raises(BadInput, match="is no table, and has no column 'colour'"):
-        conditioned(UnsplitData("rows", Examples(x, labels), CLASSES), ["colour"])
+        with_condition(UnsplitData("rows", Examples(x, labels), CLASSES), ["colour"])
     dataset = rows_of_classes(count=60)
     with pytest.raises(BadInput, match="vamp has no meaning"):
         resolve(ModelConfig(prior="vamp"), dataset)
@@ -140,13 +142,13 @@ def test_what_is_wrong_says_so() -> None:
     with pytest.raises(BadInput, match="this model is conditional: pass condition="):
         model.encode(x)
     with pytest.raises(BadInput, match="this model is unconditional: do not pass condition="):
-        model_of(make_dataset(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
+        model_of(split_data(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
     with pytest.raises(BadInput, match="quadrature is not to be had of a conditional model"):
         measure("quadrature", model, dataset)
     with pytest.raises(BadInput, match=r"wants 'label' to be given: --given\.label a or b or c"):
-        stated(dataset.condition_columns, {})
+        parse_condition(dataset.condition_columns, {})
     with pytest.raises(BadInput, match="not given 'size': expected label"):
-        stated(dataset.condition_columns, {"size": "1"})
+        parse_condition(dataset.condition_columns, {"size": "1"})
 
 
 @pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
@@ -254,8 +256,8 @@ def test_exported_files_take_the_condition(tmp_path: Path) -> None:
 
 
 def test_conditions_are_part_of_what_a_run_was_trained_on() -> None:
-    assert load("digits").fingerprint != load("digits", condition=["label"]).fingerprint
-    values = every_value(load("digits", condition=["label"]).condition_columns)
+    assert load_data("digits").fingerprint != load_data("digits", condition=["label"]).fingerprint
+    values = all_conditions(load_data("digits", condition=["label"]).condition_columns)
     assert values is not None
     assert values.squeeze(1).tolist() == list(range(10))
 

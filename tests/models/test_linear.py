@@ -55,9 +55,9 @@ def test_the_command_reaches_the_optimum(
             cli.main(command.split())
         assert not stop.value.code
     scores = {score["name"]: score["value"] for score in json.loads(capsys.readouterr().out)["scores"]}
-    from aevb.data import load
+    from aevb.data import load_data
 
-    optimum = linear_optimum(load("rows.npy").train.values, 2)
+    optimum = linear_optimum(load_data("rows.npy").train.values, 2)
     assert scores["log_px"] == pytest.approx(optimum, abs=1e-3)
 
 

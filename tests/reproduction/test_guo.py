@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from aevb.config.schema import Config, ModelConfig, build, resolve
-from aevb.data import Dataset, Normals, load, truth
+from aevb.data import Dataset, NormalMixture, load_data, truth
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE
 from aevb.reproduction import recipe
@@ -20,8 +20,8 @@ from aevb.reproduction.run import reproduce
 from aevb.runs.run_folder import RunFolder
 
 
-def normal(mean: list[float], covariance: list[list[float]]) -> Normals:
-    return Normals(np.ones(1), np.array([mean]), np.array([covariance]))
+def normal(mean: list[float], covariance: list[list[float]]) -> NormalMixture:
+    return NormalMixture(np.ones(1), np.array([mean]), np.array([covariance]))
 
 
 def last(module: nn.Module) -> nn.Linear:
@@ -49,7 +49,7 @@ def linear(likelihood: str, dataset: Dataset) -> VAE:
 
 @pytest.fixture(scope="module")
 def gaussian() -> Dataset:
-    return load("gaussian")
+    return load_data("gaussian")
 
 
 def run_of(model: VAE, dataset: Dataset, folder: Path, source: str = "gaussian") -> RunFolder:
@@ -101,8 +101,8 @@ def test_the_distance_of_another_normal_is_its_divergence(gaussian: Dataset, tmp
 @pytest.mark.parametrize("likelihood", ["gaussian-diagonal", "gaussian-full"])
 def test_the_grid_agrees_with_adaptive_cells(likelihood: str) -> None:
     """A lively random decoder, whose posteriors have several peaks."""
-    dataset = load("blobs")
-    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "init": "lecun"})
+    dataset = load_data("blobs")
+    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "initial": "lecun"})
     torch.manual_seed(0)
     model = build(resolve(chosen, dataset), dataset.shape).eval()
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_reverse_fit_of_a_normal_is_that_normal() -> None:
 
 def test_forward_fit_covers_and_reverse_fit_picks() -> None:
     """Two normals that hardly meet: KL(q || p) = log 2 on one of them, and the moments are those of both."""
-    p = Normals(np.array([0.5, 0.5]), np.array([[-6.0, 0], [6, 0]]), np.stack([np.eye(2)] * 2))
+    p = NormalMixture(np.array([0.5, 0.5]), np.array([[-6.0, 0], [6, 0]]), np.stack([np.eye(2)] * 2))
     q = divergences.reverse_fit(p, np.array([4.0, 1.0]))
     np.testing.assert_allclose(q.means, [[6, 0]], atol=1e-3)
     assert divergences.divergence(q, p) == pytest.approx(math.log(2), abs=1e-4)

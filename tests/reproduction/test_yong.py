@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aevb.config.schema import ModelConfig, build, resolve
-from aevb.data import load
+from aevb.data import load_data
 from aevb.evaluation import baselines
 from aevb.reproduction import race, recipe
 from aevb.reproduction.race import Race
@@ -51,7 +51,7 @@ def test_claims_ask_for_what_is_made(scale: Scale, tmp_path: Path) -> None:
 
 
 def test_pca_as_an_autoencoder() -> None:
-    dataset = load("digits")
+    dataset = load_data("digits")
     pca = baselines.pca(dataset, 3)
     model, x = measures.as_autoencoder(pca, dataset.shape), dataset.test.all().x
     rows = x.flatten(1).double().numpy()
@@ -62,7 +62,7 @@ def test_pca_as_an_autoencoder() -> None:
 
 def test_samples_from_where_the_codes_are() -> None:
     """Samples of PCA have the mean and, within the subspace, the covariance of the data."""
-    dataset = load("digits")
+    dataset = load_data("digits")
     pca = baselines.pca(dataset, 3)
     drawn = measures.decoded_samples(
         measures.as_autoencoder(pca, dataset.shape), dataset.train, 20_000, fitted=True

@@ -20,7 +20,7 @@ from aevb.config.schema import (
     build_objective,
     resolve,
 )
-from aevb.data import load
+from aevb.data import load_data
 from aevb.data.dataset import Dataset
 from aevb.rng import RNGStream, seeded
 from aevb.training import environment
@@ -60,7 +60,7 @@ STEPS, EXAMPLES, BATCH = 50, 64, 61
 def curve(case: str, strategy: str) -> list[list[float]]:
     """The terms of 50 steps, each an epoch, of a batch that two processes cannot halve; then sums of the weights."""
     data, model_config, objective, train = CASES[case]
-    dataset = load(**data.model_dump())
+    dataset = load_data(**data.model_dump())
     resolved = resolve(model_config, dataset)
     with seeded(0, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)
@@ -101,7 +101,7 @@ def main(task: str, place: str, *words: str) -> None:
             if environment.is_first():
                 Path(place).write_text(json.dumps(found))
         else:
-            cut_off(Path(place), load("digits"), words[0], at=30)
+            cut_off(Path(place), load_data("digits"), words[0], at=30)
 
 
 if __name__ == "__main__":

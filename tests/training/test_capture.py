@@ -145,9 +145,9 @@ def test_stacked_models_train_as_single_ones(stripes: Dataset, optimizer: Any, o
 
 def test_resampled_values_are_the_same_in_stacked_models() -> None:
     dataset = Config.model_validate({"data": {"source": "digits", "binarize": "resampled"}}).data
-    from aevb.data import load
+    from aevb.data import load_data
 
-    digits = load(**dataset.model_dump())
+    digits = load_data(**dataset.model_dump())
     config = TrainConfig(epochs=1)
     alone, together = ([model_of(digits, seed) for seed in range(2)] for _ in range(2))
     expected = [fit(model, ELBO(), digits.train, config=config, seed=seed) for seed, model in enumerate(alone)]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
 from aevb.config.schema import Config, ModelConfig, TrainConfig, build, resolve
-from aevb.data import Dataset, load
+from aevb.data import Dataset, load_data
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace
 from aevb.training.backends.captured import CapturedBackend
@@ -106,7 +106,7 @@ def test_a_subclass_keeps_its_type(stripes: Dataset) -> None:
 
 
 def test_a_conditional_model() -> None:
-    dataset = load("digits", condition=("label",))
+    dataset = load_data("digits", condition=("label",))
     model = build(resolve(ModelConfig(hidden=(8,)), dataset), dataset.shape, (), dataset.condition_columns)
     with watched(model) as seen:
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=2, precision="bf16"))

@@ -13,7 +13,7 @@ import torch
 
 from aevb.cli import app as cli
 from aevb.config.schema import Config
-from aevb.data import Dataset, Examples, Kind, load
+from aevb.data import Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
@@ -50,7 +50,7 @@ def bursts() -> Dataset:
 
 def little() -> Dataset:
     """197 images to learn from."""
-    return load("digits", validation=0.3, test=0.59)
+    return load_data("digits", validation=0.3, test=0.59)
 
 
 class Illness(NamedTuple):
@@ -73,7 +73,7 @@ ILLNESSES = {
     "hundred dimensions": Illness("dead or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})),
     "no noise": Illness("variance that goes to zero", lambda: plane(0.0), config(300, model=LINEAR, train=FAST)),
     "three clusters": Illness("holes under the prior", clusters, config(60, model=LINEAR, train=FAST)),
-    "three epochs": Illness("not trained to the end", lambda: load("digits"), config(3, model={"latent": [10]})),
+    "three epochs": Illness("not trained to the end", lambda: load_data("digits"), config(3, model={"latent": [10]})),
     "few images": Illness("over-fitting", little, config(300, model={"hidden": [500], "latent": [10]})),
     "weight of 0.05": Illness("objective that is not the bound", plane, config(60, objective={"beta": 0.05})),
     "bursts": Illness(

@@ -99,7 +99,7 @@ def train(
         Print JSON instead of tables.
     """
     chosen = _begun(resume, settings, config or out, data, seeds) if resume else _configuration(settings, config, data)
-    from aevb.data import load
+    from aevb.data import load_data
     from aevb.training import environment
     from aevb.workflow import loggers
 
@@ -107,7 +107,7 @@ def train(
         raise BadInput("--logger is for one run: leave it out, or --seeds")
     with loggers.chosen(logger) as told:
         with environment.process_group(_device(device)) as place:
-            dataset = load(**chosen.data.model_dump())
+            dataset = load_data(**chosen.data.model_dump())
             if dataset.columns:
                 page.show_columns(dataset)
             folder = environment.run_on_first(lambda: resume or out or _free_folder(dataset.name))
@@ -160,11 +160,11 @@ def sweep(
     json
         Print JSON instead of a table.
     """
-    from aevb.data import load
+    from aevb.data import load_data
 
     place = _device(device)
     chosen = _absolute(_configuration(settings, config, data))
-    folder = out or Path("runs") / f"{load(**chosen.data.model_dump()).name}-sweep"
+    folder = out or Path("runs") / f"{load_data(**chosen.data.model_dump()).name}-sweep"
     axes = _axes(over)
     return _swept(chosen, axes, folder, seeds=seeds, jobs=jobs, samples=samples, device=place, json=json)
 
@@ -251,10 +251,10 @@ def baseline(
     json
         Print JSON instead of a table.
     """
-    from aevb.data import load
+    from aevb.data import load_data
     from aevb.evaluation import baselines
 
-    dataset = load(**settings.model_copy(update={"source": data} if data else {}).model_dump())
+    dataset = load_data(**settings.model_copy(update={"source": data} if data else {}).model_dump())
     with page.status("fitting"):
         fitted: dict[str, Any] = {f"PCA, {latent} components": baselines.pca(dataset, latent)}
         if baselines.has_density(dataset):
@@ -440,7 +440,7 @@ def encode(
     json
         Print JSON instead of a line.
     """
-    from aevb.data.tables.encode import write_table
+    from aevb.data.tables.write import write_table
     from aevb.evaluation.latent_means import latent_means
     from aevb.runs.run_folder import RunFolder
 
@@ -498,7 +498,7 @@ def score(
     """
     import torch
 
-    from aevb.data.tables.encode import write_table
+    from aevb.data.tables.write import write_table
     from aevb.evaluation.anomalies import p_values, threshold
     from aevb.evaluation.likelihood import per_example
     from aevb.runs.run_folder import RunFolder
@@ -561,7 +561,8 @@ def impute(
     json
         Print JSON instead of a line.
     """
-    from aevb.data.tables.encode import table, write_table
+    from aevb.data.tables.encode import decode_rows
+    from aevb.data.tables.write import write_table
     from aevb.evaluation import imputation
     from aevb.runs.run_folder import RunFolder
 
@@ -576,7 +577,7 @@ def impute(
     columns, given = loaded.data.columns, None if examples.condition is None else examples.condition.numpy()
     filled = imputation.filled(columns, examples.values, found)
     rows, gaps = (
-        table(columns, filled, loaded.data.condition_columns, given),
+        decode_rows(columns, filled, loaded.data.condition_columns, given),
         imputation.gaps(columns, examples.values, found),
     )
     write_atomically(path, lambda file: write_table(file, rows, (*columns, *loaded.data.condition_columns)))
@@ -1046,10 +1047,10 @@ def _axes(over: list[str]) -> dict[str, list[str]]:
 
 def _absolute(chosen: Config) -> Config:
     """With places as they will be found from any working folder."""
-    from aevb.data import NAMES
+    from aevb.models.registry import register
 
     source, folder = chosen.data.source, _data_folder(chosen.data.data_dir)
-    places = {} if source in NAMES or "://" in source else {"source": str(Path(source).resolve())}
+    places = {} if source in register.dataset or "://" in source else {"source": str(Path(source).resolve())}
     places |= {"data_dir": folder} if folder else {}
     return chosen.model_copy(update={"data": chosen.data.model_copy(update=places)})
 
@@ -1142,7 +1143,7 @@ def _given(run: "RunFolder", stated: dict[str, str], count: int) -> "torch.Tenso
 
     if not run.data.condition_columns and not stated:
         return None
-    every = None if stated else conditions.every_value(run.data.condition_columns)
+    every = None if stated else conditions.all_conditions(run.data.condition_columns)
     return _stated(run, stated) if every is None else every.repeat_interleave(-(-count // len(every)), 0)[:count]
 
 
@@ -1152,7 +1153,7 @@ def _stated(run: "RunFolder", stated: dict[str, str]) -> "torch.Tensor":
 
     if not run.data.condition_columns:
         raise BadInput(f"{run.folder} is no conditional model: leave out --given, or train with --model.condition")
-    return conditions.stated(run.data.condition_columns, stated)
+    return conditions.parse_condition(run.data.condition_columns, stated)
 
 
 def _write_examples(
@@ -1167,13 +1168,14 @@ def _write_examples(
 ) -> None:
     """Write examples as a picture, an array or a table."""
     from aevb import plots
-    from aevb.data.tables.encode import table, write_table
+    from aevb.data.tables.encode import decode_rows
+    from aevb.data.tables.write import write_table
 
     image = len(run.data.shape) == 3
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if run.data.columns else 'npy'}"
     if run.data.columns:
         like = (*run.data.columns, *run.data.condition_columns)
-        rows = table(
+        rows = decode_rows(
             run.data.columns, x.numpy(), run.data.condition_columns, None if condition is None else condition.numpy()
         )
         write_atomically(_table_file(path), lambda file: write_table(file, rows, like))
@@ -1196,7 +1198,7 @@ def _write_array(path: Path, array: Any) -> None:
 
 def _table_file(path: Path) -> Path:
     """A file that a table can be written to."""
-    from aevb.data.tables.encode import SUFFIXES
+    from aevb.data.tables.read import SUFFIXES
 
     require_local(path)
 

@@ -61,7 +61,7 @@ def training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
     """A bar with the time left and the validation bound; nothing where no terminal is looking."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    epochs, steps = config.train.plan(len(dataset.supply))
+    epochs, steps = config.train.plan(len(dataset.train_source))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
     console = _console()
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -308,7 +308,7 @@ def show_columns(dataset: "Dataset") -> None:
     table = _table()
     for title in ("column", "taken for", "values"):
         table.add_column(title)
-    for column in sorted((*dataset.columns, *dataset.condition_columns), key=lambda column: column.place):
+    for column in sorted((*dataset.columns, *dataset.condition_columns), key=lambda column: column.position):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
         cells = (column.name, column.kind + ", given" * (column in dataset.condition_columns), values)
         table.add_row(*map(printable, cells))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.models.likelihoods import Columns
 from aevb.models.posteriors import Diagonal, Full, Posterior
 from aevb.models.vae import VAE

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.posterior_samples import Part, effective, noise_at, parts
 from aevb.models.hamiltonian import Place, move, place

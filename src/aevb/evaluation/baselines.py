@@ -17,7 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from aevb.columns import modelled
-from aevb.data.dataset import Dataset, Examples
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, mean_score
 from aevb.rng import RNGStream, seeded

@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.func import functional_call
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.evaluation.laplace import candidates
 from aevb.evaluation.posterior_samples import Part, parts
 from aevb.models.likelihoods import Columns

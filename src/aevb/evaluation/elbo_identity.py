@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, kl_divergence
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.linear import LinearGaussian
 from aevb.models.vae import VAE

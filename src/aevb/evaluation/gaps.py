@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.evaluation.posterior_samples import Part, parts
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.priors import Encode

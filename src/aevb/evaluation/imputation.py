@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column, Value, modelled
-from aevb.data.dataset import Examples
-from aevb.data.tables.encode import Table, value_of
+from aevb.data.examples import Examples
+from aevb.data.tables.encode import Table, decode_value
 from aevb.evaluation.laplace import candidates, helped
 from aevb.evaluation.posterior_samples import Part, effective, parts
 from aevb.models.vae import VAE
@@ -92,7 +92,7 @@ def gaps(columns: Sequence[Column], x: Tensor, draws: Tensor) -> Table:
 
 
 def _gap(column: Column, row: int, chosen: Tensor, draws: Tensor) -> list[Value | None]:
-    values = [value_of(column, number) for number in (chosen.item(), *draws.tolist())]
+    values = [decode_value(column, number) for number in (chosen.item(), *draws.tolist())]
     if column.values:
         share = (draws == chosen).double().mean().item()
         return [row, column.name, str(values[0]), None, None, None, None, share, *map(str, values[1:])]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.evaluation.posterior_samples import CACHE, parts
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded

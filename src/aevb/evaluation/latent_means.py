@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.models.vae import VAE
 
 TOGETHER = 1000

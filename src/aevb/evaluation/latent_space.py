@@ -42,7 +42,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded

@@ -29,7 +29,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Dataset, Examples
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.laplace import candidates, helped
 from aevb.evaluation.posterior_samples import Part, effective, parts

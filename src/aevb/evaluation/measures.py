@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Dataset, Examples
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation import sample_quality
 from aevb.evaluation.annealing import CHAINS, TEMPERATURES, annealed, sandwich

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.models.batch import Batch
 from aevb.models.distributions import Mixture
 from aevb.models.vae import VAE, LayerTrace, Trace

@@ -14,8 +14,9 @@ from pathlib import Path
 from torch import Tensor
 
 from aevb.columns import modelled
-from aevb.data.dataset import Dataset, Examples
-from aevb.data.tables.encode import value_of
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
+from aevb.data.tables.encode import decode_value
 from aevb.errors import BadInput
 from aevb.explorer.conditioned import under_condition
 from aevb.explorer.content import gather
@@ -44,7 +45,7 @@ def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolde
     if min(len(train), len(test)) < FEWEST:
         raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples with this condition: choose another condition")
     named = zip(modelled(run.data.condition_columns), condition[0].tolist(), strict=True)
-    words = ", ".join(f"{column.name} {value_of(column, number)}" for column, number in named)
+    words = ", ".join(f"{column.name} {decode_value(column, number)}" for column, number in named)
     data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"})
     return replace(run, model=under_condition(run.model, condition), data=data), replace(
         dataset, condition_columns=(), train=train, valid=valid, test=test

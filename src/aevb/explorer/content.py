@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column, modelled
-from aevb.data.dataset import Dataset, Examples
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.scores import TITLES, Score
 from aevb.explorer.networks import networks
@@ -302,7 +303,7 @@ def _unnamed(dataset: Dataset) -> list[Column]:
     """The numbers of a vector as columns."""
     kind: Literal["binary", "real"] = "binary" if dataset.kind == "binary" else "real"
     values = ("0", "1") if kind == "binary" else ()
-    return [Column(name=f"x{place + 1}", kind=kind, place=place, values=values) for place in range(dataset.shape[0])]
+    return [Column(name=f"x{position + 1}", kind=kind, position=position, values=values) for position in range(dataset.shape[0])]
 
 
 def _spreads(model: VAE) -> list[float]:

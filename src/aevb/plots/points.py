@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.plots.style import COLORS, STYLE, as_text, subplots

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aevb.columns import modelled
-from aevb.data.dataset import Dataset, Examples
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
 from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.plots.curves import training
@@ -101,7 +102,7 @@ def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
         condition = dataset.test.subsample(2000).condition
         drawn = model.sample(min(len(dataset.test), 2000), condition, draw=True).cpu()
     x, order = dataset.test.all().x, modelled(dataset.columns)
-    columns = sorted(order, key=lambda column: column.place)[:PANELS]
+    columns = sorted(order, key=lambda column: column.position)[:PANELS]
     figure, axes = subplots(len(columns))
     for column, axis in zip(columns, axes, strict=True):
         index = order.index(column)

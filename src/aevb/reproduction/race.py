@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from aevb import plots
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
-from aevb.data import Dataset, Examples, load
+from aevb.data import Dataset, Examples, load_data
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
@@ -95,7 +95,7 @@ class Curve:
 
 def run(race: Race, seed: int, data_dir: str | None = None) -> dict[str, Any]:
     """Both methods from the same weights, on the same examples."""
-    dataset = load(race.source, binarize="treat-as-probabilities", data_dir=data_dir)
+    dataset = load_data(race.source, binarize="treat-as-probabilities", data_dir=data_dir)
     train = dataset.train if race.examples is None else dataset.train.subsample(race.examples)
     test = dataset.test.subsample(race.test)
     models = [_decoder_to_train(dataset, train, seed) for _ in range(2)]

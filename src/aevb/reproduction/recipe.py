@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from aevb.config.schema import Config
 from aevb.data import Dataset
-from aevb.data import load as load_data
+from aevb.data import load_data
 from aevb.runs.aggregate import SEED
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import EpochMetrics

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from joblib import Parallel, delayed
 
 from aevb import reproduction as recipes
-from aevb.data import load as load_data
+from aevb.data import load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.files import write_atomically
 from aevb.reproduction.recipe import Recipe, Results, Scale, Study

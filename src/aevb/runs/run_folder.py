@@ -26,7 +26,7 @@ import torch
 from typing_extensions import Self
 
 from aevb.config.schema import Config, ModelConfig, build, weight
-from aevb.data import DataSpec, Examples, load, read
+from aevb.data import DataSpec, Examples, load_data, read_examples
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
@@ -201,7 +201,7 @@ class RunFolder:
                 f"{self.folder} was trained on data in memory, which it does not contain: pass them to it in Python"
             )
         settings = self.config.data.model_dump()
-        dataset = load(**settings | ({"data_dir": data_dir} if data_dir else {}))
+        dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
         self.require_same_data(dataset)
         return dataset
 
@@ -214,7 +214,7 @@ class RunFolder:
         data, settings = self.data, self.config.data
         folder = data_dir or settings.data_dir
         signature = (data.kind, data.shape, data.columns, data.condition_columns)
-        return read(source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder))
+        return read_examples(source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder))
 
     def reference_scores(
         self, n_importance_samples: int, *, seed: int = 0, dataset: Dataset | None = None, data_dir: str | None = None

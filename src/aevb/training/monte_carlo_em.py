@@ -17,7 +17,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from aevb.data.dataset import Examples
+from aevb.data.examples import Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.batch import Batch
 from aevb.models.distributions import StandardNormal

@@ -167,7 +167,7 @@ def stackable(config: Config, dataset: Dataset) -> bool:
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
     model = _built(config, resolved, dataset)
-    return dataset.stored is None and worth_stacking(model, objective, dataset.train, config.train)
+    return dataset.out_of_core is None and worth_stacking(model, objective, dataset.train, config.train)
 
 
 def _built(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:

@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 
 from aevb.config.schema import Config
 from aevb.data import Dataset
-from aevb.data import load as load_data
+from aevb.data import load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
 from aevb.runs.aggregate import SEED, RunResult, result_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from aevb.data import Normals, truth
+from aevb.data import NormalMixture, truth
 
 Array = NDArray[np.float64]
 Array = NDArray[np.float64]
@@ -17,7 +17,7 @@ NODES = 40
 """Of the Gauss-Hermite rule in each direction."""
 
 
-def expectation(p: Normals, of: Callable[[Array], Array]) -> float:
+def expectation(p: NormalMixture, of: Callable[[Array], Array]) -> float:
     """E_p f(x) by the Gauss-Hermite rule around each normal of the sum."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     plane = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2)
@@ -26,17 +26,17 @@ def expectation(p: Normals, of: Callable[[Array], Array]) -> float:
     return float(p.weights @ of(x.reshape(-1, 2)).reshape(len(x), -1) @ share)
 
 
-def divergence(p: Normals, q: Normals) -> float:
+def divergence(p: NormalMixture, q: NormalMixture) -> float:
     """KL(p || q) in nats."""
     return expectation(p, lambda x: p.log_prob(x) - q.log_prob(x))
 
 
-def reverse_fit(p: Normals, start: Array) -> Normals:
+def reverse_fit(p: NormalMixture, start: Array) -> NormalMixture:
     """The normal q that makes KL(q || p) least, by descent from N(start, I): one of several, where p has modes."""
 
-    def normal(numbers: Array) -> Normals:
+    def normal(numbers: Array) -> NormalMixture:
         factor = np.array([[math.exp(numbers[2]), 0], [numbers[4], math.exp(numbers[3])]])
-        return Normals(np.ones(1), numbers[None, :2], (factor @ factor.T)[None])
+        return NormalMixture(np.ones(1), numbers[None, :2], (factor @ factor.T)[None])
 
     found = minimize(lambda numbers: divergence(normal(numbers), p), np.append(start, np.zeros(3)), method="BFGS")
     return normal(found.x)

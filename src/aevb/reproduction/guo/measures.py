@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aevb.data import Dataset, Normals, truth
+from aevb.data import Dataset, NormalMixture, truth
 from aevb.errors import BadInput
 from aevb.evaluation import Score, mean_score
 from aevb.evaluation.measures import Effort, measure
@@ -29,7 +29,7 @@ TOLERANCE = 1e-3
 """Nats by which the last halving may change log p(x), on average over the points: what is left after it is far less."""
 
 
-def density(model: VAE, width: float) -> Normals:
+def density(model: VAE, width: float) -> NormalMixture:
     """p(x) of a model with normal p(x|z) and a standard normal prior in the plane, by the midpoint rule over z."""
     ticks = torch.arange(-REACH + width / 2, REACH, width)
     z = torch.cartesian_prod(ticks, ticks)
@@ -39,7 +39,7 @@ def density(model: VAE, width: float) -> Normals:
     weights = (-0.5 * z.double().square().sum(1)).exp() * width**2 / (2 * math.pi)
     factor = p.scale_tril if hasattr(p, "scale_tril") else torch.diag_embed(p.stddev)
     factor = factor.double()
-    return Normals(weights.numpy(), p.mean.double().numpy(), (factor @ factor.mT).numpy())
+    return NormalMixture(weights.numpy(), p.mean.double().numpy(), (factor @ factor.mT).numpy())
 
 
 def log_px(model: VAE, x: Array) -> tuple[Array, float]:

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from aevb.data import Dataset, Examples, load, truth
+from aevb.data import Dataset, Examples, load_data, truth
 from aevb.evaluation import Score, baselines
 from aevb.evaluation.elbo_identity import Identity, linear_identity, plane_identity
 from aevb.evaluation.features import classifier
@@ -145,7 +145,7 @@ def linear_log_px(run: RunFolder, dataset: Dataset) -> list[Score]:
 
 def mixtures(points: int, seed: int, _data_dir: str | None = None) -> dict[str, Any]:
     """Test log p(x) of mixtures fitted by EM, and of the truth."""
-    dataset = load("figure-8")
+    dataset = load_data("figure-8")
     dataset = replace(dataset, train=dataset.train.subsample(points))
     x = dataset.test.values.double().numpy()
     fitted = {count: baselines.mixture(dataset, count, seed=seed) for count in COMPONENTS}
