@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
-from aevb.data import from_iterable
-from aevb.data import out_of_core as stored
+from aevb.data import from_iterable, out_of_core
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO
@@ -24,7 +23,7 @@ from tests.conftest import some
 
 @pytest.fixture(autouse=True)
 def _small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "BUFFER", 60 * 16)
+    monkeypatch.setattr(out_of_core, "BUFFER", 60 * 16)
 
 
 class Numbered(IterableDataset[Any]):

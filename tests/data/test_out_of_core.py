@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.config.schema import Config
-from aevb.data import Dataset, load_data
-from aevb.data import out_of_core as stored
+from aevb.data import Dataset, load_data, out_of_core
 from aevb.data.examples import Examples, Order
 from aevb.errors import BadInput
 from aevb.training.capture import CaptureError
@@ -32,10 +31,10 @@ READERS = "aevb reads ahead"
 
 @pytest.fixture(autouse=True)
 def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks, buffers and a look that are small beside the files below."""
-    monkeypatch.setattr(stored, "BUFFER", 4000)
-    monkeypatch.setattr("aevb.data.sources.filesystem.NEAR", 256)
-    monkeypatch.setattr(stored, "LOOKED", 300)
+    """Use small blocks, buffers and scans."""
+    monkeypatch.setattr(out_of_core, "BUFFER", 4000)
+    monkeypatch.setattr("aevb.data.sources.filesystem.LOCAL_BLOCK", 256)
+    monkeypatch.setattr(out_of_core, "SCANNED", 300)
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +116,7 @@ def test_an_epoch_can_be_entered_anywhere(tmp_path: Path, start: int) -> None:
 
 
 def test_a_buffer_that_holds_all_makes_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "BUFFER", 2**20)
+    monkeypatch.setattr(out_of_core, "BUFFER", 2**20)
     supply = left(saved(tmp_path, numbered())).train_source
     halves = epoch(supply.shuffled(generator()), len(supply)).chunk(2)
     assert all(abs(half[:, 0].mean().item() - 499.5) < 5.3 * 289 / len(half) ** 0.5 for half in halves)
@@ -166,7 +165,7 @@ def test_what_comes_after_the_last_ones_is_not_learned_from(tmp_path: Path) -> N
 def test_only_large_files_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, numbered())
     assert load_data(path).out_of_core is None
-    monkeypatch.setattr(stored, "LIMIT", 12_000)
+    monkeypatch.setattr(out_of_core, "LIMIT", 12_000)
     assert load_data(path).out_of_core
     assert load_data(path, in_memory="on").out_of_core is None
 

@@ -14,9 +14,7 @@ import torch
 
 from aevb.cli.app import _absolute
 from aevb.config.schema import Config
-from aevb.data import Dataset, load_data
-from aevb.data import out_of_core as stored
-from aevb.data.sources import parquet as groups
+from aevb.data import Dataset, load_data, out_of_core
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
@@ -26,8 +24,8 @@ ROWS, FILES = 400, 4
 
 @pytest.fixture(autouse=True)
 def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "BUFFER", 2000)
-    monkeypatch.setattr(stored, "LOOKED", 200)
+    monkeypatch.setattr(out_of_core, "BUFFER", 2000)
+    monkeypatch.setattr(out_of_core, "SCANNED", 200)
 
 
 def columns(seed: int = 0) -> dict[str, Any]:
@@ -99,13 +97,13 @@ def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.Monkey
     pq.write_table(pa.table(columns()), path, row_group_size=50)
     near = load_data(path)
     assert every_row(load_data(path, in_memory="off")) == every_row(near)
-    monkeypatch.setattr(stored, "LIMIT", 1000)
+    monkeypatch.setattr(out_of_core, "LIMIT", 1000)
     assert load_data(path).out_of_core
 
 
 def test_conditions_and_labels(tmp_path: Path) -> None:
     folder = written(tmp_path / "rows", columns())
-    dataset = load_data(folder, in_memory="off", condition=["place", "number"], kinds={"rare": "label"})
+    dataset = load_data(folder, in_memory="off", condition=["place", "number"], column_types={"rare": "label"})
     batch = dataset.train_source.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 60))
     assert batch.condition is not None
     assert (tuple(batch.x.shape), tuple(batch.condition.shape)) == ((60, 2), (60, 2))
@@ -257,7 +255,7 @@ def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
     content["same"][row] = 6.0
     with pytest.raises(BadInput, match=r"'same' was taken to be constant and holds 6.0 as well.*kinds.same real"):
         load_data(written(tmp_path / "rows", content), in_memory="off")
-    dataset = load_data(str(tmp_path / "rows"), in_memory="off", kinds={"same": "real"})
+    dataset = load_data(str(tmp_path / "rows"), in_memory="off", column_types={"same": "real"})
     assert dataset.shape == (6,)
 
 
@@ -274,4 +272,3 @@ def test_many_categories_are_refused_as_in_a_table(tmp_path: Path) -> None:
 def test_folders_of_images_are_still_that(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no images"):
         load_data(str(tmp_path))
-    assert groups.tables_in([]) == []

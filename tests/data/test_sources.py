@@ -27,12 +27,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from aevb.data import NAMES, Binarize, Dataset, Examples, load_data
+from aevb.data import Binarize, Dataset, Examples, load_data
 from aevb.data.dataset import UnsplitData
-from aevb.data.splits import split_data
 from aevb.data.sources import named
 from aevb.data.sources.idx import read_idx
+from aevb.data.splits import split_data
 from aevb.errors import BadInput
+from aevb.models.registry import register
 
 Array = NDArray[Any]
 BINARISATIONS: tuple[Binarize, ...] = get_args(Binarize)
@@ -162,7 +163,7 @@ def test_the_fingerprint_tells_a_change_in_any_part(tmp_path: Path) -> None:
     ("source", "nearest"), [("minst", "mnist"), ("MNIST", "mnist"), ("fashion", "fashion-mnist"), ("digit", "digits")]
 )
 def test_an_unknown_name_lists_the_known_ones_nearest_first(source: str, nearest: str) -> None:
-    with refused(repr(source), "no such file exists", f"one of {nearest},", *NAMES):
+    with refused(repr(source), "no such file exists", f"one of {nearest},", *register.dataset):
         load_data(source)
 
 
@@ -188,8 +189,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_size_is_for_folders_of_images_only(tmp_path: Path) -> None:
     for source in ("digits", "mnist", saved(tmp_path / "x.npy", greys(20, 4, 4)), "nowhere"):
-        with refused("size=8", source):
-            load_data(source, size=8)
+        with refused("image_size=8", source):
+            load_data(source, image_size=8)
 
 
 def test_an_unknown_binarisation_is_refused() -> None:
@@ -569,7 +570,9 @@ def test_splits_are_a_function_of_the_seed_alone() -> None:
 
 def test_a_source_sorted_by_class_still_validates_on_every_class(tmp_path: Path) -> None:
     y = np.repeat(np.arange(10), 100)
-    dataset = load_data(zipped(tmp_path / "x.npz", x_train=greys(1000, 2), y_train=y, x_test=greys(10, 2), y_test=y[::100]))
+    dataset = load_data(
+        zipped(tmp_path / "x.npz", x_train=greys(1000, 2), y_train=y, x_test=greys(10, 2), y_test=y[::100])
+    )
     assert dataset.valid.labels is not None
     counts = dataset.valid.labels.bincount(minlength=10)
     # 100 of 1000 without replacement: hypergeometric, 10 +- 2.85 of each class.
@@ -720,7 +723,7 @@ def test_sixteen_bits_are_kept(tmp_path: Path, ending: str, size: int | None) ->
     for n in range(12):
         picture(tmp_path / f"{n}.{ending}", np.full((6, 5), 40 + n, dtype=np.uint16))
     picture(tmp_path / "white.png", np.full((6, 5), 255, dtype=np.uint8))
-    dataset = load_data(str(tmp_path), size=size)
+    dataset = load_data(str(tmp_path), image_size=size)
     assert (dataset.kind, dataset.train.values.dtype) == ("unit", torch.float32)
     levels = sorted(whole(dataset)[:, 0, 0, 0].tolist())
     assert levels == pytest.approx([(40 + n) / 65535 for n in range(12)] + [1.0], rel=1e-5)
@@ -730,7 +733,7 @@ def test_resizing_sixteen_bits_stays_in_the_unit_interval(tmp_path: Path) -> Non
     edge = np.repeat(np.array([0, 65535], dtype=np.uint16), 8)
     for n in range(12):
         picture(tmp_path / f"{n}.png", np.tile(edge, (16, 1)))
-    assert load_data(str(tmp_path), size=24).kind == "unit"
+    assert load_data(str(tmp_path), image_size=24).kind == "unit"
 
 
 def test_transparent_parts_are_white(tmp_path: Path) -> None:
@@ -752,9 +755,9 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
 def test_images_are_resized_on_request(tmp_path: Path) -> None:
     album(tmp_path, 11)
     picture(tmp_path / "zz.png", greys(9, 4))
-    assert load_data(str(tmp_path), size=4).shape == (1, 4, 4)
-    with refused("size=0"):
-        load_data(str(tmp_path), size=0)
+    assert load_data(str(tmp_path), image_size=4).shape == (1, 4, 4)
+    with refused("image_size=0"):
+        load_data(str(tmp_path), image_size=0)
 
 
 def test_the_first_two_sizes_that_differ_are_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -17,12 +17,15 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from aevb.data import NAMES, Truth, Variant, load_data, truth
+from aevb.data import Truth, Variant, load_data, truth
 from aevb.data.sources import synthetic
 from aevb.errors import BadInput
+from aevb.models.registry import register
 
 Array = NDArray[np.float64]
 Z, P = 5.3, 1e-6
+
+PLANAR = ("gaussian", "gaussian-rotated", "figure-8", "blobs", "mixture")
 
 
 @dataclass(frozen=True)
@@ -267,9 +270,11 @@ def test_splits_are_disjoint(known: Known) -> None:
 
 def test_without_a_variant_the_mended_form_is_loaded() -> None:
     for name in ("figure-8", "mixture"):
-        default, mended, printed = (load_data(name, variant=variant).fingerprint for variant in (None, "mended", "printed"))
+        default, mended, printed = (
+            load_data(name, variant=variant).fingerprint for variant in (None, "corrected", "printed")
+        )
         assert default == mended != printed
-        assert truth(name).best_gaussian() == truth(name, "mended").best_gaussian()
+        assert truth(name).best_gaussian() == truth(name, "corrected").best_gaussian()
 
 
 @EACH
@@ -285,7 +290,7 @@ def test_points_are_a_function_of_name_variant_and_seed_alone(known: Known) -> N
         assert one.labels is other.labels is None or torch.equal(one.labels, other.labels)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", synthetic.NAMES)
+@pytest.mark.parametrize("name", PLANAR)
 def test_global_random_states_stay_as_they_are(name: str) -> None:
     before, legacy = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
     load_data(name)
@@ -297,14 +302,14 @@ def test_seeds_sets_and_variants_have_points_of_their_own() -> None:
     loaded = [load_data(known.name, variant=known.variant, split_seed=seed) for known in SETS for seed in (0, 2**40)]
     assert len({dataset.fingerprint for dataset in loaded}) == len(loaded)
     # Not the same noise through another map either: the two forms of the mixture share their first component.
-    mended, printed = (load_data("mixture", variant=variant).test.values for variant in ("mended", "printed"))
+    mended, printed = (load_data("mixture", variant=variant).test.values for variant in ("corrected", "printed"))
     assert len(torch.cat([mended, printed]).unique(dim=0)) >= len(mended) + len(printed) - 3
 
 
 def test_validation_can_be_chosen_and_test_cannot() -> None:
     assert len(load_data("blobs", validation=123).valid) == 123
     assert len(load_data("blobs", validation=0.2).train) == 32_000
-    with pytest.raises(BadInput, match="own test part of 10000 examples: leave out test="):
+    with pytest.raises(BadInput, match="own test split of 10000 examples: omit test="):
         load_data("gaussian", test=0.1)
 
 
@@ -323,22 +328,22 @@ def refusal(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", ["gaussian", "gaussian-rotated", "blobs", "digits", "mnist"])
 def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
     message = refusal(lambda: load_data(name, variant=variant))
-    assert message == f"variant={variant!r} chooses a form of figure-8 or mixture, which {name!r} is not: leave it out"
-    if name in synthetic.NAMES:
+    assert message == f"variant={variant!r} applies to figure-8 and mixture, which {name!r} is not: omit it"
+    if name in PLANAR:
         assert refusal(lambda: truth(name, variant)) == message
 
 
 def test_a_variant_is_not_for_files(tmp_path: object) -> None:
     np.save(f"{tmp_path}/points.npy", np.random.default_rng(0).standard_normal((20, 2)))
     for source in (f"{tmp_path}/points.npy", str(tmp_path)):
-        assert repr(source) in refusal(lambda source=source: load_data(source, variant="mended"))  # type: ignore[misc]
-    assert "no data set is named 'figure8'" in refusal(lambda: load_data("figure8", variant="mended"))
+        assert repr(source) in refusal(partial(load_data, source, variant="corrected"))
+    assert "no data set is named 'figure8'" in refusal(lambda: load_data("figure8", variant="corrected"))
 
 
 @pytest.mark.parametrize("name", ["figure-8", "mixture"])
 @pytest.mark.parametrize("variant", ["", "Printed", "mend"])
 def test_an_unknown_variant_names_the_two(name: str, variant: Variant) -> None:
-    message = f"variant={variant!r} of {name} is unknown: expected printed or mended; choose one"
+    message = f"variant={variant!r} of {name} is unknown: expected printed or corrected"
     assert refusal(lambda: load_data(name, variant=variant)) == message
     assert refusal(lambda: truth(name, variant)) == message
 
@@ -347,7 +352,7 @@ def test_an_unknown_variant_names_the_two(name: str, variant: Variant) -> None:
 def test_other_sets_have_no_known_density(name: str) -> None:
     message = refusal(lambda: truth(name))
     assert repr(name) in message
-    assert all(known in message for known in synthetic.NAMES)
+    assert all(known in message for known in PLANAR)
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 3), (4, 2, 2), ()])
@@ -357,10 +362,9 @@ def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_other_options_that_do_not_fit() -> None:
     assert "split_seed=-1" in refusal(lambda: load_data("blobs", split_seed=-1))
-    assert "size=8" in refusal(lambda: load_data("blobs", size=8))
-    assert "needs them in [0, 1]" in refusal(lambda: load_data("blobs", binarize="threshold"))
+    assert "image_size=8" in refusal(lambda: load_data("blobs", image_size=8))
+    assert "requires values in [0, 1]" in refusal(lambda: load_data("blobs", binarize="threshold"))
 
 
 def test_the_names_are_known() -> None:
-    assert synthetic.NAMES == ("gaussian", "gaussian-rotated", "figure-8", "blobs", "mixture")
-    assert set(synthetic.NAMES) < set(NAMES)
+    assert set(PLANAR) < set(register.dataset)

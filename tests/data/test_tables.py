@@ -14,7 +14,7 @@ from aevb.cli.app import main
 from aevb.columns import modelled
 from aevb.config.schema import ModelConfig, build, resolve
 from aevb.data import Dataset, load_data
-from aevb.data.tables.encode import encode_rows, decode_rows
+from aevb.data.tables.encode import decode_rows, encode_rows
 from aevb.data.tables.frames import frame_columns
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import read_columns
@@ -85,7 +85,7 @@ def test_what_columns_are_taken_for(customers: Path) -> None:
 def test_kinds_can_be_given(customers: Path) -> None:
     given = {"age": "real", "town": "label", "smoker": "none"}
     rows = [row for row in people() if row["town"]]
-    dataset = load_data(str(written(customers, rows)), kinds=given)  # type: ignore[arg-type]
+    dataset = load_data(str(written(customers, rows)), column_types=given)  # type: ignore[arg-type]
     assert {column.name: column.kind for column in dataset.columns} == {
         "age": "real",
         "income": "positive",
@@ -95,7 +95,7 @@ def test_kinds_can_be_given(customers: Path) -> None:
     assert dataset.classes == ("Basel", "Bern", "Chur")
     assert dataset.train.labels is not None
     with pytest.raises(BadInput, match="no column 'agee'"):
-        load_data(str(customers), kinds={"agee": "real"})
+        load_data(str(customers), column_types={"agee": "real"})
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_round_trip_by_the_commands(
     run("train", str(customers), "--train.epochs", "30", "--out", "run", "--samples", "20")
     assert "smoker" in capsys.readouterr().err
     run("sample", "run", "--count", "200", "--out", "new.csv")
-    again = load_data("new.csv", kinds={"age": "count"})  # which may have none near zero
+    again = load_data("new.csv", column_types={"age": "count"})  # which may have none near zero
     kinds = {column.name: (column.kind, column.values, column.whole) for column in again.columns}
     before = {column.name: (column.kind, column.values, column.whole) for column in load_data(str(customers)).columns}
     assert kinds == before

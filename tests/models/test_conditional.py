@@ -14,7 +14,7 @@ from torch import Tensor
 from aevb.cli.app import main
 from aevb.config.schema import Config, ModelConfig, TrainConfig, build, build_objective, resolve
 from aevb.data import load_data
-from aevb.data.condition import with_condition, all_conditions, parse_condition
+from aevb.data.condition import all_conditions, parse_condition, with_condition
 from aevb.data.dataset import Dataset, UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.splits import split_data

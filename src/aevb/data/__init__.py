@@ -1,15 +1,15 @@
 """Data sets: `load_data` makes one of a name, a path, an address or an object in memory.
 
-    sources/           formats and objects that examples are read from
-    tables/            columns of tables: reading, inference of types, encoding, writing
-    loading.py         `load_data` and `read_examples`
-    dataset.py         `Dataset`, training, validation and test examples
-    examples.py        `Examples`, tensors and the batches built from them
-    splits.py          training, validation and test splits
-    binarization.py    binarization of values in [0, 1]
-    value_kinds.py     binary, unit, counts, real
-    condition.py       what a conditional model receives and does not model
-    out_of_core.py     examples that stay on disk
+sources/           formats and objects that examples are read from
+tables/            columns of tables: reading, inference of types, encoding, writing
+loading.py         `load_data` and `read_examples`
+dataset.py         `Dataset`, training, validation and test examples
+examples.py        `Examples`, tensors and the batches built from them
+splits.py          training, validation and test splits
+binarization.py    binarization of values in [0, 1]
+value_kinds.py     binary, unit, counts, real
+condition.py       what a conditional model receives and does not model
+out_of_core.py     examples that stay on disk
 """
 
 from aevb.data.binarization import Binarize

@@ -41,7 +41,9 @@ def with_condition(data: UnsplitData, names: Sequence[str]) -> UnsplitData:
     available = [column.name for column in columns]
     for name in names:
         if name not in available:
-            raise BadInput(f"{data.name} has no column {name!r} for a condition: expected one of {', '.join(available)}")
+            raise BadInput(
+                f"{data.name} has no column {name!r} for a condition: expected one of {', '.join(available)}"
+            )
     condition = [position for position, name in enumerate(available) if name in names]
     remaining = [position for position, name in enumerate(available) if name not in names]
     if not remaining:

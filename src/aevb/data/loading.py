@@ -30,12 +30,12 @@ from aevb.models.registry import register
 _APPLIES_TO: Mapping[Option, str] = {
     "image_size": "a folder of images",
     "column_types": "a table",
-    "variant": "the name of a data set with variants",
+    "variant": "a data set with variants",
 }
 
 
 def load_data(
-    data: object,
+    source: object,
     *,
     binarize: Binarize = "none",
     validation: float | None = None,
@@ -52,12 +52,12 @@ def load_data(
     """Load data and split them into training, validation and test examples.
 
     Args:
-        data: the name of a data set; the path of a .npy or .npz file, a table, a folder of images, or a folder of
+        source: the name of a data set; the path of a .npy or .npz file, a table, a folder of images, or a folder of
             Parquet or Arrow files; an address that fsspec supports, such as s3://bucket/cells.npy; a NumPy array or
             tensor, alone or as (array, labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a
             `Dataset` of this package, which is returned as it is and takes no options.
-        binarize: binarization of values in [0, 1]. "none": they are kept. "threshold": 1 where the value is >= 0.5, else
-            0. "resampled": every training batch is a new Bernoulli sample with the values as probabilities; validation
+        binarize: binarization of values in [0, 1]. "none": they are kept. "threshold": 1 for values >= 0.5, else 0.
+            "resampled": every training batch is a new Bernoulli sample with the values as probabilities; validation
             and test examples are sampled once, from `split_seed`. "treat-as-probabilities": they are kept, and the data
             are declared binary.
         validation: share of the examples if below 1, else number of examples. Default: 0.1, and 10,000 of the 60,000
@@ -88,12 +88,12 @@ def load_data(
     _require_choice("in_memory", in_memory, get_args(InMemory))
     require_seed(split_seed)
     options = ReadOptions(image_size, variant, column_types or {}, in_memory, split_seed, data_dir)
-    if isinstance(data, Dataset):
+    if isinstance(source, Dataset):
         splitting = (binarize, validation, test, validate_on, tuple(condition))
         if splitting != ("none", None, None, "random", ()) or options.given():
-            raise BadInput(f"{data.name} is already a Dataset: omit the options, or pass them when it is loaded")
-        return data
-    unsplit = with_condition(_read(data, options), condition)
+            raise BadInput(f"{source.name} is already a Dataset: omit the options, or pass them when it is loaded")
+        return source
+    unsplit = with_condition(_read(source, options), condition)
     return split_data(unsplit, binarize, validation, test, split_seed, validate_on)
 
 
@@ -121,22 +121,22 @@ class DataSpec(NamedTuple):
     data_dir: str | Path | None
 
 
-def read_examples(data: object, spec: DataSpec) -> Examples:
+def read_examples(source: object, spec: DataSpec) -> Examples:
     """Read all examples of data, in the form that a model was trained on.
 
     Args:
-        data: as in `load_data`.
+        source: as in `load_data`.
         spec: the form of the training data.
 
     Raises:
         BadInput: as in `load_data`, or the examples have another kind or shape, or lack columns.
     """
     if spec.columns:
-        return _read_rows(data, spec)
+        return _read_rows(source, spec)
     options = ReadOptions(
         image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
     )
-    unsplit = _read(data, options)
+    unsplit = _read(source, options)
     examples = match_examples(unsplit, spec.kind, spec.shape, spec.binarize, spec.split_seed)
     if not spec.condition_columns:
         return examples
@@ -157,11 +157,12 @@ def _read_rows(data: object, spec: DataSpec) -> Examples:
 def _read(data: object, options: ReadOptions) -> UnsplitData:
     subject = _subject(data)
     source = _source(subject)
-    for option, applies_to in _APPLIES_TO.items():
-        if option in options.given() and (source is None or option not in source.options):
-            raise BadInput(f"{option} applies to {applies_to}, which {_title(data)} is not: omit it")
     if source is None:
         raise BadInput(_unknown(data, subject))
+    for option, applies_to in _APPLIES_TO.items():
+        if option in options.given() and option not in source.options:
+            value = options.given()[option]
+            raise BadInput(f"{option}={value!r} applies to {applies_to}, which {_title(data)} is not: omit it")
     return source.read(subject, options)
 
 
@@ -205,7 +206,9 @@ def _expected(option: Option | None = None, *, in_memory: bool = False) -> str:
 
 def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise BadInput(f"{option}={value!r} is unknown: expected one of {', '.join(_most_similar_first(value, choices))}")
+        raise BadInput(
+            f"{option}={value!r} is unknown: expected one of {', '.join(_most_similar_first(value, choices))}"
+        )
 
 
 def _most_similar_first(word: str, words: Sequence[str]) -> list[str]:

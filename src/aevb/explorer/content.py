@@ -303,7 +303,10 @@ def _unnamed(dataset: Dataset) -> list[Column]:
     """The numbers of a vector as columns."""
     kind: Literal["binary", "real"] = "binary" if dataset.kind == "binary" else "real"
     values = ("0", "1") if kind == "binary" else ()
-    return [Column(name=f"x{position + 1}", kind=kind, position=position, values=values) for position in range(dataset.shape[0])]
+    return [
+        Column(name=f"x{position + 1}", kind=kind, position=position, values=values)
+        for position in range(dataset.shape[0])
+    ]
 
 
 def _spreads(model: VAE) -> list[float]:

@@ -17,8 +17,7 @@ import torch
 from joblib import Parallel, delayed
 
 from aevb.config.schema import Config
-from aevb.data import Dataset
-from aevb.data import load_data
+from aevb.data import Dataset, load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.evaluation import Score
 from aevb.runs.aggregate import SEED, RunResult, result_of

@@ -217,7 +217,7 @@ def _require_equal_shapes(examples: Sequence[Array], name: str) -> None:
         )
 
 
-def compact(array: Array) -> NDArray[np.uint8] | NDArray[np.float32]:
+def compact(array: Array) -> Array:
     """Return the array as contiguous uint8 or float32."""
     return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
 

@@ -1,8 +1,8 @@
 """IDX, the file format of MNIST: two zero bytes, a type, the number of dimensions, the dimensions, then the values.
 
-Numbers are big-endian; a file with the suffix .gz is compressed by gzip. The declared dimensions are not trusted: values
-are read first, never more than declared, and memory is allocated only for those that exist. Since a small compressed
-file may expand to a large one, declarations of more than `MAX_BYTES` are refused.
+Numbers are big-endian; a file with the suffix .gz is compressed by gzip. The declared dimensions are not trusted:
+values are read first, never more than declared, and memory is allocated only for those that exist. Since a small
+compressed file may expand to a large one, declarations of more than `MAX_BYTES` are refused.
 """
 
 import gzip

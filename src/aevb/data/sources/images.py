@@ -32,7 +32,7 @@ MAX_PIXELS = 10**8
 _GRAY_MODES = ("1", "L", "LA")
 _WIDE = 65535.0  # white in 16 bits
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
+Pixels = NDArray[np.generic]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
 
 
 @register_source
@@ -107,7 +107,9 @@ def _visible(folder: Path, matches: Callable[[Path], bool]) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and matches(entry))
     except OSError as error:
-        raise BadInput(f"{folder} cannot be listed ({error.strerror}): expected a folder with read permission") from error
+        raise BadInput(
+            f"{folder} cannot be listed ({error.strerror}): expected a folder with read permission"
+        ) from error
 
 
 # Pixels.
@@ -117,7 +119,9 @@ def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
         images = [_read(files[0], size)]
-        memory.require(len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size")
+        memory.require(
+            len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size"
+        )
         for file in files[1:]:
             images.append(_read(file, size))
             _require_same_size(images[0], images[-1], files[0], file)

@@ -137,7 +137,11 @@ def _materialize(data: object) -> Mapping[str, Array]:
 
 def _items(data: object) -> Iterable[object]:
     """Yield the items; a map-style data set need not be iterable."""
-    if isinstance(data, Dataset) and not isinstance(data, torch.utils.data.IterableDataset) and hasattr(data, "__len__"):
+    if (
+        isinstance(data, Dataset)
+        and not isinstance(data, torch.utils.data.IterableDataset)
+        and hasattr(data, "__len__")
+    ):
         return (data[index] for index in range(len(data)))
     assert isinstance(data, Iterable)
     return data

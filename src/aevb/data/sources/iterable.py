@@ -121,7 +121,10 @@ class _Reader:
 def _event(item: object) -> Tensor:
     value = item[0] if isinstance(item, tuple | list) and item else item
     if not isinstance(value, Tensor | np.ndarray):
-        raise BadInput(f"the stream has items of type {type(value).__name__}: expected tensors or arrays, or tuples that begin with one")
+        raise BadInput(
+            f"the stream has items of type {type(value).__name__}: expected tensors or arrays, or tuples that begin"
+            " with one"
+        )
     tensor = torch.as_tensor(value)
     return tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float32)
 
@@ -136,5 +139,8 @@ def _stacked(events: list[Tensor], shape: tuple[int, ...], start: int) -> Tensor
     stacked = torch.stack(events)
     finite = stacked.isfinite().flatten(1).all(1)
     if not bool(finite.all()):
-        raise BadInput(f"example {start + int(finite.int().argmin())} of the stream has values that are not finite: drop or replace it")
+        raise BadInput(
+            f"example {start + int(finite.int().argmin())} of the stream has values that are not finite: drop or"
+            " replace it"
+        )
     return stacked

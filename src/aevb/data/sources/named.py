@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -133,7 +134,7 @@ def _labels(path: Path, images: Array, name: str) -> NDArray[np.int64]:
 def _bytes(values: Array, path: Path) -> NDArray[np.uint8]:
     if values.dtype != np.uint8:
         raise BadInput(f"{path} has values of type {values.dtype}: expected bytes; replace this file")
-    return values
+    return cast("NDArray[np.uint8]", values)
 
 
 def _find(root: Path, name: str, file: str) -> Path:

@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import OutOfCoreExamples, Rows, scan_rows, stays_on_disk
-from aevb.data.sources.arrays import compact, read_arrays, read_rows, to_events, value_scale
+from aevb.data.sources.arrays import Array, compact, read_arrays, read_rows, to_events, value_scale
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.read import RawColumn, array_columns
@@ -105,8 +104,8 @@ class NpyReader:
             self._require_finite(values, rows)
         return Examples(torch.from_numpy(values), scale=self.scale)
 
-    def _require_finite(self, values: NDArray[np.float32], rows: Rows) -> None:
-        finite = np.isfinite(values.reshape(len(rows), -1)).all(1)
+    def _require_finite(self, values: Array, rows: Rows) -> None:
+        finite = np.isfinite(values.reshape(len(rows), -1).astype(np.float32)).all(1)
         if not finite.all():
             raise BadInput(
                 f"{self.name} has a value in row {rows[finite.argmin()]} counted from 0 that is NaN, infinite or too"

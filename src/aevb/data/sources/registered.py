@@ -54,7 +54,7 @@ def choose_variant(name: str, variant: str | None) -> str | None:
         return variants[-1] if variants else None
     if not variants:
         with_variants = [other for other in register.dataset if register.dataset.facts(other).get("variants")]
-        raise BadInput(f"{name} has no variants: omit variant={variant!r}, which is for {' and '.join(with_variants)}")
+        raise BadInput(f"variant={variant!r} applies to {' and '.join(with_variants)}, which {name!r} is not: omit it")
     if variant not in variants:
         raise BadInput(f"variant={variant!r} of {name} is unknown: expected {' or '.join(variants)}")
     return variant

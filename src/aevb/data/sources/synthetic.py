@@ -154,11 +154,11 @@ def truth(name: str, variant: str | None = None) -> Truth:
 # Data sets, each with a density for each of its variants.
 
 
-def _gaussian(variant: str | None) -> Truth:
+def _gaussian(_: str | None) -> Truth:
     return _linear(_rotation(0) @ _STRETCH)
 
 
-def _gaussian_rotated(variant: str | None) -> Truth:
+def _gaussian_rotated(_: str | None) -> Truth:
     return _linear(_rotation(pi / 3) @ _STRETCH)
 
 
@@ -166,7 +166,7 @@ def _figure_8(variant: str | None) -> Truth:
     return _curve(_lemniscate, _NOISE if variant == "printed" else 0.02, nodes=400)
 
 
-def _blobs(variant: str | None) -> Truth:
+def _blobs(_: str | None) -> Truth:
     return _curve(_circle, _NOISE, 1000, _plateau, ("t = 0", "t = 4", "t = 8", "t = 12"))
 
 

@@ -93,7 +93,7 @@ def encode_column(raw: RawColumn, column: Column, table: str) -> NDArray[np.floa
         row = int(wrong.argmax())
         raise BadInput(
             f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_EXPECTED[column.kind]}, the"
-            f" first {numbers[row]:g} in row {row} counted from 0: fix these values, clear them, or declare another type"
+            f" first {numbers[row]:g} in row {row} counted from 0: fix or clear these values, or declare another type"
         )
     return numbers.astype(np.float32)
 

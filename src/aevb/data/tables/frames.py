@@ -89,7 +89,7 @@ def _pandas_series(pandas: ModuleType, column: Column, values: Sequence[Value | 
 
 def _polars_series(polars: ModuleType, column: Column, values: Sequence[Value | None]) -> ArrayLike:
     if column.dtype == "enum" and column.kind in _CODED:
-        dtype: DTypeLike = polars.Enum([str(value) for value in column.values])
+        dtype: DTypeLike | None = polars.Enum([str(value) for value in column.values])
     else:
         restorable = re.fullmatch(_RESTORED_DTYPES, column.dtype) or column.dtype in LISTED_DTYPES
         dtype = getattr(polars, column.dtype, None) if restorable else None

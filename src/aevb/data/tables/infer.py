@@ -25,14 +25,12 @@ from aevb.columns import Column, ColumnKind, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import LARGEST_COUNT, encode_rows, require_finite
-from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, parse_number
+from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, Values, dates_message, parse_number
 from aevb.errors import BadInput
 
 ColumnTypes = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
 NEAR_ZERO = 0.1
 """Counts begin below this share of their maximum; other whole numbers, such as years, are real."""
-
-_Values = NDArray[np.float64] | NDArray[np.object_]
 
 
 def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: ColumnTypes) -> UnsplitData:
@@ -89,7 +87,7 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype)
 
 
-def _infer_type(raw: RawColumn, distinct: _Values, table: str) -> ColumnKind | None:
+def _infer_type(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
     if raw.levels:
         return "binary" if len(raw.levels) == 2 else "categorical"
     if raw.numbers is None:
@@ -97,7 +95,7 @@ def _infer_type(raw: RawColumn, distinct: _Values, table: str) -> ColumnKind | N
     return _infer_type_of_numbers(raw, cast("NDArray[np.float64]", distinct))
 
 
-def _infer_type_of_texts(raw: RawColumn, distinct: _Values, table: str) -> ColumnKind | None:
+def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
     if len(distinct) == 2:
         return "binary"
     count = len(raw.present)
@@ -159,4 +157,4 @@ def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:
     if len(raw.present) < len(raw):
         raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them in, or declare another type")
     names, codes = np.unique(raw.present, return_inverse=True)
-    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, raw.plain(names)))
+    return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, raw.plain(cast("Values", names))))

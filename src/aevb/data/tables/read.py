@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ _EXPANDED = 2**30
 _RATIO = 1000
 """Largest ratio of expanded to stored bytes of a Parquet file beyond that."""
 _TRUTH = {"true": True, "false": False}
+Values = NDArray[np.float64] | NDArray[np.object_]
+"""Numbers or texts."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,17 @@ class RawColumn:
         return len(self.texts) if self.numbers is None else len(self.numbers)
 
     @property
-    def present(self) -> "NDArray[np.float64] | NDArray[np.object_]":
+    def present(self) -> Values:
         """The values that are not missing."""
         if self.numbers is None:
             return np.array([text for text in self.texts if text is not None], dtype=object)
         return self.numbers[~np.isnan(self.numbers)]
 
-    def distinct(self) -> "NDArray[np.float64] | NDArray[np.object_]":
+    def distinct(self) -> Values:
         """Return the sorted distinct values that are not missing."""
-        return np.unique(self.present)
+        return cast("Values", np.unique(self.present))
 
-    def plain(self, values: "NDArray[np.float64] | NDArray[np.object_]") -> list[Value]:
+    def plain(self, values: Values) -> list[Value]:
         """Return values with the type of the column."""
         if self.numbers is None:
             return [str(value) for value in values]
