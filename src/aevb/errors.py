@@ -13,9 +13,7 @@ class BadInput(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        line = printable(" ".join(message.split()))
-        half = LONGEST // 2
-        super().__init__(line if len(line) <= LONGEST else f"{line[: half - 2]} … {line[1 - half :]}")
+        super().__init__(shorten(printable(" ".join(message.split())), LONGEST))
 
 
 class NonFinite(ArithmeticError):
@@ -39,3 +37,9 @@ class Notice(UserWarning):
 def printable(text: str) -> str:
     """Text in which what is not printable, such as the beginning of a terminal's commands, is written as an escape."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def shorten(text: str, length: int) -> str:
+    """Return text of at most `length` characters, without its middle if it is longer."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[: half - 2]} … {text[1 - half :]}"

@@ -108,7 +108,7 @@ def test_the_thread_ends_when_an_epoch_is_left() -> None:
 
 
 def test_batches_may_be_larger_than_the_look() -> None:
-    stream = from_iterable(Numbered(), 300, look=5)
+    stream = from_iterable(Numbered(), 300, n_first=5)
     assert isinstance(stream.subsample(10), Examples)
     assert len(stream.subsample(10)) == 10
     model = build(resolve(ModelConfig(hidden=(8,)), some("real", (4,))), (4,))

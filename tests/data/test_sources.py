@@ -188,7 +188,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_size_is_for_folders_of_images_only(tmp_path: Path) -> None:
-    for source in ("digits", "mnist", saved(tmp_path / "x.npy", greys(20, 4, 4)), "nowhere"):
+    for source in ("digits", "mnist", saved(tmp_path / "x.npy", greys(20, 4, 4))):
         with refused("image_size=8", source):
             load_data(source, image_size=8)
 
@@ -390,8 +390,8 @@ def test_a_header_that_lies_about_its_shape_is_refused(tmp_path: Path, rows: int
 
 def test_an_archive_of_other_things_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
-        archive.writestr("readme.txt", "no array")
-    with refused("x.npz", "readme.txt", "no array"):
+        archive.writestr("readme.txt", "not an array")
+    with refused("x.npz", "readme.txt", "not an array"):
         load_data(str(tmp_path / "x.npz"))
 
 
@@ -459,7 +459,7 @@ def test_an_archive_with_a_test_part_keeps_it(tmp_path: Path) -> None:
     assert dataset.test.labels.tolist() == [{"a": 0, "b": 1, "c": 2}[name] for name in y[20:]]
     for seed in (1, 2):
         assert torch.equal(load_data(str(tmp_path / "x.npz"), split_seed=seed).test.values, dataset.test.values)
-    with refused("own test part", "10", "test=0.2"):
+    with refused("own test split", "10", "test=0.2"):
         load_data(str(tmp_path / "x.npz"), test=0.2)
 
 
@@ -473,12 +473,12 @@ def test_the_kind_is_that_of_both_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("test", [greys(20, 5), greys(20, 4, 4), greys(20, 4) / 255])
 def test_parts_that_differ_are_refused(tmp_path: Path, test: Array) -> None:
-    with refused("x.npz", "uint8", test.dtype, "expected the same type and shape"):
+    with refused("x.npz", "uint8", test.dtype, "expected equal types and shapes"):
         load_data(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=test))
 
 
 def test_empty_parts_are_refused(tmp_path: Path) -> None:
-    with refused("x.npz", "empty test part"):
+    with refused("x.npz", "empty test split"):
         load_data(zipped(tmp_path / "x.npz", x_train=greys(20, 4), x_test=greys(0, 4)))
     with refused("validation", "0 examples"):
         load_data(zipped(tmp_path / "x.npz", x_train=greys(0, 4), x_test=greys(20, 4)))
@@ -764,7 +764,7 @@ def test_the_first_two_sizes_that_differ_are_named(tmp_path: Path) -> None:
     album(tmp_path)
     picture(tmp_path / "05.png", greys(9, 4))
     picture(tmp_path / "07.png", greys(3, 3))
-    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.size N"):
+    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.image-size N"):
         load_data(str(tmp_path))
 
 
@@ -806,7 +806,7 @@ def test_damaged_images_are_named(tmp_path: Path, ending: str) -> None:
             load_data(str(tmp_path))
 
 
-@pytest.mark.parametrize("limit", ["aevb.data.sources.images.MOST", "PIL.Image.MAX_IMAGE_PIXELS"])
+@pytest.mark.parametrize("limit", ["aevb.data.sources.images.MAX_PIXELS", "PIL.Image.MAX_IMAGE_PIXELS"])
 def test_far_too_large_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     album(tmp_path)
     monkeypatch.setattr(limit, 12)  # of 30 pixels
@@ -867,10 +867,10 @@ IMAGES = idx(greys(6, 4, 5))
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "no IDX file"),
-        (b"\0\0\x08", "no IDX file"),
-        (b"\x1f\x8b\x08\x00", "no IDX file"),
-        (b"\0\0\x07" + IMAGES[3:], "no IDX file"),
+        (b"", "not an IDX file"),
+        (b"\0\0\x08", "not an IDX file"),
+        (b"\x1f\x8b\x08\x00", "not an IDX file"),
+        (b"\0\0\x07" + IMAGES[3:], "not an IDX file"),
         (IMAGES[:9], "within its header"),
         (IMAGES[:-1], "declares 120 bytes of values and holds only 119"),
         (IMAGES + b"\0", "declares 120 bytes of values and holds more"),
@@ -932,7 +932,7 @@ def test_named_sets_from_a_folder(tmp_path: Path, name: str, packed: bool) -> No
         examples = getattr(dataset, split)
         assert (examples.values.dtype, examples.scale) == (torch.uint8, 1 / 255)
         assert torch.equal(examples.values[:, 0, 0, 0] % 10, examples.labels)
-    with refused(name, "own test part of 20"):
+    with refused(name, "own test split of 20"):
         load_data(name, data_dir=tmp_path, test=10)
     assert len(load_data(name, data_dir=tmp_path, validation=30).train) == 30
 

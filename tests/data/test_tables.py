@@ -78,7 +78,7 @@ def test_what_columns_are_taken_for(customers: Path) -> None:
     assert dataset.train.values.isnan().float().mean() == pytest.approx(0.1, abs=0.03)
     assert [column.name for column in modelled(dataset.columns)] == ["height", "income", "age", "smoker", "town"]
     notes = " ".join(dataset.notes)
-    assert "id is left out: an identifier" in notes
+    assert "id is excluded: an identifier" in notes
     assert "country is always 'CH'" in notes
 
 

@@ -133,7 +133,7 @@ def test_what_is_wrong_says_so() -> None:
     unlabelled = UnsplitData("rows", Examples(x))
     with pytest.raises(BadInput, match="no labels"):
         with_condition(unlabelled, ["label"])
-    with pytest.raises(BadInput, match="is no table, and has no column 'colour'"):
+    with pytest.raises(BadInput, match="is not a table and has no column 'colour'"):
         with_condition(UnsplitData("rows", Examples(x, labels), CLASSES), ["colour"])
     dataset = rows_of_classes(count=60)
     with pytest.raises(BadInput, match="vamp has no meaning"):
@@ -145,7 +145,7 @@ def test_what_is_wrong_says_so() -> None:
         model_of(split_data(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
     with pytest.raises(BadInput, match="quadrature is not to be had of a conditional model"):
         measure("quadrature", model, dataset)
-    with pytest.raises(BadInput, match=r"wants 'label' to be given: --given\.label a or b or c"):
+    with pytest.raises(BadInput, match=r"'label' is missing: pass --condition\.label a or b or c"):
         parse_condition(dataset.condition_columns, {})
     with pytest.raises(BadInput, match="not given 'size': expected label"):
         parse_condition(dataset.condition_columns, {"size": "1"})
@@ -182,7 +182,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
         assert command(*words) == 0
     np.save("bare.npy", images)
     assert command("encode", "run", "bare.npy") == 2
-    assert "no labels, which the model is given" in capsys.readouterr().err
+    assert "no labels, which are the condition of this model" in capsys.readouterr().err
     assert command("sample", "run", "--given.label", "9") == 2
     assert "expected one of 0, 1" in capsys.readouterr().err
 
@@ -209,7 +209,7 @@ def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any,
     assert np.mean([float(row["height"]) for row in drawn]) == pytest.approx(24, abs=1)
     capsys.readouterr()
     assert command("sample", "run") == 2
-    assert "--given.age NUMBER" in capsys.readouterr().err
+    assert "--condition.age NUMBER" in capsys.readouterr().err
     Path("gaps.csv").write_text("town,age,height,member,visits\nBasel,30,,true,\n,,12,,3\n")
     for words in (
         ["impute", "run", "gaps.csv"],
@@ -231,7 +231,7 @@ def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: 
     folder = str(tmp_path / "run")
     assert command("train", "digits", "--model.condition", "label", "--train.epochs", "1", "--out", folder) == 0
     assert command("explore", folder, "--no-open") == 2
-    assert "--given.label 0 or 1" in capsys.readouterr().err
+    assert "--condition.label 0 or 1" in capsys.readouterr().err
     assert command("explore", folder, "--no-open", "--given.label", "3") == 0
     page = (tmp_path / "run" / "explorer.html").read_text()
     assert "digits given label 3" in page

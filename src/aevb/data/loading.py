@@ -24,7 +24,7 @@ from aevb.data.splits import ValidateOn, match_examples, require_seed, split_dat
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes
 from aevb.data.value_kinds import Kind
-from aevb.errors import BadInput
+from aevb.errors import BadInput, shorten
 from aevb.models.registry import register
 
 _APPLIES_TO: Mapping[Option, str] = {
@@ -179,7 +179,7 @@ def _subject(data: object) -> object:
 
 
 def _title(data: object) -> str:
-    return repr(fspath(data)) if isinstance(data, str | PathLike) else IN_MEMORY
+    return shorten(repr(fspath(data)), 200) if isinstance(data, str | PathLike) else IN_MEMORY
 
 
 def _unknown(data: object, subject: object) -> str:
