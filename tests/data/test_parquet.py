@@ -253,7 +253,9 @@ def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
     content = columns() | {"same": [5.0] * ROWS}
     row = unseen(load_data(written(tmp_path / "rows", content), in_memory="off"))
     content["same"][row] = 6.0
-    with pytest.raises(BadInput, match=r"'same' is constant in the scanned rows and also holds 6.0.*column-types.same real"):
+    with pytest.raises(
+        BadInput, match=r"'same' is constant in the scanned rows and also holds 6.0.*column-types.same real"
+    ):
         load_data(written(tmp_path / "rows", content), in_memory="off")
     dataset = load_data(str(tmp_path / "rows"), in_memory="off", column_types={"same": "real"})
     assert dataset.shape == (6,)

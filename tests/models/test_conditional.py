@@ -147,7 +147,7 @@ def test_what_is_wrong_says_so() -> None:
         measure("quadrature", model, dataset)
     with pytest.raises(BadInput, match=r"'label' is missing: pass --condition\.label a or b or c"):
         parse_condition(dataset.condition_columns, {})
-    with pytest.raises(BadInput, match="not given 'size': expected label"):
+    with pytest.raises(BadInput, match="'size' is not a condition of this model: expected label"):
         parse_condition(dataset.condition_columns, {"size": "1"})
 
 
@@ -223,7 +223,7 @@ def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any,
     assert float(full[0]["height"]) == pytest.approx(13, abs=2)
     assert [full[1]["town"], full[1]["age"]] == ["", ""]  # what is given is not made up
     assert command("train", "people.csv", "--model.condition", "toun", "--out", "other") == 2
-    assert "has no column 'toun' to be given" in capsys.readouterr().err
+    assert "has no column 'toun' for a condition" in capsys.readouterr().err
     assert not Path("other").exists()
 
 

@@ -157,7 +157,7 @@ def test_stacked_models_in_bfloat16(stripes: Dataset) -> None:
 
 def test_digits_are_learned_equally_well() -> None:
     """Held-out bound of models with three seeds, by captured steps: within half a nat, on average."""
-    dataset, bounds = load("digits"), dict[str, list[float]]()
+    dataset, bounds = load_data("digits"), dict[str, list[float]]()
     for precision in ("float32", "bf16"):
         for seed in range(3):
             options = {"epochs": 45, "precision": precision}

@@ -22,8 +22,7 @@ from typing import Any, Literal, Protocol, get_args
 from matplotlib.figure import Figure
 
 from aevb.config.schema import Config
-from aevb.data import Dataset
-from aevb.data import load_data
+from aevb.data import Dataset, load_data
 from aevb.runs.aggregate import SEED
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import EpochMetrics

@@ -40,7 +40,7 @@ class DataCard(BaseModel):
             name=dataset.name,
             kind=dataset.kind,
             shape=dataset.shape,
-            train=len(dataset.supply),
+            train=len(dataset.train_source),
             valid=len(dataset.valid),
             test=len(dataset.test),
             classes=dataset.classes,

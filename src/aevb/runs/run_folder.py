@@ -26,7 +26,7 @@ import torch
 from typing_extensions import Self
 
 from aevb.config.schema import Config, ModelConfig, build, weight
-from aevb.data import DataSpec, Examples, load_data, read_examples
+from aevb.data import IN_MEMORY, DataSpec, Examples, load_data, read_examples
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
@@ -40,8 +40,6 @@ from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, Refere
 from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
 
-IN_MEMORY = "(in memory)"
-"""Source of data that were not read from a file."""
 SHARED_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
 """The files that are shared with others, and read from others: none of them contains data."""
 _FILES = (*SHARED_FILES, "checkpoint.safetensors")
@@ -214,7 +212,9 @@ class RunFolder:
         data, settings = self.data, self.config.data
         folder = data_dir or settings.data_dir
         signature = (data.kind, data.shape, data.columns, data.condition_columns)
-        return read_examples(source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder))
+        return read_examples(
+            source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder)
+        )
 
     def reference_scores(
         self, n_importance_samples: int, *, seed: int = 0, dataset: Dataset | None = None, data_dir: str | None = None

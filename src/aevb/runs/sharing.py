@@ -91,7 +91,7 @@ def _description(run: RunFolder) -> Iterator[str]:
 
 
 def _columns(run: RunFolder) -> Iterator[str]:
-    columns = sorted((*run.data.columns, *run.data.condition_columns), key=lambda column: column.place)
+    columns = sorted((*run.data.columns, *run.data.condition_columns), key=lambda column: column.position)
     if not run.data.columns:
         return
     given = {column.name for column in run.data.condition_columns}

@@ -99,7 +99,7 @@ def train_stacked(
             raise CaptureError("they have gone unequally far")
         for run, logger in zip(runs, told, strict=True) if first else ():
             logger.begin(run)
-        parts = (dataset.supply, dataset.valid)
+        parts = (dataset.train_source, dataset.valid)
         checkpoint_due = clock.after_step if first else None
         histories = fit_stacked(
             members, objective, *parts, config.train, checkpoint_due=checkpoint_due, on_step=on_step

@@ -33,8 +33,7 @@ class Series(Protocol):
 class DataFrame(Protocol):
     """The common interface of pandas and polars data frames."""
 
-    @property
-    def columns(self) -> Sequence[Hashable]: ...
+    columns: Sequence[Hashable]
 
     def __getitem__(self, name: Hashable, /) -> Series: ...
 
