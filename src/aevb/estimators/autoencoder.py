@@ -25,8 +25,11 @@ from aevb.config.schema import (
     build_objective,
     resolve,
 )
-from aevb.data import Dataset, Examples
-from aevb.data.tables.encode import Kinds, Raw, coded, pool
+from aevb.data import IN_MEMORY, Dataset, Examples
+from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.infer import ColumnTypes as DeclaredTypes
+from aevb.data.tables.infer import unsplit_table
+from aevb.data.tables.read import RawColumn
 from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, seed_of, to_json
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
 from aevb.evaluation import Score
@@ -34,7 +37,7 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome
-from aevb.runs.run_folder import IN_MEMORY, RunFolder
+from aevb.runs.run_folder import RunFolder
 from aevb.training.fit import fit
 from aevb.training.history import History
 from aevb.training.state import TrainingState
@@ -170,7 +173,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.seed_ = seed_of(self.random_state)
         self._state: TrainingState | None = None
         columns = read_columns(self._validate(X, reset=True))
-        table = pool("X", columns, _column_types(self.column_types, columns))
+        table = unsplit_table("X", columns, _column_types(self.column_types, columns))
         self.columns_, self._library, self._names = table.columns, library(X), column_names(X)
         dataset = _split(table.examples, table.columns, validation, self.seed_)
         config = _config(self)
@@ -204,7 +207,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _examples(self, X: Rows) -> Examples:
         """Return X as the model takes it."""
         check_is_fitted(self)
-        return Examples(coded(read_columns(self._validate(X)), self.columns_, "X"))
+        return Examples(encode_rows(read_columns(self._validate(X)), self.columns_, "X"))
 
     def _to_rows(self, values: Tensor) -> Rows:
         """Return rows of the model ``(N, D)`` as an array or a data frame like X."""
@@ -273,15 +276,15 @@ def _record(
     )
 
 
-def _column_types(column_types: ColumnTypes, columns: Sequence[Raw]) -> Kinds:
+def _column_types(column_types: ColumnTypes, columns: Sequence[RawColumn]) -> DeclaredTypes:
     """Return the types of the columns that are not inferred."""
     if column_types == "inferred":
         return {}
     numbers = {column.name: "real" for column in columns if _holds_numbers(column)}
-    return cast(Kinds, numbers | dict(column_types or {}))
+    return cast(DeclaredTypes, numbers | dict(column_types or {}))
 
 
-def _holds_numbers(column: Raw) -> bool:
+def _holds_numbers(column: RawColumn) -> bool:
     return not (column.numbers is None or column.logical or column.levels)
 
 

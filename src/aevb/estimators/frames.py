@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column
-from aevb.data.tables.encode import Raw, frame, framed, rows, table
+from aevb.data.tables.encode import decode_rows
+from aevb.data.tables.frames import frame_columns, to_frame
+from aevb.data.tables.read import RawColumn, array_columns
 
 Rows: TypeAlias = Any
 """An array ``(N, D)``, or a data frame of pandas or polars with N rows and D columns, which have no common type."""
@@ -32,9 +34,9 @@ def column_names(X: Rows) -> tuple[int | str, ...]:
     return tuple(name if isinstance(name, int) else str(name) for name in X.columns) if is_frame(X) else ()
 
 
-def read_columns(X: Rows) -> list[Raw]:
+def read_columns(X: Rows) -> list[RawColumn]:
     """Return the columns of X with their values as they are."""
-    return frame(X, "X") if is_frame(X) else rows(X)
+    return frame_columns(X, "X") if is_frame(X) else array_columns(X)
 
 
 def to_rows(values: Tensor, columns: Sequence[Column], like: Library, names: Sequence[int | str]) -> Rows:
@@ -47,9 +49,9 @@ def to_rows(values: Tensor, columns: Sequence[Column], like: Library, names: Seq
         names: column names of a data frame, by position.
     """
     if like == "array":
-        return np.array(list(table(columns, values.numpy()).values()), dtype=np.float64).T
-    result = framed(columns, values.numpy(), like)
-    result.columns = [names[position] for position in sorted(column.place for column in columns)]
+        return np.array(list(decode_rows(columns, values.numpy()).values()), dtype=np.float64).T
+    result = to_frame(columns, values.numpy(), like)
+    result.columns = [names[position] for position in sorted(column.position for column in columns)]
     return result
 
 
