@@ -14,7 +14,6 @@ import pytest
 from torch.distributed.run import get_args_parser
 
 from aevb.cli import app as cli
-from aevb.data import load_data
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
 from aevb.training.backends.base import split_rows
@@ -85,7 +84,7 @@ def test_processes_with_batch_normalization_learn(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_lost_process_ends_the_job_and_another_number_resumes(tmp_path: Path, strategy: str) -> None:
-    folder, dataset = tmp_path / "run", load("digits")
+    folder, dataset = tmp_path / "run", load_data("digits")
     done = launched("tests.training.job", "cut-off", str(folder), strategy)
     assert done.returncode != 0
     assert "another process of this job is gone" in done.stderr
