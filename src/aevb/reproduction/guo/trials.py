@@ -17,7 +17,7 @@ class Points(NamedTuple):
     """A set.
 
     Attributes:
-        source, variant: as in `aevb.data.load`.
+        source, variant: as in `aevb.load_data`.
         title: in words.
         figure: its number in the report.
         epochs: of training, in the report.
