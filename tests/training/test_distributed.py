@@ -14,6 +14,7 @@ import pytest
 from torch.distributed.run import get_args_parser
 
 from aevb.cli import app as cli
+from aevb.data import load_data
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
 from aevb.training.backends.base import split_rows
