@@ -12,7 +12,7 @@ from aevb.config.schema import ModelConfig, build, resolve
 from aevb.errors import BadInput
 from aevb.models.distributions import Normal
 from aevb.models.likelihoods import Bernoulli, Gaussian, Likelihood
-from aevb.models.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder, start_at
+from aevb.models.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder, initialize_output
 from aevb.models.objectives import ELBO, MonteCarloELBO, Objective
 from aevb.models.posteriors import Diagonal
 from aevb.models.priors import Standard
@@ -158,8 +158,8 @@ def test_starting_keeps_a_fixed_variance_and_finite_logits() -> None:
 def test_a_decoder_that_ends_otherwise_is_left_alone() -> None:
     decoder = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Sigmoid())
     before = next(decoder.parameters()).clone()
-    start_at(decoder, torch.zeros(3))
-    start_at(nn.Identity(), torch.zeros(3))
+    initialize_output(decoder, torch.zeros(3))
+    initialize_output(nn.Identity(), torch.zeros(3))
     torch.testing.assert_close(next(decoder.parameters()), before)
 
 

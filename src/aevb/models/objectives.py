@@ -1,41 +1,44 @@
-"""Objectives: a trace to what is minimised and what is reported, one number per example.
+"""Objectives: a trace to the loss, which is minimized, and the bound, which is reported, one number per example.
 
-With z_s ~ q(z|x), log w_s = log p(x|z_s) + log p(z_s) - log q(z_s|x) and S draws:
+With z_s ~ q(z|x), log w_s = log p(x|z_s) + log p(z_s) - log q(z_s|x) and S samples:
 
     elbo        1/S Σ_s log p(x|z_s) - KL(q(z|x) || p(z))                        Kingma & Welling 2013, eq. 7
-    elbo-mc     1/S Σ_s log w_s                                                  the same, eq. 6
+    elbo-mc     1/S Σ_s log w_s                                                  Kingma & Welling 2013, eq. 6
     iwae        log 1/S Σ_s w_s                                                  Burda, Grosse & Salakhutdinov 2016
-    dreg        the bound of iwae, with a gradient of less variance              Tucker et al. 2019
-    beta-tc     elbo with the total correlation of q(z) weighed by β             Chen et al. 2018
+    dreg        the bound of iwae, with a gradient of lower variance             Tucker et al. 2019
+    beta-tc     elbo with the total correlation of q(z) weighted by β            Chen et al. 2018
 
-The first two agree in expectation, and β (Higgins et al. 2017), warm-up (Sønderby et al. 2016; cyclical: Fu et al.
-2019) and free bits (Kingma et al. 2016) change what they minimise. `loss` and `bound` are different things: whatever is
-minimised, what is reported is the objective's lower bound of log p(x) with weight 1.
+The first two agree in expectation. β (Higgins et al. 2017), warm-up (Sønderby et al. 2016; cyclical: Fu et al. 2019) and
+free bits (Kingma et al. 2016) change the loss. `loss` and `bound` are different fields: whatever the loss is, the bound
+is a lower bound of log p(x), with weight 1 of the rate.
 
-An objective is any callable of a trace and of the share of training that is done, which says how many `n_samples` it
-wants and returns `Terms`. The share is a number, or a tensor ``()`` where a step is written down once for all shares
-(`aevb.training.capture`).
+An objective is any callable of a trace and of the share of training that is done, with a property `n_samples`, which
+returns `Terms`. The share is a number, or a tensor ``()`` in a captured step (`aevb.training.capture`). A new one is a
+class or a function in any module, registered with `aevb.models.registry.register.objective`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from aevb.errors import BadInput
 from aevb.models.distributions import FullNormal, Normal
+from aevb.models.options import PieceOptions, Positive
+from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import LayerTrace, Trace
 
 
 class Terms(NamedTuple):
-    """Per example, ``(B,)``, in nats.
+    """The terms of an objective for each example, ``(B,)``, in nats.
 
     Attributes:
-        loss: what is minimised.
-        bound: a lower bound of log p(x), whatever is minimised; -∞ where there is none, as of an autoencoder.
+        loss: the quantity that is minimized.
+        bound: a lower bound of log p(x), whatever the loss is; -∞ for an autoencoder, which has none.
         rate: KL(q(z|x) || p(z)).
         distortion: -E_q log p(x|z).
     """
@@ -47,24 +50,24 @@ class Terms(NamedTuple):
 
 
 class Objective(Protocol):
-    """What training minimises."""
+    """A training objective."""
 
     @property
     def n_samples(self) -> int:
-        """Draws of z wanted for each example."""
+        """S, the number of samples of z for each example."""
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
-        """The terms of each example of the trace, when a share `done` of the training is behind."""
+        """Return the terms of each example of the trace, after a share `done` of the training."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """The weight of the rate in the loss, through training.
+    """The weight of the rate in the loss over the course of training.
 
     Attributes:
         beta: the weight after warm-up.
-        warmup: the share of each cycle in which it rises linearly from 0.
-        cycles: how often warm-up starts again.
+        warmup: the share of each cycle in which the weight rises linearly from 0.
+        cycles: the number of warm-ups.
     """
 
     beta: float = 1.0
@@ -72,45 +75,75 @@ class Weight:
     cycles: int = 1
 
     def __call__(self, done: float | Tensor) -> float | Tensor:
-        """The weight when a share `done` of the training is behind; a number, or a tensor ``()`` below 1."""
+        """Return the weight after a share `done` of the training: a number, or a tensor ``()`` if `done` is one."""
         if not self.warmup or (isinstance(done, float) and done >= 1):
             return self.beta
         risen = done * self.cycles % 1.0 / self.warmup
         return self.beta * (risen.clamp(max=1.0) if isinstance(risen, Tensor) else min(1.0, risen))
 
 
+class WeightOptions(PieceOptions):
+    """The weight of the rate in the loss."""
+
+    beta: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
+    )
+    warmup: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of training in which this weight rises from 0 to beta. Default: no warm-up."
+    )
+    cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
+
+    def arguments(self) -> dict[str, Any]:
+        return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}
+
+
+class ELBOOptions(WeightOptions):
+    """The weight of the rate, and free bits."""
+
+    free_bits: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Nats of KL in each latent dimension that are not penalized. Default: none."
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "free_bits": self.free_bits or 0.0}
+
+
+@register.objective("elbo")
 @dataclass(frozen=True)
 class ELBO:
-    """The evidence lower bound with its divergence in closed form, where there is one.
+    """The evidence lower bound (ELBO) with its KL in closed form, where one exists.
 
     Attributes:
         n_samples: S.
-        weight: of the rate in the loss.
-        free_bits: nats of each latent dimension, on average over a batch, that cost nothing; of a layer whose
-            divergence does not split over its dimensions, as many for the whole layer as it has dimensions.
+        weight: the weight of the rate in the loss.
+        free_bits: nats of each latent dimension, averaged over a batch, that are not penalized; for a layer whose KL is
+            not a sum over its dimensions, this number times the number of dimensions.
     """
 
+    Options: ClassVar[type[PieceOptions]] = ELBOOptions
     n_samples: int = 1
     weight: Weight = Weight()
     free_bits: float = 0.0
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         if not self.weight.beta:
-            # The rate of an autoencoder is infinite, and still weighs nothing.
+            # The rate of an autoencoder is infinite, and has weight 0.
             return _elbo(trace, trace.rate, torch.zeros_like(trace.rate))
-        paid = [_paid(layer, self.free_bits) for layer in trace.layers] if self.free_bits else [trace.rate]
-        return _elbo(trace, trace.rate, self.weight(done) * torch.stack(paid).sum(0))
+        penalties = [_penalized(layer, self.free_bits) for layer in trace.layers] if self.free_bits else [trace.rate]
+        return _elbo(trace, trace.rate, self.weight(done) * torch.stack(penalties).sum(0))
 
 
+@register.objective("elbo-mc")
 @dataclass(frozen=True)
 class MonteCarloELBO:
-    """The evidence lower bound, every term estimated from the draws.
+    """The evidence lower bound (ELBO), with every term estimated from the samples.
 
     Attributes:
         n_samples: S.
-        weight: of the rate in the loss.
+        weight: the weight of the rate in the loss.
     """
 
+    Options: ClassVar[type[PieceOptions]] = WeightOptions
     n_samples: int = 1
     weight: Weight = Weight()
 
@@ -119,10 +152,12 @@ class MonteCarloELBO:
         return _elbo(trace, rate, self.weight(done) * rate)
 
 
+@register.objective("iwae")
 @dataclass(frozen=True)
 class IWAE:
-    """The importance-weighted bound: tighter than the ELBO, the more so the more draws."""
+    """The importance-weighted bound, which is tighter the more samples it has."""
 
+    Options: ClassVar[type[PieceOptions]] = PieceOptions
     n_samples: int = 50
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
@@ -130,33 +165,37 @@ class IWAE:
         return Terms(-bound, bound, _sampled_rate(trace), -trace.log_likelihood.mean(0))
 
 
+@register.objective("dreg")
 @dataclass(frozen=True)
 class DReG:
-    """The importance-weighted bound with the doubly reparameterised gradient.
+    """The importance-weighted bound with doubly reparameterized gradients.
 
-    With normalised weights v_s, decoder and prior follow Σ_s v_s ∂ log w_s, and the posterior follows
-    Σ_s v_s² (∂ log w_s / ∂z_s) ∂z_s: the direct gradient of log q, which has mean zero, is left out. The loss is a
+    With normalized weights v_s, decoder and prior have the gradient Σ_s v_s ∂ log w_s, and the posterior has
+    Σ_s v_s² (∂ log w_s / ∂z_s) ∂z_s: the direct gradient of log q, which has mean zero, is omitted. The loss is a
     surrogate with this gradient.
     """
 
+    Options: ClassVar[type[PieceOptions]] = PieceOptions
     n_samples: int = 50
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
         terms = IWAE(self.n_samples)(trace)
-        return terms._replace(loss=_doubly_reparameterised(trace)) if torch.is_grad_enabled() else terms
+        return terms._replace(loss=_doubly_reparameterized(trace)) if torch.is_grad_enabled() else terms
 
 
+@register.objective("beta-tc")
 @dataclass(frozen=True)
 class BetaTC:
-    """The ELBO with the total correlation KL(q(z) || Π_j q(z_j)) of the aggregate posterior weighed by β.
+    """The ELBO with the total correlation of the aggregate posterior, KL(q(z) || Π_j q(z_j)), weighted by β.
 
     q(z) is estimated by the mixture of the posteriors of the batch.
 
     Attributes:
         n_samples: S.
-        weight: of the total correlation in the loss; the other terms have weight 1.
+        weight: the weight of the total correlation in the loss; the other terms have weight 1.
     """
 
+    Options: ClassVar[type[PieceOptions]] = WeightOptions
     n_samples: int = 1
     weight: Weight = Weight()
 
@@ -165,26 +204,17 @@ class BetaTC:
         return _elbo(trace, trace.rate, trace.rate + (self.weight(done) - 1) * correlation)
 
 
-FAMILIES: dict[str, type[ELBO | MonteCarloELBO | IWAE | DReG | BetaTC]] = {
-    "elbo": ELBO,
-    "elbo-mc": MonteCarloELBO,
-    "iwae": IWAE,
-    "dreg": DReG,
-    "beta-tc": BetaTC,
-}
-
-
-def _elbo(trace: Trace, rate: Tensor, paid: Tensor) -> Terms:
+def _elbo(trace: Trace, rate: Tensor, penalty: Tensor) -> Terms:
     distortion = -trace.log_likelihood.mean(0)
-    return Terms(distortion + paid, -(distortion + rate), rate, distortion)
+    return Terms(distortion + penalty, -(distortion + rate), rate, distortion)
 
 
 def _sampled_rate(trace: Trace) -> Tensor:
     return (trace.log_posterior - trace.log_prior).mean(0)
 
 
-def _paid(layer: LayerTrace, free: float) -> Tensor:
-    """The rate of a layer where it is above what is free, ``(B,)``; below, the constant, whose gradient is zero."""
+def _penalized(layer: LayerTrace, free: float) -> Tensor:
+    """Return the rate of a layer, ``(B,)``, with each dimension below `free` replaced by this constant."""
     terms = layer.rate_by_dimension
     if terms is None:
         terms = (layer.q.log_prob(layer.z) - layer.p.log_prob(layer.z)).mean(0).unsqueeze(-1)
@@ -192,26 +222,26 @@ def _paid(layer: LayerTrace, free: float) -> Tensor:
     return torch.where(terms.mean(0) > free, terms, free).sum(-1)
 
 
-def _doubly_reparameterised(trace: Trace) -> Tensor:
+def _doubly_reparameterized(trace: Trace) -> Tensor:
     share = trace.log_weight.detach().softmax(0)
     joint = share * (trace.log_likelihood + trace.log_prior)
-    # What the paths through z still lack, when the joint is weighed by v, to be v² times the gradient of log w.
-    lacking = share.square() * trace.log_weight - joint
+    # The paths through z get v from `joint`; this difference brings them to v² times the gradient of log w.
+    difference = share.square() * trace.log_weight - joint
     corrections = torch.zeros_like(joint)
     for layer in reversed(trace.layers):
-        # Draws depend on those above them: what goes that way is already in the corrections below.
-        missing = torch.autograd.grad((lacking - corrections).sum(), layer.z, retain_graph=True)[0]
+        # Samples depend on those above them: the corrections below contain these paths already.
+        missing = torch.autograd.grad((difference - corrections).sum(), layer.z, retain_graph=True)[0]
         corrections = corrections + (missing * layer.z).sum(-1)
     return -(joint + corrections).sum(0)
 
 
 def _total_correlation(layer: LayerTrace) -> Tensor:
-    """log q(z) - Σ_j log q(z_j) at the draws, ``(B,)``."""
+    """Return log q(z) - Σ_j log q(z_j) at the samples, ``(B,)``."""
     if not isinstance(layer.q, Normal | FullNormal):
         raise BadInput("beta-tc needs the density of each latent dimension: use --model.posterior diagonal or full")
-    # Each draw (S, B, Z) beside the posterior of every example, for the same draws above it: (B, S, B', Z).
+    # Each sample (S, B, Z) with the posterior of every example, for the same samples above it: (B, S, B', Z).
     pairs = layer.z.transpose(0, 1).unsqueeze(-2)
     count, latent = len(pairs), pairs.shape[-1]
     joint = layer.q.log_prob(pairs).logsumexp(-1)
-    each = layer.q.marginals().log_prob(pairs).logsumexp(-2).sum(-1)
-    return (joint - each + (latent - 1) * math.log(count)).mean(1)
+    marginals = layer.q.marginals().log_prob(pairs).logsumexp(-2).sum(-1)
+    return (joint - marginals + (latent - 1) * math.log(count)).mean(1)

@@ -5,23 +5,46 @@
     vamp        1/K Σ_k q(z | u_k), with learned pseudo-inputs u_k         (Tomczak & Welling 2018)
     flow        f⁻¹(ε), ε ~ N(0, I), f learned                             (Chen et al. 2017; coupling layers of zuko)
 
-A prior is called with the model's `encode`, which the VampPrior needs, and gives the distribution with whatever it has
-learned. A new one is a class here with a name in `FAMILIES`, and that name in `aevb.config.schema.ModelConfig`.
+A prior is called with the model's `encode`, which the VampPrior needs, and returns p(z). A new one is a class in any
+module, registered with `aevb.models.registry.register.prior`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from aevb.errors import BadInput
 from aevb.models.distributions import Flow, Mixture, Normal, StandardNormal
 from aevb.models.networks import coupling
+from aevb.models.options import DataFacts, PieceOptions, Size
+from aevb.models.registry import register
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Encode = Callable[[Tensor], Distribution]
+
+
+class ComponentOptions(PieceOptions):
+    """The number of components of a mixture."""
+
+    components: Size = Field(20, description="Components of the mixture, or pseudo-inputs of the VampPrior.")
+
+
+class VampOptions(ComponentOptions):
+    """The number of pseudo-inputs, which are examples of unconditional numbers."""
+
+    def resolve(self, data: DataFacts) -> "Self":
+        if data.kind == "columns" or data.condition_columns:
+            model = "the rows of a table" if data.kind == "columns" else "a conditional model"
+            raise BadInput(f"--model.prior vamp has no meaning for {model}: leave it out")
+        return self
 
 
 class Prior(nn.Module, ABC):
@@ -30,11 +53,12 @@ class Prior(nn.Module, ABC):
     Args:
         latent: Z.
         event: the shape of one example.
+
+    Attributes:
+        Options: the options, which arrive as keyword arguments of the constructor.
     """
 
-    options: ClassVar[tuple[str, ...]] = ()
-    """The fields of `aevb.config.schema.ModelConfig` that are arguments of its constructor."""
-
+    Options: ClassVar[type[PieceOptions]] = PieceOptions
     origin: Tensor
 
     def __init__(self, latent: int, event: tuple[int, ...]) -> None:
@@ -43,13 +67,14 @@ class Prior(nn.Module, ABC):
         self.register_buffer("origin", torch.zeros(latent), persistent=False)
 
     def initialize(self, x: Tensor) -> None:
-        """Set what this prior learns to a good first value, given examples ``(B, *event)``."""
+        """Initialize the parameters of the prior from examples ``(B, *event)``; by default nothing."""
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution:
-        """The distribution over ``(Z,)``; `encode` is the model's way from x to q(z | x)."""
+        """Return p(z), a distribution over ``(Z,)``; `encode` maps x to the model's q(z | x)."""
 
 
+@register.prior("normal")
 class Standard(Prior):
     """The standard normal."""
 
@@ -57,10 +82,11 @@ class Standard(Prior):
         return StandardNormal(self.origin)
 
 
+@register.prior("mixture")
 class MixtureOfNormals(Prior):
-    """A mixture of K normals with diagonal covariance, with unit variance in all at the start."""
+    """A mixture of normals with diagonal covariance, all learned; its total variance starts at one."""
 
-    options = ("components",)
+    Options = ComponentOptions
 
     def __init__(self, latent: int, event: tuple[int, ...], components: int) -> None:
         super().__init__(latent, event)
@@ -72,10 +98,11 @@ class MixtureOfNormals(Prior):
         return Mixture(self.logits.log_softmax(0), Normal(self.loc, self.log_scale))
 
 
+@register.prior("vamp")
 class Vamp(Prior):
-    """The mixture of the posteriors of K pseudo-inputs, which start as examples."""
+    """The VampPrior: the mixture of the posteriors of learned pseudo-inputs, which start at examples."""
 
-    options = ("components",)
+    Options = VampOptions
 
     def __init__(self, latent: int, event: tuple[int, ...], components: int) -> None:
         super().__init__(latent, event)
@@ -90,8 +117,9 @@ class Vamp(Prior):
         return Mixture(self.origin.new_zeros(len(self.inputs)).log_softmax(0), components)
 
 
+@register.prior("flow")
 class FlowPrior(Prior):
-    """A standard normal, bent by coupling layers."""
+    """A standard normal, transformed by coupling layers (extra flows)."""
 
     def __init__(self, latent: int, event: tuple[int, ...]) -> None:
         super().__init__(latent, event)
@@ -99,11 +127,3 @@ class FlowPrior(Prior):
 
     def forward(self, encode: Encode) -> Flow:
         return Flow(StandardNormal(self.origin), self.transform())
-
-
-FAMILIES: dict[str, type[Prior]] = {
-    "normal": Standard,
-    "mixture": MixtureOfNormals,
-    "vamp": Vamp,
-    "flow": FlowPrior,
-}

@@ -9,7 +9,8 @@ a new file there is enough. At the same time the plugins are loaded: the entry p
 modules (or the paths of .py files) that the environment variable AEVB_PLUGINS names, separated by `os.pathsep`. The
 option --plugin adds to this variable, so that worker processes load the same plugins.
 
-The options of a piece are the fields of its nested class `Options`, and arrive as keyword arguments of its constructor.
+The options of a piece are the fields of its class attribute `Options` (`aevb.models.options`), and arrive as keyword
+arguments of its constructor.
 """
 
 import importlib
@@ -17,23 +18,18 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-from aevb.columns import Column
 from aevb.errors import BadInput
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from aevb.models.likelihoods import Likelihood
     from aevb.models.objectives import Objective
     from aevb.models.priors import Prior
@@ -45,44 +41,6 @@ PLUGINS = "AEVB_PLUGINS"
 GROUP = "aevb"
 """The group of entry points that name plugins."""
 PACKAGE = __name__.split(".")[0]
-
-
-class DataFacts(Protocol):
-    """The properties of a data set that defaults of options may depend on; `aevb.data.Dataset` has them."""
-
-    @property
-    def name(self) -> str:
-        """The name of the data set, for messages."""
-
-    @property
-    def kind(self) -> str:
-        """The kind of its values: binary, unit, counts, real or columns."""
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """The columns of a table; empty otherwise."""
-
-    @property
-    def largest(self) -> int:
-        """The largest value, of binary data and counts."""
-
-
-class PieceOptions(BaseModel):
-    """The options of a piece: one field each, with a description, which is its help text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def resolve(self, data: DataFacts) -> "Self":
-        """Return the options with the defaults that depend on the data filled in.
-
-        Raises:
-            BadInput: the piece cannot be used with such data.
-        """
-        return self
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments of the constructor: one for each option, unless a piece overrides this."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
 
 
 @dataclass(frozen=True)

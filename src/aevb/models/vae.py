@@ -29,7 +29,7 @@ from aevb.models.batch import Batch, as_batch
 from aevb.models.distributions import closed_form_kl, kl_by_dimension
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
-from aevb.models.networks import Standardize, start_at
+from aevb.models.networks import Standardize, initialize_output
 from aevb.models.priors import Prior
 
 DECODED_AT_ONCE = 100
@@ -186,7 +186,7 @@ class VAE(nn.Module):
             _standardize(self.condition, batch.condition)
         mean = self.likelihood.initialize(batch.x)
         if output:
-            start_at(self.decoder, mean)
+            initialize_output(self.decoder, mean)
         self.prior.initialize(batch.x)
 
     def prior_distribution(self) -> Distribution:

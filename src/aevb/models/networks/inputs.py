@@ -1,0 +1,81 @@
+"""The first layer of an encoder: standardized numbers, and the embedding of the rows of a table."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aevb.columns import Column, of_kind, widths
+
+
+class Standardize(nn.Module):
+    """(x - shift) / spread for each element of an event.
+
+    It is the identity until `initialize` takes mean and standard deviation from examples.
+
+    Attributes:
+        output: the shape of its output for one example.
+    """
+
+    shift: Tensor
+    spread: Tensor
+    output: tuple[int, ...]
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        super().__init__()
+        self.output = event
+        self.register_buffer("shift", torch.zeros(event))
+        self.register_buffer("spread", torch.ones(event))
+
+    def initialize(self, x: Tensor) -> None:
+        """Take mean and standard deviation from examples ``(B, *event)``, without missing values (NaN).
+
+        The standard deviation of elements that are constant is set to 1.
+        """
+        self.shift.copy_(x.nanmean(0).nan_to_num())
+        spread = (x - self.shift).square().nanmean(0).sqrt()
+        self.spread.copy_(torch.where(spread > 0, spread, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.spread
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return shift + spread y."""
+        return self.shift + self.spread * y
+
+
+class Embedding(Standardize):
+    """The rows of a table as inputs of a network.
+
+    Numbers are standardized, positive numbers and counts by their logarithm; the other columns become an indicator of
+    each value; one more indicator says which values are not missing. Missing values are 0 otherwise.
+
+    Args:
+        columns: the columns of the table.
+    """
+
+    codes: Tensor
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.split = widths(columns)
+        super().__init__((sum(self.split[:3]),))
+        levels = [len(column.values) for column in of_kind(columns, "binary", "categorical")]
+        self.repeats = levels
+        self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in levels] or [torch.zeros(0)]))
+        self.output = (sum(self.split[:3]) + sum(levels) + sum(self.split),)
+
+    def initialize(self, x: Tensor) -> None:
+        """Take means and standard deviations from examples ``(B, D)``."""
+        super().initialize(self._numbers(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, D)`` to ``(B, *output)``."""
+        numbers = super().forward(self._numbers(x))
+        coded = x[:, sum(self.split[:3]) :]
+        repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
+        levels = (torch.cat(repeated, 1) == self.codes).to(x.dtype) if repeated else x[:, :0]
+        return torch.cat([torch.where(numbers.isnan(), 0.0, numbers), levels, (~x.isnan()).to(x.dtype)], 1)
+
+    def _numbers(self, x: Tensor) -> Tensor:
+        real, positive, count, *_ = x.split(self.split, 1)
+        return torch.cat([real, positive.log(), count.log1p()], 1)
