@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch._inductor import config as inductor
 
-from aevb.config.schema import ObjectiveConfig, build_objective
+from aevb.config.build import build_objective
+from aevb.config.schema import ObjectiveConfig
 from aevb.data import Examples
 from aevb.training.backends.base import GradientBackend
 from aevb.training.backends.captured import CapturedBackend

@@ -23,7 +23,9 @@ import json, sys
 from statistics import median
 from pathlib import Path
 import torch
-from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
 from aevb.data import Dataset, Examples
 from aevb.memory import keep_freed_memory
 from aevb.training.fit import fit

@@ -77,7 +77,7 @@ def _settings(place: Path) -> dict[str, Config]:
 
 def _once(folder: Path, config: Config) -> None:
     """One model, from its first step to its last sample."""
-    dataset, steps = load_data(**config.data.model_dump()), iter(range(9))
+    dataset, steps = load_data(**config.load_options()), iter(range(9))
 
     def stop() -> None:
         if next(steps, None) is None:

@@ -16,7 +16,7 @@ from aevb.data import load_data
 class First(Exception): pass
 def stop(): raise First(time.perf_counter() - start)
 config = Config()
-try: experiment.train(config, Path("run"), load_data(**config.data.model_dump()), on_step=stop)
+try: experiment.train(config, Path("run"), load_data(**config.load_options()), on_step=stop)
 except First as first: print(first.args[0])
 """
 """From the end of `import torch` to the end of the first step."""

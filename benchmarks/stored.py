@@ -17,7 +17,9 @@ from benchmarks.timing import ratio
 
 TURN = """
 import json, sys
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.schema import ModelConfig, TrainConfig
+from aevb.config.build import build
+from aevb.config.resolve import resolve
 from aevb.data import load_data
 from aevb.models.objectives import ELBO
 from aevb.memory import keep_freed_memory

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from aevb.columns import Column, ColumnKind
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, Examples, Kind
 from aevb.models.posteriors import Diagonal
 from aevb.models.vae import VAE

@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.memory import keep_freed_memory
 from aevb.models.vae import VAE

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aevb.config.build import build as build
+    from aevb.config.resolve import resolve as resolve
     from aevb.config.schema import Config as Config
     from aevb.config.schema import ModelConfig as ModelConfig
     from aevb.config.schema import ObjectiveConfig as ObjectiveConfig
     from aevb.config.schema import TrainConfig as TrainConfig
-    from aevb.config.schema import build as build
-    from aevb.config.schema import resolve as resolve
     from aevb.data import Dataset as Dataset
     from aevb.data import Examples as Examples
     from aevb.errors import BadInput as BadInput
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from aevb.workflow.run import load_run as load_run
 
 _PUBLIC = {
-    "config.schema": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig", "build", "resolve"],
+    "config.schema": ["Config", "ModelConfig", "ObjectiveConfig", "TrainConfig"],
+    "config.build": ["build"],
+    "config.resolve": ["resolve"],
     "data": ["Dataset", "Examples"],
     "workflow.diagnosis": ["Finding", "diagnose"],
     "errors": ["BadInput"],

@@ -194,7 +194,7 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
     result = aevb("train", "--config", "c.json", "--model.latent", 4, "--samples", 2, "--out", "one")
     assert result.status == 0
     config = RunFolder.load("one").config
-    assert (config.model.hidden, config.model.latent, config.train.epochs, config.seed) == ((8,), (4,), 1, 4)
+    assert (config.model.options["hidden"], config.model.latent, config.train.epochs, config.seed) == ((8,), (4,), 1, 4)
     assert aevb("train", "--config", "one/config.json", "--samples", 2, "--out", "two").status == 0
     weights = [Path(name, "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from aevb.columns import Column
+from aevb.config.build import build
 from aevb.config.initialize import factors, initialize
-from aevb.config.schema import ModelConfig, build
+from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE

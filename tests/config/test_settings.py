@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.data.dataset import UnsplitData
 from aevb.data.splits import split_data

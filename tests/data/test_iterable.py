@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import from_iterable, out_of_core
 from aevb.data.examples import Examples
 from aevb.errors import BadInput

@@ -274,7 +274,7 @@ def config(path: str) -> Config:
 @pytest.mark.parametrize("after", [5, 18, 29])
 def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -> None:
     chosen, steps = config(saved(tmp_path, numbered())), count(1)
-    dataset = load_data(**chosen.data.model_dump())
+    dataset = load_data(**chosen.load_options())
 
     def press() -> None:
         if next(steps) == after:
@@ -291,7 +291,7 @@ def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -
 
 def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> None:
     chosen = config(path := saved(tmp_path, numbered()))
-    dataset, steps = load_data(**chosen.data.model_dump()), count(1)
+    dataset, steps = load_data(**chosen.load_options()), count(1)
 
     def shrink() -> None:
         if next(steps) == 3:
@@ -303,7 +303,7 @@ def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> 
 
 def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
     chosen = config(saved(tmp_path, numbered()))
-    dataset = load_data(**chosen.data.model_dump())
+    dataset = load_data(**chosen.load_options())
     assert not experiment.stackable(chosen, dataset)
     places = [(chosen.model_copy(update={"seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     with pytest.raises(CaptureError, match="one model at a time"):
@@ -349,7 +349,7 @@ keep_freed_memory()
 path, after = sys.argv[1], int(sys.argv[2])
 model = {"hidden": [100]}
 config = Config.model_validate({"data": {"source": path}, "model": model, "train": {"epochs": 1, "batch_size": 200}})
-dataset = load_data(**config.data.model_dump())
+dataset = load_data(**config.load_options())
 times = []
 def step():
     times.append(time.process_time())  # of this process and its reader, whatever else the machine does

@@ -117,7 +117,7 @@ def test_conditions_and_labels(tmp_path: Path) -> None:
 def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
     data = {"source": written(tmp_path / "rows", columns()), "in_memory": "off"}
     config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
-    dataset = load_data(**config.data.model_dump())
+    dataset = load_data(**config.load_options())
     run = experiment.train(config, tmp_path / "run", dataset)
     run.evaluate(dataset, "test", n_importance_samples=10)
     again = RunFolder.load(tmp_path / "run")

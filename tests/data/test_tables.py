@@ -12,7 +12,9 @@ import torch
 
 from aevb.cli.app import main
 from aevb.columns import modelled
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.data.tables.encode import decode_rows, encode_rows
 from aevb.data.tables.frames import frame_columns

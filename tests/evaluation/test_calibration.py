@@ -16,8 +16,9 @@ from torch import Tensor
 
 from aevb import VAEImputer, VariationalAutoencoder
 from aevb.columns import Column, ColumnKind
+from aevb.config.build import build
 from aevb.config.initialize import initialize
-from aevb.config.schema import ModelConfig, build
+from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.evaluation.calibration import calibrate_noise
 from aevb.models.likelihoods import Columns

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.elbo_identity import linear_identity, plane_identity

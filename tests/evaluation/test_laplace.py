@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from aevb.config.schema import ModelConfig, build
+from aevb.config.build import build
+from aevb.config.schema import ModelConfig
 from aevb.evaluation.laplace import laplace
 from aevb.models.batch import Batch
 from aevb.models.linear import LinearGaussian, linear_vae

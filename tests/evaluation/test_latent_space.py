@@ -10,15 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation import latent_space
 from aevb.evaluation.latent_space import STEPS, continuity, meaning, prior_holes, structure
 from aevb.models.distributions import Normal, Point
-from aevb.models.likelihoods import FAMILIES, Gaussian
+from aevb.models.likelihoods import Gaussian
 from aevb.models.posteriors import Diagonal, FlowPosterior, Full, Posterior
 from aevb.models.priors import Standard
+from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from tests.conftest import Exact, some
@@ -146,8 +149,16 @@ def jacobian(model: VAE, z: Tensor) -> Tensor:
 
 
 CASES = [
-    *[("real", (6,), {"likelihood": name}) for name, family in FAMILIES.items() if "real" in family.supports],
-    *[("binary", (2, 3, 4), {"likelihood": name}) for name, family in FAMILIES.items() if "binary" in family.supports],
+    *[
+        ("real", (6,), {"likelihood": name})
+        for name, family in register.likelihood.items()
+        if "real" in family.supports
+    ],
+    *[
+        ("binary", (2, 3, 4), {"likelihood": name})
+        for name, family in register.likelihood.items()
+        if "binary" in family.supports
+    ],
     ("counts", (6,), {"likelihood": "poisson"}),
     ("counts", (6,), {"likelihood": "negative-binomial"}),
     *[("unit", event, {"network": "conv", "channels": (4, 5)}) for event in ((1, 8, 8), (3, 7, 5), (1, 1, 1))],

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, evaluate

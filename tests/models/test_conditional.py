@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from aevb.cli.app import main
-from aevb.config.schema import Config, ModelConfig, TrainConfig, build, build_objective, resolve
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig, TrainConfig
 from aevb.data import load_data
 from aevb.data.condition import all_conditions, parse_condition, with_condition
 from aevb.data.dataset import Dataset, UnsplitData

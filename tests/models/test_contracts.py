@@ -14,34 +14,32 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, build, build_objective, resolve
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig
 from aevb.data import Dataset, Kind
-from aevb.models import likelihoods, objectives, posteriors, priors
+from aevb.models import likelihoods
 from aevb.models.distributions import closed_form_kl
+from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow import experiment
 from tests.conftest import some
 
-KINDS: dict[str, Kind] = {
-    "bernoulli": "binary",
-    "continuous-bernoulli": "unit",
-    "categorical": "counts",
-    "poisson": "counts",
-    "negative-binomial": "counts",
-    "columns": "columns",
-}
-LIKELIHOODS = [name for name in likelihoods.FAMILIES if name != "columns"]
-"""Those of one kind of values; that of tables has tests of its own."""
-OBJECTIVES = list(objectives.FAMILIES)
-POSTERIORS = [name for name in posteriors.FAMILIES if name != "point"]
-"""Those with a density; a point is an autoencoder's, and has tests of its own."""
+KINDS: dict[str, Kind] = {name: likelihood.supports[-1] for name, likelihood in register.likelihood.items()}
+"""The most general kind of data that each likelihood supports."""
+LIKELIHOODS = [name for name, kind in KINDS.items() if kind != "columns"]
+"""Those of one kind of values; the likelihood of tables has tests of its own."""
+OBJECTIVES = register.objective.names()
+POSTERIORS = [name for name, posterior in register.posterior.items() if posterior.has_density]
+"""Those with a density; a point is the posterior of an autoencoder and has tests of its own."""
+PRIORS = register.prior.names()
 EVENTS = [(1,), (3,), (1, 4, 4)]
 
 
 def data_for(likelihood: str, event: tuple[int, ...]) -> Dataset:
-    return some(KINDS.get(likelihood, "real"), event)
+    return some(KINDS[likelihood], event)
 
 
 def model_for(event: tuple[int, ...] = (3,), *, spread: float = 0.3, seed: int = 0, **options: Any) -> VAE:
@@ -62,7 +60,7 @@ def model_for(event: tuple[int, ...] = (3,), *, spread: float = 0.3, seed: int =
 
 
 def latent_distributions() -> list[Any]:
-    names = [*((name, "normal") for name in POSTERIORS), *(("diagonal", name) for name in priors.FAMILIES)]
+    names = [*((name, "normal") for name in POSTERIORS), *(("diagonal", name) for name in PRIORS)]
     return [pytest.param(*pair, id="-".join(pair)) for pair in names]
 
 
@@ -128,7 +126,7 @@ def test_latent_shapes(posterior: str, prior: str, samples: int, batch: int) -> 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_densities_at_draws_hold_for_examples_far_from_all_others(posterior: str, sign: int) -> None:
     """With a variance of nearly nothing, z - μ would be what rounding leaves of it, and log q(z) anything."""
-    head = posteriors.FAMILIES[posterior](1, 3, "log-variance").double()
+    head = register.posterior[posterior](1, 3, "log-variance").double()
     head.get_submodule("head").weight.data[3:6] = sign * 1e4  # type: ignore[operator]  # s
     made = head(torch.ones(1, 1, dtype=torch.float64))
     draws = made.rsample((1000,))
@@ -136,7 +134,7 @@ def test_densities_at_draws_hold_for_examples_far_from_all_others(posterior: str
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("prior", priors.FAMILIES)
+@pytest.mark.parametrize("prior", PRIORS)
 def test_divergence_in_closed_form_matches_monte_carlo(posterior: str, prior: str) -> None:
     """Where there is one: within 5 standard errors of 50,000 draws, for 3 examples: false alarm below 1e-5."""
     model = model_for(posterior=posterior, prior=prior).double()
@@ -196,7 +194,7 @@ def test_likelihood_shapes(name: str, event: tuple[int, ...], batch: tuple[int, 
 def test_likelihood_sums_to_one(name: str) -> None:
     """Over one element, for twenty outputs."""
     likelihood, output = outputs(name, (1,), 20)
-    kind, step = KINDS.get(name, "real"), 1.0
+    kind, step = KINDS[name], 1.0
     if kind in ("binary", "counts"):
         x = torch.arange({"bernoulli": 2, "categorical": getattr(likelihood, "classes", 0)}.get(name, 2000)).double()
     elif kind == "unit":
@@ -284,7 +282,7 @@ def test_continuous_bernoulli_at_every_slope(logit: float) -> None:
 @pytest.mark.parametrize("name", LIKELIHOODS)
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_starting_from_data_that_all_agree_is_finite(name: str, value: float) -> None:
-    likelihood = likelihoods.FAMILIES[name]((3,), **({"classes": 4} if name == "categorical" else {}))
+    likelihood = register.likelihood[name]((3,), **({"classes": 4} if name == "categorical" else {}))
     output = likelihood.initialize(torch.full((5, 3), value))
     assert output.shape == likelihood.output
     assert output.isfinite().all()
@@ -296,7 +294,7 @@ def test_starting_from_data_that_all_agree_is_finite(name: str, value: float) ->
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 @pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("prior", priors.FAMILIES)
+@pytest.mark.parametrize("prior", PRIORS)
 def test_gradients_against_finite_differences(kind: str, posterior: str, prior: str) -> None:
     """Of every parameter, in float64; the loss of dreg is a surrogate, whose gradient is tested on its own."""
     if kind == "dreg" or (kind == "beta-tc" and posterior == "flow"):
@@ -331,7 +329,7 @@ def test_gradients_against_finite_differences(kind: str, posterior: str, prior: 
 
 def combinations() -> Iterator[Any]:
     """Every prior with every posterior, in one layer and in two; those with more than one unusual choice are slow."""
-    for latent, prior, posterior in itertools.product([(2,), (2, 3)], priors.FAMILIES, POSTERIORS):
+    for latent, prior, posterior in itertools.product([(2,), (2, 3)], PRIORS, POSTERIORS):
         rare = (latent != (2,)) + (prior != "normal") + (posterior != "diagonal") > 1
         yield pytest.param(latent, prior, posterior, marks=pytest.mark.slow if rare else ())
 
@@ -341,7 +339,7 @@ def test_every_combination_trains_saves_loads_and_measures_the_same(
     latent: tuple[int, ...], posterior: str, prior: str, tmp_path: Path
 ) -> None:
     """Ten steps each, with every likelihood (several layers with one) and objective."""
-    for likelihood, kind in itertools.product(likelihoods.FAMILIES if len(latent) == 1 else ["gaussian"], OBJECTIVES):
+    for likelihood, kind in itertools.product(KINDS if len(latent) == 1 else ["gaussian"], OBJECTIVES):
         if (kind == "beta-tc" and posterior == "flow") or (prior == "vamp" and likelihood == "columns"):
             continue
         dataset = data_for(likelihood, (3,))

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.evaluation import evaluate
 from aevb.models.distributions import Normal, StandardNormal, closed_form_kl
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Objective, Weight

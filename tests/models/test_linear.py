@@ -10,7 +10,9 @@ import torch
 from sklearn.decomposition import PCA
 
 from aevb.cli import app as cli
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import Examples
 from aevb.errors import BadInput
 from aevb.models.linear import linear_optimum, linear_vae

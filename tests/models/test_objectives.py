@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Objective, Weight
 from aevb.models.vae import VAE

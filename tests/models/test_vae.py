@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.errors import BadInput
 from aevb.models.distributions import Normal
 from aevb.models.likelihoods import Bernoulli, Gaussian, Likelihood
-from aevb.models.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder, initialize_output
+from aevb.models.networks import conv_decoder, conv_encoder, initialize_output, mlp_decoder, mlp_encoder
 from aevb.models.objectives import ELBO, MonteCarloELBO, Objective
 from aevb.models.posteriors import Diagonal
 from aevb.models.priors import Standard

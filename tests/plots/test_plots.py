@@ -16,7 +16,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aevb import plots
-from aevb.config.schema import Config, ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.plots.points import bin_edges, histograms
 from aevb.plots.run import PANELS

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from aevb.config.schema import Config, ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, NormalMixture, load_data, truth
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import load_data
 from aevb.evaluation import baselines
 from aevb.reproduction import race, recipe

@@ -10,16 +10,9 @@ from typing import Any
 
 import torch
 
-from aevb.config.schema import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    ObjectiveConfig,
-    TrainConfig,
-    build,
-    build_objective,
-    resolve,
-)
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, DataConfig, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import load_data
 from aevb.data.dataset import Dataset
 from aevb.rng import RNGStream, seeded
@@ -40,8 +33,8 @@ CASES: dict[str, tuple[DataConfig, ModelConfig, ObjectiveConfig, dict[str, Any]]
         {"optimizer": "sgd", "clip_grad_norm": 1.0, "weight_decay": 0.01, "lr": 1e-2},
     ),
     "conditional, full covariance": (
-        DIGITS.model_copy(update={"condition": ("label",)}),
-        ModelConfig(**SMALL, posterior="full"),
+        DIGITS,
+        ModelConfig(**SMALL, posterior="full", condition=("label",)),
         ObjectiveConfig(kind="elbo-mc"),
         {"optimizer": "adagrad", "lr": 1e-2, "bias_lr_factor": 0.5},
     ),
@@ -60,7 +53,7 @@ STEPS, EXAMPLES, BATCH = 50, 64, 61
 def curve(case: str, strategy: str) -> list[list[float]]:
     """The terms of 50 steps, each an epoch, of a batch that two processes cannot halve; then sums of the weights."""
     data, model_config, objective, train = CASES[case]
-    dataset = load_data(**data.model_dump())
+    dataset = load_data(**data.model_dump(), condition=model_config.condition)
     resolved = resolve(model_config, dataset)
     with seeded(0, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ObjectiveConfig, TrainConfig, build_objective
+from aevb.config.build import build_objective
+from aevb.config.schema import ObjectiveConfig, TrainConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, Notice
 from aevb.models.objectives import ELBO, IWAE

@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig, build, build_objective, resolve
+from aevb.config.build import build, build_objective
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, NonFinite, Notice
-from aevb.models import likelihoods, objectives, posteriors, priors
 from aevb.models.batch import Batch
 from aevb.models.objectives import ELBO, Objective
+from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
 from aevb.training import policy
@@ -30,10 +32,10 @@ from tests.conftest import some
 from tests.models.test_contracts import data_for
 
 COMBINATIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    *(({"posterior": name}, {}) for name in posteriors.FAMILIES if name != "point"),
-    *(({"prior": name}, {}) for name in priors.FAMILIES),
-    *(({"likelihood": name}, {}) for name in likelihoods.FAMILIES),
-    *(({}, {"kind": name}) for name in objectives.FAMILIES),
+    *(({"posterior": name}, {}) for name, posterior in register.posterior.items() if posterior.has_density),
+    *(({"prior": name}, {}) for name in register.prior),
+    *(({"likelihood": name}, {}) for name in register.likelihood),
+    *(({}, {"kind": name}) for name in register.objective),
     ({"latent": (3, 2)}, {"kind": "dreg", "n_samples": 3}),
     ({"latent": (3, 2), "posterior": "full"}, {"free_bits": 0.1}),
     ({}, {"beta": 2, "warmup": 0.6, "cycles": 2}),

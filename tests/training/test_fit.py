@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.objectives import ELBO, Terms

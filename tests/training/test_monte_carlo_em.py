@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aevb.config.schema import ModelConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.hamiltonian import move, place

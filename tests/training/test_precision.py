@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
-from aevb.config.schema import Config, ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig, TrainConfig
 from aevb.data import Dataset, load_data
 from aevb.models.objectives import ELBO, Terms
 from aevb.models.vae import VAE, Trace

@@ -28,8 +28,8 @@ def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
     found = cells(tmp_path)
     assert [cell.config.model.latent for cell in found] == [(2,), (2,), (3, 2), (3, 2)]
     assert [cell.config.seed for cell in found] == [5, 6, 5, 6]
-    assert {cell.config.objective.beta for cell in found} == {0.5}
-    assert {cell.config.model.hidden for cell in found} == {(4,)}
+    assert {cell.config.objective.options["beta"] for cell in found} == {0.5}
+    assert {cell.config.model.options["hidden"] for cell in found} == {(4,)}
     assert len({cell.folder for cell in found}) == 4
 
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from aevb.cli import process
 from aevb.cli import terminal as page
-from aevb.config.schema import Config, DataConfig
+from aevb.config.problems import describe
+from aevb.config.schema import Config, DataConfig, command_config
 from aevb.errors import BadInput, Lost, NonFinite, Notice
 from aevb.files import require_local, write_atomically
 from aevb.memory import keep_freed_memory
@@ -107,7 +108,7 @@ def train(
         raise BadInput("--logger is for one run: leave it out, or --seeds")
     with loggers.chosen(logger) as told:
         with environment.process_group(_device(device)) as place:
-            dataset = load_data(**chosen.data.model_dump())
+            dataset = load_data(**chosen.load_options())
             if dataset.columns:
                 page.show_columns(dataset)
             folder = environment.run_on_first(lambda: resume or out or _free_folder(dataset.name))
@@ -164,7 +165,7 @@ def sweep(
 
     place = _device(device)
     chosen = _absolute(_configuration(settings, config, data))
-    folder = out or Path("runs") / f"{load_data(**chosen.data.model_dump()).name}-sweep"
+    folder = out or Path("runs") / f"{load_data(**chosen.load_options()).name}-sweep"
     axes = _axes(over)
     return _swept(chosen, axes, folder, seeds=seeds, jobs=jobs, samples=samples, device=place, json=json)
 
@@ -831,9 +832,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         with warnings.catch_warnings(), _ended_as_by_ctrl_c(), process.one_voice():
             warnings.showwarning = _show
+            _declare_options(arguments)
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        _fail(_problem(error.__cause__) if isinstance(error.__cause__, ValidationError) else str(error))
+        _fail(describe(error.__cause__) if isinstance(error.__cause__, ValidationError) else str(error))
     except (BadInput, NonFinite) as error:
         _fail(str(error))
     except Lost as error:
@@ -846,6 +848,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _declare_options(arguments: list[str] | None) -> None:
+    """Give train and sweep the options of all registered pieces, if one of the two is called."""
+    name = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    for command in (train, sweep):
+        if command.__name__ == name:
+            command.__annotations__["settings"] = Annotated[command_config(), Parameter(name="*")]
 
 
 @contextmanager
@@ -901,7 +911,7 @@ def _configuration(options: Config, file: Path | None, data: str | None) -> Conf
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise BadInput(f"{file}: {_problem(error)}") from error
+        raise BadInput(f"{file}: {describe(error)}") from error
 
 
 def _reports(names: list[str]) -> list[str]:
@@ -989,7 +999,7 @@ def _swept(
     try:
         cells = sweeps.plan(config, axes, seeds, folder, samples)
     except ValidationError as error:
-        raise BadInput(f"--over: {_problem(error)}") from error
+        raise BadInput(f"--over: {describe(error)}") from error
     with page.counted(len(cells)) as advance:
         outcomes = sweeps.sweep(cells, jobs=jobs, device=device, on_run=advance)
     rows = aggregate(outcomes)
@@ -1090,29 +1100,6 @@ def _overlay(below: Any, above: Any) -> Any:
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
-
-
-def _problem(error: ValidationError) -> str:
-    """The first thing wrong with a configuration, as an option and what it wants."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        return f"unknown option {_option(path)}{_nearest(path)}"
-    wanted = first["msg"][0].lower() + first["msg"][1:]
-    return f"{_option(path)}: {wanted}, got {first['input']!r}"
-
-
-def _option(path: list[str]) -> str:
-    named = [part.replace("_", "-") for part in path[:2]]
-    return "--" + ".".join(named)
-
-
-def _nearest(path: list[str]) -> str:
-    section: type[BaseModel] = Config
-    for part in path[:-1]:
-        section = section.model_fields[part].annotation  # type: ignore[assignment]
-    match = get_close_matches(path[-1], section.model_fields, n=1)
-    return f": did you mean {_option([*path[:-1], *match])}?" if match else ""
 
 
 def _device(name: str) -> "torch.device":

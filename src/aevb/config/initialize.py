@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from aevb.data.examples import Examples
 from aevb.models.likelihoods import Columns
-from aevb.models.posteriors import Diagonal, Full, Posterior
+from aevb.models.posteriors import Diagonal, Full
 from aevb.models.vae import VAE
 
 ROUNDS = 300
@@ -125,9 +125,11 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
 @torch.no_grad()
 def _take(model: VAE, found: Factors) -> None:
     """Let p(x|z) and q(z|x) be those of factor analysis."""
-    posterior: Posterior = model.posterior  # type: ignore[assignment]
+    posterior, likelihood = model.posterior, model.likelihood
+    assert isinstance(posterior, ScaledPosterior)
+    assert isinstance(likelihood, Columns)
     head, latent = posterior.head, found.weight.shape[1]
-    model.likelihood.log_scale.copy_(0.5 * found.variance.log())  # type: ignore[operator]
+    likelihood.log_scale.copy_(0.5 * found.variance.log())
     head.weight.zero_()
     scale = found.spread.log() if posterior.scale == "log-variance" else found.spread.expm1().log()
     head.bias[posterior.latent : posterior.latent + latent] = scale.to(head.bias)

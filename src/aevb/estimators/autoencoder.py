@@ -14,17 +14,10 @@ from torch import Tensor
 from typing_extensions import Self
 
 from aevb.columns import Column
+from aevb.config.build import build, build_objective
 from aevb.config.initialize import initialize
-from aevb.config.schema import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    ObjectiveConfig,
-    TrainConfig,
-    build,
-    build_objective,
-    resolve,
-)
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, DataConfig, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import IN_MEMORY, Dataset, Examples
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes as DeclaredTypes

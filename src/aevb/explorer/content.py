@@ -151,7 +151,7 @@ def _some(examples: Examples, count: int) -> Examples:
 def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     data, model = run.data, run.resolved
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
-    widths = " ".join(map(str, model.hidden or model.channels or ()))
+    widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     shape = " × ".join(map(str, data.shape))
     what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
     binarized = "" if run.config.data.binarize == "none" else f", binarised: {run.config.data.binarize}"

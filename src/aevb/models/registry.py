@@ -31,7 +31,9 @@ from aevb.errors import BadInput
 
 if TYPE_CHECKING:
     from aevb.models.likelihoods import Likelihood
+    from aevb.models.networks import Network
     from aevb.models.objectives import Objective
+    from aevb.models.posteriors import Posterior
     from aevb.models.priors import Prior
 
 T = TypeVar("T")
@@ -179,9 +181,9 @@ class Kinds:
 
     def __init__(self) -> None:
         self.likelihood: Registry[type[Likelihood]] = Registry("likelihood", "aevb.models.likelihoods")
-        self.posterior: Registry[Any] = Registry("posterior", "aevb.models.posteriors")
-        self.prior: Registry[type[Prior]] = Registry("prior", "aevb.models.priors")
-        self.network: Registry[Any] = Registry("network", "aevb.models.networks")
+        self.posterior: Registry[type[Posterior]] = Registry("posterior", "aevb.models.posteriors")
+        self.prior: Registry[Callable[..., Prior]] = Registry("prior", "aevb.models.priors")
+        self.network: Registry[Callable[..., Network]] = Registry("network", "aevb.models.networks")
         self.objective: Registry[Callable[..., Objective]] = Registry("objective", "aevb.models.objectives")
         self.dataset: Registry[Any] = Registry("data set", "aevb.data.sources")
         self.measure: Registry[Any] = Registry("measure", "aevb.evaluation")

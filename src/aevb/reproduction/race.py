@@ -20,7 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aevb import plots
-from aevb.config.schema import ModelConfig, TrainConfig, build, resolve
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples, load_data
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.objectives import ELBO

@@ -104,7 +104,7 @@ class Results:
 
     def dataset(self, trial: str) -> Dataset:
         """The data of a trial."""
-        settings = self.run(trial).config.data.model_dump() | {"data_dir": self.data_dir}
+        settings = self.run(trial).config.load_options() | {"data_dir": self.data_dir}
         key = json.dumps(settings)
         if key not in self._data:
             self._data[key] = load_data(**settings)

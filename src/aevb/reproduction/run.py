@@ -96,8 +96,8 @@ def check_data(planned: Sequence[Cell]) -> None:
     Raises:
         BadInput: some are missing or damaged.
     """
-    for data in {cell.config.data.model_dump_json(): cell.config.data for cell in planned}.values():
-        load_data(**data.model_dump())
+    for options in {repr(cell.config.load_options()): cell.config.load_options() for cell in planned}.values():
+        load_data(**options)
 
 
 def share_done(planned: Sequence[Cell]) -> float:

@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 from typing_extensions import Self
 
-from aevb.config.schema import Config, ModelConfig, build, weight
+from aevb.config.build import build, weight_bytes
+from aevb.config.schema import Config, ModelConfig
 from aevb.data import IN_MEMORY, DataSpec, Examples, load_data, read_examples
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
@@ -116,7 +117,7 @@ class RunFolder:
         config, resolved, card = _read_config(folder / "config.json")
         weights_file = folder / "model.safetensors"
         with damaged_as_bad_input(folder / "config.json"):
-            require_weights(weights_file, weight(resolved, card.shape, card.columns, card.condition_columns))
+            require_weights(weights_file, weight_bytes(resolved, card.shape, card.columns, card.condition_columns))
             model = build(resolved, card.shape, card.columns, card.condition_columns)
         weights_epoch = load_weights(model, weights_file)
         run = cls(folder, config, resolved, card, model.to(device).eval(), weights_epoch=weights_epoch)
@@ -140,7 +141,7 @@ class RunFolder:
         if not (folder / "config.json").is_file():
             return None
         run = cls.load(folder)
-        if run.config.without_place() != config.without_place():
+        if run.config.without_data_dir() != config.without_data_dir():
             raise BadInput(f"{folder} has a run with another configuration: choose another --out, or remove it")
         return run
 
@@ -198,7 +199,7 @@ class RunFolder:
             raise BadInput(
                 f"{self.folder} was trained on data in memory, which it does not contain: pass them to it in Python"
             )
-        settings = self.config.data.model_dump()
+        settings = self.config.load_options()
         dataset = load_data(**settings | ({"data_dir": data_dir} if data_dir else {}))
         self.require_same_data(dataset)
         return dataset

@@ -28,7 +28,7 @@ def description(run: RunFolder) -> dict[str, str]:
     """What was trained on what: data, model, training."""
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
-    widths = " ".join(map(str, model.hidden or model.channels or ()))
+    widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     latent = " and ".join(map(str, model.latent))
     return {
         "data": f"{data.name}: {sizes}; {_values(run)}{_given(run)}",
@@ -71,7 +71,7 @@ def _given(run: RunFolder) -> str:
 
 def _variance(run: RunFolder) -> str:
     likelihood = run.model.likelihood
-    learned = " (learned)" if run.resolved.variance == "learned" else ""
+    learned = " (learned)" if run.resolved.options.get("variance") == "learned" else ""
     return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
 
 

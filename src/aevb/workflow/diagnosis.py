@@ -96,7 +96,7 @@ class Symptoms(NamedTuple):
     def beta(self) -> float:
         """The weight of the rate in the loss."""
         objective = self.config.objective
-        return 1.0 if objective.beta is None or objective.kind == "beta-tc" else objective.beta
+        return 1.0 if objective.kind == "beta-tc" else float(objective.options.get("beta", 1.0))
 
     @property
     def active(self) -> Tensor:
@@ -233,7 +233,7 @@ def prior_mismatch(found: Symptoms) -> Finding | None:
     """Under more than a quarter of the prior's draws there is no data; by chance it is one in a hundred."""
     if found.collapsed or found.holes <= 0.25:
         return None
-    components = found.model.components
+    components = found.model.options.get("components")
     return Finding(
         what="holes under the prior: the codes as a whole are not distributed like p(z)",
         name="holes",
@@ -255,9 +255,9 @@ def over_fitting(found: Symptoms) -> Finding | None:
     error = math.hypot(train.std().item() / len(train) ** 0.5, deviation / len(valid) ** 0.5)
     if gap < max(0.25 * deviation, 3 * error):
         return None
-    widths = found.model.hidden or found.model.channels or ()
+    widths = found.model.options.get("hidden") or found.model.options.get("channels") or ()
     smaller = " ".join(str(max(2, width // 8)) for width in widths)
-    option = "channels" if found.model.channels else "hidden"
+    option = "channels" if found.model.options.get("channels") else "hidden"
     return Finding(
         what="over-fitting",
         name="gap",
@@ -273,7 +273,7 @@ def over_fitting(found: Symptoms) -> Finding | None:
 
 def vanishing_noise(found: Symptoms) -> Finding | None:
     """The variance of the likelihood is below a ten-thousandth of that of the data."""
-    if found.noise is None or found.model.variance != "learned" or found.noise >= 1e-4 * found.spread:
+    if found.noise is None or found.model.options.get("variance") != "learned" or found.noise >= 1e-4 * found.spread:
         return None
     return Finding(
         what="a variance that goes to zero",
@@ -311,7 +311,7 @@ def misfit(found: Symptoms) -> Finding | None:
     if off < 2:
         return None
     model, more = found.model, found.misfit > 1
-    fixed = model.likelihood == "gaussian" and model.variance != "learned"
+    fixed = model.likelihood == "gaussian" and model.options.get("variance") != "learned"
     others = {"poisson": "negative-binomial", "gaussian": "gaussian-diagonal"}
     other = f"--model.likelihood {others.get(model.likelihood or '', 'gaussian')}"
     if model.likelihood == "bernoulli":
@@ -323,7 +323,9 @@ def misfit(found: Symptoms) -> Finding | None:
         limit=2.0,
         better="lower",
         evidence=f"the data are {off:.1f} times {'more' if more else 'less'} spread around E[x|z] than p(x|z) says",
-        cause=f"the variance {model.variance} is fixed" if fixed else f"noise that {model.likelihood} does not have",
+        cause=f"the variance {model.options.get('variance')} is fixed"
+        if fixed
+        else f"noise that {model.likelihood} does not have",
         remedy="--model.variance learned" if fixed else other,
     )
 

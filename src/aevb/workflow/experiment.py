@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 
+from aevb.config.build import build, build_objective
 from aevb.config.initialize import initialize
-from aevb.config.schema import Config, ModelConfig, build, build_objective, resolve
+from aevb.config.resolve import resolve
+from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset
 from aevb.errors import Lost, NonFinite
 from aevb.models.vae import VAE

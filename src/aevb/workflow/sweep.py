@@ -121,7 +121,7 @@ def _run(team: Sequence[Cell], threads: int, device: torch.device | str) -> list
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        dataset = cache(lambda: load_data(**team[0].config.data.model_dump()))
+        dataset = cache(lambda: load_data(**team[0].config.load_options()))
         if len(team) > 1:
             _train_together(team, dataset, device)
         return [_outcome(cell, dataset, device) for cell in team]

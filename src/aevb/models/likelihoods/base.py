@@ -41,7 +41,7 @@ class Likelihood(nn.Module, ABC):
         self.event = event
 
     @classmethod
-    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":
+    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":  # noqa: ARG003
         """Return the likelihood of events of one shape.
 
         Args:

@@ -49,7 +49,7 @@ class Columns(Likelihood):
         self.register_buffer("absent", torch.stack([levels >= size for size in self.sizes] or [levels > 0]))
 
     @classmethod
-    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":
+    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":  # noqa: ARG003
         return cls(event, columns)
 
     @property
@@ -96,9 +96,7 @@ class Columns(Likelihood):
         return {"log_scale": scale + numbers, "log_total": self.log_total.detach() - 2 * counts}
 
     def _table(self, logits: Tensor) -> Tensor:
-        """``(..., ΣK)`` to ``(..., columns, largest K)``, with probability 0 for the values that a column does not have."""
+        """``(..., ΣK)`` to ``(..., columns, largest K)``, with probability 0 for values a column does not have."""
         largest = self.absent.shape[-1]
         rows = [F.pad(row, (0, largest - row.shape[-1])) for row in logits.split(self.sizes, -1)] if self.sizes else []
         return torch.stack(rows, -2).masked_fill(self.absent, _NEVER) if rows else logits.unsqueeze(-2)
-
-

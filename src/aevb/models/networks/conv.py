@@ -91,8 +91,9 @@ def conv_encoder(
 
 
 def conv_decoder(latent: int, channels: Sequence[int], output: tuple[int, ...], activation: str) -> nn.Module:
-    """Return the mirror of `conv_encoder`: a linear layer, transposed convolutions that double height and width, and one
-    last convolution, ``(B, Z)`` to ``(B, C, H, W)``.
+    """Return the mirror of `conv_encoder`, ``(B, Z)`` to ``(B, C, H, W)``.
+
+    It is a linear layer, transposed convolutions that double height and width, and one last convolution.
 
     Raises:
         BadInput: the output is not an image.

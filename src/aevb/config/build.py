@@ -1,0 +1,133 @@
+"""From a resolved configuration to the model and the objective."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from aevb import memory
+from aevb.columns import Column
+from aevb.config.schema import ModelConfig, ObjectiveConfig
+from aevb.errors import BadInput
+from aevb.models.hierarchy import LatentLayer
+from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder, prepend
+from aevb.models.objectives import ELBO, Objective, Weight
+from aevb.models.posteriors import Diagonal, ScaleOptions
+from aevb.models.registry import register
+from aevb.models.shapes import size
+from aevb.models.vae import VAE
+
+
+def build(
+    model: ModelConfig,
+    event: tuple[int, ...],
+    columns: Sequence[Column] = (),
+    condition_columns: Sequence[Column] = (),
+) -> VAE:
+    """Return the model of a configuration, with initial weights from PyTorch's global generator.
+
+    Args:
+        model: a resolved configuration.
+        event: the shape of one example.
+        columns: the columns of a table.
+        condition_columns: the columns of the condition.
+
+    Raises:
+        BadInput: the network does not fit the shape, the library of a flow is not installed, or the model does not fit
+            into memory.
+    """
+    advice = "use smaller widths or fewer latent dimensions"
+    memory.require(weight_bytes(model, event, columns, condition_columns), "a model of these widths", advice)
+    return _vae(model, event, columns, condition_columns)
+
+
+def weight_bytes(
+    model: ModelConfig,
+    event: tuple[int, ...],
+    columns: Sequence[Column] = (),
+    condition_columns: Sequence[Column] = (),
+) -> float:
+    """Return a lower bound of the size of a model's weights in bytes, without building it; arguments as in `build`."""
+    try:
+        with torch.device("meta"):
+            vae = _vae(model, event, columns, condition_columns)
+    except (RuntimeError, TypeError) as error:
+        if "verflow" not in str(error):
+            raise
+        return math.inf
+    sizes: list[int] = [tensor.numel() * tensor.element_size() for tensor in vae.state_dict().values()]
+    return sum(sizes)
+
+
+def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> Objective:
+    """Return the objective of a configuration.
+
+    Args:
+        objective: the configuration.
+        posterior: the name of the posterior; one without a density makes the model an autoencoder.
+
+    Raises:
+        BadInput: an option has no meaning for this objective, or for an autoencoder.
+    """
+    samples = {"n_samples": objective.n_samples} if objective.n_samples else {}
+    if not register.posterior[posterior].has_density:
+        for option in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
+            raise BadInput(f"--objective.{_shown(option)} has no meaning for an autoencoder: leave it out")
+        return ELBO(objective.n_samples or 1, Weight(0.0))
+    options = objective.piece_options("kind")
+    for option in objective.options:
+        if option not in type(options).model_fields:
+            raise BadInput(
+                f"--objective.{_shown(option)} has no meaning for the objective {objective.kind}: leave it out"
+            )
+    return register.objective[objective.kind](**samples, **options.arguments())
+
+
+def _shown(option: str) -> str:
+    return option.replace("_", "-")
+
+
+def _vae(
+    model: ModelConfig, event: tuple[int, ...], columns: Sequence[Column], condition_columns: Sequence[Column]
+) -> VAE:
+    likelihood_class = register.likelihood[str(model.likelihood)]
+    likelihood = likelihood_class.create(event, columns, model.piece_options("likelihood"))
+    network = register.network[model.network](model.activation, **model.piece_options("network").arguments())
+    first = Embedding(columns) if columns else Standardize(event)
+    condition = Embedding(condition_columns) if condition_columns else None
+    context = size(condition.output) if condition else 0
+    encoder, features = network.encoder(first.output, context)
+    if not likelihood.bounded:
+        encoder = prepend(first, encoder)
+    decoder = network.decoder(model.latent[0] + context, likelihood.output)
+    lower_layers = []
+    for latent, above in pairwise(model.latent):
+        lower_layers.append(_latent_layer(model, features, latent, above))
+        features = (model.latent_hidden or ())[-1]
+    top = model.latent[-1]
+    posterior = _posterior(model, features, top)
+    prior = register.prior[model.prior](top, event, **model.piece_options("prior").arguments())
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition)
+    if model.init == "lecun" or model.init == "small":
+        initialize_weights(vae, model.init)
+    return vae
+
+
+def _posterior(model: ModelConfig, features: int, latent: int) -> nn.Module:
+    posterior: nn.Module = register.posterior[model.posterior](
+        features, latent, **model.piece_options("posterior").arguments()
+    )
+    return posterior
+
+
+def _latent_layer(model: ModelConfig, features: int, latent: int, above: int) -> LatentLayer:
+    """Return a layer of `latent` dimensions, for features of its height, below a layer of `above` dimensions."""
+    widths = model.latent_hidden or ()
+    up, _ = mlp_encoder((features,), widths, model.activation)
+    down, width = mlp_encoder((above,), widths[::-1], model.activation)
+    options = model.piece_options("posterior")
+    scale = options.posterior_scale if isinstance(options, ScaleOptions) else "log-variance"
+    conditional = Diagonal(width, latent, scale)
+    return LatentLayer(up, down, conditional, _posterior(model, features + width, latent))

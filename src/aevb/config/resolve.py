@@ -1,0 +1,77 @@
+"""Resolution of a configuration: the defaults that depend on the data, and checks that the pieces fit."""
+
+from typing import Any
+
+from aevb.config.schema import ModelConfig
+from aevb.data import Dataset
+from aevb.errors import BadInput
+from aevb.models.registry import register
+
+KINDS = {
+    "binary": "zeros and ones",
+    "unit": "grey values",
+    "counts": "counts",
+    "real": "real values",
+    "columns": "the columns of a table",
+}
+LATENT_HIDDEN = (100, 100)
+
+
+def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
+    """Return a configuration with the defaults that depend on the data filled in.
+
+    Args:
+        model: the configuration of the user.
+        dataset: the data that the model will explain.
+
+    Raises:
+        BadInput: the likelihood does not support such data, or an option has no meaning for the chosen pieces.
+    """
+    model = model.model_copy(update={"likelihood": model.likelihood or default_likelihood(dataset.kind)})
+    _check_likelihood(model, dataset)
+    if not register.posterior[model.posterior].has_density and model.prior != ModelConfig.model_fields["prior"].default:
+        raise BadInput(f"--model.prior {model.prior} has no meaning for an autoencoder: leave it out")
+    options: dict[str, Any] = {}
+    for field in model.PIECES:
+        options |= model.piece_options(field).resolve(dataset).model_dump()
+    for name, value in model.options.items():
+        if name not in options:
+            raise _meaningless(name, value)
+    if model.latent_hidden and len(model.latent) == 1:
+        raise _meaningless("latent_hidden", model.latent_hidden)
+    hidden = (model.latent_hidden or LATENT_HIDDEN) if len(model.latent) > 1 else None
+    return model.model_copy(update={**options, "latent_hidden": hidden})
+
+
+def default_likelihood(kind: str) -> str:
+    """Return the name of the likelihood that declares itself the default for a kind of data."""
+    return next(name for name, likelihood in register.likelihood.items() if kind in likelihood.default_for)
+
+
+def _check_likelihood(model: ModelConfig, dataset: Dataset) -> None:
+    """Raise `BadInput` if the likelihood does not support the data."""
+    likelihood = register.likelihood[str(model.likelihood)]
+    if dataset.kind not in likelihood.supports:
+        raise BadInput(_advice(dataset, str(model.likelihood)))
+    continuous = likelihood.accepts_probabilities or "unit" in likelihood.supports
+    if dataset.binarize == "treat-as-probabilities" and not continuous:
+        accepting = [name for name, piece in register.likelihood.items() if piece.accepts_probabilities]
+        raise BadInput(
+            f"{dataset.name} has grey values, which the likelihood {' or '.join(accepting)} takes as probabilities, not"
+            f" {model.likelihood}: use --data.binarize threshold or resampled"
+        )
+
+
+def _advice(dataset: Dataset, likelihood: str) -> str:
+    supported = " or ".join(KINDS[kind] for kind in register.likelihood[likelihood].supports)
+    fitting = ", ".join(name for name, piece in register.likelihood.items() if dataset.kind in piece.supports)
+    binarize = "add --data.binarize threshold, resampled or treat-as-probabilities, or "
+    return (
+        f"{dataset.name} has {KINDS[dataset.kind]}, and the likelihood {likelihood} explains {supported}: "
+        f"{binarize * (dataset.kind == 'unit')}use --model.likelihood {fitting}"
+    )
+
+
+def _meaningless(option: str, value: object) -> BadInput:
+    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return BadInput(f"--model.{option.replace('_', '-')} {shown} has no meaning for this model: leave it out")
