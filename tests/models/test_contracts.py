@@ -126,7 +126,7 @@ def test_latent_shapes(posterior: str, prior: str, samples: int, batch: int) -> 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_densities_at_draws_hold_for_examples_far_from_all_others(posterior: str, sign: int) -> None:
     """With a variance of nearly nothing, z - μ would be what rounding leaves of it, and log q(z) anything."""
-    head = register.posterior[posterior](1, 3, "log-variance").double()
+    head: nn.Module = register.posterior[posterior](1, 3).double()
     head.get_submodule("head").weight.data[3:6] = sign * 1e4  # type: ignore[operator]  # s
     made = head(torch.ones(1, 1, dtype=torch.float64))
     draws = made.rsample((1000,))

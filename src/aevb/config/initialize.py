@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from aevb.data.examples import Examples
 from aevb.models.likelihoods import Columns
-from aevb.models.posteriors import Diagonal, Full
+from aevb.models.posteriors import Diagonal, Full, ScaledPosterior
 from aevb.models.vae import VAE
 
 ROUNDS = 300

@@ -81,11 +81,11 @@ def _trial(
         "init": "pytorch",
         "latent": latent,
         "posterior": posterior,
-        "posterior_scale": "softplus",
         "likelihood": "gaussian",
         "mean_link": "sigmoid",
         "variance": variance,
     }
+    model |= {} if posterior == "point" else {"posterior_scale": "softplus"}
     train = {
         "epochs": EPOCHS[scale][network],
         "batch_size": 256,
