@@ -46,7 +46,7 @@ def owners(registries: Registries, fields: Mapping[str, Any]) -> dict[str, dict[
                 other = "configuration itself" if option in fields else kinds.setdefault(option, registry.kind)
                 if other != registry.kind:
                     raise BadInput(
-                        f"the option {option!r} of the {registry.kind} {name!r} belongs to the {other} as well: rename it"
+                        f"the option {option!r} of the {registry.kind} {name!r} is one of the {other} as well: rename it"
                     )
                 result.setdefault(option, {})[name] = options_class(piece)
     return result

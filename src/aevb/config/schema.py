@@ -63,8 +63,8 @@ class DataConfig(Section):
     image_size: Size | None = Field(None, description="Resize the images of a folder to this height and width.")
     in_memory: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Load all data into memory, or read blocks of .npy, Parquet and Arrow files ahead of each step. auto"
-        " reads blocks from 2 GiB on, and from 256 MiB of tables.",
+        description="Load all data into memory, or read blocks of .npy, Parquet and Arrow files ahead of each step."
+        " auto reads blocks from 2 GiB on, and from 256 MiB of tables.",
     )
     data_dir: Annotated[str | None, Parameter(name="--data-dir")] = Field(
         None, description="Folder with mnist/ and fashion-mnist/. Default: $AEVB_DATA; otherwise a download."
@@ -186,8 +186,8 @@ class TrainConfig(Section):
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
     checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
         "10s",
-        description="Interval of checkpoints, the most that an interrupted run loses: seconds, minutes, steps or epochs,"
-        " as in 500steps.",
+        description="Interval of checkpoints, the most that an interrupted run loses: seconds, minutes, steps or"
+        " epochs, as in 500steps.",
     )
     strategy: Literal["ddp", "fsdp"] = Field(
         "ddp",
@@ -228,15 +228,15 @@ class Config(Section):
         return self.model_copy(update={"data": self.data.model_copy(update={"data_dir": None})})
 
     def load_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of `aevb.data.load` for the data of the run."""
+        """Return the keyword arguments of `aevb.data.load_data` for the data of the run."""
         return {**self.data.model_dump(), "condition": self.model.condition}
 
 
 def command_config() -> type[Config]:
     """Return a subclass of `Config` for the command line, in which the options of all pieces are explicit fields.
 
-    Their help texts, and the names of pieces in those of the other fields, come from the registry. A value of this class
-    is converted by ``Config.model_validate(value.model_dump(exclude_unset=True))``.
+    Their help texts, and the names of pieces in those of the other fields, come from the registry. Convert a
+    value with ``Config.model_validate(value.model_dump(exclude_unset=True))``.
     """
     sections: dict[str, Any] = {}
     for name, section in (("model", ModelConfig), ("objective", ObjectiveConfig)):

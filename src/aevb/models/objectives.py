@@ -9,8 +9,8 @@ With z_s ~ q(z|x), log w_s = log p(x|z_s) + log p(z_s) - log q(z_s|x) and S samp
     beta-tc     elbo with the total correlation of q(z) weighted by β            Chen et al. 2018
 
 The first two agree in expectation. β (Higgins et al. 2017), warm-up (Sønderby et al. 2016; cyclical: Fu et al. 2019)
-and free bits (Kingma et al. 2016) change the loss. `loss` and `bound` are different fields: whatever the loss is, the bound
-is a lower bound of log p(x), with weight 1 of the rate.
+and free bits (Kingma et al. 2016) change the loss. `loss` and `bound` are different fields: whatever the loss is, the
+bound is a lower bound of log p(x), with weight 1 of the rate.
 
 An objective is any callable of a trace and of the share of training that is done, with a property `n_samples`, which
 returns `Terms`. The share is a number, or a tensor ``()`` in a captured step (`aevb.training.capture`). A new one is a
