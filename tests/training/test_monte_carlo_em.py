@@ -90,7 +90,7 @@ def test_monte_carlo_em_is_a_function_of_the_seed(exact: Callable[..., Exact]) -
 def test_several_layers_are_refused() -> None:
     config = ModelConfig(hidden=(), latent=(2, 1), latent_hidden=(4,))
     model = build(resolve(config, some("real", (3,))), (3,))
-    with pytest.raises(BadInput, match="Monte Carlo EM is for one layer of z"):
+    with pytest.raises(BadInput, match="Monte Carlo EM needs one stochastic layer"):
         next(monte_carlo_em(model, some("real", (3,)).train))
 
 
