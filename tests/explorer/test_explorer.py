@@ -34,7 +34,7 @@ def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
 
 
 def photographs() -> Dataset:
-    """Colour images without labels."""
+    """Color images without labels."""
     return some("unit", (3, 8, 8), 40)
 
 
@@ -99,7 +99,7 @@ def pixels(page: Any, part: str, root: str = "#run-0") -> str:
     return str(page.locator(f'{root} [data-part="{part}"]').evaluate("(canvas) => canvas.toDataURL()"))
 
 
-def materialize(page: Any) -> None:
+def idle(page: Any) -> None:
     until(page, "aevb.explorers.every((explorer) => !explorer.busy)")
 
 
@@ -133,7 +133,7 @@ def test_it_decodes_what_pytorch_decodes(explored: Any) -> None:
     z = torch.randn(4, width, generator=torch.Generator().manual_seed(0))
     for point in z:
         opened.page.evaluate("(z) => aevb.explorers[0].goTo(z)", point.tolist())
-        materialize(opened.page)
+        idle(opened.page)
         found = opened.page.evaluate("[...aevb.explorers[0].found.mean]")
         with torch.no_grad():
             expected = run.model.decode(point.unsqueeze(0)).mean.flatten()
@@ -163,7 +163,7 @@ def test_its_examples_are_those_of_the_run(explored: Any) -> None:
     run, dataset, opened = explored
     last = opened.page.evaluate("aevb.explorers[0].model.count") - 1
     opened.page.evaluate("(n) => aevb.explorers[0].choose(n)", last)
-    materialize(opened.page)
+    idle(opened.page)
     number = len(dataset.test) - 1
     assert f"test example {number}" in opened.page.locator('[data-part="chosen"]').inner_text()
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_a_drag_changes_what_is_decoded(explored: Any) -> None:
     page.mouse.down()
     for share in (0.3, 0.5, 0.7):
         page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"], steps=3)
-        materialize(page)
+        idle(page)
         looks.append(look())
     page.mouse.up()
     assert len(set(looks)) == 3
@@ -232,7 +232,7 @@ def test_the_slider_of_each_dimension_moves_it_alone(explored: Any) -> None:
     run, _, opened = explored
     page = opened.page
     page.locator('[data-part="origin"]').click()
-    materialize(page)
+    idle(page)
     order = page.evaluate("aevb.explorers[0].model.order")
     sliders = page.locator('[data-part="sliders"] input')
     assert sliders.count() == run.resolved.latent[0]
@@ -282,7 +282,7 @@ def test_samples_are_drawn_again(explored: Any) -> None:
 
 @pytest.fixture(scope="module")
 def digits(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A model of the size of MNIST's, of grey images of two classes, with z = 2."""
+    """A model of the size of MNIST's, of gray images of two classes, with z = 2."""
     rng = np.random.default_rng(0)
     labels = torch.from_numpy(rng.integers(0, 2, 300))
     grid = np.linspace(-1, 1, 28)
@@ -302,7 +302,7 @@ def test_a_decode_takes_less_than_five_milliseconds(digits: Any) -> None:
     page = digits[2].page
     for step in range(60):
         page.evaluate("(step) => aevb.explorers[0].goToPlace([step / 30 - 1, 0])", step)
-        materialize(page)
+        idle(page)
     assert len(page.evaluate("aevb.explorers[0].model.decoder.times")) > 60
     assert page.evaluate("aevb.explorers[0].model.decoder.median") < 5
 
@@ -331,14 +331,14 @@ def test_the_wheel_zooms_and_shift_pans(digits: Any) -> None:
     page.mouse.move(*here)
     page.mouse.wheel(0, -50)
     until(page, f"aevb.explorers[0].stage.plane.scale.unit > 1.1 * {unit}")
-    z, centre = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "stage.plane.scale.centre"))
+    z, center = (page.evaluate(f"[...aevb.explorers[0].{what}]") for what in ("z", "stage.plane.scale.center"))
     page.keyboard.down("Shift")
     page.mouse.down()
     page.mouse.move(here[0] + 50, here[1])
     page.mouse.up()
     page.keyboard.up("Shift")
     assert page.evaluate("[...aevb.explorers[0].z]") == z
-    assert page.evaluate("aevb.explorers[0].stage.plane.scale.centre")[0] < centre[0]
+    assert page.evaluate("aevb.explorers[0].stage.plane.scale.center")[0] < center[0]
     page.locator('[data-part="whole"]').click()
 
 
@@ -361,7 +361,7 @@ def test_a_drawing_is_encoded_as_pytorch_encodes_it(digits: Any) -> None:
     own = page.evaluate("(({mean, stddev}) => [[...mean], [...stddev]])(aevb.explorers[0].stage.own)")
     np.testing.assert_allclose(own, [q.mean[0].numpy(), q.stddev[0].numpy()], atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].z]"), q.mean[0].numpy(), atol=1e-4)
-    # The bound on the page is over draws of its own: both are means with standard errors.
+    # The bound on the page uses its own samples: both are means with standard errors.
     bound = trace.log_likelihood[:, 0].mean() - trace.rate[0]
     text = page.locator('[data-part="verdict"] dd').first.inner_text().replace("−", "-").replace(",", "")
     shown, error = float(text.split()[0]), float(text.split()[2])
@@ -391,7 +391,7 @@ def test_a_file_is_read_and_what_is_none_is_named(digits: Any, tmp_path: Path) -
     until(page, "document.querySelector('[data-part=verdict]').innerText.includes('squared error')")
     (tmp_path / "no.png").write_text("no picture")
     page.locator('[data-part="file"]').set_input_files(tmp_path / "no.png")
-    until(page, "document.querySelector('[data-part=verdict]').innerText.includes('no.png is no image')")
+    until(page, "document.querySelector('[data-part=verdict]').innerText.includes('no.png is not an image')")
 
 
 def test_the_strip_is_saved_as_a_png(digits: Any, tmp_path: Path) -> None:
@@ -417,9 +417,9 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
     mean = page.evaluate("[...aevb.explorers[0].sections.samples.means.subarray(784, 2 * 784)]")
     distances = (dataset.train.all().x.flatten(1) - torch.tensor(mean)).norm(dim=1)
     text = page.locator('[data-part="distance"]').inner_text()
-    assert float(text.split()[1]) == pytest.approx(distances.min().item(), abs=0.02)
+    assert float(text.split()[-1]) == pytest.approx(distances.min().item(), abs=0.02)
     page.keyboard.press("Enter")
-    materialize(page)
+    idle(page)
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), mean, atol=1e-6)
 
 
@@ -446,12 +446,12 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     page = opened.page
     page.wait_for_selector("html[data-ready]")
     page.evaluate("aevb.explorers[0].choose(5)")
-    materialize(page)
+    idle(page)
     assert page.evaluate("aevb.explorers[1].chosen") == 5
     before = pixels(page, "now", "#run-1")
     page.locator('input[name="link"][value="place"]').check(force=True)
     page.evaluate("aevb.explorers[1].goToPlace([1, -1])")
-    materialize(page)
+    idle(page)
     np.testing.assert_allclose(page.evaluate("aevb.explorers[0].stage.place"), [1, -1], atol=1e-6)
     assert pixels(page, "now", "#run-1") != before
     page.locator('input[name="link"][value="none"]').check(force=True)
@@ -480,7 +480,7 @@ def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
     page.route("http://explorer.test/**", hand_out)
     page.goto("http://explorer.test/")
     page.wait_for_selector("html[data-ready]")
-    materialize(page)
+    idle(page)
     with torch.no_grad():
         expected = run.model.decode(torch.zeros(1, 2)).mean.flatten()
     np.testing.assert_allclose(page.evaluate("[...aevb.explorers[0].found.mean]"), expected.numpy(), atol=1e-5)
@@ -532,7 +532,7 @@ def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
     dataset = load_data("digits", condition=("label",))
-    with pytest.raises(BadInput, match="wants a condition"):
+    with pytest.raises(BadInput, match="pass condition="):
         explore([(trained(dataset, tmp_path / "run"), dataset)])
 
 

@@ -141,9 +141,9 @@ def test_the_rate_is_that_of_torch(run: Any) -> None:
     import torch
     from torch.distributions import Normal, kl_divergence
 
-    mean, deviation = torch.tensor([0.5, -2.0, 0.0]), torch.tensor([0.1, 1.5, 1.0])
-    expected = kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).sum().item()
-    found = run("statistics", "rate", "return rate(...given)", [mean.tolist(), deviation.tolist()])
+    mean, stddev = torch.tensor([0.5, -2.0, 0.0]), torch.tensor([0.1, 1.5, 1.0])
+    expected = kl_divergence(Normal(mean, stddev), Normal(0.0, 1.0)).sum().item()
+    found = run("statistics", "rate", "return rate(...given)", [mean.tolist(), stddev.tolist()])
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -189,32 +189,32 @@ def test_where_codes_are_missing_the_density_says_so(run: Any) -> None:
         };
         return [at(-1, 0), at(1.5, 0)];
     """
-    for prior in ("normal", "draws"):
+    for prior in ("normal", "samples"):
         left, right = run("density", "densityOf", code, prior)
         assert left > 0.5
         assert right < (-1 if prior == "normal" else 0.5)
 
 
-# colours and words
+# colors and words
 
 
 def test_classes_have_looks_of_their_own_as_long_as_they_can(run: Any) -> None:
     code = """
-        const colours = Array.from({ length: 10 }, (_, i) => "#00000" + i);
+        const colors = Array.from({ length: 10 }, (_, i) => "#00000" + i);
         const looks = (count) => Array.from({ length: count }, (_, label) =>
-            lookOf(label, Array(count).fill("a"), colours));
+            lookOf(label, Array(count).fill("a"), colors));
         return [new Set(looks(20).map(JSON.stringify)).size, new Set(looks(21).map(JSON.stringify)).size];
     """
-    assert run("colours", "lookOf", code) == [20, 1]
+    assert run("colors", "lookOf", code) == [20, 1]
 
 
-def test_colours_between(run: Any) -> None:
+def test_colors_between(run: Any) -> None:
     code = """
         const page = { paper: [0, 0, 0], less: [100, 0, 0], more: [0, 0, 100] };
         const sides = [diverging(-0.5, page), diverging(2, page)];
         return [parsed(" #0a10ff"), ...sides, css([1.4, 2, 3], 0.5), theme().paper.length];
     """
-    found = run("colours", "parsed, diverging, css, theme", code)
+    found = run("colors", "parsed, diverging, css, theme", code)
     assert found == [[10, 16, 255], [50, 0, 0], [0, 0, 100], "rgb(1 2 3 / 0.5)", 3]
 
 
@@ -279,9 +279,9 @@ def test_tiles_keep_about_their_width(run: Any) -> None:
 
 def test_ink_is_printed_on_paper_and_photographs_as_they_are(run: Any) -> None:
     code = """
-        const colours = { paper: [250, 250, 250], ink: [10, 20, 30] };
-        const ink = printed([0, 1], { shape: [1, 1, 2], shades: { low: 0, high: 1, ink: true } }, colours);
-        const photo = printed([0.5, 1, 0], { shape: [3, 1, 1], shades: { low: 0, high: 1, ink: false } }, colours);
+        const colors = { paper: [250, 250, 250], ink: [10, 20, 30] };
+        const ink = printed([0, 1], { shape: [1, 1, 2], shades: { low: 0, high: 1, ink: true } }, colors);
+        const photo = printed([0.5, 1, 0], { shape: [3, 1, 1], shades: { low: 0, high: 1, ink: false } }, colors);
         return [[...ink], [...photo]];
     """
     ink, photo = run("picture", "printed", code)
@@ -289,27 +289,27 @@ def test_ink_is_printed_on_paper_and_photographs_as_they_are(run: Any) -> None:
     assert photo == [128, 255, 0, 255]
 
 
-def test_what_a_person_draws_becomes_what_the_data_are(run: Any) -> None:
+def test_drawings_are_converted_to_model_input(run: Any) -> None:
     code = """
         const shades = { low: -1, high: 1 };
         const drawn = new Float32Array(100); drawn[34] = 1; drawn[35] = 1;
         const found = extent(drawn, 10, 10);
         return {
-            grey: [...channels([255, 255, 255, 255, 255, 0, 0, 128], 1)], colours: [...channels([255, 0, 51, 255], 3)],
+            gray: [...channels([255, 255, 255, 255, 255, 0, 0, 128], 1)], colors: [...channels([255, 0, 51, 255], 3)],
             inked: [...inked([1, 1, 0.9, 0])], dark: [...inked([0, 0, 0.9, 0])],
             binary: toValues([0.4, 0.6], shades, true), real: toValues([0, 0.75], shades, false),
-            found, nothing: extent(new Float32Array(4), 2, 2), put: centred(found, 28, 28),
+            found, nothing: extent(new Float32Array(4), 2, 2), put: centered(found, 28, 28),
         };
     """
-    found = run("strokes", "channels, inked, toValues, extent, centred", code)
-    np.testing.assert_allclose(found["grey"], [1, 0.299 * 128 / 255], rtol=1e-5)
-    np.testing.assert_allclose(found["colours"], [1, 0, 0.2], rtol=1e-6)
+    found = run("strokes", "channels, inked, toValues, extent, centered", code)
+    np.testing.assert_allclose(found["gray"], [1, 0.299 * 128 / 255], rtol=1e-5)
+    np.testing.assert_allclose(found["colors"], [1, 0, 0.2], rtol=1e-6)
     np.testing.assert_allclose(found["inked"], [0, 0, 0.1, 1])
     assert found["dark"] == [0, 0, 0.9, 0]
     assert (found["binary"], found["real"]) == ([-1, 1], [-1, 0.5])
-    assert found["found"] == {"box": [4, 3, 6, 4], "centre": [5, 3.5]}
+    assert found["found"] == {"box": [4, 3, 6, 4], "center": [5, 3.5]}
     assert found["nothing"] is None
-    # The two pixels become 20 of 28 wide, and their centre is in the middle.
+    # The two pixels become 20 of 28 wide, and their center is in the middle.
     assert found["put"]["scale"] == pytest.approx(10)
     assert found["put"]["x"] + 10 * 5 == pytest.approx(14)
     assert found["put"]["y"] + 10 * 3.5 == pytest.approx(14)

@@ -169,7 +169,7 @@ def test_what_is_malformed_is_refused_and_harms_nobody(served: Served, raw: byte
     ("words", "message"),
     [
         (["--host", "no.such.host.invalid"], "cannot serve at no.such.host.invalid"),
-        (["--port", "TAKEN"], "give another --host or --port"),
+        (["--port", "TAKEN"], "pass another --host or --port"),
         (["--port", "70000"], "--port"),
     ],
 )

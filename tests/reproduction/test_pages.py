@@ -220,7 +220,7 @@ def test_the_same_for_programs(report: Report) -> None:
     assert [claim["outcome"] for claim in content["claims"]] == ["holds", "fails", "not judged", "not judged"]
     first, *_, last = content["claims"]
     assert first["values"] == {"0": 1.0, "1": 2.0}
-    assert (first["mean"], first["deviation"]) == (1.5, pytest.approx(math.sqrt(0.5)))
+    assert (first["mean"], first["std"]) == (1.5, pytest.approx(math.sqrt(0.5)))
     assert last["values"] == {"0": None, "1": None}
     assert last["mean"] is None
     assert content["seeds"] == [0, 1]

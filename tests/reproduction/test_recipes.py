@@ -67,11 +67,11 @@ def test_a_verdict_is_on_the_mean_over_seeds() -> None:
     claim = Claim("it is high", "high", constant(), Above(1.0))
     verdict = Verdict(claim, [0.5, 2.0], judged=True)
     assert (verdict.outcome, verdict.agree, verdict.mean) == ("holds", 1, 1.25)
-    assert verdict.deviation == pytest.approx(1.5 / math.sqrt(2))
+    assert verdict.std == pytest.approx(1.5 / math.sqrt(2))
     assert Verdict(claim, [0.5, 1.0], judged=True).outcome == "fails"
     assert Verdict(claim, [2.0], judged=False).outcome == "not judged"
     assert Verdict(claim, [], judged=True).outcome == "not judged"
-    assert math.isnan(Verdict(claim, [2.0], judged=True).deviation)
+    assert math.isnan(Verdict(claim, [2.0], judged=True).std)
 
 
 def test_a_claim_is_judged_from_its_scale_on(nothing: Results) -> None:

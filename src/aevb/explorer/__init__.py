@@ -1,10 +1,11 @@
-"""A page in which a trained model can be explored: one file, which opens from disk and asks nothing of anyone.
+"""An interactive page for a trained model: one self-contained file that opens from disk without network access.
 
-content     what the page needs of a run: facts, arrays and networks
-networks    the networks among them, as ONNX files
-page        both, and the modules of web/, as one page
-web/        what runs in the browser, an ES module for each idea
-vendor/     ONNX Runtime Web, which computes the networks there, with its licence
+content     collects the contents of the page from a run: facts, arrays and networks
+networks    exports the networks as ONNX files
+page        renders the contents and the modules of web/ as one page
+server      serves the page over HTTP, for networks too large to embed
+web/        the ES modules, template and style sheet that run in the browser
+vendor/     ONNX Runtime Web, which runs the networks, with its license
 """
 
 from collections.abc import Sequence
@@ -27,15 +28,15 @@ from aevb.runs.run_folder import RunFolder
 __all__ = ["explore", "under"]
 
 FEWEST = 10
-"""Examples of each part that are to be shown, at least."""
+"""The smallest number of examples in each split."""
 
 
 def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolder, Dataset]:
     """Return a conditional model under one condition as an unconditional model, and the examples with that condition.
 
     Args:
-        run: of a conditional model.
-        dataset: it was trained on.
+        run: the run of a conditional model.
+        dataset: the data set of the run.
         condition: ``(1, G)``.
 
     Raises:
@@ -61,7 +62,7 @@ def explore(runs: Sequence[tuple[RunFolder, Dataset]]) -> Path:
     """Write explorer.html into the folder of the first run.
 
     Args:
-        runs: one, or two to compare, each with the data it was trained on; on the CPU.
+        runs: one run, or two to compare, each with its data set; on the CPU.
 
     Raises:
         BadInput: a network cannot be exported or is too large for a page, or the file cannot be written.

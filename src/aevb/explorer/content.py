@@ -1,8 +1,8 @@
-"""What the page needs of a run: facts, which become JSON, and files beside them.
+"""The contents of the page of a run: facts, which become JSON, and files.
 
-Legend: N examples of the test part, M of the training part, S draws from the prior; Z latent, *event; an array is a
-file, and where it belongs the facts name file, type and shape. z is that of the lowest stochastic layer, of several
-layers given the means above it, as in `aevb export`.
+Shapes: N test examples, M training examples, S samples from the prior, Z latent dimensions, *event. An array is a file;
+the facts contain its name, type and shape. With several stochastic layers, z belongs to the lowest one, given the means
+of the layers above, as in `aevb export`.
 """
 
 import os
@@ -40,27 +40,27 @@ from aevb.report import wording
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 
-SHOWN, NEIGHBOURS, DRAWS = 2000, 3000, 2000
-"""N, M and S, at most."""
+SHOWN, NEIGHBORS, PRIOR_SAMPLES = 2000, 3000, 2000
+"""The largest N, M and S."""
 BYTES = 2**22
-"""Of examples of either part, at most."""
+"""The largest size of the examples of a split."""
 MEASURED, SAMPLES = 500, 8
-"""Test examples, at most, with which the bound of a drawn image is compared, and draws of z for each."""
+"""The largest number of test examples whose bounds are compared with that of a drawing, and samples of z for each."""
 COVARIANCES = 2**19
-"""Numbers in all covariances of full posteriors, at most; beyond, they are shown by their deviations alone."""
+"""The largest number of entries of all covariances of full posteriors; beyond it, only standard deviations are used."""
 HEADLINE = {TITLES[name]: f"{TITLES[name]}, nats" for name in ("bound", "rate", "distortion", "log_px")}
-"""What stands at the top of the page, and how."""
+"""Titles of the scores at the top of the page."""
 View = Literal["image", "cloud", "row"]
 
 
 @dataclass
 class Content:
-    """Facts, and the files that they name.
+    """The facts and files of one run.
 
     Attributes:
-        facts: for JSON.
-        files: by name.
-        prefix: of these names.
+        facts: content for JSON.
+        files: content by name.
+        prefix: the prefix of the names.
     """
 
     prefix: str
@@ -68,16 +68,12 @@ class Content:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, name: str, content: bytes) -> str:
-        """Keep a file.
-
-        Returns:
-            Its name among those of all runs.
-        """
+        """Add a file and return its name, which is unique among all runs."""
         self.files[full := f"{self.prefix}/{name}"] = content
         return full
 
     def array(self, name: str, values: Tensor | NDArray[Any]) -> dict[str, Any]:
-        """Keep an array, as the facts name it: floating-point numbers have 32 bits, others 8."""
+        """Add an array as float32 or uint8, and return its description for the facts."""
         array = np.asarray(values)
         array = array.astype("<f4" if array.dtype.kind == "f" else "u1")
         kind = "float32" if array.dtype.kind == "f" else "uint8"
@@ -85,11 +81,11 @@ class Content:
 
 
 class Shades(NamedTuple):
-    """How values of images become shades.
+    """The map from image values to shades.
 
     Attributes:
         low, high: the values of the shades 0 and 1.
-        ink: whether most values are low, so that a high one is ink on paper.
+        ink: whether images are inverted, because most values are low.
     """
 
     low: float
@@ -99,20 +95,20 @@ class Shades(NamedTuple):
 
 @torch.no_grad()
 def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Content:
-    """Everything the page shows of a run.
+    """Collect the contents of the page.
 
     Args:
-        run: on the CPU.
-        dataset: it was trained on.
-        prefix: of the names of its files.
-        folder: of the page, from which the configuration is linked.
+        run: a run on the CPU.
+        dataset: the data set of the run.
+        prefix: the prefix of the names of its files.
+        folder: the folder of the page, for the link to the configuration.
 
     Raises:
-        BadInput: the decoder cannot be exported, or a conditional model is not under a condition.
+        BadInput: the decoder cannot be exported, or a conditional model has no fixed condition.
     """
     content, model = Content(prefix), run.model.eval()
     with seeded(0, RNGStream.EVALUATION):
-        test, train = _some(dataset.test, SHOWN).materialize(), _some(dataset.train, NEIGHBOURS).materialize()
+        test, train = _some(dataset.test, SHOWN).materialize(), _some(dataset.train, NEIGHBORS).materialize()
     view = _view(dataset)
     files = networks(model)
     content.facts |= _identity(run, folder) | {
@@ -145,7 +141,7 @@ def _some(examples: Examples, count: int) -> Examples:
     return examples.subsample(min(count, max(10, BYTES // size)))
 
 
-# Who it is.
+# Description.
 
 
 def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
@@ -154,19 +150,19 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     shape = " × ".join(map(str, data.shape))
     what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
-    binarized = "" if run.config.data.binarize == "none" else f", binarised: {run.config.data.binarize}"
+    binarized = "" if run.config.data.binarize == "none" else f", binarized: {run.config.data.binarize}"
     return {
         "name": run.folder.resolve().name,
         "data": data.name,
         "columns": [],
         "classes": list(data.classes or ()),
-        "colours": COLORS,
+        "colors": COLORS,
         "version": version("aevb"),
         "configuration": Path(os.path.relpath(run.folder.resolve() / "config.json", folder.resolve())).as_posix(),
         "about": {
             "data": f"{data.name}: {sizes}; {what}{binarized}",
             "networks": f"{model.network} {widths}, {model.activation}",
-            "latent": f"z of {' and '.join(map(str, model.latent))} dimensions; {model.posterior} posterior,"
+            "latent": f"{' and '.join(map(str, model.latent))} dimensions, {model.posterior} posterior,"
             f" {model.prior} prior",
             "likelihood": str(model.likelihood),
             "training": f"weights of epoch {run.weights_epoch}; seed {run.config.seed}",
@@ -177,17 +173,17 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
 
 
 def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
-    """Of the test part, as they are listed everywhere."""
-    found = {score.name: score for score in scores if score.split == "test" and score.name in TITLES}
+    """Return the test scores, in the order of `TITLES`."""
+    by_name = {score.name: score for score in scores if score.split == "test" and score.name in TITLES}
     return [
         {
             "title": title,
-            "value": wording.with_spread(found[name].value, found[name].stderr or float("nan")).replace("-", "−"),
-            "estimator": found[name].estimator,
-            "note": found[name].note or "",
+            "value": wording.with_spread(by_name[name].value, by_name[name].stderr or float("nan")).replace("-", "−"),
+            "estimator": by_name[name].estimator,
+            "note": by_name[name].note or "",
         }
         for name, title in TITLES.items()
-        if name in found and isfinite(found[name].value)
+        if name in by_name and isfinite(by_name[name].value)
     ]
 
 
@@ -195,53 +191,53 @@ def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
 
 
 def _prior(model: VAE, content: Content) -> dict[str, Any]:
-    """The standard normal by its name, any other by draws of the lowest layer."""
+    """Describe the prior: the standard normal by name, any other by samples of the lowest layer."""
     if not model.lower_layers and isinstance(model.prior_distribution(), StandardNormal):
         return {"kind": "normal"}
     with seeded(0, RNGStream.SAMPLES):
-        return {"kind": "draws", "draws": content.array("prior", model.sample_prior(DRAWS)[-1])}
+        return {"kind": "samples", "samples": content.array("prior", model.sample_prior(PRIOR_SAMPLES)[-1])}
 
 
 def _has_simple_bound(run: RunFolder) -> bool:
-    """Whether the page knows the rate of an image in closed form."""
+    """Return whether the page can compute the rate of an image in closed form."""
     model = run.resolved
     return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
 
 
 def _bounds(model: VAE, test: Examples) -> Tensor:
-    """The evidence lower bound of each example, in nats ``(N,)``."""
-    found = per_example(model, test, SAMPLES)
-    return -(found.rate + found.distortion)
+    """Return the evidence lower bound of each example in nats, ``(N,)``."""
+    terms = per_example(model, test, SAMPLES)
+    return -(terms.rate + terms.distortion)
 
 
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
-    """Where examples, evenly spaced among all of the test part, are in latent space."""
+    """Add the posteriors of test examples, which are evenly spaced among all `total` ones."""
     layers = [model.top_down(model.bottom_up(batch), lambda q: q.mean)[-1] for batch in test.batches(500)]
     point = isinstance(layers[0].q, Point)
     numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "numbers": content.array("numbers", numbers.float()),
         "codes": content.array("codes", torch.cat([layer.z for layer in layers])),
-        "deviations": None if point else content.array("deviations", torch.cat([layer.q.stddev for layer in layers])),
+        "stddevs": None if point else content.array("stddevs", torch.cat([layer.q.stddev for layer in layers])),
         "covariances": _covariances(layers, content),
         "labels": None if test.labels is None else content.array("labels", test.labels.float()),
         "rates": None,
     }
     terms = [_rates(layer) for layer in layers]
     if all(term is not None for term in terms):
-        found["rates"] = torch.cat([term for term in terms if term is not None]).mean(0).tolist()
-    return found
+        facts["rates"] = torch.cat([term for term in terms if term is not None]).mean(0).tolist()
+    return facts
 
 
 def _rates(layer: LayerTrace) -> Tensor | None:
-    """KL(q(z_j | x) || p(z_j)) in nats, ``(B, Z)``, where both sides are normal in each dimension."""
+    """Return KL(q(z_j | x) || p(z_j)) in nats, ``(B, Z)``; None unless both are normal in each dimension."""
     if isinstance(layer.q, FullNormal):
         return kl_by_dimension(layer.q.marginals(), layer.p)
     return layer.rate_by_dimension
 
 
 def _covariances(layers: Sequence[LayerTrace], content: Content) -> dict[str, Any] | None:
-    """Of full posteriors, ``(N, Z, Z)``, if they are not too many numbers."""
+    """Add the covariances ``(N, Z, Z)`` of full posteriors, unless they have more than `COVARIANCES` entries."""
     factors = [layer.q.scale_tril for layer in layers if isinstance(layer.q, FullNormal)]
     if not factors or sum(map(Tensor.numel, factors)) > COVARIANCES:
         return None
@@ -261,7 +257,7 @@ def _images(test: Examples, train: Examples, content: Content) -> dict[str, Any]
 
 
 def _shades(x: Tensor) -> Shades:
-    """By the rule of `aevb.plots.images`: black is 0 and white 1, or what the values fill; mostly low greys are ink."""
+    """Return the shades by the rule of `aevb.plots.images`."""
     low, high = float(x.min()), float(x.max())
     if low >= -0.5 and high <= 1.5:
         low, high = 0.0, 1.0
@@ -277,7 +273,7 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
 def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     x = test.all().x
     train = dataset.train.subsample(100_000).all().x.double().numpy()
-    train[:, np.isnan(train).all(0)] = 0.0  # of a column that is missing throughout
+    train[:, np.isnan(train).all(0)] = 0.0  # columns without observed values
     low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)
     spreads = _spreads(run.model)
@@ -289,18 +285,18 @@ def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) ->
                 "kind": column.kind,
                 "values": [str(value) for value in column.values],
                 "whole": column.whole,
-                "low": float(low[place]),
-                "high": float(max(high[place], low[place] + 1e-9)),
-                "spread": spreads[place] if place < len(spreads) else None,
+                "low": float(low[index]),
+                "high": float(max(high[index], low[index] + 1e-9)),
+                "spread": spreads[index] if index < len(spreads) else None,
             }
-            for place, column in enumerate(columns)
+            for index, column in enumerate(columns)
         ],
         "table": bool(dataset.columns),
     }
 
 
 def _unnamed(dataset: Dataset) -> list[Column]:
-    """The numbers of a vector as columns."""
+    """Return columns for the elements of a vector."""
     kind: Literal["binary", "real"] = "binary" if dataset.kind == "binary" else "real"
     values = ("0", "1") if kind == "binary" else ()
     return [
@@ -310,20 +306,20 @@ def _unnamed(dataset: Dataset) -> list[Column]:
 
 
 def _spreads(model: VAE) -> list[float]:
-    """Of the numbers of a table, in the order of their columns: σ of a real one, σ of the logarithm of a positive one,
-    r of a count."""
+    """Return the scale of each numeric column of a table: σ of real columns, σ of the logarithm of positive ones, r of
+    counts."""
     p = model.decode(torch.zeros(1, _latent(model)))
-    found: list[float] = []
+    scales: list[float] = []
     for part in p.families if isinstance(p, IndependentColumns) else ():
         if isinstance(part, Normal):
-            found += part.stddev[0].tolist()
+            scales += part.stddev[0].tolist()
         elif isinstance(part, LogNormal):
-            found += part.log.stddev[0].tolist()
+            scales += part.log.stddev[0].tolist()
         elif isinstance(part, NegativeBinomial):
-            found += part.log_total.exp().expand_as(part.log_mean[0]).tolist()
-    return found
+            scales += part.log_total.exp().expand_as(part.log_mean[0]).tolist()
+    return scales
 
 
 def _latent(model: VAE) -> int:
-    """Z of the lowest layer."""
+    """Return the number of dimensions of the lowest layer."""
     return int(model.sample_prior(1)[-1].shape[-1])

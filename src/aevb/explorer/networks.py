@@ -1,11 +1,11 @@
-"""The networks of a model as the page runs them: files of ONNX, each compared with PyTorch when it is written.
+"""The networks of a model as ONNX files, each compared with PyTorch when it is written.
 
-encoder     x ``(B, *event)``                       →  mean, stddev ``(B, Z)`` of q(z | x); of a full covariance
-                                                       also that, ``(B, Z, Z)``
-decoder     z ``(B, Z)``                            →  mean ``(B, *event)`` of p(x | z), and of images `output`,
-                                                       what the decoder gave; of other rows stddev ``(B, D)``; of
-                                                       tables `chances` of the values of their columns
-likelihood  output, x                               →  log p(x | z) in nats ``(B,)``; images alone have it
+encoder     x ``(B, *event)``                       →  mean, stddev ``(B, Z)`` of q(z | x); for full covariances
+                                                       also the covariance ``(B, Z, Z)``
+decoder     z ``(B, Z)``                            →  mean ``(B, *event)`` of p(x | z), for images also
+                                                       the decoder's `output`; for other rows stddev ``(B, D)``;
+                                                       for tables `chances`, the probabilities of values
+likelihood  output, x                               →  log p(x | z) in nats ``(B,)``; for images only
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from aevb.runs.export import Encoder, Piece, samples, written
 
 
 class _FullEncoder(Piece):
-    """x to mean, deviation and covariance."""
+    """Map x to mean, standard deviation and covariance of q(z | x)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q = self.model.top_down(self.model.bottom_up(x), lambda q: q.mean)[-1].q
@@ -30,7 +30,7 @@ class _FullEncoder(Piece):
 
 
 class _ImageDecoder(Piece):
-    """z to the mean of p(x | z), and what that was made of."""
+    """Map z to the mean of p(x | z) and the decoder's output."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         output = self.model.decoder_output(z)
@@ -38,7 +38,7 @@ class _ImageDecoder(Piece):
 
 
 class _RowDecoder(Piece):
-    """z to mean and deviation of p(x | z)."""
+    """Map z to mean and standard deviation of p(x | z)."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         p = self.model.decode(z)
@@ -46,7 +46,7 @@ class _RowDecoder(Piece):
 
 
 class _TableDecoder(Piece):
-    """z to the mean of p(x | z) and the chances of values: of a binary column its second, of categorical ones all."""
+    """Map z to the mean of p(x | z) and probabilities: the second value of binary columns, all of categorical ones."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         p = self.model.decode(z)
@@ -58,7 +58,7 @@ class _TableDecoder(Piece):
 
 
 class _Likelihood(nn.Module):
-    """What the decoder gave, and x, to log p(x | z)."""
+    """Map the decoder's output and x to log p(x | z)."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -69,10 +69,10 @@ class _Likelihood(nn.Module):
 
 
 def networks(model: VAE) -> dict[str, bytes]:
-    """The files by name. There is no encoder, and no likelihood, where ONNX has no word for an operation in it.
+    """Return the files by name, without the encoder or the likelihood if ONNX does not support one of its operations.
 
     Args:
-        model: on the CPU.
+        model: a model on the CPU.
 
     Raises:
         BadInput: the decoder cannot be exported.
@@ -91,23 +91,23 @@ def networks(model: VAE) -> dict[str, bytes]:
         decoder, outputs = _RowDecoder(model), ("mean", "stddev")
     encoder = _FullEncoder(model) if full else Encoder(model)
     moments = ("mean", "stddev", "covariance")[: 3 if full else 2]
-    found = {"decoder": _file(decoder, {"z": z}, outputs)}
+    files = {"decoder": _file(decoder, {"z": z}, outputs)}
     if x.dim() == 4:
-        found |= _where_possible("encoder", encoder, {"x": x}, moments)
-        found |= _where_possible("likelihood", _Likelihood(model), {"output": output, "x": x}, ("log_likelihood",))
-    return found
+        files |= _where_possible("encoder", encoder, {"x": x}, moments)
+        files |= _where_possible("likelihood", _Likelihood(model), {"output": output, "x": x}, ("log_likelihood",))
+    return files
 
 
 def _where_possible(
-    name: str, piece: nn.Module, given: dict[str, Tensor], outputs: tuple[str, ...]
+    name: str, piece: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]
 ) -> dict[str, bytes]:
     try:
-        return {name: _file(piece, given, outputs)}
+        return {name: _file(piece, inputs, outputs)}
     except BadInput:
         return {}
 
 
-def _file(piece: nn.Module, given: dict[str, Tensor], outputs: tuple[str, ...]) -> bytes:
+def _file(piece: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{type(piece).__name__.strip('_').lower()}.onnx"
-        return written(path, piece, given, outputs).path.read_bytes()
+        return written(path, piece, inputs, outputs).path.read_bytes()

@@ -1,8 +1,8 @@
-"""Facts, files and modules as one page.
+"""Rendering of facts, files and modules as one page.
 
-The page fetches nothing, and forbids itself to: its modules are data: URLs that an import map names, ONNX Runtime Web
-becomes a blob: URL, and every file is text in it, gzip in base64. A page whose files are handed out by a server names
-them instead. Whatever a text of the user's contains, it is text: nothing in it acts.
+The page makes no network requests, and its content security policy forbids them: the modules are data: URLs in an
+import map, ONNX Runtime Web is a blob: URL, and every file is embedded as gzip in base64. A served page names its files
+instead. All texts are escaped: nothing in a name is executed.
 """
 
 import gzip
@@ -11,7 +11,6 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,22 +23,22 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' data: blob:; style-src 'unsafe-inline';"
     " img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
-"""What the browser is to refuse to the page: all but itself."""
+"""The content security policy of a page with embedded files: no requests."""
 SERVED = f"{POLICY}; connect-src 'self'"
-"""The same of a page whose files are handed out by a server: all but itself and these."""
+"""The content security policy of a served page: requests to its own server only."""
 LARGEST = 25_000_000
-"""Bytes of networks that a page holds at most."""
+"""The largest size of embedded networks, in bytes."""
 
 
 def render(contents: Sequence[Content], files_at: str = "") -> str:
-    """The page of one run, or of two side by side.
+    """Return the page of one run, or of two side by side.
 
     Args:
-        contents: of the runs.
-        files_at: where a server hands out what `packed` gives; where empty, all of it is in the page.
+        contents: the contents of the runs.
+        files_at: the URL of the folder with the files of `packed`; if empty, they are embedded.
 
     Raises:
-        BadInput: the networks are too large to be in the page.
+        BadInput: the networks are too large to embed.
     """
     if not files_at:
         _require_small(contents)
@@ -62,7 +61,7 @@ def render(contents: Sequence[Content], files_at: str = "") -> str:
 
 
 def packed(contents: Sequence[Content]) -> Mapping[str, bytes]:
-    """All files of the page, gzipped, by name."""
+    """Return all files of the page, gzipped, by name."""
     vendored = {name: (HERE / "vendor" / f"{name}.gz").read_bytes() for name in ("ort.mjs", "ort.wasm")}
     files = {name: file for content in contents for name, file in content.files.items()}
     return vendored | {name: gzip.compress(file, mtime=0) for name, file in files.items()}
@@ -72,22 +71,22 @@ def _require_small(contents: Sequence[Content]) -> None:
     files = (file for content in contents for name, file in content.files.items() if name.endswith(".onnx"))
     if (size := sum(map(len, files))) > LARGEST:
         raise BadInput(
-            f"the networks take {size / 1e6:.0f} MB, and a page holds at most {LARGEST / 1e6:.0f} MB of them:"
-            " aevb explore RUN --serve hands them out instead"
+            f"the networks have {size / 1e6:.0f} MB, more than the {LARGEST / 1e6:.0f} MB that a page can embed:"
+            " use aevb explore RUN --serve"
         )
 
 
 def _modules() -> Iterator[tuple[str, str]]:
-    """The modules of the page by the names under which they import each other, as URLs."""
+    """Yield the modules of the page: import name and data: URL."""
     for path in sorted((HERE / "web").glob("*.js")):
-        # A relative name means nothing to a module that comes from a data: URL.
+        # Relative imports cannot be resolved from a data: URL.
         source = re.sub(r'from "\./(\w+)\.js"', r'from "aevb/\1"', path.read_text(encoding="utf-8"))
-        source += f"//# sourceURL=aevb/{path.name}\n"  # what errors call it
+        source += f"//# sourceURL=aevb/{path.name}\n"  # the name in error messages
         yield f"aevb/{path.stem}", f"data:text/javascript;base64,{b64encode(source.encode()).decode()}"
 
 
-def _json(content: Any) -> Markup:
-    """JSON that can stand in a script element: no character in it begins a tag."""
+def _json(content: object) -> Markup:
+    """Return JSON for a script element: no character in it begins a tag."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

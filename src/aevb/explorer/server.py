@@ -1,19 +1,19 @@
-"""The page handed out over HTTP, for models too large to be in it: on this machine alone, unless told otherwise.
+"""The page served over HTTP, for networks too large to embed. By default it is reachable from this machine only.
 
     /TOKEN/                 the page
-    /TOKEN/files/NAME       what it fetches, gzipped: ONNX Runtime Web, networks, arrays
+    /TOKEN/files/NAME       its files, gzipped: ONNX Runtime Web, networks, arrays
     /TOKEN/config-N.json    the configuration of run N
 
-What may be asked for is made beforehand, and is all in memory: no path of a request ever becomes a path of the disk.
-Refused are requests without the token, which is drawn anew at each start (403); to a host by another name, as a page
-elsewhere would make them that has its own name point here (421); from a page of another origin (403); of any method but
-GET and HEAD (405); with a body (413) or a long head (431); malformed (400); and for anything else (404).
+All responses are prepared in advance and kept in memory: no request path is used as a path on disk. The server refuses
+requests without the token, which is random at each start (403); with another host name, as in DNS rebinding (421); from
+another origin (403); with methods other than GET and HEAD (405); with a body (413) or long headers (431); malformed
+requests (400); and all other paths (404).
 """
 
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
@@ -21,21 +21,24 @@ from aevb.explorer.content import gather
 from aevb.explorer.page import SERVED, packed, render
 from aevb.runs.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANYWHERE = ("0.0.0.0", "::")
 LONGEST_HEAD = 16 * 1024
-"""Bytes of the head of a request, at most."""
+"""The largest size of the request headers, in bytes."""
 AT_ONCE = 64
-"""Connections, at most."""
+"""The largest number of simultaneous connections."""
 
 
 class Page(NamedTuple):
-    """Something that is handed out.
+    """A response.
 
     Attributes:
-        content: bytes.
-        kind: media type.
-        policy: what the browser is to refuse to it; empty of what is no page.
+        content: the body.
+        kind: the media type.
+        policy: the content security policy; empty unless it is the page.
     """
 
     content: bytes
@@ -44,45 +47,45 @@ class Page(NamedTuple):
 
 
 def pages(runs: Sequence[tuple[RunFolder, Dataset]], token: str) -> dict[str, Page]:
-    """All that there is, by path.
+    """Return all responses by path.
 
     Args:
-        runs: one, or two to compare, each with the data it was trained on; on the CPU.
-        token: the first part of each path.
+        runs: one run, or two to compare, each with its data set; on the CPU.
+        token: the first component of each path.
 
     Raises:
         BadInput: a network cannot be exported.
     """
     contents = [gather(run, dataset, str(number), run.folder) for number, (run, dataset) in enumerate(runs)]
-    found = {}
+    responses = {}
     for number, ((run, _), content) in enumerate(zip(runs, contents, strict=True)):
         content.facts["configuration"] = f"config-{number}.json"
         text = (run.folder / "config.json").read_bytes()
-        found[f"/{token}/config-{number}.json"] = Page(text, "application/json")
+        responses[f"/{token}/config-{number}.json"] = Page(text, "application/json")
     for name, file in packed(contents).items():
-        found[f"/{token}/files/{name}"] = Page(file)
+        responses[f"/{token}/files/{name}"] = Page(file)
     text = render(contents, f"/{token}/files/").encode()
-    found[f"/{token}/"] = Page(text, "text/html; charset=utf-8", f"{SERVED}; frame-ancestors 'none'")
-    return found
+    responses[f"/{token}/"] = Page(text, "text/html; charset=utf-8", f"{SERVED}; frame-ancestors 'none'")
+    return responses
 
 
-def application(found: Mapping[str, Page], token: str, hosts: Sequence[str] | None) -> Any:
-    """What answers requests, as ASGI has it.
+def application(responses: Mapping[str, Page], token: str, hosts: Sequence[str] | None) -> "ASGIApp":
+    """Return the ASGI application.
 
     Args:
-        found: all that there is, by path.
-        token: the first part of each path.
-        hosts: by which the server may be called, with its port; any where None.
+        responses: all responses by path.
+        token: the first component of each path.
+        hosts: the accepted host names with port; None accepts any.
     """
     from starlette.responses import Response
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
+    async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             return
-        heads = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        status = _status(scope["method"], scope["path"], heads, found, token, hosts)
-        page = found[scope["path"]] if status == 200 else Page(_WORDS[status].encode(), "text/plain; charset=utf-8")
-        await Response(page.content, status, _safeguards(page), page.kind)(scope, receive, send)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        status = _status(scope["method"], scope["path"], headers, responses, token, hosts)
+        page = responses[scope["path"]] if status == 200 else Page(_WORDS[status].encode(), "text/plain; charset=utf-8")
+        await Response(page.content, status, _security_headers(page), page.kind)(scope, receive, send)
 
     return answer
 
@@ -90,40 +93,41 @@ def application(found: Mapping[str, Page], token: str, hosts: Sequence[str] | No
 def _status(
     method: str,
     path: str,
-    heads: Sequence[tuple[str, str]],
-    found: Mapping[str, Page],
+    headers: Sequence[tuple[str, str]],
+    responses: Mapping[str, Page],
     token: str,
     hosts: Sequence[str] | None,
 ) -> int:
-    """Whether a request is answered (200), and else why not."""
-    given = dict(heads)
-    if len(path) + sum(len(name) + len(value) for name, value in heads) > LONGEST_HEAD:
+    """Return the HTTP status of a request."""
+    by_name = dict(headers)
+    if len(path) + sum(len(name) + len(value) for name, value in headers) > LONGEST_HEAD:
         return 431
-    host, names = given.get("host", ""), [name for name, _ in heads]
+    host, names = by_name.get("host", ""), [name for name, _ in headers]
     if names.count("host") != 1 or (hosts is not None and host.lower() not in hosts):
         return 421
-    if given.get("origin", f"http://{host}") != f"http://{host}":
+    if by_name.get("origin", f"http://{host}") != f"http://{host}":
         return 403
     if not secrets.compare_digest(path.split("/")[1].encode() if "/" in path else b"", token.encode()):
         return 403
     if method not in ("GET", "HEAD"):
         return 405
-    if given.get("content-length", "0") != "0" or "transfer-encoding" in given:
+    if by_name.get("content-length", "0") != "0" or "transfer-encoding" in by_name:
         return 413
-    return 200 if path in found else 404
+    return 200 if path in responses else 404
 
 
 _WORDS = {
-    403: "This page is not for you: open the address that aevb explore printed.\n",
-    404: "There is nothing here.\n",
-    405: "Only GET and HEAD are answered.\n",
-    413: "A request has no body here.\n",
-    421: "This is not the host that you asked for.\n",
-    431: "The head of this request is too long.\n",
+    403: "Access denied: open the address printed by aevb explore.\n",
+    404: "Not found.\n",
+    405: "Use GET or HEAD.\n",
+    413: "Requests with a body are not allowed.\n",
+    421: "Unknown host name.\n",
+    431: "The request headers are too long.\n",
 }
 
 
-def _safeguards(page: Page) -> dict[str, str]:
+def _security_headers(page: Page) -> dict[str, str]:
+    """Return the security headers of a response."""
     policy = {"content-security-policy": page.policy} if page.policy else {}
     return policy | {
         "cache-control": "no-store",
@@ -135,23 +139,23 @@ def _safeguards(page: Page) -> dict[str, str]:
 
 
 def serve(runs: Sequence[tuple[RunFolder, Dataset]], host: str, port: int, ready: Callable[[str], object]) -> None:
-    """Hand the page out until Ctrl-C.
+    """Serve the page until Ctrl-C.
 
     Args:
-        runs: one, or two to compare, each with the data it was trained on; on the CPU.
+        runs: one run, or two to compare, each with its data set; on the CPU.
         host: a name or an address of this machine.
-        port: 0 is any that is free.
-        ready: called with the address of the page once it can be opened.
+        port: the port; 0 selects a free port.
+        ready: called with the URL of the page when it can be opened.
 
     Raises:
-        BadInput: the extra `serve` is not installed, there is no such host, or the port is taken.
+        BadInput: the extra `serve` is not installed, the host is unknown, or the port is in use.
     """
     token = secrets.token_urlsafe(24)
     try:
-        import starlette.responses  # noqa: F401  (which the application imports)
+        import starlette.responses  # noqa: F401  (imported by the application)
         import uvicorn
     except ImportError as error:
-        raise BadInput("--serve needs starlette and uvicorn: pip install 'aevb[serve]'") from error
+        raise BadInput("--serve requires starlette and uvicorn: pip install 'aevb[serve]'") from error
     with _bound(host, port) as bound:
         port = bound.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
@@ -174,16 +178,17 @@ def serve(runs: Sequence[tuple[RunFolder, Dataset]], host: str, port: int, ready
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket bound to a host and port."""
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(place)
+            bound.bind(address)
         except OSError:
             bound.close()
             raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BadInput(f"cannot serve at {host}, port {port} ({reason}): give another --host or --port") from error
+        raise BadInput(f"cannot serve at {host}, port {port} ({reason}): pass another --host or --port") from error
     return bound

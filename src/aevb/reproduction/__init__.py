@@ -1,4 +1,4 @@
-"""The experiments of five reports, as data: what to train, what each report claims, which figures it shows."""
+"""Recipes: the experiments of five reports as data, with models to train, claims and figures."""
 
 from importlib import import_module
 
@@ -8,6 +8,6 @@ NAMES = ("hu", "yong", "zhao", "guo", "laird")
 
 
 def recipe(name: str, scale: Scale = "default") -> Recipe:
-    """The recipe of a report, by its name in `NAMES`."""
-    made: Recipe = import_module(f"aevb.reproduction.{name}").recipe(scale)
-    return made
+    """Return the recipe with a name in `NAMES`."""
+    result: Recipe = import_module(f"aevb.reproduction.{name}").recipe(scale)
+    return result

@@ -1,4 +1,4 @@
-"""What the pages of a report say, in the order and the words in which they say it; how they look is not known here."""
+"""The contents of the pages of a reproduced report, independent of their format."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from aevb.runs.aggregate import SEED, Row, aggregate, result_of
 from aevb.runs.run_folder import RunFolder
 
 MEASURED = ("bound", "log_px", "rate", "distortion", "squared_error")
-"""The columns of the table of trials, where any trial has such a score of its test part."""
+"""The columns of the table of trials; a column without test scores is omitted."""
 
 
 class Table(NamedTuple):
-    """Columns and rows of text; the first column names the row."""
+    """Columns and rows of text; the first column is the name of the row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -32,92 +32,92 @@ class Judged(NamedTuple):
     """A row of the table of claims.
 
     Attributes:
-        number: of the claim, from 1 on.
-        label, reported, ours, asked: cells.
-        outcome: in a word.
-        reason: for it.
-        note: below the claim.
+        number: the number of the claim, from 1.
+        label, reported, ours, required: cells.
+        outcome: holds, fails or not judged.
+        reason: the reason of the outcome.
+        note: the text below the claim.
     """
 
     number: int
     label: str
     reported: str
     ours: str
-    asked: str
+    required: str
     outcome: str
     reason: str
     note: str
 
     @property
     def mark(self) -> str:
-        """The outcome as a sign."""
+        """The outcome as a symbol."""
         return wording.MARKS[self.outcome]
 
 
 class Trained(NamedTuple):
-    """A trial, over its seeds.
+    """A trial, summarized over its seeds.
 
     Attributes:
-        name: of the trial.
-        trial: as the recipe has it.
-        seeds: how many runs there are.
-        scores: of the test part, mean ± deviation, by name.
-        doubtful: what scores say against themselves, by name.
-        seconds: of training a run, on average.
+        name: the name of the trial.
+        trial: the trial of the recipe.
+        seeds: the number of runs.
+        scores: test scores by name, mean ± standard deviation.
+        notes: notes of the test scores, by name of the score.
+        seconds: the mean training time of a run.
     """
 
     name: str
     trial: Trial
     seeds: int
     scores: dict[str, str]
-    doubtful: dict[str, str]
+    notes: dict[str, str]
     seconds: float
 
     @property
     def data(self) -> str:
-        """What it was trained on, and how that was made binary."""
+        """The data set and its binarization."""
         settings = self.trial.config.data
         return settings.source + (f", {settings.binarize}" if settings.binarize != "none" else "")
 
     @property
     def settings(self) -> list[str]:
-        """Where its configuration differs from the defaults, as `model.latent=2`."""
+        """The settings that differ from the defaults, as `model.latent=2`."""
         return differences(self.trial.config)
 
     @property
     def config(self) -> str:
-        """The whole configuration, as JSON that --config reads, a section a line."""
+        """The configuration as JSON that `--config` reads."""
         return whole(self.trial.config)
 
     @property
     def others(self) -> dict[str, str]:
-        """The scores that have no column of their own, by title."""
+        """The scores without a column in the table, by title."""
         return {_title(name): text for name, text in self.scores.items() if name not in MEASURED}
 
     @property
-    def doubts(self) -> dict[str, str]:
-        """What scores say against themselves, to the titles of these scores."""
-        notes = dict.fromkeys(self.doubtful.values())
+    def titles_of_notes(self) -> dict[str, str]:
+        """The titles of the scores with each note, by note."""
         return {
-            note: ", ".join(_title(name) for name in self.doubtful if self.doubtful[name] == note) for note in notes
+            note: ", ".join(_title(name) for name in self.notes if self.notes[name] == note)
+            for note in dict.fromkeys(self.notes.values())
         }
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that there is to say.
+    """The contents of the pages.
 
     Attributes:
-        recipe: what was done.
-        folder: of the runs, and of the pages.
-        scale: at which it was done.
-        seeds: of the runs.
-        verdicts: on the claims.
-        by_seed: the number of each claim for each seed; None where there is none.
-        figures: in order.
-        trials: in order.
-        seconds: of all training.
-        failures: what failed, a line each.
+        recipe: the recipe.
+        folder: the folder of the runs and the pages.
+        scale: the scale of the experiments.
+        seeds: the seeds of the runs.
+        verdicts: the verdicts on the claims.
+        by_seed: the value of each claim for each seed; None if it is missing.
+        figures: the figures in order.
+        trials: the trials in order.
+        seconds: the total training time.
+        failures: the failures, one line each.
     """
 
     recipe: Recipe
@@ -133,29 +133,29 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """How many claims hold."""
+        """The number of claims that hold, in words."""
         return wording.summary(self.verdicts)
 
     @property
     def command(self) -> str:
-        """What makes all this again."""
+        """The command that reproduces the page."""
         return f"aevb reproduce {self.recipe.name} --scale {self.scale} --seeds {len(self.seeds)}"
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of what it was made with."""
+        """The versions of the software."""
         return versions()
 
     @cached_property
     def claims(self) -> list[Judged]:
-        """The table of claims."""
+        """The rows of the table of claims."""
         return [
             Judged(
                 number=number,
                 label=verdict.claim.label,
                 reported=wording.reported(verdict.claim.reported),
-                ours=report_wording.with_spread(verdict.mean, verdict.deviation),
-                asked=verdict.claim.rule.text,
+                ours=report_wording.with_spread(verdict.mean, verdict.std),
+                required=verdict.claim.rule.text,
                 outcome=verdict.outcome,
                 reason=wording.reason(verdict),
                 note=verdict.claim.note,
@@ -165,55 +165,62 @@ class Report:
 
     @property
     def claim_table(self) -> Table:
-        """The same as text, without the notes."""
+        """The table of claims as text, without notes."""
         rows = [
-            [str(row.number), row.label, row.reported, row.ours, row.asked, f"{row.mark} {row.outcome}, {row.reason}"]
+            [
+                str(row.number),
+                row.label,
+                row.reported,
+                row.ours,
+                row.required,
+                f"{row.mark} {row.outcome}, {row.reason}",
+            ]
             for row in self.claims
         ]
-        return Table(["", "claim", "reported", "ours", "asked for", "verdict"], rows)
+        return Table(["", "claim", "reported", "ours", "required", "verdict"], rows)
 
     @property
     def remarks(self) -> dict[str, Sequence[str]]:
-        """What is known about the report and about us, by title."""
+        """Errors in the report and differences from it, by title."""
         return {
-            "Mistakes in the report": self.recipe.errata,
-            "Where our experiments differ": self.recipe.differences,
+            "Errors in the report": self.recipe.errata,
+            "Differences from the report": self.recipe.differences,
         }
 
     @cached_property
     def measured(self) -> Table:
-        """What each trial reached."""
+        """The table of trials and their scores."""
         shown = [name for name in MEASURED if any(name in trial.scores for trial in self.trials)]
-        draws = ["draws K"] if "log_px" in shown else []
+        importance_samples = ["K"] if "log_px" in shown else []
         rows = [
             [
                 trial.name,
                 trial.data,
                 str(trial.seeds),
-                *(trial.scores.get(name, "–") + " †" * (name in trial.doubtful) for name in shown),
-                *([str(trial.trial.samples) if "log_px" in trial.scores else "–"] if draws else []),
+                *(trial.scores.get(name, "–") + " †" * (name in trial.notes) for name in shown),
+                *([str(trial.trial.samples) if "log_px" in trial.scores else "–"] if importance_samples else []),
                 report_wording.duration(trial.seconds),
             ]
             for trial in self.trials
         ]
-        return Table(["trial", "data", "seeds", *map(_title, shown), *draws, "training"], rows)
+        return Table(["trial", "data", "seeds", *map(_title, shown), *importance_samples, "training"], rows)
 
     @property
     def legend(self) -> list[str]:
-        """How to read what was measured."""
+        """The legend of the table of trials."""
         lines = [
-            "Of the test part, in nats per example (squared error: not in nats); mean ± deviation over the seeds.",
-            "Training: the mean time of a run.",
+            "Test scores in nats per example (squared error: not in nats); mean ± standard deviation over the seeds.",
+            "Training: mean time per run.",
         ]
         if any("log_px" in trial.scores for trial in self.trials):
-            lines.append("log p(x) by importance sampling with K draws, a lower bound in expectation.")
-        if any(trial.doubtful for trial in self.trials):
-            lines.append("† doubtful by its own account, which stands with the configuration of the trial.")
+            lines.append("log p(x) is estimated with K importance samples, a lower bound in expectation.")
+        if any(trial.notes for trial in self.trials):
+            lines.append("† see the note at the configuration of the trial.")
         return lines
 
 
 def gather(recipe: Recipe, results: Results, scale: Scale, failures: Sequence[str]) -> Report:
-    """Judge the claims, draw the figures and sum up the runs of a recipe."""
+    """Judge the claims, plot the figures and summarize the runs of a recipe."""
     runs = {name: [run for run in results.runs(name) if run.scores] for name in recipe.trials}
     return Report(
         recipe=recipe,
@@ -224,7 +231,7 @@ def gather(recipe: Recipe, results: Results, scale: Scale, failures: Sequence[st
         by_seed=[{seed: claim.ours.value(results, seed) for seed in results.seeds} for claim in recipe.claims],
         figures=[draw(picture, results) for picture in recipe.pictures],
         trials=[_trained(name, trial, runs[name]) for name, trial in recipe.trials.items()],
-        seconds=sum(second for found in runs.values() for second in _seconds(found)),
+        seconds=sum(second for group in runs.values() for second in _seconds(group)),
         failures=[failure.replace(f"{results.folder}/", "") for failure in failures],
     )
 
@@ -236,15 +243,13 @@ def _trained(name: str, trial: Trial, runs: Sequence[RunFolder]) -> Trained:
         trial=trial,
         seeds=len(runs),
         scores=dict(_test_scores(rows[0], runs[0])) if rows else {},
-        doubtful={
-            score.name: score.note for run in runs for score in run.scores if score.split == "test" and score.note
-        },
+        notes={score.name: score.note for run in runs for score in run.scores if score.split == "test" and score.note},
         seconds=fmean(_seconds(runs)) if runs else nan,
     )
 
 
 def _test_scores(row: Row, run: RunFolder) -> Iterator[tuple[str, str]]:
-    """In the order in which a run has them: the summary has none."""
+    """Yield the test scores in the order of the run."""
     for name in dict.fromkeys(score.name for score in run.scores):
         if ("test", name) in row.mean:
             yield name, report_wording.with_spread(row.mean["test", name], row.std["test", name])

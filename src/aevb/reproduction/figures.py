@@ -1,4 +1,4 @@
-"""The figures of a report, drawn from its runs into files that a repository can hold."""
+"""Plot the figures of a report into image files of limited size."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,18 +12,18 @@ from aevb.files import write_atomically
 from aevb.reproduction.recipe import Missing, Picture, Results
 
 LARGEST = 250_000
-"""Bytes of a picture; a larger one makes do with fewer colours."""
-COLORS = (256, 64, 16)
+"""The largest size of an image in bytes; larger images are reduced to fewer colors."""
+PALETTE_SIZES = (256, 64, 16)
 
 
 class Drawn(NamedTuple):
-    """A picture of the recipe.
+    """A plotted figure of the recipe.
 
     Attributes:
-        picture: what it shows.
-        file: below the folder of the report; None where it could not be drawn.
-        width, height: of the file, in pixels.
-        missing: why it could not be drawn, in one line.
+        picture: the figure of the recipe.
+        file: the file, relative to the folder of the report; None if results are missing.
+        width, height: the size of the image in pixels.
+        missing: the missing result, in one line.
     """
 
     picture: Picture
@@ -34,7 +34,7 @@ class Drawn(NamedTuple):
 
 
 def draw(picture: Picture, results: Results) -> Drawn:
-    """Draw a picture into figures/, unless its runs are missing.
+    """Plot a figure into figures/, unless its runs are missing.
 
     Raises:
         BadInput: the file cannot be written.
@@ -51,11 +51,11 @@ def draw(picture: Picture, results: Results) -> Drawn:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Print a figure with as many colours as the largest size allows."""
+    """Save a figure with as many colors as `LARGEST` allows."""
     plots.save(figure, path)
     with Image.open(path) as image:
         full = image.convert("RGB")
-    for colours in COLORS:
+    for colors in PALETTE_SIZES:
         if path.stat().st_size <= LARGEST:
             return
-        full.quantize(colours).save(path, optimize=True)
+        full.quantize(colors).save(path, optimize=True)

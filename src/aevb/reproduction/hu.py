@@ -1,10 +1,10 @@
-"""Peiyun Hu, "Understanding Variational Auto-Encoder": four optimisers on thresholded MNIST.
+"""Peiyun Hu, "Understanding Variational Auto-Encoder": four optimizers on thresholded MNIST.
 
-    aevb reproduce hu --scale full      about an hour on two quiet cores
+    aevb reproduce hu --scale full      about an hour on two idle cores
     aevb reproduce hu                   30 epochs of 150, about 12 minutes
 
-To expect after 150 epochs, the validation bound over three seeds: Adam -82.7, RMSProp -86.6 ± 0.8, Adagrad -89.6, SGD
--89.9; ours -81.8. All are in docs/results/hu.
+Expected validation bound after 150 epochs, over three seeds: Adam -82.7, RMSProp -86.6 ± 0.8, Adagrad -89.6, SGD
+-89.9; ours -81.8. All results are in docs/results/hu.
 """
 
 import csv
@@ -27,7 +27,7 @@ OPTIMIZERS = {
     "adagrad": {"lr": 1e-2, "eps": 1e-4 / BATCH},
     "sgd": {"lr": 5e-4},
 }
-"""The adaptive ones stepped on the sum over a batch, which is the same as a mean with its epsilon divided."""
+"""The report sums gradients over a batch; for adaptive optimizers this equals the mean with eps / batch size."""
 
 NAMES = {"adam": "Adam", "rmsprop": "RMSProp", "adagrad": "Adagrad", "sgd": "SGD"}
 REPORTED = {
@@ -37,35 +37,33 @@ REPORTED = {
     "sgd": {"bound": -89.93, "distortion": 61.23, "rate": 28.70, "train bound": -89.29},
 }
 ON_THE_WAY = {1: -113.19, 10: -92.15, 50: -84.71, 100: -83.62}
-"""Adam's validation bound after so many epochs."""
+"""Reported validation bound of Adam by epoch."""
 TERMS = {"bound": "lower bound", "distortion": "negative log-likelihood", "rate": "KL divergence"}
 
 
 def recipe(scale: Scale) -> Recipe:
-    """Its experiments at a scale."""
+    """Return the recipe at a scale."""
     return Recipe(
         name="hu",
         title="Understanding Variational Auto-Encoder",
         author="Peiyun Hu",
-        about="A VAE of one tanh layer of 500 units on MNIST, thresholded at 0.5, trained with four optimisers; prior"
-        " samples, the latent manifold, and morphing between digits.",
+        about="A VAE with one tanh layer of 500 units on MNIST, thresholded at 0.5, trained with four optimizers; prior"
+        " samples, the latent manifold, and interpolation between digits.",
         trials=_trials(scale),
         claims=[*_levels(), *_order(), *_adam_on_the_way(), _better()],
         pictures=_pictures(),
         errata=[
-            "Numbers on thresholded images cannot be compared with the literature, which draws the pixels at random"
-            " with the grey values as probabilities.",
-            'What the report calls "negative log-likelihood" is the reconstruction term, -log p(x|z), of one draw of'
-            " z: the distortion. The negative log-likelihood of the model, -log p(x), is in the table of what was"
-            " measured.",
+            "Results on thresholded images cannot be compared with the literature, which samples binary pixels with"
+            " the gray values as probabilities.",
+            'What the report calls "negative log-likelihood" is the reconstruction term -log p(x|z) with one sample'
+            " of z: the distortion. The negative log-likelihood of the model, -log p(x), is in the table of scores.",
         ],
         differences=[
-            "The optimisers are PyTorch's. Adam corrects the bias of its moments, which the original does not: the"
-            " original's first steps are about three times as long, and its first epochs are ahead of ours.",
-            "SGD keeps its velocity from epoch to epoch; the original starts each epoch at rest. Its weight decay is"
-            " decoupled, like that of the other three; the original adds it to the gradient.",
-            "The initial weights and the order of the batches are drawn by other generators, with three seeds instead"
-            " of one.",
+            "The optimizers are those of PyTorch. Adam corrects the bias of its moments; the original does not, so"
+            " that its first steps are about three times as long and its first epochs are ahead of ours.",
+            "SGD keeps its velocity between epochs; the original resets it to zero. Its weight decay is decoupled, as"
+            " for the other three optimizers; the original adds it to the gradient.",
+            "Initial weights and batch order come from other random number generators; three seeds instead of one.",
         ],
     )
 
@@ -94,7 +92,7 @@ def _config(scale: Scale, latent: int, **optimizer: object) -> Config:
 
 
 def _ours(scale: Scale) -> Config:
-    """The same network for the same number of epochs, as we would train it."""
+    """Return our configuration with the same network and number of epochs."""
     model = {"hidden": 500, "activation": "tanh", "latent": 20}
     return Config.model_validate(
         {"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "lr_decay": 0.5}}
@@ -102,7 +100,7 @@ def _ours(scale: Scale) -> Config:
 
 
 def _levels() -> list[Claim]:
-    """What each optimiser reached."""
+    """Return the claims on the final bounds."""
     claims = []
     for trial, levels in REPORTED.items():
         for term, name in TERMS.items():
@@ -119,13 +117,13 @@ def _order() -> list[Claim]:
     for better, worse in (("adam", "rmsprop"), ("rmsprop", "adagrad"), ("adagrad", "sgd")):
         gap = epoch(better, "bound") - epoch(worse, "bound")
         reported = REPORTED[better]["bound"] - REPORTED[worse]["bound"]
-        label = f"{NAMES[better]} is better than {NAMES[worse]}: difference of their validation bounds"
+        label = f"{NAMES[better]} is better than {NAMES[worse]}: difference of validation bounds"
         claims.append(Claim(label, round(reported, 2), gap, Above(0.0)))
     return claims
 
 
 def _adam_on_the_way() -> list[Claim]:
-    early = "The original's Adam, without bias correction, makes first steps that are about three times as long."
+    early = "The original Adam has no bias correction; its first steps are about three times as long."
     return [
         Claim(f"Adam after epoch {number}: lower bound, validation", reported, epoch("adam", "bound", number=number),
               Near(reported, 1.0), "full", note=early if number <= 10 else "")
@@ -134,7 +132,7 @@ def _adam_on_the_way() -> list[Claim]:
 
 
 def _better() -> Claim:
-    label = "Ours, the same network and number of epochs: lower bound, validation"
+    label = "Our configuration, same network and number of epochs: lower bound, validation"
     return Claim(label, None, score("ours", "bound", "valid"), Above(-82.4), "full")
 
 
@@ -143,31 +141,32 @@ def _pictures() -> list[Picture]:
         Picture(
             "optimizers",
             "Figure 3a-c",
-            "Bound, distortion and rate of the four optimisers, z = 20; training dashed, validation solid, means over"
-            " the seeds with a band of one deviation. Thick and faint behind: the curves of the report.",
-            "The same curves after one run each: Adam highest, then RMSProp, Adagrad, SGD.",
+            "Bound, distortion and rate of the four optimizers, 20 latent dimensions. Training is dashed, validation"
+            " solid; mean ± standard deviation over the seeds. Thick faint lines: the curves of the report.",
+            "The same curves, one run each: Adam is best, then RMSProp, Adagrad and SGD.",
             _optimizers,
         ),
         Picture(
             "samples",
             "Figure 4",
-            "Means of p(x|z) for 100 draws from the prior, z = 2 and z = 20.",
-            "Digits; those of z = 20 sharper and less often digits.",
+            "Means of p(x|z) for 100 samples from the prior, with 2 and 20 latent dimensions.",
+            "Digits; with 20 latent dimensions they are sharper, but fewer of them are digits.",
             _samples,
         ),
         Picture(
             "manifold",
             "Figure 5",
-            "The decoded plane of the model with z = 2: 20 x 20 points, evenly over [-3, 3]².",
-            "Digits that turn into each other.",
+            "The decoded latent plane of the model with 2 latent dimensions: an even grid of 20 x 20 points over"
+            " [-3, 3]².",
+            "Digits that change continuously into each other.",
             lambda results: plots.manifold(results.run("adam-z2").model),
         ),
         Picture(
             "morphing",
             "Figure 6",
-            "Thirteen walks from one test digit to the next, each row starting where the last ended: on the line"
-            " between their codes, z = 20, and between their pixels.",
-            "Latent morphing passes through digits, pixel morphing fades one image into the other.",
+            "Thirteen interpolations from one test digit to the next, each row starting where the last ended: between"
+            " latent means, 20 latent dimensions, and between pixels.",
+            "Interpolation in latent space passes through digits; interpolation in pixel space is a cross-fade.",
             _morphing,
         ),
     ]
@@ -179,13 +178,13 @@ def _optimizers(results: Results) -> Figure:
 
 
 def reported_curves() -> dict[tuple[str, str, str], tuple[list[float], list[float]]]:
-    """The curves of the report's Figure 3, read off it: (epochs, values) by (optimiser, term, part)."""
-    terms, parts = {"LB": "bound", "NLL": "distortion", "KLD": "rate"}, {"train": "train", "val": "valid"}
+    """Return the curves of Figure 3 of the report: (epochs, values) by (optimizer, term, split)."""
+    terms, splits = {"LB": "bound", "NLL": "distortion", "KLD": "rate"}, {"train": "train", "val": "valid"}
     names = {name.upper(): shown for name, shown in NAMES.items()}
     curves: dict[tuple[str, str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     text = (files("aevb.reproduction") / "reference" / "hu.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
-        epochs, values = curves[names[row["optimiser"]], terms[row["quantity"]], parts[row["split"]]]
+        epochs, values = curves[names[row["optimiser"]], terms[row["quantity"]], splits[row["split"]]]
         epochs.append(float(row["epoch"]))
         values.append(float(row["value_nats"]))
     return dict(curves)
@@ -193,14 +192,14 @@ def reported_curves() -> dict[tuple[str, str, str], tuple[list[float], list[floa
 
 def _samples(results: Results) -> Figure:
     drawn = {}
-    for title, trial in (("z = 2", "adam-z2"), ("z = 20", "adam")):
+    for title, trial in (("2 latent dimensions", "adam-z2"), ("20 latent dimensions", "adam")):
         with seeded(0, RNGStream.SAMPLES):
             drawn[title] = results.run(trial).model.sample(100)
     return plots.image_sheets(drawn, columns=10)
 
 
 def _morphing(results: Results) -> Figure:
-    """Between test images of which no two neighbours show the same digit."""
+    """Plot interpolations between test images; neighboring images show different digits."""
     test = results.dataset("adam").test
     assert test.labels is not None
     chosen = [0]

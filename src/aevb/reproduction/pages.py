@@ -1,18 +1,19 @@
-"""The pages of a reproduced report, beside the runs of its recipe:
+"""The pages of a reproduced report, in the folder of its runs:
 
-    report.html     for people: one page with everything in it, which fetches nothing
-    results.md      the same for a repository, with the pictures in figures/
-    figures/        one picture for each figure of the report
-    results.json    the claims and their numbers, for programs
+    report.html     a self-contained page
+    results.md      the same as Markdown, with the images in figures/
+    figures/        an image of each figure of the report
+    results.json    claims and numbers for programs
 
-All of it is made from the runs, and nothing is trained. Whatever a text contains, it is text: nothing in it acts.
+The pages are made from the runs; nothing is trained. All texts are escaped: nothing in them is executed.
 """
 
 import json as json_format
 import re
 from collections.abc import Sequence
+from functools import partial
 from math import isfinite
-from typing import Any
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -23,22 +24,22 @@ from aevb.reproduction.figures import Drawn
 from aevb.reproduction.recipe import Recipe, Results, Scale
 
 WIDEST = 40
-"""Characters to which the cells of a column are filled up in the source of a table."""
+"""The largest width to which the cells of a Markdown table are padded."""
 _ACTIVE = re.compile(r"[\\`*\[\]<|~$]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")
-"""What would be markup in GitHub's Markdown."""
+"""Characters that GitHub's Markdown would interpret."""
 
 
 def write(recipe: Recipe, results: Results, scale: Scale, failures: list[str]) -> Report:
     """Write the pages of a report into the folder of its runs.
 
     Args:
-        recipe: at this scale.
-        results: of the recipe.
-        scale: at which it was reproduced.
-        failures: what failed, a line each.
+        recipe: the recipe at this scale.
+        results: the results of the recipe.
+        scale: the scale of the experiments.
+        failures: the failures, one line each.
 
     Returns:
-        What the pages say.
+        The contents of the pages.
 
     Raises:
         BadInput: a file cannot be written.
@@ -46,35 +47,39 @@ def write(recipe: Recipe, results: Results, scale: Scale, failures: list[str]) -
     report = gather(recipe, results, scale, failures)
     for name, render in (("results.md", markdown), ("results.json", json), ("report.html", html)):
         text = render(report)
-        write_atomically(report.folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        write_atomically(report.folder / name, partial(_write_text, text))
     return report
 
 
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
 def html(report: Report) -> str:
-    """One page that needs nothing else."""
+    """Return a self-contained page."""
 
     def image(drawn: Drawn) -> str:
         return embedded(report.folder / drawn.file) if drawn.file else ""
 
-    made = environment("aevb.reproduction", autoescape=True)
-    made.filters |= {"typeset": typeset, "image": image}
-    return made.get_template("report.html").render(report=report)
+    templates = environment("aevb.reproduction", autoescape=True)
+    templates.filters |= {"typeset": typeset, "image": image}
+    return templates.get_template("report.html").render(report=report)
 
 
 def markdown(report: Report) -> str:
-    """A page for a repository, with its pictures beside it."""
-    made = environment("aevb.reproduction", finalize=_inert)
-    made.filters |= {"table": _table, "source": Markup}
-    return made.get_template("results.md").render(report=report)
+    """Return a Markdown page that links to the images."""
+    templates = environment("aevb.reproduction", finalize=_escaped)
+    templates.filters |= {"table": _table, "source": Markup}
+    return templates.get_template("results.md").render(report=report)
 
 
 def json(report: Report) -> str:
-    """The claims and their numbers; null where there is none."""
+    """Return claims and numbers as JSON; missing numbers are null."""
     return json_format.dumps(content(report), indent=2, allow_nan=False) + "\n"
 
 
-def content(report: Report) -> dict[str, Any]:
-    """What `json` writes."""
+def content(report: Report) -> dict[str, object]:
+    """Return the content of `json`."""
     return {
         "name": report.recipe.name,
         "title": report.recipe.title,
@@ -88,11 +93,11 @@ def content(report: Report) -> dict[str, Any]:
             {
                 "claim": verdict.claim.label,
                 "reported": verdict.claim.reported,
-                "asked": verdict.claim.rule.text,
+                "required": verdict.claim.rule.text,
                 "scale": verdict.claim.scale,
                 "values": {seed: _finite(value) for seed, value in values.items()},
                 "mean": _finite(verdict.mean),
-                "deviation": _finite(verdict.deviation),
+                "std": _finite(verdict.std),
                 "agree": verdict.agree,
                 "outcome": verdict.outcome,
             }
@@ -102,14 +107,14 @@ def content(report: Report) -> dict[str, Any]:
     }
 
 
-def _inert(value: Any) -> str:
-    """Markdown that reads as the text does, on one line."""
+def _escaped(value: object) -> str:
+    """Return a value as one line of escaped Markdown."""
     return str(value) if isinstance(value, Markup) else _ACTIVE.sub(r"\\\g<0>", re.sub(r"\s+", " ", str(value)))
 
 
 def _table(table: Table) -> Markup:
-    """Markdown that can be read as it is."""
-    rows = [[_inert(cell) for cell in row] for row in (table.columns, *table.rows)]
+    """Return a Markdown table with aligned columns."""
+    rows = [[_escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
     widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     return Markup("\n".join([lines[0], _line(["-" * width for width in widths], widths), *lines[1:]]))

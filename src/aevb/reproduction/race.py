@@ -1,7 +1,7 @@
-"""A race: Monte Carlo EM against AEVB, the same decoder from the same weights on the same images.
+"""Monte Carlo EM against AEVB: the same decoder, initial weights and images, as in Kingma & Welling 2013, Figure 3.
 
-Kingma & Welling 2013, Figure 3. The height of a curve is test log p(x), by quadrature over the two dimensions of z: it
-is exact, and depends on the decoder alone, so that it serves a method without an encoder as well.
+The curves show test log p(x), by quadrature over the two dimensions of z. It is exact and depends on the decoder only,
+so that it also applies to a method without an encoder.
 """
 
 import csv
@@ -33,28 +33,28 @@ from aevb.training.fit import fit
 from aevb.training.monte_carlo_em import monte_carlo_em
 
 LEAPFROGS, STEPS = 10, 5
-"""Of an iteration of Monte Carlo EM, as in Kingma & Welling's appendix."""
+"""Leapfrog steps and decoder updates per iteration of Monte Carlo EM, as in the appendix of Kingma & Welling."""
 RATES = {"em": 0.1, "aevb": 0.1}
-"""Learning rates of Adagrad, each the best of 0.01, 0.02, 0.05, 0.1 and 0.2 on validation images."""
+"""Learning rates of Adagrad: for each method the best of 0.01, 0.02, 0.05, 0.1 and 0.2 on validation images."""
 METHODS = {
     "aevb": ("AEVB", plots.COLORS[0], "AEVB-test"),
     "em": ("Monte Carlo EM", plots.COLORS[2], "MCEM-test"),
 }
-"""Label, colour and the curve of Kingma & Welling."""
+"""Label, color and the name of the curve in Kingma & Welling."""
 ORIGINAL = {"race-small": "MNIST_logpx_N1000", "race-large": "MNIST_logpx_N50000"}
-"""Their panels, by the studies."""
+"""Panels of Kingma & Welling by study."""
 
 
 class Race(NamedTuple):
-    """How far Monte Carlo EM and AEVB run.
+    """The lengths of Monte Carlo EM and AEVB.
 
     Attributes:
-        examples: N, of the training part; all of it where None.
-        iterations: of Monte Carlo EM.
-        epochs: of AEVB.
-        test: examples whose log p(x) is measured.
-        moments: at how many moments.
-        source: the data.
+        examples: the number of training examples N; None for all.
+        iterations: the number of iterations of Monte Carlo EM.
+        epochs: the number of epochs of AEVB.
+        test: the number of test examples.
+        moments: the number of measurements.
+        source: the data set.
     """
 
     examples: int | None
@@ -66,7 +66,7 @@ class Race(NamedTuple):
 
 
 class Curve:
-    """Test log p(x) of a model at moments of its training, by a clock that stands still while it is measured."""
+    """Test log p(x) of a model during training. The clock is stopped during measurements."""
 
     def __init__(self, model: VAE, test: Examples, last: int, moments: int, passes: int) -> None:
         self.model, self.test, self.passes = model, test, passes
@@ -76,7 +76,7 @@ class Curve:
         self._measure()
 
     def step(self) -> None:
-        """To be called after each step."""
+        """Count a training step, and measure if it is due."""
         self.count += 1
         if self.count in self.moments:
             self.spent += time.perf_counter() - self.started
@@ -91,12 +91,12 @@ class Curve:
 
     @property
     def columns(self) -> dict[str, list[float]]:
-        """Seconds, passes of examples through the decoder, and test log p(x) in nats."""
+        """Return seconds, passes of examples through the decoder, and test log p(x) in nats."""
         return dict(zip(("seconds", "passes", "log_px"), map(list, zip(*self.rows, strict=True)), strict=True))
 
 
 def run(race: Race, seed: int, data_dir: str | None = None) -> dict[str, Any]:
-    """Both methods from the same weights, on the same examples."""
+    """Run both methods from the same initial weights on the same examples."""
     dataset = load_data(race.source, binarize="treat-as-probabilities", data_dir=data_dir)
     train = dataset.train if race.examples is None else dataset.train.subsample(race.examples)
     test = dataset.test.subsample(race.test)
@@ -114,11 +114,11 @@ def run(race: Race, seed: int, data_dir: str | None = None) -> dict[str, Any]:
 
 
 def _by_em(model: VAE, train: Examples, test: Examples, race: Race, seed: int) -> tuple[dict[str, list[float]], float]:
-    """The curve, and the share of moves that was accepted in the last iterations."""
+    """Return the curve, and the acceptance rate of the last iterations."""
     curve = Curve(model, test, race.iterations, race.moments, len(train) * (LEAPFROGS + STEPS))
-    made = monte_carlo_em(model, train, lr=RATES["em"], leapfrogs=LEAPFROGS, steps=STEPS, seed=seed)
+    iterations = monte_carlo_em(model, train, lr=RATES["em"], leapfrogs=LEAPFROGS, steps=STEPS, seed=seed)
     accepted = []
-    for iteration in islice(made, race.iterations):
+    for iteration in islice(iterations, race.iterations):
         curve.step()
         accepted.append(iteration.accepted)
     return curve.columns, fmean(accepted[-5:])
@@ -141,14 +141,14 @@ def _decoder_to_train(dataset: Dataset, train: Examples, seed: int) -> VAE:
 
 
 def _reached(curve: Mapping[str, Sequence[float]], log_px: float) -> float:
-    """The first measured second at which a curve is as high as that; without one, infinity."""
+    """Return the first measured time at which a curve reaches a value; infinity if it does not."""
     pairs = zip(curve["seconds"], curve["log_px"], strict=True)
     return next((seconds for seconds, value in pairs if value >= log_px), math.inf)
 
 
 @rc_context(plots.STYLE)
 def draw(beside_original: bool, results: Results) -> Figure:
-    """The curves of the studies named in `ORIGINAL`, by the clock and by passes, where asked beside the original."""
+    """Plot the curves of the studies in `ORIGINAL` over time and over passes, optionally with the original curves."""
     figure = Figure(figsize=(7.2, 5.6), layout="constrained")
     clocks, counts = figure.subplots(2, 2)
     for name, clock, passes in zip(ORIGINAL, clocks, counts, strict=True):
@@ -158,7 +158,7 @@ def draw(beside_original: bool, results: Results) -> Figure:
             start = results.study(name)["em"]["log_px"][0]
             axis.set(xscale="log", ylabel="test log p(x), nats", ylim=(start, None))
         clock.set(title=f"{results.study(name)['examples']:,} images", xlabel="seconds")
-        passes.set(xlabel="passes of an image")
+        passes.set(xlabel="passes of an image through the decoder")
         if beside_original:
             _draw_original(passes, ORIGINAL[name])
     figure.legend(*counts[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -166,24 +166,24 @@ def draw(beside_original: bool, results: Results) -> Figure:
 
 
 def _draw_methods(axis: Axes, study: Mapping[str, Any], horizontal: str, *, labelled: bool) -> None:
-    """The curves of both methods; the logarithmic axis leaves out where they start."""
-    for method, (label, colour, _) in METHODS.items():
+    """Plot the curves of both methods without their start, which a logarithmic axis cannot show."""
+    for method, (label, color, _) in METHODS.items():
         curve = study[method]
-        axis.plot(curve[horizontal][1:], curve["log_px"][1:], ".-", color=colour, label=label if labelled else None)
+        axis.plot(curve[horizontal][1:], curve["log_px"][1:], ".-", color=color, label=label if labelled else None)
 
 
 def _draw_original(axis: Axes, panel: str) -> None:
     curves = _original()
-    for label, colour, curve in METHODS.values():
-        axis.plot(*curves[panel, curve], color=colour, alpha=0.3, linewidth=3, label=f"{label}, K & W")
+    for label, color, curve in METHODS.values():
+        axis.plot(*curves[panel, curve], color=color, alpha=0.3, linewidth=3, label=f"{label}, K & W")
 
 
 def _original() -> dict[tuple[str, str], tuple[list[float], list[float]]]:
-    """The curves of Kingma & Welling's figures by panel and name: training samples, and nats."""
-    found: dict[tuple[str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    """Return the curves of Kingma & Welling by panel and name: training samples and nats."""
+    curves: dict[tuple[str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     with (files("aevb.reproduction") / "reference" / "kingma_welling.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            samples, nats = found[row["panel"], row["curve"]]
+            samples, nats = curves[row["panel"], row["curve"]]
             samples.append(float(row["training_samples"]))
             nats.append(float(row["value_nats"]))
-    return found
+    return curves

@@ -1,13 +1,12 @@
-"""What a recipe is made of: the experiments of a report as data.
+"""The parts of a recipe, which describes the experiments of a report as data.
 
-A report says something about models that it trained. Its recipe has the same models as trials, configurations that are
-trained with several seeds, and what no training run gives as studies, functions of a seed. Each thing that the report
-says is a claim: a quantity of ours, which is a number for each seed, and a rule that it must obey. Its figures are
-pictures, drawn from the finished trials.
+A recipe contains the models of the report as trials: configurations that are trained with several seeds. Studies are
+functions of a seed that compute numbers without a training run. Each statement of the report is a claim: a quantity,
+which is a number for each seed, and a rule for its mean over the seeds. Figures are plotted from finished trials.
 
-    holds       the rule is true of the mean over the seeds
-    fails       it is not
-    not judged  the scale is smaller than the claim needs
+    holds       the mean over the seeds satisfies the rule
+    fails       it does not
+    not judged  the claim requires a larger scale
 """
 
 import json
@@ -30,7 +29,7 @@ from aevb.workflow.sweep import Measure
 
 Scale = Literal["smoke", "default", "full"]
 Study = Callable[[int, str | None], Mapping[str, Any]]
-"""A seed, and the folder of the named data sets, to numbers, or lists of numbers, by name."""
+"""A function of a seed and the folder of the named data sets that returns numbers or lists of numbers by name."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,10 @@ class Trial:
     """A configuration that is trained with every seed.
 
     Attributes:
-        config: without the seed.
-        measures: what is measured beside the bound and log p(x).
-        samples: K of the test part's log p(x).
-        seeds: so many of the recipe's seeds, from the first on; all of them where None.
+        config: the configuration without the seed.
+        measures: measures in addition to the bound and log p(x).
+        samples: K, the number of importance samples for the test log p(x).
+        seeds: the number of seeds, starting with the first; None for all.
     """
 
     config: Config
@@ -51,18 +50,18 @@ class Trial:
 
 
 class Missing(LookupError):
-    """There is no such run or number."""
+    """A run or number does not exist."""
 
 
 @dataclass
 class Results:
-    """What the trials and studies of a recipe gave.
+    """The results of the trials and studies of a recipe.
 
     Attributes:
-        folder: of the recipe's runs; a trial's are in folder/NAME/seed=S, a study's numbers in folder/NAME/seed=S.json.
-        seeds: in order.
-        data_dir: of the named data sets.
-        failed: places of runs that do not count, whatever is there: training broke down, or made them otherwise.
+        folder: the folder of the runs: trials are in folder/NAME/seed=S, numbers of studies in folder/NAME/seed=S.json.
+        seeds: the seeds in order.
+        data_dir: the folder of the named data sets.
+        failed: run folders to ignore, because training failed or used other settings.
     """
 
     folder: Path
@@ -72,38 +71,38 @@ class Results:
     _runs: dict[Path, RunFolder] = field(default_factory=dict, repr=False)
     _data: dict[str, Dataset] = field(default_factory=dict, repr=False)
 
-    def place(self, name: str, seed: int) -> Path:
-        """The run folder of a trial."""
+    def path(self, name: str, seed: int) -> Path:
+        """Return the run folder of a trial."""
         return self.folder / name / f"{SEED}={seed}"
 
     def run(self, trial: str, seed: int | None = None) -> RunFolder:
-        """The run of a trial, by default that of the first seed."""
+        """Return the run of a trial, by default that of the first seed."""
         seed = self.seeds[0] if seed is None else seed
-        place = self.place(trial, seed)
-        if not self._has(place):
+        path = self.path(trial, seed)
+        if not self._has(path):
             raise Missing(f"{trial} was not trained with seed {seed}")
-        if place not in self._runs:
-            self._runs[place] = RunFolder.load(place)
-        return self._runs[place]
+        if path not in self._runs:
+            self._runs[path] = RunFolder.load(path)
+        return self._runs[path]
 
     def runs(self, trial: str) -> list[RunFolder]:
-        """All runs of a trial."""
-        return [self.run(trial, seed) for seed in self.seeds if self._has(self.place(trial, seed))]
+        """Return all runs of a trial."""
+        return [self.run(trial, seed) for seed in self.seeds if self._has(self.path(trial, seed))]
 
-    def _has(self, place: Path) -> bool:
-        return place.is_dir() and place not in self.failed
+    def _has(self, path: Path) -> bool:
+        return path.is_dir() and path not in self.failed
 
     def study(self, name: str, seed: int | None = None) -> dict[str, Any]:
-        """The numbers of a study, by default for the first seed."""
+        """Return the numbers of a study, by default for the first seed."""
         seed = self.seeds[0] if seed is None else seed
-        file = self.place(name, seed).with_suffix(".json")
+        file = self.path(name, seed).with_suffix(".json")
         if not file.is_file():
-            raise Missing(f"{name} was not made with seed {seed}")
+            raise Missing(f"{name} was not computed with seed {seed}")
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return content
 
     def dataset(self, trial: str) -> Dataset:
-        """The data of a trial."""
+        """Return the data set of a trial."""
         settings = self.run(trial).config.load_options() | {"data_dir": self.data_dir}
         key = json.dumps(settings)
         if key not in self._data:
@@ -113,17 +112,17 @@ class Results:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number for each seed, with the arithmetic of numbers: `score("a", "bound") - score("b", "bound")`."""
+    """A number for each seed. Quantities support arithmetic: `score("a", "bound") - score("b", "bound")`."""
 
     of: Callable[[Results, int], float]
 
     def values(self, results: Results) -> list[float]:
-        """One for each seed that has all it needs."""
-        found = (self.value(results, seed) for seed in results.seeds)
-        return [value for value in found if value is not None]
+        """Return the value of each seed with the required results."""
+        values = (self.value(results, seed) for seed in results.seeds)
+        return [value for value in values if value is not None]
 
     def value(self, results: Results, seed: int) -> float | None:
-        """That of a seed; None where it lacks something."""
+        """Return the value of a seed; None if a required result is missing."""
         try:
             return self.of(results, seed)
         except Missing:
@@ -145,19 +144,19 @@ class Quantity:
 
 
 def score(trial: str, name: str, split: str = "test") -> Quantity:
-    """The last score of a name that a trial has on a split."""
+    """Return a score of a trial on a split; the last one if there are several."""
 
     def of(results: Results, seed: int) -> float:
-        found = [s.value for s in results.run(trial, seed).scores if (s.name, s.split) == (name, split)]
-        if not found:
+        values = [s.value for s in results.run(trial, seed).scores if (s.name, s.split) == (name, split)]
+        if not values:
             raise Missing(f"{trial} has no {name} on {split}")
-        return found[-1]
+        return values[-1]
 
     return Quantity(of)
 
 
 def epoch(trial: str, name: str, split: Literal["train", "valid"] = "valid", number: int = -1) -> Quantity:
-    """The mean of an epoch of a trial: `bound`, `rate`, `distortion` or `loss`; by default of the last one."""
+    """Return `bound`, `rate`, `distortion` or `loss` of an epoch of a trial, by default the last one."""
 
     def of(results: Results, seed: int) -> float:
         epochs = results.run(trial, seed).epochs
@@ -165,20 +164,20 @@ def epoch(trial: str, name: str, split: Literal["train", "valid"] = "valid", num
             raise Missing(f"{trial} has no epoch {number}")
         means: EpochMetrics | None = getattr(epochs[number - (number > 0)], split)
         if means is None:
-            raise Missing(f"{trial} has no {split} part")
+            raise Missing(f"{trial} has no {split} split")
         return float(getattr(means, name))
 
     return Quantity(of)
 
 
 def number(study: str, name: str) -> Quantity:
-    """A number of a study."""
+    """Return a number of a study."""
 
     return Quantity(lambda results, seed: float(results.study(study, seed)[name]))
 
 
 def least(*quantities: Quantity) -> Quantity:
-    """The least of several."""
+    """Return the minimum of several quantities."""
     return Quantity(lambda results, seed: min(quantity.of(results, seed) for quantity in quantities))
 
 
@@ -187,14 +186,14 @@ def _number(value: "Quantity | float", results: Results, seed: int) -> float:
 
 
 class Rule(Protocol):
-    """What a claim asks of a number."""
+    """The condition that a claim places on a number."""
 
     @property
     def text(self) -> str:
-        """In words, after the name of the number."""
+        """The rule in words."""
 
     def holds(self, value: float) -> bool:
-        """Whether a number obeys."""
+        """Return whether a number satisfies the rule."""
 
 
 @dataclass(frozen=True)
@@ -242,15 +241,15 @@ class Below:
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that a report says, or that we say of it.
+    """A statement of a report, or one of ours about it.
 
     Attributes:
-        label: what is claimed, and of which quantity.
-        reported: what the report has: a number or words; None of a claim of our own.
+        label: the statement and its quantity.
+        reported: the number or words of the report; None for our own claims.
         ours: the quantity.
-        rule: what it must obey.
-        scale: the smallest at which it is judged.
-        note: how to read it, or what was tried where it fails.
+        rule: the condition on the quantity.
+        scale: the smallest scale at which the claim is judged.
+        note: an explanation, or the reason for a failure.
     """
 
     label: str
@@ -263,11 +262,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim.
+    """The outcome of a claim.
 
     Attributes:
         claim: the claim.
-        values: of the seeds.
+        values: the values of the seeds.
         judged: whether the scale is large enough.
     """
 
@@ -277,22 +276,22 @@ class Verdict:
 
     @cached_property
     def mean(self) -> float:
-        """Over the seeds; NaN without any."""
+        """The mean over the seeds; NaN without seeds."""
         return fmean(self.values) if self.values else float("nan")
 
     @cached_property
-    def deviation(self) -> float:
-        """Over the seeds; NaN of a single one."""
+    def std(self) -> float:
+        """The standard deviation over the seeds; NaN for a single seed."""
         return stdev(self.values) if len(self.values) > 1 else float("nan")
 
     @property
     def agree(self) -> int:
-        """How many seeds obey by themselves."""
+        """The number of seeds that satisfy the rule individually."""
         return sum(map(self.claim.rule.holds, self.values))
 
     @property
     def outcome(self) -> Literal["holds", "fails", "not judged"]:
-        """In a word."""
+        """The outcome in words."""
         if not (self.judged and self.values and isfinite(self.mean)):
             return "not judged"
         return "holds" if self.claim.rule.holds(self.mean) else "fails"
@@ -300,14 +299,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the report, drawn again.
+    """A figure of the report, reproduced.
 
     Attributes:
-        name: of its file.
+        name: the name of its file.
         title: its number in the report, such as "Figure 3a".
-        caption: what is seen here.
-        original: what the original showed.
-        draw: finished trials to the figure.
+        caption: a description of the reproduced figure.
+        original: a description of the original.
+        draw: a function that plots the figure from finished trials.
     """
 
     name: str
@@ -322,16 +321,16 @@ class Recipe:
     """The experiments of one report at one scale.
 
     Attributes:
-        name: of the report.
-        title, author: of the report.
-        about: what it did, and what is done here.
-        trials: by name.
-        claims: in the order of the report.
-        pictures: likewise.
-        studies: by name.
-        errata: mistakes found in the report.
-        differences: where our experiments are not those of the report.
-        seeds: how many, where nothing else is asked.
+        name: the name of the recipe.
+        title, author: title and author of the report.
+        about: a summary of the report and of its reproduction.
+        trials: the trials by name.
+        claims: the claims in the order of the report.
+        pictures: the figures in the order of the report.
+        studies: the studies by name.
+        errata: errors in the report.
+        differences: differences between our experiments and those of the report.
+        seeds: the default number of seeds.
     """
 
     name: str
@@ -348,7 +347,7 @@ class Recipe:
 
 
 def judge(recipe: Recipe, results: Results, scale: Scale) -> list[Verdict]:
-    """The verdicts on all claims, in order."""
+    """Return the verdicts on all claims, in order."""
     order = get_args(Scale)
     return [
         Verdict(claim, claim.ours.values(results), order.index(scale) >= order.index(claim.scale))

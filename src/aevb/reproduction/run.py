@@ -1,6 +1,6 @@
-"""A recipe carried out: its trials trained and measured, its studies made, each once, and its claims judged.
+"""Run a recipe: train and evaluate its trials, compute its studies and judge its claims.
 
-Everything is a file below one folder, so that what was interrupted goes on where it stopped.
+All results are files in one folder. An interrupted run resumes where it stopped.
 """
 
 import json
@@ -20,13 +20,13 @@ from aevb.workflow.sweep import Cell, sweep
 
 
 class Plan(NamedTuple):
-    """A recipe that is to be carried out.
+    """A recipe to run.
 
     Attributes:
-        recipe: at the scale.
-        scale: of the experiments.
-        results: where they will be.
-        cells: the runs.
+        recipe: the recipe at the scale.
+        scale: the scale of the experiments.
+        results: the results.
+        cells: the training runs.
     """
 
     recipe: Recipe
@@ -39,11 +39,11 @@ def plan(name: str, scale: Scale, seeds: int | None, out: Path, data_dir: str | 
     """Plan a recipe, in out/NAME-SCALE.
 
     Args:
-        name: of the report.
-        scale: of the experiments.
-        seeds: how many; None: one at the scale smoke, else as many as the recipe wants.
-        out: where each report has its folder.
-        data_dir: of the named data sets.
+        name: the name of the recipe.
+        scale: the scale of the experiments.
+        seeds: the number of seeds; None for one at the scale smoke and the default of the recipe otherwise.
+        out: the folder that contains one folder per recipe.
+        data_dir: the folder of the named data sets.
     """
     recipe = recipes.recipe(name, scale)
     count = seeds or (1 if scale == "smoke" else recipe.seeds)
@@ -58,50 +58,50 @@ def reproduce(
     jobs: int = 1,
     on_run: Callable[[RunResult], object] | None = None,
 ) -> list[str]:
-    """Make what is missing of a recipe.
+    """Compute the missing results of a recipe.
 
     Args:
-        recipe: what to do.
-        results: where, and with which seeds.
-        jobs: processes at once.
-        on_run: called as each trial ends, in order.
+        recipe: the recipe.
+        results: the results; failed runs are added to `results.failed`.
+        jobs: the number of parallel processes.
+        on_run: called after each trial, in order.
 
     Returns:
-        What failed, a line each; `results` knows which runs these are, and does without them.
+        The failures, one line each.
     """
     outcomes = sweep(list(cells(recipe, results)), jobs=jobs, on_run=on_run)
-    wanted = {results.place(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
-    made = Parallel(n_jobs=jobs)(delayed(_study)(study, place, results.data_dir) for place, study in wanted.items())
-    problems = {results.place(outcome.values["trial"], outcome.values[SEED]): outcome.problem for outcome in outcomes}
-    problems |= dict(zip(wanted, made, strict=True))
-    failed = {place: problem for place, problem in problems.items() if problem}
+    wanted = {results.path(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
+    studies = Parallel(n_jobs=jobs)(delayed(_study)(study, path, results.data_dir) for path, study in wanted.items())
+    problems = {results.path(outcome.values["trial"], outcome.values[SEED]): outcome.problem for outcome in outcomes}
+    problems |= dict(zip(wanted, studies, strict=True))
+    failed = {path: problem for path, problem in problems.items() if problem}
     results.failed.update(failed)
-    return [f"{place.parent.name}, {place.name.replace('=', ' ')}: {problem}" for place, problem in failed.items()]
+    return [f"{path.parent.name}, {path.name.replace('=', ' ')}: {problem}" for path, problem in failed.items()]
 
 
 def cells(recipe: Recipe, results: Results) -> Iterator[Cell]:
-    """The runs of a recipe, seed by seed."""
-    for place, seed in enumerate(results.seeds):
+    """Yield the training runs of a recipe, seed by seed."""
+    for index, seed in enumerate(results.seeds):
         for name, trial in recipe.trials.items():
-            if trial.seeds is None or place < trial.seeds:
+            if trial.seeds is None or index < trial.seeds:
                 data = trial.config.data.model_copy(update={"data_dir": results.data_dir})
                 config = trial.config.model_copy(update={"seed": seed, "data": data})
-                folder = results.place(name, seed)
+                folder = results.path(name, seed)
                 yield Cell({"trial": name, SEED: seed}, config, folder, trial.samples, trial.measures)
 
 
 def check_data(planned: Sequence[Cell]) -> None:
-    """Load the data of all runs, each set once, so that what is not there is known before anything is trained.
+    """Load each data set once, so that missing ones are reported before training.
 
     Raises:
-        BadInput: some are missing or damaged.
+        BadInput: a data set is missing or damaged.
     """
     for options in {repr(cell.config.load_options()): cell.config.load_options() for cell in planned}.values():
         load_data(**options)
 
 
 def share_done(planned: Sequence[Cell]) -> float:
-    """Which share of the epochs has been trained, by the files; each run counts alike."""
+    """Return the share of epochs that are trained, from the files; all runs have equal weight."""
     return sum(map(_share, planned)) / max(1, len(planned))
 
 
@@ -109,17 +109,17 @@ def _share(cell: Cell) -> float:
     if (cell.folder / "scores.json").is_file():  # training has ended, perhaps early
         return 1.0
     file = cell.folder / "metrics.jsonl"
-    made = file.read_bytes().count(b"\n") if file.is_file() else 0
-    return min(1.0, made / (cell.config.train.epochs or max(made, 1)))
+    epochs = file.read_bytes().count(b"\n") if file.is_file() else 0
+    return min(1.0, epochs / (cell.config.train.epochs or max(epochs, 1)))
 
 
-def _study(study: Study, place: Path, data_dir: str | None) -> str | None:
-    """Make a study, if it is not there; why it failed, in one line."""
-    file = place.with_suffix(".json")
+def _study(study: Study, path: Path, data_dir: str | None) -> str | None:
+    """Compute a study unless its file exists; return the reason of a failure in one line."""
+    file = path.with_suffix(".json")
     if not file.is_file():
         try:
-            found = dict(study(int(place.name.removeprefix(f"{SEED}=")), data_dir))
+            numbers = dict(study(int(path.name.removeprefix(f"{SEED}=")), data_dir))
         except (BadInput, NonFinite) as error:
             return str(error)
-        write_atomically(file, lambda path: path.write_text(json.dumps(found), encoding="utf-8"))
+        write_atomically(file, lambda path: path.write_text(json.dumps(numbers), encoding="utf-8"))
     return None

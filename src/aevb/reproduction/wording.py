@@ -1,4 +1,4 @@
-"""Claims and verdicts as a reader wants them."""
+"""Claims and verdicts as text."""
 
 from collections.abc import Sequence
 
@@ -6,25 +6,25 @@ from aevb.report.wording import counted
 from aevb.reproduction.recipe import Verdict
 
 MARKS = {"holds": "✓", "fails": "✗", "not judged": "–"}
-"""Outcomes differ in form, not by colour alone."""
+"""Symbols of outcomes, which differ in shape as well as in color."""
 
 
 def reported(value: str | float | None) -> str:
-    """What the report has, in words."""
+    """Return the reported value as text."""
     return "–" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 def reason(verdict: Verdict) -> str:
-    """What stands behind an outcome: how many seeds agree, or why nobody judged."""
+    """Return the reason of an outcome: the number of seeds that agree, or the reason for no judgment."""
     if not verdict.judged:
-        return f"needs the scale {verdict.claim.scale}"
+        return f"requires --scale {verdict.claim.scale}"
     if verdict.outcome == "not judged":
         return "no number"
     return f"{verdict.agree} of {counted(len(verdict.values), 'seed')}"
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many claims hold, in one sentence without its full stop."""
+    """Return the number of claims that hold, as a sentence without period."""
     holds, fails = (sum(verdict.outcome == outcome for verdict in verdicts) for outcome in ("holds", "fails"))
     small = sum(not verdict.judged for verdict in verdicts)
     without = len(verdicts) - holds - fails - small

@@ -1,4 +1,4 @@
-/** Which plane is looked at: two dimensions, or the first two principal components of the codes. */
+/** The selection of the plane: two dimensions, or the first two principal components of the latent means. */
 
 import { add } from "./elements.js";
 import { subscript } from "./words.js";

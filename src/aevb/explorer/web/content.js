@@ -1,8 +1,8 @@
-/** What the page was made of: facts, and files beside them, gzip in base64 within the page or handed out by a server. */
+/** The contents of the page: facts and files. Files are gzip in base64 within the page, or come from the server. */
 
 export const facts = () => JSON.parse(document.getElementById("facts").textContent);
 
-/** The bytes of a file. */
+/** Return the bytes of a file. */
 export async function file(name) {
   const element = document.getElementById(`file:${name}`);
   const packed = element ? fromBase64(element.textContent) : await fetched(name);
@@ -10,7 +10,7 @@ export async function file(name) {
   return inflated(packed);
 }
 
-/** The numbers of an array that the facts name; null stays null. */
+/** Return the numbers of an array in the facts; null for null. */
 export async function array(named) {
   if (!named) return null;
   const bytes = await file(named.file);

@@ -1,15 +1,15 @@
 /**
- * Where the codes are, against where the prior expects them: log q(z) - log p(z) on a grid over a box of the plane, with
- * q(z) = 1/N Σ_n q(z|x_n) over the examples that are shown, both as marginals in the plane.
+ * The aggregate posterior against the prior: log q(z) - log p(z) on a grid over a box of the plane, with
+ * q(z) = 1/N Σ_n q(z|x_n) over the examples of the page, both as marginals in the plane.
  *
- * Of a prior that is not the standard normal, log q(z) itself, from its maximum down: half of it in nats, from 3 to 0.
+ * For priors other than the standard normal: log q(z) relative to its maximum, in units of 2 nats, from 3 to 0.
  */
 
 import { logMixture, logStandardNormal } from "./statistics.js";
 
 const SIDE = 120;
 const WIDER = 1.5;
-/** log p(z) or log q(z), below its maximum in nats, from which on nothing is worth showing. */
+/** Nats below its maximum from which log p(z) or log q(z) is not shown. */
 const FAINT = 6;
 
 export function densityOf(model, plane, [left, right, bottom, top]) {
@@ -41,5 +41,5 @@ export function densityOf(model, plane, [left, right, bottom, top]) {
   return { across, up, ratio, weight };
 }
 
-/** A normal that the grid's own width is added to: one that is much narrower would fall between its places. */
+/** Return a normal broadened by the grid spacing: a much narrower one would fall between the grid points. */
 const broadened = ([aa, ab, bb], variance) => [aa + variance, ab, bb + variance];

@@ -1,4 +1,4 @@
-/** Elements of the page. */
+/** Helpers for page elements. */
 
 export function add(parent, tag, name = "") {
   const element = document.createElement(tag);

@@ -1,10 +1,10 @@
-/** ONNX Runtime Web, on one thread: networks as functions of named arrays. */
+/** ONNX Runtime Web on one thread: networks as functions of named arrays. */
 
 import { file } from "./content.js";
 
 const KEPT = 200;
 
-/** What makes networks of files. */
+/** Return a function that loads a network from a file. */
 export async function engine() {
   const [source, wasm] = await Promise.all([file("ort.mjs"), file("ort.wasm")]);
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -15,7 +15,7 @@ export async function engine() {
   return async (name) => new Network(runtime, await runtime.InferenceSession.create(await file(name)));
 }
 
-/** A network; what is asked of it at once it does one after another. */
+/** A network; concurrent calls run one after another. */
 export class Network {
   constructor(runtime, session) {
     this.runtime = runtime;
@@ -53,7 +53,7 @@ export class Network {
     if (this.times.length > KEPT) this.times.shift();
   }
 
-  /** Milliseconds that one example by itself takes. */
+  /** Return the median time of a single example in milliseconds. */
   get median() {
     const sorted = [...this.times].sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)] ?? NaN;

@@ -1,4 +1,4 @@
-/** One run on the page: the point that is looked at, and word of it to everything that follows. */
+/** One run on the page: the current point, and events for all views of it. */
 
 import { CloudView } from "./cloud.js";
 import { ImageView } from "./image.js";
@@ -9,15 +9,15 @@ import { minus } from "./words.js";
 
 const VIEWS = { image: ImageView, cloud: CloudView, row: RowView };
 const PATIENCE = 120;
-/** What moves a point out of its plane, and is no rounding. */
+/** The smallest distance from the plane that is not a rounding error. */
 const AWAY = 1e-5;
 
 /**
- * It tells: `moved`, where a hand has moved the point; `decoded`, once per frame; `sliced`, where the plane has other
- * points than before; `recoloured`, by day or by night.
+ * Events: `moved` when the user moves the point; `decoded` once per frame; `sliced` when the points of the plane
+ * change; `recolored` when the color scheme changes.
  */
 export class Explorer extends EventTarget {
-  /** @param root the run's element; model: loaded */
+  /** @param root the element of the run; model: a loaded model */
   constructor(root, model) {
     super();
     Object.assign(this, { root, model, chosen: null, dirty: true, busy: false, waiting: new Map() });
@@ -27,40 +27,40 @@ export class Explorer extends EventTarget {
     this.stage.setAxes(...model.order.slice(0, 2).sort((i, j) => i - j));
     this.part("origin").addEventListener("click", () => this.goTo(new Float32Array(model.latent)));
     this.part("random").addEventListener("click", () => this.choose(Math.floor(Math.random() * model.count)));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolor());
   }
 
   part(name) {
     return this.root.querySelector(`[data-part="${name}"]`);
   }
 
-  tell(name) {
+  notify(name) {
     this.dispatchEvent(new Event(name));
   }
 
-  /** Do something once, when nobody has asked for it again for a while. */
+  /** Debounce an action: run it once, after the last call. */
   later(what, action, patience = PATIENCE) {
     clearTimeout(this.waiting.get(what));
     this.waiting.set(what, setTimeout(action, patience));
   }
 
-  recolour() {
-    this.tell("sliced");
+  recolor() {
+    this.notify("sliced");
     this.changed();
-    this.tell("recoloured");
+    this.notify("recolored");
   }
 
   // The point.
 
-  /** Look at a point; `chosen` is the example whose code it is; nobody is told of a quiet move. */
+  /** Move to a point. `chosen` is the example with this latent mean; a quiet move fires no `moved` event. */
   goTo(z, { chosen = null, quiet = false } = {}) {
     const rest = (point) => movedTo(this.stage.directions, point, [0, 0]);
     const [before, after] = [rest(this.z), rest(z)];
     this.z = Float32Array.from(z);
     this.chosen = chosen;
-    if (after.some((value, i) => Math.abs(value - before[i]) > AWAY)) this.tell("sliced");
+    if (after.some((value, i) => Math.abs(value - before[i]) > AWAY)) this.notify("sliced");
     this.changed();
-    if (!quiet) this.tell("moved");
+    if (!quiet) this.notify("moved");
   }
 
   goToPlace(place, options) {
@@ -71,7 +71,7 @@ export class Explorer extends EventTarget {
     this.goTo(this.model.code(number), { chosen: number, ...options });
   }
 
-  /** The example whose code is nearest to the point, in all of latent space. */
+  /** Return the example whose latent mean is nearest to the point. */
   get nearestExample() {
     let [best, least] = [0, Infinity];
     for (let n = 0; n < this.model.count; n++) {
@@ -81,7 +81,7 @@ export class Explorer extends EventTarget {
     return best;
   }
 
-  /** Something is to be decoded and drawn, in the next frame. */
+  /** Decode and draw in the next frame. */
   changed() {
     this.dirty = true;
     if (!this.busy) this.frame();
@@ -95,13 +95,13 @@ export class Explorer extends EventTarget {
       this.found = await this.model.decode(Float32Array.from(this.z));
       this.view.show(this.found);
       this.read();
-      this.tell("decoded");
+      this.notify("decoded");
     }
     this.busy = false;
     this.later("said", () => this.say(), 600);
   }
 
-  // What is said of it.
+  // Text.
 
   read() {
     const [a, b] = this.stage.place;
@@ -121,12 +121,12 @@ export class Explorer extends EventTarget {
     return `test example ${this.model.numbers[number]}${name ? `, class ${name}` : ""}`;
   }
 
-  /** To those who hear the page, when the point has come to rest. */
+  /** Announce the point to screen readers once it rests. */
   say() {
     this.part("said").textContent = `${this.part("place").textContent} ${this.part("chosen").textContent}`;
   }
 
-  /** The chosen example beside what its code decodes to. */
+  /** Show the chosen example beside its reconstruction. */
   showOriginal(example) {
     const pair = this.part("pair");
     if (!pair) return;
@@ -134,7 +134,7 @@ export class Explorer extends EventTarget {
     if (example) this.view.single(this.part("original"), example);
   }
 
-  /** What is decoded, within the plane, where that is all that a small screen shows: out of the point's way. */
+  /** Show the decoded image inside the plane on small screens, away from the point. */
   showInset([x, y]) {
     const inset = this.part("inset");
     if (!inset?.clientWidth) return;

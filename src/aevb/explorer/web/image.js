@@ -1,6 +1,6 @@
 /** Decoded images. */
 
-import { theme } from "./colours.js";
+import { theme } from "./colors.js";
 import { place, sharpen, stamp, WHITE } from "./picture.js";
 
 export class ImageView {
@@ -8,26 +8,26 @@ export class ImageView {
     Object.assign(this, { canvas, model, gap: 2 });
   }
 
-  /** Show what the decoder gave at one point. */
+  /** Show the decoded mean at one point. */
   show({ mean }) {
     this.mean = mean;
     const { context, width, height } = sharpen(this.canvas);
     place(context, stamp(mean, this.model.facts, theme()), 0, 0, width, height);
   }
 
-  /** Draw the first of some images into a canvas, which it fills. */
+  /** Draw one image so that it fills a canvas. */
   single(canvas, values) {
     const { context, width, height } = sharpen(canvas);
     place(context, stamp(values, this.model.facts, theme()), 0, 0, width, height);
   }
 
-  /** Height over width of a strip of so many. */
+  /** Return height / width of a strip of `count` images. */
   proportion(count) {
     const [, height, width] = this.model.facts.shape;
     return height / width / count;
   }
 
-  /** Images side by side. */
+  /** Draw images side by side. */
   strip(canvas, means, count, marked = -1) {
     const { context, width, height } = sharpen(canvas);
     this.tiles(context, means, count, count, width, height, theme());
@@ -39,16 +39,16 @@ export class ImageView {
     this.tiles(context, means, count, columns, width, height, theme());
   }
 
-  tiles(context, means, count, columns, width, height, colours) {
+  tiles(context, means, count, columns, width, height, colors) {
     const [rows, size] = [Math.ceil(count / columns), this.model.size];
     for (let n = 0; n < count; n++) {
-      const image = stamp(means.subarray(n * size, (n + 1) * size), this.model.facts, colours);
+      const image = stamp(means.subarray(n * size, (n + 1) * size), this.model.facts, colors);
       const [x, y] = [((n % columns) * width) / columns, (Math.floor(n / columns) * height) / rows];
       place(context, image, x + this.gap / 2, y + this.gap / 2, width / columns - this.gap, height / rows - this.gap);
     }
   }
 
-  /** Strips, one below the other, as a PNG on white, each image `side` pixels wide; a promise of a Blob. */
+  /** Return a promise of a PNG with strips below each other on white, each image `side` pixels wide. */
   png(strips, count, side) {
     const [, height, width] = this.model.facts.shape;
     const tall = Math.round((side * height) / width);

@@ -1,19 +1,19 @@
 /**
- * The decoded plane as tiles on a lattice that stays where it is in the plane, so that panning decodes what is new alone.
+ * The decoded plane as tiles on a lattice fixed in the plane: panning decodes only the new tiles.
  *
- * The spacing is a power of two times that of the start; tiles nearest to the middle come first, in pieces as large as
- * fit into a frame, so that the page never waits for them.
+ * The spacing is a power of two times that of the start; tiles nearest to the middle come first, in batches that fit
+ * into a frame, so that the page stays responsive.
  */
 
 const FRAME = 8;
 const MOST = 3000;
 
-/** Power of two times `base` at which tiles are between `least` and twice as many pixels wide. */
+/** Return `base` times a power of two such that tiles are between `least` and 2 `least` pixels wide. */
 export function spacing(unit, least, base = 1) {
   return base * 2 ** Math.ceil(Math.log2(least / (unit * base)));
 }
 
-/** The lattice's cells [i, j] whose tiles a box touches, from its middle out. */
+/** Return the lattice cells [i, j] whose tiles touch a box, from its center outward. */
 export function cells([left, right, bottom, top], step) {
   const found = [];
   for (let i = Math.round(left / step); i <= Math.round(right / step); i++) {
@@ -34,7 +34,7 @@ export class Lattice {
     Object.assign(this, { decode, drawn, cost, tiles: new Map(), wanted: [], step: 1, busy: false, era: 0 });
   }
 
-  /** Forget all tiles: another slice, or other colours. */
+  /** Discard all tiles. */
   clear() {
     this.tiles.clear();
     this.wanted = [];
@@ -52,7 +52,7 @@ export class Lattice {
     return `${this.step}:${i}:${j}`;
   }
 
-  /** The tiles of a box that are there, each with the place of its middle. */
+  /** Return the available tiles of a box with their centers. */
   *seen(box) {
     for (const cell of cells(box, this.step)) {
       const tile = this.tiles.get(this.key(cell));

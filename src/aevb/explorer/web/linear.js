@@ -1,8 +1,8 @@
 /**
  * Vectors, and a plane in latent space.
  *
- * A plane is two orthonormal directions u, v. The place of z in it is (u·z, v·z); to put z at (a, b) is to move it within
- * the plane, z + (a - u·z) u + (b - v·z) v, so that all that is not of the plane stays as it is.
+ * A plane is two orthonormal directions u, v. The coordinates of z are (u·z, v·z). Moving z to (a, b) gives
+ * z + (a - u·z) u + (b - v·z) v, which leaves the components orthogonal to the plane unchanged.
  */
 
 export function dot(a, b) {
@@ -21,12 +21,12 @@ export function squaredDistance(a, b) {
   return sum;
 }
 
-/** The direction of one dimension. */
+/** Return the unit vector of one dimension. */
 export const direction = (dimension, size) => Float32Array.from({ length: size }, (_, i) => Number(i === dimension));
 
 export const placeOf = (plane, z) => plane.map((u) => dot(u, z));
 
-/** The place of every row, [a, b, a, b, ...]. */
+/** Return the coordinates of every row, [a, b, a, b, ...]. */
 export function places(plane, rows, width) {
   const count = rows.length / width;
   const found = new Float32Array(2 * count);
@@ -47,13 +47,13 @@ export function movedTo(plane, z, place) {
   return moved;
 }
 
-/** The covariance in the plane [aa, ab, bb] of a normal, from all its deviations or from its whole covariance. */
-export function covarianceIn(plane, deviations, covariance) {
+/** Return the covariance in the plane [aa, ab, bb] of a normal, from its standard stddevs or its covariance matrix. */
+export function covarianceIn(plane, stddevs, covariance) {
   const [u, v] = plane;
   const times = (a, b) => {
     let sum = 0;
     for (let i = 0; i < a.length; i++) {
-      if (!covariance) sum += a[i] * b[i] * deviations[i] ** 2;
+      if (!covariance) sum += a[i] * b[i] * stddevs[i] ** 2;
       else for (let j = 0; j < b.length; j++) sum += a[i] * covariance[i * a.length + j] * b[j];
     }
     return sum;
@@ -61,7 +61,7 @@ export function covarianceIn(plane, deviations, covariance) {
   return [times(u, u), times(u, v), times(v, v)];
 }
 
-/** Half axes [long, short] and the angle of the long one, of the ellipse of one deviation. */
+/** Return semi-axes [long, short] of the ellipse of one standard deviation, and the angle of the long one. */
 export function ellipse([aa, ab, bb]) {
   const middle = (aa + bb) / 2;
   const reach = Math.hypot((aa - bb) / 2, ab);
@@ -72,8 +72,8 @@ export function ellipse([aa, ab, bb]) {
 }
 
 /**
- * The first two principal components of rows.
- * @returns { plane, shares }: the directions, and the share of the variance along each
+ * Return the first two principal components of rows.
+ * @returns { plane, shares }: the directions and their shares of the variance
  */
 export function principal(rows, width) {
   const { values, vectors } = eigen(covarianceOf(rows, width), width);
@@ -102,7 +102,7 @@ export function covarianceOf(rows, width) {
   return found;
 }
 
-/** Eigenvalues and, in columns, eigenvectors of a symmetric matrix, by Jacobi's rotations. */
+/** Return eigenvalues and eigenvectors (columns) of a symmetric matrix, by Jacobi rotations. */
 export function eigen(symmetric, width) {
   const a = Float64Array.from(symmetric);
   const vectors = Float64Array.from({ length: width * width }, (_, i) => Number(i % (width + 1) === 0));

@@ -7,7 +7,7 @@ export function link(explorers, how) {
   });
 }
 
-/** Bring the other pointer to where one has gone: the same place in its plane, or the code of the nearest example. */
+/** Move the other pointer to the same coordinates in its plane, or to the latent mean of the nearest example. */
 export function follow(explorer, other, how) {
   if (how === "example") {
     other.choose(explorer.chosen ?? explorer.nearestExample, { quiet: true });

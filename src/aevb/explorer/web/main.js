@@ -1,4 +1,4 @@
-/** The page starts: everything is loaded, and every run gets its explorer. */
+/** The start of the page: load everything and create an explorer for every run. */
 
 import { facts } from "./content.js";
 import { engine } from "./engine.js";
@@ -30,7 +30,7 @@ export async function start() {
     state.remove();
     document.documentElement.dataset.ready = "true";
   } catch (error) {
-    state.textContent = `This page could not start: ${error.message}. It needs Chrome 89, Firefox 113, Safari 16.4 or newer.`;
+    state.textContent = `This page could not start: ${error.message}. It requires Chrome 89, Firefox 113, Safari 16.4 or newer.`;
     throw error;
   }
 }

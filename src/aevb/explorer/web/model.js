@@ -1,4 +1,4 @@
-/** A trained model: its networks, its examples, its latent space. */
+/** A trained model: networks, examples and latent space. */
 
 import { array } from "./content.js";
 import { covarianceIn, movedTo, row, squaredDistance } from "./linear.js";
@@ -11,11 +11,11 @@ export class Model {
    */
   static async load(facts, open) {
     const model = new Model();
-    const names = ["codes", "deviations", "covariances", "labels", "numbers", "examples", "training", "bounds"];
+    const names = ["codes", "stddevs", "covariances", "labels", "numbers", "examples", "training", "bounds"];
     const loaded = names.map(async (name) => {
       model[name] = await array(facts[name]);
     });
-    model.draws = await array(facts.prior.draws);
+    model.priorSamples = await array(facts.prior.samples);
     const networks = Object.entries(facts.networks).map(async ([name, at]) => {
       model[name] = await open(at);
     });
@@ -28,17 +28,17 @@ export class Model {
     });
   }
 
-  /** The mean of p(x|z), and what else the decoder gives, for rows of z. */
+  /** Return the mean of p(x|z) and the other outputs of the decoder for rows of z. */
   decode(z) {
     return this.decoder.run({ z: [z, [z.length / this.latent, this.latent]] });
   }
 
-  /** Mean and deviation of q(z|x) for one x. */
+  /** Return mean and standard deviation of q(z|x) for one x. */
   encode(x) {
     return this.encoder.run({ x: [x, [1, ...this.facts.shape]] });
   }
 
-  /** log p(x|z) in nats of one x, by what the decoder gave for one z. */
+  /** Return log p(x|z) in nats for one x, from the decoder output of one z. */
   async logLikelihood(output, x) {
     const { shape, output: wide } = this.facts;
     return (await this.likelihood.run({ output: [output, [1, ...wide]], x: [x, [1, ...shape]] })).log_likelihood[0];
@@ -56,7 +56,7 @@ export class Model {
     return this.values(row(this.training, this.size, number));
   }
 
-  /** Bytes to the values that they stand for. */
+  /** Return the values that bytes encode. */
   values(stored) {
     if (stored instanceof Float32Array) return stored;
     const { low, high } = this.facts.shades;
@@ -71,30 +71,30 @@ export class Model {
     return this.labels ? this.facts.classes[this.labels[number]] : "";
   }
 
-  /** The covariance in a plane of q(z|x) of an example; null of an autoencoder. */
+  /** Return the covariance of q(z|x) of an example in a plane; null for an autoencoder. */
   covariance(plane, number) {
-    if (!this.deviations) return null;
+    if (!this.stddevs) return null;
     const whole = this.covariances && row(this.covariances, this.latent ** 2, number);
-    return covarianceIn(plane, row(this.deviations, this.latent, number), whole);
+    return covarianceIn(plane, row(this.stddevs, this.latent, number), whole);
   }
 
-  /** Dimensions of z, those that hold most first: by their KL, or where it is not known by the variance of the codes. */
+  /** Return the dimensions of z in decreasing order of their KL or, if unknown, the variance of their latent means. */
   get order() {
     const weights = this.facts.rates ?? variances(this.codes, this.latent);
     return [...Array(this.latent).keys()].sort((i, j) => weights[j] - weights[i]);
   }
 
-  /** Draws from the prior; `temperature` scales the deviation of a normal one. */
+  /** Return samples from the prior; `temperature` scales the standard deviation of a normal prior. */
   sampled(uniform, count, temperature) {
-    if (!this.draws) return normals(uniform, count * this.latent).map((value) => temperature * value);
+    if (!this.priorSamples) return normals(uniform, count * this.latent).map((value) => temperature * value);
     const found = new Float32Array(count * this.latent);
-    const all = this.draws.length / this.latent;
+    const all = this.priorSamples.length / this.latent;
     for (let n = 0; n < count; n++)
-      found.set(row(this.draws, this.latent, Math.floor(uniform() * all)), n * this.latent);
+      found.set(row(this.priorSamples, this.latent, Math.floor(uniform() * all)), n * this.latent);
     return found;
   }
 
-  /** The training example that is nearest to stored values, by the distance between pixels. */
+  /** Return the training example nearest in pixel space. */
   nearest(values) {
     const { low, high } = this.facts.shades;
     const bytes = Float32Array.from(values, (value) => (255 * (value - low)) / (high - low));
@@ -106,7 +106,7 @@ export class Model {
     return { number: best, distance: (Math.sqrt(least) * (high - low)) / 255 };
   }
 
-  /** Points of the plane to rows of z through a point, [a, b, a, b, ...]. */
+  /** Return rows of z for points [a, b, a, b, ...] of the plane through z. */
   slice(plane, z, points) {
     const rows = new Float32Array((points.length / 2) * this.latent);
     for (let n = 0; n < points.length / 2; n++) {

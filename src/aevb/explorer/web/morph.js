@@ -1,4 +1,4 @@
-/** The straight line between two points of latent space, beside the cross-fade between what they decode to. */
+/** Interpolation between two points in latent space, beside the cross-fade of their decoded images. */
 
 import { mixed } from "./linear.js";
 
@@ -14,7 +14,7 @@ export class Morph {
     part("pair-random").addEventListener("click", () => this.random());
     part("share").addEventListener("input", () => this.slide(Number(part("share").value) / 100));
     part("save")?.addEventListener("click", () => this.save());
-    explorer.addEventListener("recoloured", () => this.show());
+    explorer.addEventListener("recolored", () => this.show());
     for (const name of ["line", "fade"]) {
       if (part(name)) part(name).style.aspectRatio = `${1 / explorer.view.proportion(STEPS)}`;
     }
@@ -25,7 +25,7 @@ export class Morph {
     return { z: Float32Array.from(this.explorer.z), example: this.explorer.chosen };
   }
 
-  /** Two examples, of different classes where there are some. */
+  /** Choose two random examples, of different classes if possible. */
   random(uniform = Math.random) {
     const { model } = this.explorer;
     const any = () => Math.floor(uniform() * model.count);
@@ -42,7 +42,7 @@ export class Morph {
     await this.show();
   }
 
-  /** What an end looks like: the example itself, or what its point decodes to. */
+  /** Return the pixels of an end: the example, or its decoded point. */
   async pixels({ z, example }) {
     const { model } = this.explorer;
     return example === null ? (await model.decode(z)).mean : model.example(example);

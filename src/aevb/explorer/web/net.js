@@ -1,4 +1,4 @@
-/** A square net in the latent plane, and where the decoder takes it among the data. */
+/** A square grid in the latent plane, decoded into the data plane. */
 
 const REACH = 3;
 const LINES = 13;
@@ -22,7 +22,7 @@ export class Net {
   }
 }
 
-/** Lines of points [[a, b], ...], along and across. */
+/** Return the horizontal and vertical lines, each of points [[a, b], ...]. */
 export function lines() {
   const at = (n, count) => REACH * ((2 * n) / (count - 1) - 1);
   const one = (fixed, turn) =>

@@ -1,4 +1,4 @@
-/** An image of the user's: encoded, shown in the plane, reconstructed and scored. */
+/** An image of the user: encoded, shown in the plane, reconstructed and scored. */
 
 import { add } from "./elements.js";
 import { row } from "./linear.js";
@@ -7,7 +7,7 @@ import { sharpen, stamp } from "./picture.js";
 import { meanAndError, normals, rate, shareBelow, uniforms } from "./statistics.js";
 import { percent, short } from "./words.js";
 
-const DRAWS = 64;
+const SAMPLES = 64;
 const PATIENCE = 60;
 
 export class Own {
@@ -19,24 +19,24 @@ export class Own {
     part("clear").addEventListener("click", () => this.clear());
     part("take").addEventListener("click", () => this.take());
     part("file").addEventListener("change", (event) => this.read(event.target.files[0]));
-    part("centre")?.addEventListener("change", () => {
-      this.setCentring(part("centre").checked);
+    part("center")?.addEventListener("change", () => {
+      this.setCentering(part("center").checked);
       changed();
     });
-    part("pen")?.addEventListener("input", () => (this.pad.colour = part("pen").value));
+    part("pen")?.addEventListener("input", () => (this.pad.color = part("pen").value));
     part("own").addEventListener("dragover", (event) => event.preventDefault());
     part("own").addEventListener("drop", (event) => {
       event.preventDefault();
       this.read(event.dataTransfer.files[0]);
     });
-    explorer.addEventListener("recoloured", () => this.draw());
-    this.setCentring(Boolean(part("centre")));
+    explorer.addEventListener("recolored", () => this.draw());
+    this.setCentering(Boolean(part("center")));
     this.clear();
   }
 
-  setCentring(centring) {
-    this.pad.centring = centring;
-    if (this.explorer.part("centre")) this.explorer.part("centre").checked = centring;
+  setCentering(centering) {
+    this.pad.centering = centering;
+    if (this.explorer.part("center")) this.explorer.part("center").checked = centering;
   }
 
   clear() {
@@ -44,7 +44,7 @@ export class Own {
     this.pad.clear();
     this.explorer.stage.setOwn(null);
     this.draw();
-    this.tell([["", "Nothing is drawn yet."]]);
+    this.report([["", "Nothing drawn yet."]]);
   }
 
   async read(given) {
@@ -52,16 +52,16 @@ export class Own {
     try {
       this.pad.picture(await createImageBitmap(given), this.explorer.model.facts.shades.ink);
     } catch {
-      this.tell([["", `${given.name} is no image that this browser can read.`]]);
+      this.report([["", `${given.name} is not an image that this browser can read.`]]);
     }
   }
 
-  /** The chosen example as it is, or the one that is nearest. */
+  /** Copy the chosen example, or the nearest one. */
   take() {
     const { model, chosen, nearestExample } = this.explorer;
-    const colours = { paper: [0, 0, 0], ink: [255, 255, 255] };
-    this.setCentring(false);
-    this.pad.picture(stamp(model.example(chosen ?? nearestExample), model.facts, colours), false);
+    const colors = { paper: [0, 0, 0], ink: [255, 255, 255] };
+    this.setCentering(false);
+    this.pad.picture(stamp(model.example(chosen ?? nearestExample), model.facts, colors), false);
   }
 
   async encode() {
@@ -74,35 +74,35 @@ export class Own {
     const again = (await model.decode(Float32Array.from(mean))).mean;
     Object.assign(this, { x, again });
     this.draw();
-    this.tell([...(model.bounds ? await this.bound(x, mean, stddev) : []), this.error]);
+    this.report([...(model.bounds ? await this.bound(x, mean, stddev) : []), this.error]);
   }
 
   get error() {
     const error = this.again.reduce((sum, value, i) => sum + (value - this.x[i]) ** 2, 0);
-    return ["squared error", `${short(error)}, of the reconstruction, summed over the image`];
+    return ["squared error", `${short(error)}, summed over the image`];
   }
 
-  /** The evidence lower bound: log p(x|z) over draws of z from the posterior, less the KL in closed form. */
+  /** Return the evidence lower bound: the mean log p(x|z) over posterior samples minus the KL in closed form. */
   async bound(x, mean, stddev) {
     const { model } = this.explorer;
-    const noise = normals(uniforms(0), DRAWS * model.latent);
+    const noise = normals(uniforms(0), SAMPLES * model.latent);
     const z = noise.map((value, i) => mean[i % model.latent] + stddev[i % model.latent] * value);
     const { output } = await model.decode(z);
-    const size = output.length / DRAWS;
+    const size = output.length / SAMPLES;
     const log_likelihoods = [];
-    for (let k = 0; k < DRAWS; k++) log_likelihoods.push(await model.logLikelihood(row(output, size, k), x));
+    for (let k = 0; k < SAMPLES; k++) log_likelihoods.push(await model.logLikelihood(row(output, size, k), x));
     const [log_likelihood, stderr] = meanAndError(log_likelihoods);
     const kl = rate(mean, stddev);
     const below = shareBelow(model.bounds, log_likelihood - kl);
     return [
-      ["bound (ELBO)", `${short(log_likelihood - kl)} ± ${short(stderr)} nats, over ${DRAWS} draws of z`],
+      ["bound (ELBO)", `${short(log_likelihood - kl)} ± ${short(stderr)} nats, with ${SAMPLES} posterior samples`],
       ["rate (KL)", `${short(kl)} nats`],
       ["distortion", `${short(-log_likelihood)} nats`],
-      ["among the data", `higher than the bound of ${percent(below)} of ${model.bounds.length} test examples`],
+      ["percentile", `higher than the bound of ${percent(below)} of ${model.bounds.length} test examples`],
     ];
   }
 
-  tell(lines) {
+  report(lines) {
     const list = this.explorer.part("verdict");
     list.replaceChildren();
     for (const [title, text] of lines) {

@@ -1,23 +1,23 @@
-/** Where a person draws, with pointer or keys, or puts a picture: white on black inside, ink on paper to see. */
+/** The drawing area for pointer, keys and image files: white on black internally, ink on paper on the screen. */
 
-import { css, theme } from "./colours.js";
+import { css, theme } from "./colors.js";
 import { sharpen } from "./picture.js";
 import { keyed } from "./pointer.js";
-import { centred, channels, extent, inked, toValues } from "./strokes.js";
+import { centered, channels, extent, inked, toValues } from "./strokes.js";
 
 const SIDE = 280;
-/** Of the pen, and of a step with the keys. */
+/** Width of the pen, and length of a step with the keys. */
 const WIDTH = SIDE / 14;
 const STEP = SIDE / 28;
 
 export class Pad {
   /**
-   * @param canvas that is seen; facts of the run
-   * @param changed called when something else is drawn
+   * @param canvas the visible canvas; facts: of the run
+   * @param changed called after each change
    */
   constructor(canvas, facts, changed) {
     const [, height, width] = facts.shape;
-    Object.assign(this, { canvas, facts, changed, centring: false, colour: "#fff" });
+    Object.assign(this, { canvas, facts, changed, centering: false, color: "#fff" });
     this.sheet = new OffscreenCanvas(SIDE, Math.round((SIDE * height) / width));
     this.pen = this.sheet.getContext("2d", { willReadFrequently: true });
     this.cursor = [SIDE / 2, this.sheet.height / 4];
@@ -34,7 +34,7 @@ export class Pad {
     this.draw();
   }
 
-  // Hands.
+  // Input.
 
   pointer() {
     let last = null;
@@ -54,7 +54,7 @@ export class Pad {
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (last = null));
   }
 
-  /** Arrows move the pen, with Shift they draw, as Space does where it is. */
+  /** Arrow keys move the pen, Shift + arrow keys draw a line, Space draws a dot. */
   keys() {
     const does = {
       nudge: (x, y) => this.move(x, y, false),
@@ -77,7 +77,7 @@ export class Pad {
   }
 
   line(from, to) {
-    Object.assign(this.pen, { strokeStyle: this.colour, lineWidth: WIDTH, lineCap: "round" });
+    Object.assign(this.pen, { strokeStyle: this.color, lineWidth: WIDTH, lineCap: "round" });
     this.pen.beginPath();
     this.pen.moveTo(...from);
     this.pen.lineTo(to[0] + 0.01, to[1]); // a line of no length would not be drawn
@@ -85,15 +85,15 @@ export class Pad {
     this.put();
   }
 
-  /** Show a picture, as large as it goes; one of dark ink on light paper is turned over if it `may` be. */
+  /** Show an image at the largest size; if it `may`, invert dark ink on light paper. */
   picture(image, may) {
     this.clear();
     const scale = Math.min(this.sheet.width / image.width, this.sheet.height / image.height);
     const [width, height] = [image.width * scale, image.height * scale];
     this.pen.imageSmoothingEnabled = scale < 3;
     this.pen.drawImage(image, (this.sheet.width - width) / 2, (this.sheet.height - height) / 2, width, height);
-    const grey = this.grey;
-    if (may && inked(grey) !== grey) over(this.pen, "difference", "#fff");
+    const gray = this.gray;
+    if (may && inked(gray) !== gray) over(this.pen, "difference", "#fff");
     this.put();
   }
 
@@ -103,38 +103,38 @@ export class Pad {
     this.changed();
   }
 
-  // What is drawn.
+  // Output.
 
-  get grey() {
+  get gray() {
     return channels(this.pen.getImageData(0, 0, this.sheet.width, this.sheet.height).data, 1);
   }
 
-  /** What a model sees of it, (C, H, W). */
+  /** Return the model input, (C, H, W). */
   get values() {
     const { shape, shades, binarized } = this.facts;
     const [count, height, width] = shape;
     const pen = new OffscreenCanvas(width, height).getContext("2d");
     pen.imageSmoothingQuality = "high";
-    const drawn = this.centring && extent(this.grey, this.sheet.width, this.sheet.height);
-    const { scale, x, y } = drawn ? centred(drawn, width, height) : { scale: width / SIDE, x: 0, y: 0 };
+    const drawn = this.centering && extent(this.gray, this.sheet.width, this.sheet.height);
+    const { scale, x, y } = drawn ? centered(drawn, width, height) : { scale: width / SIDE, x: 0, y: 0 };
     pen.drawImage(this.sheet, x, y, this.sheet.width * scale, this.sheet.height * scale);
     return toValues(channels(pen.getImageData(0, 0, width, height).data, count), shades, binarized);
   }
 
   draw() {
     const { context, width, height } = sharpen(this.canvas);
-    const colours = theme();
+    const colors = theme();
     context.drawImage(this.sheet, 0, 0, width, height);
-    if (this.facts.shades.ink) tint(context, colours);
+    if (this.facts.shades.ink) tint(context, colors);
     if (document.activeElement !== this.canvas) return;
-    Object.assign(context, { strokeStyle: css(colours.accent), lineWidth: 2 });
+    Object.assign(context, { strokeStyle: css(colors.accent), lineWidth: 2 });
     context.beginPath();
     context.arc((this.cursor[0] / SIDE) * width, (this.cursor[1] / this.sheet.height) * height, width / 28, 0, 7);
     context.stroke();
   }
 }
 
-/** White on black to ink on paper. */
+/** Convert white on black to ink on paper. */
 function tint(context, { ink, paper }) {
   const isDay = ink[0] < paper[0];
   if (isDay) over(context, "difference", "#fff");
@@ -143,9 +143,9 @@ function tint(context, { ink, paper }) {
   over(context, "darken", css(high));
 }
 
-/** Lay one colour over all that is drawn. */
-function over(context, how, colour) {
-  Object.assign(context, { globalCompositeOperation: how, fillStyle: colour });
+/** Blend one color over the whole canvas. */
+function over(context, how, color) {
+  Object.assign(context, { globalCompositeOperation: how, fillStyle: color });
   context.fillRect(0, 0, context.canvas.width, context.canvas.height);
   context.globalCompositeOperation = "source-over";
 }

@@ -1,23 +1,23 @@
-/** Values of an image to the colours of a screen: ink on the page's paper, or shades from black to white. */
+/** Image values as screen colors: ink on paper, or shades from black to white. */
 
-import { between } from "./colours.js";
+import { between } from "./colors.js";
 
-/** What is printed on white, whatever the page looks like: for files. */
+/** The colors of image files, independent of the color scheme. */
 export const WHITE = { paper: [255, 255, 255], ink: [17, 20, 24] };
 
 /**
- * Print an image.
+ * Return an image as pixels.
  * @param values (C, H, W)
  * @param facts of the run: shape and shades
- * @param colours with paper and ink
+ * @param colors with paper and ink
  * @returns ImageData's bytes, (H, W, 4)
  */
-export function printed(values, { shape, shades }, colours) {
+export function printed(values, { shape, shades }, colors) {
   const [channels, height, width] = shape;
   const pixels = height * width;
   const bytes = new Uint8ClampedArray(4 * pixels);
   const scale = 1 / (shades.high - shades.low);
-  const table = shades.ink ? inks(colours) : null;
+  const table = shades.ink ? inks(colors) : null;
   for (let p = 0; p < pixels; p++) {
     const first = (values[p] - shades.low) * scale;
     if (table) {
@@ -31,22 +31,22 @@ export function printed(values, { shape, shades }, colours) {
   return bytes;
 }
 
-/** 256 colours from paper to ink, [r, g, b, r, g, b, ...]. */
+/** 256 colors from paper to ink, [r, g, b, r, g, b, ...]. */
 function inks({ paper, ink }) {
   const table = new Uint8ClampedArray(3 * 256);
   for (let i = 0; i < 256; i++) table.set(between(paper, ink, i / 255), 3 * i);
   return table;
 }
 
-/** An image as a canvas of its own size, to be drawn enlarged. */
-export function stamp(values, facts, colours) {
+/** Return an image as a canvas of its size. */
+export function stamp(values, facts, colors) {
   const [, height, width] = facts.shape;
   const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d").putImageData(new ImageData(printed(values, facts, colours), width, height), 0, 0);
+  canvas.getContext("2d").putImageData(new ImageData(printed(values, facts, colors), width, height), 0, 0);
   return canvas;
 }
 
-/** Draw an image into a rectangle, as large as its proportions allow, in pixels with sharp edges where they are large. */
+/** Draw an image into a rectangle with its aspect ratio, with sharp pixels if enlarged. */
 export function place(context, image, x, y, width, height) {
   const scale = Math.min(width / image.width, height / image.height);
   const [w, h] = [image.width * scale, image.height * scale];
@@ -54,7 +54,7 @@ export function place(context, image, x, y, width, height) {
   context.drawImage(image, x + (width - w) / 2, y + (height - h) / 2, w, h);
 }
 
-/** Make a canvas as sharp as the screen; its size in units of the page. */
+/** Match a canvas to the resolution of the screen; return its context and size in CSS pixels. */
 export function sharpen(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = Math.min(3, globalThis.devicePixelRatio || 1);

@@ -1,24 +1,24 @@
 /**
- * The latent plane: what lies behind (the decoded manifold, or where the codes are dense), the codes of the test
- * examples, and the point that is looked at, with the posterior of the example that was chosen.
+ * The latent plane: a background (decoded images or density), the latent means of the test examples, and the current
+ * point with the posterior of the chosen example.
  */
 
-import { css, diverging, lookOf, theme } from "./colours.js";
+import { css, diverging, lookOf, theme } from "./colors.js";
 import { ellipse } from "./linear.js";
 import { place, sharpen } from "./picture.js";
 import { Scale, ticks } from "./scale.js";
 import { minus } from "./words.js";
 
 const NEAR = 9;
-/** How strongly the decoded plane shows behind points. */
+/** Opacity of the decoded plane behind points. */
 const BEHIND = 0.5;
-/** log q(z) / p(z) at which a colour is full, in nats. */
+/** The value of log q(z)/p(z) with full color, in nats. */
 export const FULL = 3;
 const RINGS = [1, 2, 3];
 
 export class Plane {
   /**
-   * @param below, above: canvases, for what stays and for what moves
+   * @param below, above: canvases of the static and the moving layer
    * @param facts of the run
    */
   constructor(below, above, facts) {
@@ -37,19 +37,19 @@ export class Plane {
   }
 
   /**
-   * Draw what stays.
+   * Draw the static layer.
    * @param points [a, b, ...] of the examples
-   * @param labels of them, or null
-   * @param scene { tiles, density, rings, axes }: what lies behind, and what the axes are called
+   * @param labels of the examples, or null
+   * @param scene { tiles, density, rings, axes }: the background and the names of the axes
    */
   drawScene(points, labels, { tiles, density, rings, axes }) {
     const { context, width, height } = sharpen(this.below);
-    const colours = theme();
-    if (density) this.drawDensity(context, density, colours);
+    const colors = theme();
+    if (density) this.drawDensity(context, density, colors);
     if (tiles) this.drawTiles(context, tiles);
-    if (rings) this.drawRings(context, colours);
-    this.drawPoints(context, points, labels, css(colours.paper, 0.8));
-    this.drawAxes(context, width, height, axes, colours);
+    if (rings) this.drawRings(context, colors);
+    this.drawPoints(context, points, labels, css(colors.paper, 0.8));
+    this.drawAxes(context, width, height, axes, colors);
   }
 
   drawTiles(context, { step, seen }) {
@@ -62,15 +62,15 @@ export class Plane {
     context.globalAlpha = 1;
   }
 
-  /** log q(z) / p(z) where either is worth mentioning. */
-  drawDensity(context, { across, up, ratio, weight }, colours) {
+  /** Draw log q(z)/p(z) where q or p is not negligible. */
+  drawDensity(context, { across, up, ratio, weight }, colors) {
     const image = new OffscreenCanvas(across.length, up.length);
     const pixels = new ImageData(across.length, up.length);
     for (let j = 0; j < up.length; j++) {
       for (let i = 0; i < across.length; i++) {
         const from = j * across.length + i;
-        const colour = diverging(ratio[from] / FULL, colours);
-        pixels.data.set([...colour, 255 * weight[from]], 4 * ((up.length - 1 - j) * across.length + i));
+        const color = diverging(ratio[from] / FULL, colors);
+        pixels.data.set([...color, 255 * weight[from]], 4 * ((up.length - 1 - j) * across.length + i));
       }
     }
     const pen = image.getContext("2d");
@@ -82,9 +82,9 @@ export class Plane {
     context.drawImage(image, left, top, right - left, bottom - top);
   }
 
-  drawRings(context, colours) {
+  drawRings(context, colors) {
     const [x, y] = this.scale.toScreen([0, 0]);
-    context.strokeStyle = css(colours.ink, 0.45);
+    context.strokeStyle = css(colors.ink, 0.45);
     context.lineWidth = 1;
     context.setLineDash([4, 4]);
     for (const ring of RINGS) {
@@ -96,7 +96,7 @@ export class Plane {
   }
 
   lookOf(label) {
-    if (!this.looks.has(label)) this.looks.set(label, lookOf(label, this.facts.classes, this.facts.colours));
+    if (!this.looks.has(label)) this.looks.set(label, lookOf(label, this.facts.classes, this.facts.colors));
     return this.looks.get(label);
   }
 
@@ -107,23 +107,23 @@ export class Plane {
     for (let n = 0; n < count; n++) {
       const label = labels ? labels[n] : 0;
       if (this.hidden.has(label)) continue;
-      const { colour, form } = this.lookOf(label);
+      const { color, form } = this.lookOf(label);
       const [x, y] = this.scale.toScreen([points[2 * n], points[2 * n + 1]]);
-      context.fillStyle = colour;
+      context.fillStyle = color;
       mark(context, form, x, y, size);
       context.fill();
       context.stroke();
     }
   }
 
-  drawAxes(context, width, height, axes, colours) {
+  drawAxes(context, width, height, axes, colors) {
     const [left, right, bottom, top] = this.scale.box;
     context.font = `${Math.max(11, Math.min(18, width / 50))}px system-ui, sans-serif`;
     const label = (text, x, y, align, baseline) => {
       Object.assign(context, { textAlign: align, textBaseline: baseline, lineWidth: 4, lineJoin: "round" });
-      context.strokeStyle = css(colours.paper, 0.85);
+      context.strokeStyle = css(colors.paper, 0.85);
       context.strokeText(text, x, y);
-      context.fillStyle = css(colours.ink);
+      context.fillStyle = css(colors.ink);
       context.fillText(text, x, y);
     };
     for (const value of ticks(left, right, this.scale.unit)) {
@@ -140,61 +140,61 @@ export class Plane {
   }
 
   /**
-   * Draw what moves.
-   * @param at the point that is looked at
-   * @param others { covariance, own, hover, path }: of the chosen example, drawn by the user, under the pointer, of a walk
+   * Draw the moving layer.
+   * @param at the current point
+   * @param others { covariance, own, hover, path }: of the chosen example, the user's image, the example under the pointer, and the interpolation
    */
   drawPoint(at, { posterior, own, hover, path }) {
     const { context } = sharpen(this.above);
-    const colours = theme();
-    if (path) this.drawPath(context, path, colours);
-    for (const normal of [posterior, own]) if (normal) this.drawEllipse(context, normal, colours, normal === own);
-    if (hover) this.drawCircle(context, hover, NEAR, css(colours.ink), 1.5, colours);
-    this.drawCross(context, at, colours);
+    const colors = theme();
+    if (path) this.drawPath(context, path, colors);
+    for (const normal of [posterior, own]) if (normal) this.drawEllipse(context, normal, colors, normal === own);
+    if (hover) this.drawCircle(context, hover, NEAR, css(colors.ink), 1.5, colors);
+    this.drawCross(context, at, colors);
   }
 
-  drawPath(context, path, colours) {
+  drawPath(context, path, colors) {
     context.beginPath();
     for (const point of path) context.lineTo(...this.scale.toScreen(point));
-    for (const [colour, wide] of [
-      [colours.paper, 5],
-      [colours.ink, 2],
+    for (const [color, wide] of [
+      [colors.paper, 5],
+      [colors.ink, 2],
     ]) {
-      Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
+      Object.assign(context, { strokeStyle: css(color), lineWidth: wide });
       context.stroke();
     }
     Object.assign(context, { font: "600 12px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
     path.forEach((point, n) => {
       const [x, y] = this.scale.toScreen(point);
-      context.fillStyle = css(colours.ink);
+      context.fillStyle = css(colors.ink);
       context.fillRect(x - 8, y - 8, 16, 16);
-      context.fillStyle = css(colours.paper);
+      context.fillStyle = css(colors.paper);
       context.fillText("AB"[n], x, y + 0.5);
     });
   }
 
-  drawEllipse(context, { mean, covariance }, colours, dashed) {
+  drawEllipse(context, { mean, covariance }, colors, dashed) {
     const [x, y] = this.scale.toScreen(mean);
     const { axes, angle } = ellipse(covariance);
-    for (const [colour, wide] of [
-      [colours.paper, 4],
-      [dashed ? colours.more : colours.accent, 2],
+    for (const [color, wide] of [
+      [colors.paper, 4],
+      [dashed ? colors.more : colors.accent, 2],
     ]) {
-      Object.assign(context, { strokeStyle: css(colour), lineWidth: wide });
-      for (const deviations of [1, 2]) {
+      Object.assign(context, { strokeStyle: css(color), lineWidth: wide });
+      for (const stddevs of [1, 2]) {
         context.beginPath();
-        const [long, short] = axes.map((axis) => Math.max(1, deviations * axis * this.scale.unit));
+        const [long, short] = axes.map((axis) => Math.max(1, stddevs * axis * this.scale.unit));
         context.ellipse(x, y, long, short, -angle, 0, 2 * Math.PI);
         context.stroke();
       }
     }
   }
 
-  drawCircle(context, at, radius, colour, wide, colours) {
+  drawCircle(context, at, radius, color, wide, colors) {
     const [x, y] = this.scale.toScreen(at);
     for (const [style, width] of [
-      [css(colours.paper), wide + 3],
-      [colour, wide],
+      [css(colors.paper), wide + 3],
+      [color, wide],
     ]) {
       Object.assign(context, { strokeStyle: style, lineWidth: width });
       context.beginPath();
@@ -203,16 +203,16 @@ export class Plane {
     }
   }
 
-  drawCross(context, at, colours) {
-    this.drawCircle(context, at, 10, css(colours.ink), 2.5, colours);
+  drawCross(context, at, colors) {
+    this.drawCircle(context, at, 10, css(colors.ink), 2.5, colors);
     const [x, y] = this.scale.toScreen(at);
-    context.fillStyle = css(colours.ink);
+    context.fillStyle = css(colors.ink);
     context.beginPath();
     context.arc(x, y, 2.5, 0, 2 * Math.PI);
     context.fill();
   }
 
-  /** The example whose code is under a point of the screen; null where there is none. */
+  /** Return the example under a point of the screen, or null. */
   under([x, y], points, labels) {
     let [best, least] = [null, NEAR];
     for (let n = 0; n < points.length / 2; n++) {
@@ -225,7 +225,7 @@ export class Plane {
   }
 }
 
-/** A path of a form around a point. */
+/** Begin a path of a shape around a point. */
 export function mark(context, form, x, y, size) {
   context.beginPath();
   if (form === "disc") {

@@ -1,6 +1,6 @@
 /**
- * What hands do to a plane: drag to move the point, drag with Shift or the right button or two fingers to pan, wheel or
- * pinch to zoom, and the keys for all of it.
+ * Pointer and keyboard input of a plane: drag moves the point; Shift + drag, the right button or two fingers pan; wheel
+ * or pinch zooms; keys do all of it.
  */
 
 const STEP = 24;
@@ -8,8 +8,8 @@ const ZOOM = 1.25;
 const CLICK = 4;
 
 /**
- * @param element that has the focus and is touched
- * @param does { press, move, hover, leave, click, pan, zoom, nudge, reset }, with places in pixels from the upper left
+ * @param element the element that receives focus and input
+ * @param does { press, move, hover, leave, click, pan, zoom, nudge, reset }, with positions in pixels from the upper left
  */
 export function listen(element, does) {
   const fingers = new Map();
@@ -66,7 +66,7 @@ const distance = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Do what a key says; whether it says anything. */
+/** Handle a key; return whether it has a function. */
 export function keyed(event, does) {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   const arrow = ARROWS[event.key];

@@ -1,16 +1,16 @@
-/** Decoded rows: a bar for each column, with the interval that holds 90 % of p(x_j|z). */
+/** Decoded rows: a bar for each column, with the 90 % interval of p(x_j|z). */
 
-import { between, css, diverging, parsed, theme } from "./colours.js";
+import { between, css, diverging, parsed, theme } from "./colors.js";
 import { add } from "./elements.js";
 import { sharpen } from "./picture.js";
 import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
 import { percent, short } from "./words.js";
 
-/** Columns that are shown. */
+/** The largest number of columns. */
 const COLUMNS = 100;
-/** Values of a categorical column that are shown. */
+/** The largest number of values of a categorical column. */
 const MOST = 5;
-/** Pixels from which a cell has its value in writing, and those of a line. */
+/** The width of a cell from which its value is written, and the height of a line, in pixels. */
 const LEGIBLE = 34;
 const LINE = 11;
 const TINT = 0.7;
@@ -45,16 +45,16 @@ export class RowView {
   mark(values) {
     this.columns.forEach((column, j) => {
       const { actual, given } = this.bars[j];
-      const known = values !== null && !Number.isNaN(values[j]);
-      actual.hidden = !known || isCoded(column);
+      const observed = values !== null && !Number.isNaN(values[j]);
+      actual.hidden = !observed || isCoded(column);
       given.textContent = !values
         ? ""
-        : !known
+        : !observed
           ? "missing"
           : isCoded(column)
             ? `is ${column.values[values[j]]}`
             : `is ${short(values[j], column.whole)}`;
-      if (known) actual.style.left = `${100 * level(column, values[j])}%`;
+      if (observed) actual.style.left = `${100 * level(column, values[j])}%`;
     });
   }
 
@@ -79,36 +79,36 @@ export class RowView {
     return Math.min(0.8, Math.max(0.12, (this.columns.length * 0.55) / count));
   }
 
-  /** Rows as columns of colour: of a number where it lies between its low and high, of a code which it is. */
+  /** Draw rows as columns of color: numbers on a diverging scale, categories by their color. */
   strip(canvas, means, count, marked = -1) {
     const { context, width, height } = sharpen(canvas);
-    const [colours, size] = [theme(), this.columns.length];
+    const [colors, size] = [theme(), this.columns.length];
     const names = Math.min(130, width * 0.3);
     const [wide, tall] = [(width - names) / count, height / size];
     context.font = `${Math.max(9, Math.min(13, tall * 0.7))}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     this.columns.forEach((column, j) => {
-      context.fillStyle = css(colours.ink);
+      context.fillStyle = css(colors.ink);
       if (j % Math.ceil(LINE / tall) === 0) context.fillText(column.name, 0, (j + 0.5) * tall, names - 8);
       for (let n = 0; n < count; n++) {
-        this.cell(context, column, means[n * this.model.size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colours);
+        this.cell(context, column, means[n * this.model.size + j], [names + n * wide, j * tall, wide - 1, tall - 1], colors);
       }
     });
     if (marked < 0) return;
-    Object.assign(context, { strokeStyle: css(colours.ink), lineWidth: 2 });
+    Object.assign(context, { strokeStyle: css(colors.ink), lineWidth: 2 });
     context.strokeRect(names + marked * wide, 1, wide - 1, height - 2);
   }
 
-  /** A value as colour, and in writing where there is room. */
-  cell(context, column, value, [x, y, width, height], colours) {
+  /** Draw a value as color, and as text if there is space. */
+  cell(context, column, value, [x, y, width, height], colors) {
     const code = isCoded(column) && Math.round(value);
-    const { colours: palette } = this.model.facts;
+    const { colors: palette } = this.model.facts;
     const tone = isCoded(column) ? parsed(palette[code % palette.length]) : null;
-    const fill = tone ? between(colours.paper, tone, 0.45) : diverging(TINT * (2 * level(column, value) - 1), colours);
+    const fill = tone ? between(colors.paper, tone, 0.45) : diverging(TINT * (2 * level(column, value) - 1), colors);
     context.fillStyle = css(fill);
     context.fillRect(x, y, width, height);
     if (width < LEGIBLE || height < LINE) return;
-    context.fillStyle = css(colours.ink);
+    context.fillStyle = css(colors.ink);
     context.fillText(
       tone ? column.values[code].slice(0, 5) : short(value, column.whole),
       x + 4,
@@ -124,13 +124,13 @@ export class RowView {
 
 const isCoded = (column) => column.kind === "binary" || column.kind === "categorical";
 
-/** Where a mean lies between the lowest and the highest value of its column, from 0 to 1. */
+/** Return the position of a mean between the lowest and highest value of its column, from 0 to 1. */
 export function level(column, mean) {
   const [low, high] = isCoded(column) ? [0, Math.max(1, column.values.length - 1)] : [column.low, column.high];
   return Math.min(1, Math.max(0, (mean - low) / (high - low)));
 }
 
-/** Where the chances of each column begin among all, and how many values were reserved: as many as the largest has. */
+/** Return the offset of the probabilities of each column; every categorical column has as many entries as the largest. */
 export function chancePlaces(columns) {
   const binary = columns.filter(({ kind }) => kind === "binary").length;
   const most = Math.max(0, ...columns.filter(({ kind }) => kind === "categorical").map(({ values }) => values.length));
@@ -141,14 +141,14 @@ export function chancePlaces(columns) {
   });
 }
 
-/** The chance of each value of a column. */
+/** Return the probability of each value of a column. */
 export function chancesOf(column, j, { mean, chances }, place) {
   if (column.kind === "categorical") return Array.from(chances.subarray(place, place + column.values.length));
   const second = chances ? chances[place] : mean[j];
   return [1 - second, second];
 }
 
-/** What holds 90 % of p(x_j|z); where only its deviation is known, 1.64 of these on each side. */
+/** Return the 90 % interval of p(x_j|z); if only its standard deviation is known, mean ± 1.64 of it. */
 export function interval(column, j, { mean, stddev }) {
   if (column.spread === null) return normalInterval(mean[j], stddev[j]);
   const of = { real: normalInterval, positive: logNormalInterval, count: countInterval }[column.kind];

@@ -1,4 +1,4 @@
-/** Decoded draws from the prior, and the training example that is nearest to one of them. */
+/** Decoded samples from the prior, and the training example nearest to one of them. */
 
 import { row } from "./linear.js";
 import { keyed } from "./pointer.js";
@@ -17,7 +17,7 @@ export class Samples {
       this.show();
     });
     part("temperature").addEventListener("input", () => this.show());
-    explorer.addEventListener("recoloured", () => this.show());
+    explorer.addEventListener("recolored", () => this.show());
     new ResizeObserver(() => this.show()).observe(part("samples"));
     if (part("nearest")) this.listen(part("samples"));
     part("samples").style.aspectRatio = `${this.proportion}`;
@@ -73,7 +73,7 @@ export class Samples {
     const { number: nearest, distance } = model.nearest(values);
     view.single(part("sample"), values);
     view.single(part("training"), model.trainingExample(nearest));
-    part("distance").textContent = `, ${distance.toFixed(2)} away in pixels`;
+    part("distance").textContent = `; pixel distance ${distance.toFixed(2)}`;
     const frame = part("frame");
     frame.hidden = false;
     const rows = this.count / this.columns;

@@ -1,26 +1,26 @@
-/** From places in the plane to places on the screen and back; up is up. One unit is as long in both directions. */
+/** The map between the plane and the screen, with equal units in both directions. */
 
 export class Scale {
-  /** @param centre [a, b] amid the screen; unit: pixels for 1 */
-  constructor(centre, unit, width, height) {
-    Object.assign(this, { centre, unit, width, height });
+  /** @param center [a, b] at the center of the screen; unit: pixels per 1 */
+  constructor(center, unit, width, height) {
+    Object.assign(this, { center, unit, width, height });
   }
 
-  /** What shows a box [left, right, bottom, top] whole. */
+  /** Return a scale that shows the whole box [left, right, bottom, top]. */
   static showing([left, right, bottom, top], width, height) {
     const unit = Math.min(width / (right - left), height / (top - bottom));
     return new Scale([(left + right) / 2, (bottom + top) / 2], unit, width, height);
   }
 
   toScreen([a, b]) {
-    return [this.width / 2 + (a - this.centre[0]) * this.unit, this.height / 2 - (b - this.centre[1]) * this.unit];
+    return [this.width / 2 + (a - this.center[0]) * this.unit, this.height / 2 - (b - this.center[1]) * this.unit];
   }
 
   toPlane([x, y]) {
-    return [this.centre[0] + (x - this.width / 2) / this.unit, this.centre[1] - (y - this.height / 2) / this.unit];
+    return [this.center[0] + (x - this.width / 2) / this.unit, this.center[1] - (y - this.height / 2) / this.unit];
   }
 
-  /** The box that the screen shows. */
+  /** Return the visible box. */
   get box() {
     const [left, top] = this.toPlane([0, 0]);
     const [right, bottom] = this.toPlane([this.width, this.height]);
@@ -29,14 +29,14 @@ export class Scale {
 
   panned(dx, dy) {
     return new Scale(
-      [this.centre[0] - dx / this.unit, this.centre[1] + dy / this.unit],
+      [this.center[0] - dx / this.unit, this.center[1] + dy / this.unit],
       this.unit,
       this.width,
       this.height,
     );
   }
 
-  /** Nearer by a factor, with the place under a point of the screen kept there. */
+  /** Zoom by a factor around a point of the screen. */
   zoomed(factor, [x, y] = [this.width / 2, this.height / 2]) {
     const unit = Math.min(1e5, Math.max(1, this.unit * factor));
     const [a, b] = this.toPlane([x, y]);
@@ -49,11 +49,11 @@ export class Scale {
   }
 
   resized(width, height) {
-    return new Scale(this.centre, (this.unit * width) / this.width, width, height);
+    return new Scale(this.center, (this.unit * width) / this.width, width, height);
   }
 }
 
-/** Round numbers from low to high, about so many pixels apart. */
+/** Return round numbers from low to high, a fixed number of pixels apart. */
 export function ticks(low, high, unit, apart = 70) {
   const least = apart / unit;
   const power = 10 ** Math.floor(Math.log10(least));

@@ -1,4 +1,4 @@
-/** A slider for each dimension, those that hold most first. */
+/** A slider for each dimension, the most informative first. */
 
 import { add } from "./elements.js";
 import { minus, subscript } from "./words.js";

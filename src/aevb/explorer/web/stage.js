@@ -1,7 +1,7 @@
-/** The latent plane on the page: which plane it is, what lies behind the codes in it, and what hands do to it. */
+/** The latent plane on the page: the choice of the plane, its background, and its input. */
 
 import { boxOf } from "./cloud.js";
-import { theme } from "./colours.js";
+import { theme } from "./colors.js";
 import { densityOf } from "./density.js";
 import { Lattice, spacing } from "./lattice.js";
 import { covarianceIn, direction, placeOf, places, principal } from "./linear.js";
@@ -12,12 +12,12 @@ import { percent, subscript } from "./words.js";
 
 const NUDGE = 0.05;
 const ZOOM = 1.5;
-/** Pixels that a tile is wide at least, and tiles that a plane is wide at most, about. */
+/** The smallest width of a tile in pixels, and the approximate number of tiles across the plane. */
 const TILE = 30;
 const TILES = 22;
-/** What the plane shows at least: -REACH to REACH. */
+/** The plane shows at least -REACH to REACH. */
 const REACH = 3.2;
-/** Height over width where z has but one dimension, a little less than that of its element. */
+/** Height / width for one latent dimension, slightly less than that of its element. */
 const LINE = 0.19;
 
 export class Stage {
@@ -36,9 +36,9 @@ export class Stage {
     explorer.addEventListener("decoded", () => this.drawPoint());
   }
 
-  // Which plane it is.
+  // The choice of the plane.
 
-  /** Two dimensions; where z has but one, a line. */
+  /** Show two dimensions; with one latent dimension, a line. */
   setAxes(across, up) {
     const size = this.model.latent;
     this.axes = size === 1 ? ["z₁", ""] : [across, up].map((k) => `z${subscript(k + 1)}`);
@@ -59,19 +59,19 @@ export class Stage {
     const most = Math.max(REACH, -left, right, -bottom, top);
     const high = this.model.latent === 1 ? most * LINE : most;
     this.plane.show([-most, most, -high, high]);
-    this.explorer.tell("sliced");
+    this.explorer.notify("sliced");
     this.explorer.changed();
   }
 
-  // What lies behind.
+  // The background.
 
-  /** The points of the plane are others than before, or have other colours. */
+  /** Handle a change of the points of the plane or of the colors. */
   sliced() {
     this.lattice.clear();
     this.explorer.later("look", () => this.look());
   }
 
-  /** The plane is looked at from elsewhere, or with something else behind. */
+  /** Handle a change of the view or of the background. */
   look() {
     const behind = this.explorer.part("behind").querySelector("input:checked").value;
     this.behind = behind;
@@ -93,13 +93,13 @@ export class Stage {
     this.drawPoint();
   }
 
-  /** The images that points of the plane decode to. */
+  /** Return the decoded images of points of the plane. */
   async tiles(points) {
     const { model, explorer } = this;
     const { mean } = await model.decode(model.slice(this.directions, explorer.z, Float32Array.from(points)));
-    const [size, colours] = [model.size, theme()];
+    const [size, colors] = [model.size, theme()];
     return Array.from({ length: points.length / 2 }, (_, n) =>
-      stamp(mean.subarray(n * size, (n + 1) * size), model.facts, colours),
+      stamp(mean.subarray(n * size, (n + 1) * size), model.facts, colors),
     );
   }
 
@@ -110,7 +110,7 @@ export class Stage {
     this.explorer.changed();
   }
 
-  // The point, and what belongs to it.
+  // The point.
 
   get place() {
     return placeOf(this.directions, this.explorer.z);
@@ -131,19 +131,19 @@ export class Stage {
     });
   }
 
-  /** Show the posterior of an image of the user's, or none. */
+  /** Show the posterior of the user's image, or none. */
   setOwn(own) {
     this.own = own;
     this.drawPoint();
   }
 
-  /** Show the ends of a walk, and the line between them. */
+  /** Show the ends of the interpolation and the line between them. */
   setPath(from, to) {
     this.path = [from, to];
     this.drawPoint();
   }
 
-  /** Show which example is under the pointer. */
+  /** Show the example under the pointer. */
   setHover(number, at) {
     if (number === this.hover) return;
     this.hover = number;
@@ -159,7 +159,7 @@ export class Stage {
     if (!image.hidden) explorer.view.single(image, this.model.example(number));
   }
 
-  // Hands.
+  // Input.
 
   controls() {
     const { explorer } = this;

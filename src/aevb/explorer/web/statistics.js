@@ -1,6 +1,6 @@
 /** Random numbers, densities and quantiles. */
 
-/** Uniform numbers in [0, 1) that a seed determines (mulberry32). */
+/** Return a seeded generator of uniform numbers in [0, 1) (mulberry32). */
 export function uniforms(seed) {
   let state = seed >>> 0;
   return () => {
@@ -11,7 +11,7 @@ export function uniforms(seed) {
   };
 }
 
-/** Standard normal numbers of a source of uniform ones (Box & Muller 1958). */
+/** Return standard normal numbers from a uniform generator (Box & Muller 1958). */
 export function normals(uniform, count) {
   const found = new Float32Array(count);
   for (let i = 0; i < count; i += 2) {
@@ -27,7 +27,7 @@ export function normals(uniform, count) {
  * log q(a, b) of a mixture of equally likely normals in the plane, on a grid.
  * @param means [a, b, a, b, ...]
  * @param covariances [aa, ab, bb] of each
- * @param across, up: the grid's places in each direction
+ * @param across, up: the coordinates of the grid in each direction
  * @returns nats, row by row
  */
 export function logMixture(means, covariances, across, up) {
@@ -54,10 +54,10 @@ export function logMixture(means, covariances, across, up) {
 export const logStandardNormal = (a, b) => -0.5 * (a * a + b * b) - Math.log(2 * Math.PI);
 
 /** KL(N(μ, σ²) || N(0, I)) in nats. */
-export function rate(mean, deviations) {
+export function rate(mean, stddevs) {
   let sum = 0;
   for (let i = 0; i < mean.length; i++) {
-    sum += 0.5 * (deviations[i] ** 2 + mean[i] ** 2 - 1) - Math.log(deviations[i]);
+    sum += 0.5 * (stddevs[i] ** 2 + mean[i] ** 2 - 1) - Math.log(stddevs[i]);
   }
   return sum;
 }
@@ -68,7 +68,7 @@ export function meanAndError(values) {
   return [mean, Math.sqrt(variance / values.length)];
 }
 
-/** The share of values below one. */
+/** Return the share of values below a value. */
 export const shareBelow = (values, limit) => values.reduce((sum, value) => sum + (value < limit), 0) / values.length;
 
 export function quantile(values, share) {
@@ -87,17 +87,17 @@ export function variances(rows, width) {
   return found;
 }
 
-/** 5 % and 95 %: what an interval leaves out on each side, and how many deviations of a normal that is. */
+/** The probability outside a 90 % interval on each side, and the corresponding quantile of a standard normal. */
 export const TAIL = 0.05;
 export const REACH = 1.6448536269514722;
 
-export const normalInterval = (mean, deviation) => [mean - REACH * deviation, mean + REACH * deviation];
+export const normalInterval = (mean, stddev) => [mean - REACH * stddev, mean + REACH * stddev];
 
-/** Of a log-normal with this mean, whose logarithm has this deviation. */
-export const logNormalInterval = (mean, deviation) =>
-  normalInterval(Math.log(mean) - deviation ** 2 / 2, deviation).map(Math.exp);
+/** Return the interval of a log-normal with this mean and this standard deviation of its logarithm. */
+export const logNormalInterval = (mean, stddev) =>
+  normalInterval(Math.log(mean) - stddev ** 2 / 2, stddev).map(Math.exp);
 
-/** Of a negative binomial with mean m and variance m + m²/r. */
+/** Return the interval of a negative binomial with mean m and variance m + m²/r. */
 export function countInterval(mean, r) {
   const odds = mean / (r + mean);
   let chance = Math.exp(-r * Math.log1p(mean / r));

@@ -1,4 +1,4 @@
-/** A strip for each dimension: it goes from one end to the other, all others stay. */
+/** Latent traversals: a strip for each dimension, with all other dimensions fixed. */
 
 import { add } from "./elements.js";
 import { subscript } from "./words.js";
@@ -12,7 +12,7 @@ export class Walks {
     this.explorer = explorer;
     this.strips = explorer.model.order.slice(0, MOST).map((k) => this.added(k));
     explorer.addEventListener("decoded", () => explorer.later("walks", () => this.show()));
-    explorer.addEventListener("recoloured", () => this.show());
+    explorer.addEventListener("recolored", () => this.show());
   }
 
   added(k) {

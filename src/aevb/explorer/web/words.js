@@ -1,11 +1,11 @@
-/** Numbers as a reader wants them. */
+/** Numbers as text. */
 
-/** With the minus sign of a printed page. */
+/** Return text with a typographic minus sign. */
 export const minus = (value) => String(value).replace("-", "−");
 
 export const subscript = (number) => String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 
-/** A number in about three digits. */
+/** Return a number with about three digits. */
 export function short(value, whole = false) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);

@@ -1,30 +1,29 @@
-"""Guo, Liao & Zhou, "Variational Autoencoders": five sets of points in the plane, and where a VAE fails on them.
+"""Guo, Liao & Zhou, "Variational Autoencoders": VAEs on five sets of points in the plane, and their failures.
 
     aevb reproduce guo                about 25 minutes on two cores
 
-The density p*(x) of every set is known (`aevb.data.sources.synthetic`), and that of a model, p(x) = ∫ N(z; 0, I)
-p(x|z) dz, is a sum of normals over a grid of the plane of z. How far a model is from the truth is thus a number, on
-test points:
+The density p*(x) of every set is known (`aevb.data.sources.synthetic`). The density of a model, p(x) = ∫ N(z; 0, I)
+p(x|z) dz, is a sum of normals over a grid of z. Its distance from the truth is therefore a number, on test points:
 
     kl_from_truth         E log p*(x) - log p(x), which estimates KL(p* || p)
-    gain_over_gaussian    E log p(x) - log N(x; μ, Σ), with the moments of p*: no normal does better than that one
+    gain_over_gaussian    E log p(x) - log N(x; μ, Σ), with the moments of p*, the best normal
 
-What the bound has beside that splits in two (`aevb.evaluation.gaps`), with q* the best normal posterior for each x:
+The rest of the bound splits into two gaps (`aevb.evaluation.gaps`), with q* the best normal posterior for each x:
 
-    E log p*(x) - ELBO  =  kl_from_truth  +  approximation gap, log p(x) - ELBO(q*)  +  amortisation gap
+    E log p*(x) - ELBO  =  kl_from_truth  +  approximation gap, log p(x) - ELBO(q*)  +  amortization gap
 
 Five settings are trained on every set, all with hidden layers of 128 and 128 units and two latent dimensions:
 
-    diagonal    as reported, q(z|x) and p(x|z) normals of diagonal covariance
-    full        as reported, both of full covariance
-    elbo        full, with livelier initial weights and σ = softplus, which no step makes overflow; larger batches, a
-                larger learning rate that decays, clipped steps
-    warm-up     the same with a KL whose weight rises from 0 to 1 in the first half of training
-    weighted    the same as elbo with an importance-weighted bound of 16 draws (doubly reparameterised, Tucker et al.)
+    diagonal    as reported, q(z|x) and p(x|z) are normals with diagonal covariance
+    full        as reported, both with full covariance
+    elbo        full, with larger initial weights and σ = softplus, which cannot overflow; larger batches, a larger,
+                decaying learning rate and gradient clipping
+    warm-up     as elbo, with a KL weight that increases from 0 to 1 in the first half of training
+    weighted    as elbo, with the importance-weighted bound with K = 16 (doubly reparameterized, Tucker et al.)
 
-The last one ends within 0.02 nats of the truth on every set. What the others have against it: on the curved sets the
-ELBO is stuck in a collapse, where z is unused, and warm-up finds better values of the same ELBO; where the components
-are apart the ELBO itself is against the truth, whose posteriors are not normal.
+The last setting is within 0.02 nats of the truth on every set. Why the others fail: on the curved sets, optimization
+is stuck in posterior collapse, where z is unused, and warm-up finds better values of the same ELBO. On the mixtures,
+the ELBO itself prefers worse models, because the true posteriors are not normal.
 """
 
 from aevb.reproduction.guo.claims import claims
@@ -36,40 +35,41 @@ from aevb.reproduction.recipe import (
     Scale,
 )
 
-ABOUT = """Five sets of points in the plane, models with normals everywhere, and a look at where they fail. Here the
-density of every set is known, so each model gets a number: how many nats its density is from the truth, exactly but
-for the choice of test points. Where
-the reported settings collapse, p(x|z) becomes the best single normal and z is unused; the bound is then tight, so that
-neither a better encoder nor a richer family of posteriors would help, but a KL that is warmed up finds better values of
-the same bound: the collapse is where training is stuck. On the mixtures it is the bound itself: with the best normal
-posterior for each point, a model near the truth has a lower ELBO than a worse one, because its true posteriors are far
-from normal. An importance-weighted bound of 16 draws cures both: with it the same networks come within 0.02 nats of the
-truth on every set."""
+ABOUT = """VAEs with normal distributions on five sets of points in the plane, and their failures. The density of every
+set is known, so that the distance of each model from the truth is a number in nats, exact up to the choice of test
+points. Where the reported settings collapse, p(x|z) becomes the best single normal and z is unused. The bound is then
+tight, so that neither a better encoder nor a richer family of posteriors would help, but KL warm-up finds better values
+of the same bound: training is stuck in the collapse. On the mixtures the bound itself is the cause: with the best
+normal posterior for each point, a model near the truth has a lower ELBO than a worse one, because its true posteriors
+are far from normal. The importance-weighted bound with K = 16 solves both problems: with it the same networks come
+within 0.02 nats of the truth on every set."""
 ERRATA = (
-    "Figure 5: u(z) lacks a factor π, and the product with z that follows the curve would leave no 8 of it; with it, x"
-    " would be a curve times z. We take u = π (0.6 + 1.8 Φ(z)) and no factor.",
-    "Figure 5: with noise of variance 0.2, as printed, the 8 is nearly a normal: all that any model can win over the"
-    " best normal is 0.0046 nats. With 0.02 it is an 8 (0.2481 nats). Both are here.",
-    "Figure 6: the same stray factor z. The curve has four plateaus, at the angles 0, 4, 8 and 12, of which two are"
-    " 32 degrees apart: these are the three blobs.",
-    "Figure 7: the means of the second and third normal are the same. With the third at (3√3, -3√3/2) they form a"
-    " triangle. Both are here.",
-    "Equations 6 to 8 and sections 3.5.1 and 4.1 call a covariance isotropic that is diagonal: the entries differ.",
+    "Figure 5: u(z) lacks a factor π, and the curve is multiplied by z, which would destroy the figure 8. We use"
+    " u = π (0.6 + 1.8 Φ(z)) without the factor z.",
+    "Figure 5: with noise of variance 0.2, as printed, the set is nearly normal: the truth is only 0.0046 nats above"
+    " the"
+    " best normal. With variance 0.02 the shape is an 8 (0.2481 nats). The recipe contains both.",
+    "Figure 6: the same incorrect factor z. The curve has four plateaus, at the angles 0, 4, 8 and 12; two of them are"
+    " 32 degrees apart and form one of the three blobs.",
+    "Figure 7: the second and third normal have the same mean. With the third at (3√3, -3√3/2) they form a triangle."
+    " The recipe contains both.",
+    "Equations 6 to 8 and sections 3.5.1 and 4.1 call a diagonal covariance isotropic, although its entries differ.",
     "Algorithm 1, the comment of line 8: log p(x) is log p(x|z), not p(z|x).",
-    "Section 3.5.1: the mask of L' is said to keep what is above the diagonal; in Algorithm 1 it keeps what is below.",
-    "Section 3.5.3: Algorithm 2 is Algorithm 1, and J, the dimension of z, stands for that of x.",
+    "Section 3.5.1: the mask of L' keeps the entries above the diagonal; in Algorithm 1 it keeps those below.",
+    "Section 3.5.3: Algorithm 2 should be Algorithm 1, and J, the dimension of z, should be the dimension of x.",
 )
 DIFFERENCES = (
-    "Our heads share both hidden layers; in the report only the first is shared and each head has its own second.",
-    "The objective of the reported settings is the algorithm's: one draw, and every term from it.",
-    "Initial weights are PyTorch's; the report does not give its own.",
+    "Our output heads share both hidden layers; in the report they share only the first.",
+    "The objective of the reported settings follows the algorithm: one sample of z, used for all terms.",
+    "Initial weights are the PyTorch defaults; the report does not specify them.",
     "The default scale trains the reported settings for 10 epochs instead of 50 and 200.",
-    "A tenth of the training points validates, and chose the epochs and the learning rate of our settings.",
+    "A tenth of the training points is used for validation; epochs and learning rate of our settings were chosen on"
+    " it.",
 )
 
 
 def recipe(scale: Scale) -> Recipe:
-    """The experiments of the report."""
+    """Return the recipe at a scale."""
     return Recipe(
         name="guo",
         title="Variational Autoencoders",

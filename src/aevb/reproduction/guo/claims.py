@@ -1,4 +1,4 @@
-"""What the report says, and what is found."""
+"""The claims of the report, and ours."""
 
 import math
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def _gain(place: str, setting: str) -> Quantity:
 
 
 def _shortfall(place: str, setting: str) -> Quantity:
-    """How far below the truth the bound stays with the best posterior for each x."""
+    """Return the distance of the bound from the truth with the best posterior for each x."""
     return kl(place, setting) + family(place, setting)
 
 
@@ -36,24 +36,24 @@ def family(place: str, setting: str) -> Quantity:
 
 
 def _exceeds(quantity: Quantity, limit: float) -> Quantity:
-    """1 where it does, else 0: the mean over the seeds is a share of runs."""
+    """Return 1 if a quantity exceeds a limit, else 0; the mean over the seeds is a share of runs."""
     return Quantity(lambda results, seed: float(quantity.of(results, seed) > limit))
 
 
 NEAR = 0.02
-"""Nats that count as none."""
+"""Nats that count as zero."""
 FAR = 0.2
-"""Nats from which a run has failed."""
+"""Nats from which a run counts as failed."""
 CURVED = ("figure-8-printed", "figure-8", "blobs")
 MIXTURES = ("mixture-printed", "mixture")
 REPORTED = ("diagonal", "full")
 
 
 def claims() -> Iterator[Claim]:
-    """Those of the report, then ours."""
+    """Yield the claims of the report, then ours."""
     yield from _on_divergences()
     yield Claim(
-        "section 3.6: the bound with its KL in closed form less the bound all by Monte Carlo, set 5, full",
+        "section 3.6: bound with the KL in closed form minus the Monte Carlo bound, set 5, full",
         "equal in expectation",
         score("mixture-full", "estimator_difference"),
         Near(0, 0.01),
@@ -63,36 +63,36 @@ def claims() -> Iterator[Claim]:
         "performed well",
         kl("gaussian", "diagonal"),
         Below(NEAR),
-        note="p(x|z) alone is as free as the set's own normal: z has nothing to add, and its rate is 0.",
+        note="p(x|z) alone can represent the set: z has nothing to add, and its rate is 0.",
     )
     yield Claim(
-        "set 1, diagonal: what the bound of validation points still gains after the first epoch, 562 batches",
+        "set 1, diagonal: gain of the validation bound after the first epoch of 562 batches",
         "converged after around 250 batches",
         epoch("gaussian-diagonal", "bound") - epoch("gaussian-diagonal", "bound", number=1),
         Near(0, 0.05),
     )
     yield Claim("set 1, diagonal: rate", None, score("gaussian-diagonal", "rate"), Below(NEAR))
     yield Claim(
-        "set 2: what full covariance gains on diagonal",
+        "set 2: gain of full over diagonal covariance",
         "slightly better",
         kl("rotated", "diagonal") - kl("rotated", "full"),
         Above(0),
     )
     for place, setting in product(CURVED, REPORTED):
         yield Claim(
-            f"set {SETS[place].title}, {setting}: nats won over the best single normal",
+            f"set {SETS[place].title}, {setting}: gain over the best single normal, nats",
             "completely failed" if place != "blobs" else "reminiscent of an isotropic Gaussian",
             _gain(place, setting),
             Below(NEAR),
-            note=f"The truth is {available(SETS[place]):.4f} above that normal.",
+            note=f"The gain of the truth is {available(SETS[place]):.4f}.",
         )
     for place, setting in product(MIXTURES, REPORTED):
         yield Claim(
-            f"set {SETS[place].title}, {setting}: nats won over the best single normal",
+            f"set {SETS[place].title}, {setting}: gain over the best single normal, nats",
             "decent",
             _gain(place, setting),
             Above(0.5),
-            note=f"The truth is {available(SETS[place]):.4f} above that normal.",
+            note=f"The gain of the truth is {available(SETS[place]):.4f}.",
         )
     for place, setting in product(MIXTURES, (*REPORTED, "elbo")):
         yield Claim(
@@ -108,18 +108,18 @@ def claims() -> Iterator[Claim]:
             None,
             kl(place, "weighted"),
             Near(0, NEAR),
-            note="Nothing to learn but a normal: the best one is as near." if available(data) < NEAR else "",
+            note="The set is normal: the best normal is as near." if available(data) < NEAR else "",
         )
 
 
 def _on_divergences() -> Iterator[Claim]:
-    """A normal fitted to three: forward it covers all of them, in reverse it sits on one."""
+    """Yield the claims on a normal fitted to three: forward KL covers all of them, reverse KL covers one."""
 
     def of(name: str) -> Quantity:
         return number("directions", name)
 
     yield Claim(
-        "section 3.2: distance of the reverse fit's mean to the nearest mode",
+        "section 3.2: distance of the mean of the reverse fit from the nearest mode",
         "captures one of the components",
         of("reverse_fit_distance"),
         Below(0.1),
@@ -132,24 +132,24 @@ def _on_divergences() -> Iterator[Claim]:
         of("reverse_fit_reverse_kl"),
         Near(math.log(3), 0.01),
         scale="smoke",
-        note="log 3 = 1.0986 is that of one of three components that do not overlap.",
+        note="log 3 = 1.0986 is the value for one of three components without overlap.",
     )
     yield Claim(
-        "section 3.2: distance of the forward fit's mean to the nearest mode",
+        "section 3.2: distance of the mean of the forward fit from the nearest mode",
         "a large support",
         of("forward_fit_distance"),
         Above(3),
         scale="smoke",
     )
     yield Claim(
-        "section 3.2: area of the forward fit's ellipse, that of a component being 1",
+        "section 3.2: area of the ellipse of the forward fit, relative to a component",
         "covers wrong areas too",
         of("forward_fit_area"),
         Above(5),
         scale="smoke",
     )
     yield Claim(
-        "section 3.2: KL(p || q) of the reverse fit less that of the forward fit",
+        "section 3.2: KL(p || q) of the reverse fit minus that of the forward fit",
         None,
         of("reverse_fit_forward_kl") - of("forward_fit_forward_kl"),
         Above(0),
@@ -158,7 +158,7 @@ def _on_divergences() -> Iterator[Claim]:
 
 
 def _why() -> Iterator[Claim]:
-    """What the numbers say of the failures."""
+    """Yield the claims on the causes of the failures."""
     for place in ("figure-8", "blobs"):
         title, name = SETS[place].title, f"{place}-diagonal"
         yield Claim(f"set {title}, diagonal: rate", None, score(name, "rate"), Below(NEAR), note="z is unused.")
@@ -168,32 +168,33 @@ def _why() -> Iterator[Claim]:
             None,
             gap,
             Below(NEAR),
-            note="Neither family nor encoder is short of anything, as long as the decoder ignores z.",
+            note="Posterior family and encoder are sufficient as long as the decoder ignores z.",
         )
         yield Claim(
-            f"set {title}: ELBO with warm-up less the ELBO without, all else alike",
+            f"set {title}: ELBO with warm-up minus ELBO without, otherwise equal settings",
             None,
             score(f"{place}-warm-up", "bound") - score(f"{place}-elbo", "bound"),
             Above(NEAR),
-            note="The collapse is where the ELBO is stuck, not its best value."
-            + " Where this fails, the livelier start alone was enough to leave it." * (place == "blobs"),
+            note="The ELBO is stuck in the collapse; the collapse is not its optimum."
+            + " A failure means that the larger initial weights alone avoid the collapse." * (place == "blobs"),
         )
         yield Claim(
-            f"set {title}: nats nearer to the truth by the bound of 16 draws than by the ELBO, all else alike",
+            f"set {title}: nats by which the bound with K = 16 is nearer to the truth than the ELBO, otherwise equal"
+            f" settings",
             None,
             kl(place, "elbo") - kl(place, "weighted"),
             Above(NEAR),
         )
     for place in MIXTURES:
         yield Claim(
-            f"set {SETS[place].title}: best ELBO of the reported full model less that of the weighted one",
+            f"set {SETS[place].title}: best ELBO of the reported full model minus that of the weighted one",
             None,
             _shortfall(place, "weighted") - _shortfall(place, "full"),
             Above(0),
-            note="With the best normal posterior for each x: the ELBO prefers what is farther from the truth.",
+            note="With the best normal posterior for each x, the ELBO prefers the model farther from the truth.",
         )
 
 
 def available(data: Points) -> float:
-    """Nats between the truth and the best single normal."""
+    """Return the nats between the truth and the best single normal."""
     return data.log_px - truth(data.source, data.variant).best_gaussian()

@@ -14,11 +14,11 @@ Array = NDArray[np.float64]
 Array = NDArray[np.float64]
 
 NODES = 40
-"""Of the Gauss-Hermite rule in each direction."""
+"""Nodes of the Gauss-Hermite rule in each dimension."""
 
 
 def expectation(p: NormalMixture, of: Callable[[Array], Array]) -> float:
-    """E_p f(x) by the Gauss-Hermite rule around each normal of the sum."""
+    """Return E_p f(x), by the Gauss-Hermite rule around each component."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     plane = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2)
     share = np.multiply.outer(weights, weights).reshape(-1) / (2 * math.pi)
@@ -27,28 +27,28 @@ def expectation(p: NormalMixture, of: Callable[[Array], Array]) -> float:
 
 
 def divergence(p: NormalMixture, q: NormalMixture) -> float:
-    """KL(p || q) in nats."""
+    """Return KL(p || q) in nats."""
     return expectation(p, lambda x: p.log_prob(x) - q.log_prob(x))
 
 
 def reverse_fit(p: NormalMixture, start: Array) -> NormalMixture:
-    """The normal q that makes KL(q || p) least, by descent from N(start, I): one of several, where p has modes."""
+    """Return a normal q that minimizes KL(q || p), by descent from N(start, I). Several modes have several minima."""
 
     def normal(numbers: Array) -> NormalMixture:
         factor = np.array([[math.exp(numbers[2]), 0], [numbers[4], math.exp(numbers[3])]])
         return NormalMixture(np.ones(1), numbers[None, :2], (factor @ factor.T)[None])
 
-    found = minimize(lambda numbers: divergence(normal(numbers), p), np.append(start, np.zeros(3)), method="BFGS")
-    return normal(found.x)
+    minimum = minimize(lambda numbers: divergence(normal(numbers), p), np.append(start, np.zeros(3)), method="BFGS")
+    return normal(minimum.x)
 
 
 def directions(seed: int, _data_dir: str | None = None) -> dict[str, Any]:
-    """A normal fitted to the triangle of set 5 both ways, the reverse one from a point that the seed chooses."""
+    """Fit a normal to set 5 by forward KL and by reverse KL; the latter starts at a point sampled with the seed."""
     p = truth("mixture", "corrected")
     start, _ = p.sample(1, np.random.default_rng(seed))
-    found: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for name, q in (("forward", p.gaussian()), ("reverse", reverse_fit(p, start[0]))):
-        found |= {
+        numbers |= {
             f"{name}_fit_forward_kl": divergence(p, q),
             f"{name}_fit_reverse_kl": divergence(q, p),
             f"{name}_fit_distance": float(np.linalg.norm(p.means - q.means, axis=1).min()),
@@ -56,4 +56,4 @@ def directions(seed: int, _data_dir: str | None = None) -> dict[str, Any]:
             f"{name}_fit_mean": q.means[0].tolist(),
             f"{name}_fit_covariance": q.covariances[0].tolist(),
         }
-    return found
+    return numbers

@@ -1,4 +1,4 @@
-"""The figures of the recipe, drawn from finished trials."""
+"""The figures of the recipe, plotted from finished trials."""
 
 import math
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ from aevb.reproduction.recipe import (
 from aevb.rng import RNGStream, seeded
 
 SHOWN = 2000
-"""Points of a cloud."""
+"""Points of a panel."""
 
 
 def _clouds(place: str, results: Results) -> Figure:
-    """Data above, samples beside them; below, the reconstructions have the colours of the points they come from."""
+    """Plot data and samples above; below, reconstructions in the colors of their original points."""
     x = results.dataset(f"{place}-full").test.subsample(SHOWN).all().x
     hues = _hues(x)
-    above, below = [plots.Cloud("test points", x)], [plots.Cloud("test points, coloured", x, hues)]
+    above, below = [plots.Cloud("test points", x)], [plots.Cloud("test points, colored", x, hues)]
     for setting in (*REPORTED, "weighted"):
         model = results.run(f"{place}-{setting}").model
         with seeded(0, RNGStream.SAMPLES), torch.no_grad():
@@ -42,13 +42,13 @@ def _clouds(place: str, results: Results) -> Figure:
 
 
 def _hues(x: Tensor) -> Tensor:
-    """The angle at which points ``(N, 2)`` are seen from their mean, in units of their spread, as shares of a turn."""
+    """Return the angle of standardized points ``(N, 2)`` around their mean, as a share of a full turn."""
     first, second = ((x - x.mean(0)) / x.std(0)).T
     return torch.atan2(second, first) / (2 * math.pi) + 0.5
 
 
 def _training(results: Results) -> Figure:
-    """The bound of validation points through training."""
+    """Plot the validation bound during training."""
     curves = {
         data.title: {
             setting: [[made.valid.bound for made in run.epochs if made.valid] for run in results.runs(name)]
@@ -65,7 +65,7 @@ def _training(results: Results) -> Figure:
 
 
 def _summary(results: Results) -> Figure:
-    """How far every run ended from the truth."""
+    """Plot the distance of every run from the truth."""
     values = {
         _broken(data.title): {setting: kl(place, setting).values(results) for setting in SETTINGS}
         for place, data in _shown(results)
@@ -75,12 +75,12 @@ def _summary(results: Results) -> Figure:
 
 
 def _parts(results: Results) -> Figure:
-    """What the bound lacks with the best posterior for each x, as means over the seeds."""
+    """Plot the distance of the bound from the truth with the best posterior for each x, means over the seeds."""
     parts = {
         data.title: {
             setting: {
                 "model: KL(p* || p)": mean(kl(place, setting).values(results)),
-                "family of q: approximation gap": mean(family(place, setting).values(results)),
+                "posterior family: approximation gap": mean(family(place, setting).values(results)),
             }
             for setting in SETTINGS
         }
@@ -90,68 +90,70 @@ def _parts(results: Results) -> Figure:
 
 
 def _fits(results: Results) -> Figure:
-    """The forward and the reverse fit; the latter of every seed."""
+    """Plot the forward fit, and the reverse fit of every seed."""
     p = truth("mixture", "corrected")
     ticks = np.linspace(-11, 11, 200)
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-    found = [results.study("directions", seed) for seed in results.seeds]
+    studies = [results.study("directions", seed) for seed in results.seeds]
 
     def panel(name: str, fits: list[dict[str, Any]]) -> tuple[str, list[plots.Ellipse]]:
         forward, reverse = (fits[0][f"{name}_fit_{other}_kl"] for other in ("forward", "reverse"))
         ellipses = [(np.array(fit[f"{name}_fit_mean"]), np.array(fit[f"{name}_fit_covariance"])) for fit in fits]
         return f"{name}: KL(p || q) = {forward:.2f}, KL(q || p) = {reverse:.2f}", list(starmap(plots.Ellipse, ellipses))
 
-    panels = dict((panel("forward", found[:1]), panel("reverse", found)))
+    panels = dict((panel("forward", studies[:1]), panel("reverse", studies)))
     return plots.contours(np.exp(p.log_prob(grid)).reshape(200, 200), (-11, 11, -11, 11), panels)
 
 
 def pictures(scale: Scale) -> Iterator[Picture]:
-    """Those of the report, then ours."""
+    """Yield the figures of the report, then ours."""
     yield Picture(
         "divergences",
         "Section 3.2",
-        "A normal fitted to the triangle of three normals (grey) by KL(p || q), left, and by KL(q || p), right, one for"
-        " each seed's start; ellipses of one and two deviations.",
-        "The report says it in words.",
+        "A normal fitted to three normals (gray) by KL(p || q), left, and by KL(q || p), right, for the starting"
+        " point of"
+        " each seed; ellipses of one and two standard deviations.",
+        "Described in words.",
         _fits,
     )
-    for place in SIZES[scale].places:
+    for place in SIZES[scale].sets:
         data = SETS[place]
         yield Picture(
             place,
             f"Figure {data.figure}" + " (corrected)" * (data.variant == "corrected"),
             f"Set {data.title}: test points, samples of three models, and reconstructions x' ~ p(x|z), z ~ q(z|x), in"
-            " the colours of the points that they come from: where colours mix, z says nothing of x.",
+            " the colors of their original points. Mixed colors mean that z contains no information on x.",
             "Data, samples, reconstructions and the training curve" + ", diagonal and full" * (data.figure > 3) + ".",
             partial(_clouds, place),
         )
     yield Picture(
         "training",
         "Figures 3d to 7d",
-        "The bound of validation points, a line for each seed; of the weighted setting, its bound of 16 draws.",
+        "The validation bound, a line for each seed; for the setting weighted, the bound with K = 16.",
         "The training curve of each set.",
         _training,
     )
     yield Picture(
         "summary",
         "All sets",
-        "E log p*(x) - log p(x) over test points, a point for each seed: logarithmic above 0.001. A negative one is"
-        " chance: the divergence itself is none.",
+        "E log p*(x) - log p(x) over test points, a point for each seed; the axis is logarithmic above 0.001. Negative"
+        " values are sampling error: the divergence is not negative.",
         "None.",
         _summary,
     )
     yield Picture(
         "gaps",
-        "Why the plain ones fail",
-        "What the ELBO of each model lacks to the truth with the best normal posterior for each point, means over the"
-        " seeds: what the ELBO prefers is low as a whole, what is near the truth is low in blue.",
+        "Why the reported settings fail",
+        "Distance of the ELBO of each model from the truth, with the best normal posterior for each point, means"
+        " over the"
+        " seeds. The ELBO prefers models with a low bar; models near the truth have a low blue part.",
         "None.",
         _parts,
     )
 
 
 def _shown(results: Results) -> list[tuple[str, Points]]:
-    """The sets that were trained."""
+    """Return the sets with finished trials."""
     return [(place, data) for place, data in SETS.items() if results.runs(f"{place}-weighted")]
 
 

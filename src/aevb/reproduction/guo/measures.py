@@ -1,4 +1,4 @@
-"""What is measured on the models: first of all, how far a model is from the truth."""
+"""Measures on the models, in particular their distance from the truth."""
 
 import math
 
@@ -18,19 +18,19 @@ from aevb.runs.run_folder import RunFolder
 Array = NDArray[np.float64]
 Array = NDArray[np.float64]
 
-DRAWS = 2000
-"""Of z for each point, to compare the two estimators of the bound."""
+SAMPLES = 2000
+"""Samples of z per point for the comparison of the two estimators of the bound."""
 
 REACH = 6.0
-"""Deviations of the prior that the grid over z covers: less than 2e-8 of its mass is beyond."""
+"""Radius of the grid over z in standard deviations of the prior: less than 2e-8 of the mass is outside."""
 WIDTHS = (0.1, 0.05, 0.025, 0.0125)
-"""Of the grid's cells, halved until log p(x) stands still."""
+"""Cell widths of the grid, halved until log p(x) converges."""
 TOLERANCE = 1e-3
-"""Nats by which the last halving may change log p(x), on average over the points: what is left after it is far less."""
+"""Mean change of log p(x) in nats by the last halving at convergence; the remaining error is much smaller."""
 
 
 def density(model: VAE, width: float) -> NormalMixture:
-    """p(x) of a model with normal p(x|z) and a standard normal prior in the plane, by the midpoint rule over z."""
+    """Return p(x) of a model with normal p(x|z) and a standard normal prior, by the midpoint rule over z."""
     ticks = torch.arange(-REACH + width / 2, REACH, width)
     z = torch.cartesian_prod(ticks, ticks)
     z = z[z.square().sum(1) < REACH**2]
@@ -43,10 +43,10 @@ def density(model: VAE, width: float) -> NormalMixture:
 
 
 def log_px(model: VAE, x: Array) -> tuple[Array, float]:
-    """log p(x) in nats of points ``(N, 2)``, ``(N,)``, and the width of the cells that it took.
+    """Return log p(x) in nats of points ``(N, 2)``, ``(N,)``, and the cell width.
 
     Raises:
-        BadInput: it does not stand still.
+        BadInput: log p(x) does not converge.
     """
     coarse = density(model, WIDTHS[0]).log_prob(x)
     for width in WIDTHS[1:]:
@@ -54,11 +54,11 @@ def log_px(model: VAE, x: Array) -> tuple[Array, float]:
         if np.abs(fine - coarse).mean() < TOLERANCE:
             return fine, width
         coarse = fine
-    raise BadInput("the integral over z does not settle: the posteriors are too narrow for a grid")
+    raise BadInput("the integral over z does not converge: the posteriors are too narrow for a grid")
 
 
 def from_truth(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
-    """log p(x) of a model, how far it is from the truth, and how far above the best normal."""
+    """Return log p(x) of a model, its distance from the truth, and its gain over the best normal."""
     source = truth(run.config.data.source, run.config.data.variant)
     x = dataset.test.subsample(points).values.double().numpy()
     ours, width = log_px(run.model, x)
@@ -75,13 +75,13 @@ def from_truth(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
 
 
 def gaps(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
-    """What the bound has lost to the family of posteriors, and what to the encoder."""
+    """Return the approximation gap and the amortization gap."""
     return measure("gaps", run.model, dataset, "test", Effort(samples=200, examples=points))
 
 
 def estimators(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
-    """The bound with its KL in closed form less the bound all by Monte Carlo, from the same draws: section 3.6."""
+    """Return the bound with the KL in closed form minus the Monte Carlo bound, with the same samples (section 3.6)."""
     with seeded(0, RNGStream.EVALUATION), torch.no_grad():
-        trace = run.model.trace(dataset.test.subsample(points).all().x, DRAWS)
-        difference = (ELBO(DRAWS)(trace).bound - MonteCarloELBO(DRAWS)(trace).bound).double().numpy()
-    return [mean_score("estimator_difference", difference, "test", "closed form - Monte Carlo", DRAWS, dataset)]
+        trace = run.model.trace(dataset.test.subsample(points).all().x, SAMPLES)
+        difference = (ELBO(SAMPLES)(trace).bound - MonteCarloELBO(SAMPLES)(trace).bound).double().numpy()
+    return [mean_score("estimator_difference", difference, "test", "closed form - Monte Carlo", SAMPLES, dataset)]

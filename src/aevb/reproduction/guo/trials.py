@@ -14,13 +14,13 @@ from aevb.workflow.sweep import Measure
 
 
 class Points(NamedTuple):
-    """A set.
+    """A set of points.
 
     Attributes:
-        source, variant: as in `aevb.load_data`.
-        title: in words.
-        figure: its number in the report.
-        epochs: of training, in the report.
+        source, variant: options of the data set.
+        title: the title in figures and claims.
+        figure: the number of the figure in the report.
+        epochs: the number of epochs in the report.
         log_px: E log p*(x) in nats (`aevb.data.sources.synthetic`).
     """
 
@@ -58,17 +58,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class Size(NamedTuple):
-    """How much is done at a scale.
+    """The size of the experiments at a scale.
 
     Attributes:
-        places: the sets.
-        reported: epochs of the reported settings; None: as reported.
-        ours: epochs of the others.
-        points: of the test part, on which a model is compared with the truth.
-        split: points of which the gap is split, and the estimators are compared.
+        sets: the names of the sets.
+        reported: epochs of the reported settings; None for the number in the report.
+        ours: epochs of the other settings.
+        points: the number of test points for the comparison with the truth.
+        split: the number of test points for the gaps and the comparison of estimators.
     """
 
-    places: tuple[str, ...]
+    sets: tuple[str, ...]
     reported: int | None
     ours: int
     points: int = 4000
@@ -83,9 +83,9 @@ SIZES: dict[Scale, Size] = {
 
 
 def trials(scale: Scale) -> dict[str, Trial]:
-    """Every set with every setting."""
+    """Return the trials: every set with every setting."""
     size = SIZES[scale]
-    return {f"{place}-{setting}": _trial(place, setting, size) for place in size.places for setting in SETTINGS}
+    return {f"{place}-{setting}": _trial(place, setting, size) for place in size.sets for setting in SETTINGS}
 
 
 def _trial(place: str, setting: str, size: Size) -> Trial:

@@ -1,4 +1,4 @@
-"""What the report says of each number."""
+"""The claims of the recipe."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from aevb.reproduction.yong.measures import COMPONENTS, FRECHET
 from aevb.reproduction.yong.trials import Length
 
 KINDS = {"pca": "PCA", "linear": "linear autoencoder", "deep": "deep autoencoder", "vae": "VAE"}
-"""What stands side by side, by the names of trials; PCA is not trained."""
+"""Models that are compared, by the name of their trial; PCA is not trained."""
 
 
 def claims(length: Length) -> list[Claim]:
@@ -26,7 +26,7 @@ def _page_claims(length: Length) -> list[Claim]:
     angle = score("linear-digits", "subspace_angle", "train")
     claims = [
         Claim(
-            "Largest angle between linear autoencoder and principal subspace, digits, 2 dimensions, in degrees",
+            "Largest angle between linear autoencoder and principal subspace, digits, 2 latent dimensions, degrees",
             "“AE uses neural networks instead of SVD”",
             angle,
             Below(1),
@@ -35,41 +35,41 @@ def _page_claims(length: Length) -> list[Claim]:
     ]
     for size in length.sizes:
         error = {kind: score_of(kind, size, "squared_error") for kind in KINDS}
-        where = f"{length.source}, {size} dimensions"
+        where = f"{length.source}, {size} latent dimensions"
         claims += [
             Claim(
-                f"Squared error of the linear autoencoder, less that of PCA, {where}",
+                f"Squared error of the linear autoencoder minus that of PCA, {where}",
                 None,
                 error["linear"] - error["pca"],
                 Near(0, 0.5),
             ),
             Claim(
-                f"Squared error of the deep autoencoder, less that of PCA, {where}",
+                f"Squared error of the deep autoencoder minus that of PCA, {where}",
                 None,
                 error["deep"] - error["pca"],
                 Below(0),
             ),
-            Claim(f"Squared error of the VAE, less that of PCA, {where}", None, error["vae"] - error["pca"], Below(0)),
+            Claim(f"Squared error of the VAE minus that of PCA, {where}", None, error["vae"] - error["pca"], Below(0)),
             Claim(
-                f"Fréchet distance of samples to data, z ~ N(0, I), VAE less deep autoencoder, {where}",
+                f"Fréchet distance of samples from data, z ~ N(0, I), VAE minus deep autoencoder, {where}",
                 "“this data distribution is passed to a decoder network”",
                 score_of("vae", size, FRECHET[False]) - score_of("deep", size, FRECHET[False]),
                 Below(0),
-                note="An autoencoder has no p(z): where its codes lie, nothing tells.",
+                note="An autoencoder has no p(z): the distribution of its latent means is unknown.",
             ),
             Claim(
-                f"The same, the autoencoder's z from a normal fitted to its codes, {where}",
+                f"The same, with the autoencoder's z from a normal fitted to its latent means, {where}",
                 None,
                 score_of("vae", size, FRECHET[False]) - score_of("deep", size, FRECHET[True]),
                 Above(0),
-                note="Two moments of the codes make up for the missing p(z), by this measure, and more.",
+                note="By this measure, two moments of the latent means more than compensate for the missing p(z).",
             ),
         ]
     return claims
 
 
 def score_of(kind: str, size: int, name: str) -> Quantity:
-    """A score of what stands side by side; those of PCA are kept with the linear autoencoder."""
+    """Return a score of a compared model; those of PCA are stored with the linear autoencoder."""
     return score(f"linear-{size}", f"pca_{name}") if kind == "pca" else score(f"{kind}-{size}", name)
 
 
@@ -85,7 +85,7 @@ def _identity_claims() -> list[Claim]:
             "smoke",
         ),
         Claim(
-            "The same, VAE with 100 hidden units, each term by another rule of integration, nats",
+            "The same, VAE with 100 hidden units, each term by a different quadrature rule, nats",
             "log P(x) = ELBO + KL(q(z|x) || P(z|x))",
             plane("identity_error"),
             Below(1e-4),
@@ -97,16 +97,16 @@ def _identity_claims() -> list[Claim]:
             young("posterior_gap"),
             Above(0.01),
             "smoke",
-            note="The identity has something to find.",
+            note="The divergence in the identity is not zero.",
         ),
         Claim("The same, VAE with 100 hidden units, nats", None, plane("posterior_gap"), Above(0.01), "smoke"),
         Claim(
-            "By how much the identity fails with the printed sign of KL(q(z|x) || p(z)), nats",
+            "Error of the identity with the printed sign of KL(q(z|x) || p(z)), nats",
             "-KL = -½ Σ (1 + log σ² - μ² - σ²)",
             plane("identity_error_as_printed"),
             Above(1),
             "smoke",
-            note="An erratum: with the printed sign the bound would reward a large KL.",
+            note="An error in the report: with the printed sign the bound would reward a large KL.",
         ),
     ]
 
@@ -116,37 +116,42 @@ def _mixture_claims() -> list[Claim]:
     optimum = score(digits, "log_px_ppca", "train")
     return [
         Claim(
-            "log p(x) of the linear VAE, less that of probabilistic PCA, digits, training part, nats",
+            "log p(x) of the linear VAE minus that of probabilistic PCA, digits, training split, nats",
             "“we can always adjust ELBO to be equal to log P(x)”",
             score(digits, "log_px_exact", "train") - optimum,
             Near(0, 1e-3),
         ),
-        Claim("Its bound, less the same, nats", None, score(digits, "bound_exact", "train") - optimum, Near(0, 1e-3)),
         Claim(
-            "log p(x) of both on test digits, nats apart",
+            "Its bound minus log p(x) of probabilistic PCA, nats",
+            None,
+            score(digits, "bound_exact", "train") - optimum,
+            Near(0, 1e-3),
+        ),
+        Claim(
+            "Test log p(x) of the linear VAE minus that of probabilistic PCA, digits, nats",
             None,
             score(digits, "log_px_exact") - score(digits, "log_px_ppca"),
             Near(0, 1e-2),
         ),
         Claim(
-            "Test log p(x) of the linear VAE, less that of one normal fitted by EM, figure 8, nats",
+            "Test log p(x) of the linear VAE minus that of one normal fitted by EM, figure 8, nats",
             None,
             score(line, "log_px_exact") - mixture_log_px(0),
             Near(0, 1e-2),
-            note="With a linear mean and one dimension less than the data, the continuous mixture is one normal.",
+            note="With a linear mean, the continuous mixture is a single normal.",
         ),
         Claim(
-            f"Test log p(x) of {COMPONENTS[-1]} normals fitted by EM, less that of the linear VAE, figure 8, nats",
+            f"Test log p(x) of {COMPONENTS[-1]} normals fitted by EM minus that of the linear VAE, figure 8, nats",
             None,
             mixture_log_px(-1) - score(line, "log_px_exact"),
             Above(0.1),
         ),
         Claim(
-            "Test log p(x) of a VAE with a one-dimensional z, less that of the truth, figure 8, nats",
+            "Test log p(x) of a VAE with a one-dimensional z minus that of the truth, figure 8, nats",
             "“our code is replaced by a continuous variable z”",
             score(curve, "log_px") - number("mixtures", "truth"),
             Near(0, 0.05),
-            note="The normals of the mixture have one variance and their means lie on a line, which the decoder bends.",
+            note="The normals of the mixture share one variance; their means lie on the curve of the decoder.",
         ),
     ]
 
@@ -159,33 +164,33 @@ def _race_claims(length: Length) -> list[Claim]:
     few = f"{length.small.examples:,} images"
     return [
         Claim(
-            "How many times sooner AEVB reaches the final test log p(x) of Monte Carlo EM, all images",
+            "Speedup: time of Monte Carlo EM / time until AEVB reaches its final test log p(x), all images",
             "“Sampling-based solutions, e.g. Monte Carlo EM, would in general be too slow”",
             number("race-large", "speedup"),
             Above(4),
-            note="0 where it does not reach it at all.",
+            note="0 if AEVB does not reach it.",
         ),
         Claim(
-            "Final test log p(x) of AEVB, less that of Monte Carlo EM, all images, nats",
+            "Final test log p(x) of AEVB minus that of Monte Carlo EM, all images, nats",
             None,
             number("race-large", "gain"),
             Above(0),
         ),
         Claim(
-            f"How many times sooner AEVB reaches the final test log p(x) of Monte Carlo EM, {few}",
-            "K & W, Fig. 3: neither is far ahead",
+            f"Speedup: time of Monte Carlo EM / time until AEVB reaches its final test log p(x), {few}",
+            "K & W, Fig. 3: similar speed",
             number("race-small", "speedup"),
             Below(4),
-            note="Where the data are few, a pass over all of them is cheap.",
+            note="On few images, a pass over all of them is cheap.",
         ),
         Claim(
-            f"Final test log p(x) of AEVB, less that of Monte Carlo EM, {few}, nats",
+            f"Final test log p(x) of AEVB minus that of Monte Carlo EM, {few}, nats",
             "K & W, Fig. 3: -1.6 after 60 million images",
             number("race-small", "gain"),
             Near(0, 5),
         ),
         Claim(
-            f"Share of Hamiltonian moves that were accepted, {few}",
+            f"Acceptance rate of Hamiltonian Monte Carlo, {few}",
             "K & W: 0.9",
             number("race-small", "accepted"),
             Near(0.9, 0.03),

@@ -1,4 +1,4 @@
-"""The figures of the recipe, drawn from finished trials."""
+"""The figures of the recipe, plotted from finished trials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,66 +43,68 @@ SAMPLED = {
     "deep AE, N(0, I)": ("deep", False),
     "VAE": ("vae", False),
 }
-"""What is sampled: a kind, and whether z comes from a normal fitted to its codes instead of N(0, I)."""
+"""Sampled models: kind, and whether z comes from a normal fitted to its latent means instead of N(0, I)."""
 
 
 def pictures(length: Length) -> list[Picture]:
-    missing = "The figures of the report did not survive; it compares the methods in words."
+    missing = "The figures of the report are not available; it compares the methods in words."
     return [
         Picture(
             "reconstructions",
             "PCA, autoencoders and VAE: reconstructions",
-            "Test images, and their reconstructions at the same code size.",
+            "Test images and their reconstructions with the same number of latent dimensions.",
             missing,
             partial(_draw_reconstructions, length.sizes),
         ),
         Picture(
             "samples",
             "PCA, autoencoders and VAE: samples",
-            "Means of p(x|z). A VAE has a p(z) to draw z from, N(0, I). PCA and autoencoders have none: their z come"
-            " from a normal fitted to the codes of training images, and for one sheet from N(0, I), too.",
+            "Means of p(x|z). A VAE samples z from its prior N(0, I). PCA and autoencoders have no prior: their z come"
+            " from a normal fitted to the latent means of training images and, in one panel, from N(0, I).",
             missing,
             partial(_draw_samples, length.sizes),
         ),
         Picture(
             "codes",
             "PCA, autoencoders and VAE: the latent plane",
-            "Codes of test images; of the VAE, means of q(z|x).",
+            "Latent means of test images.",
             missing,
             _draw_codes,
         ),
         Picture(
             "numbers",
-            "PCA, autoencoders and VAE: numbers",
+            "PCA, autoencoders and VAE: scores",
             "Left: squared error of the reconstructions of test images. Right: squared Fréchet distance between test"
-            " images and samples, in the features of a classifier. Mean and deviation over the seeds; PCA has none.",
+            " images and samples, in the features of a classifier. Mean ± standard deviation over the seeds; PCA has no"
+            " seeds.",
             missing,
             partial(_draw_numbers, length.sizes),
         ),
         Picture(
             "identity",
             "log p(x) = ELBO + KL",
-            "Each point is a digit: KL(q(z|x) || p(z|x)), computed as it is defined, against log p(x) - ELBO, each"
-            " of these computed by itself. On the line the identity holds.",
+            "Each point is a digit: KL(q(z|x) || p(z|x)), computed from its definition, against log p(x) - ELBO, each"
+            " term computed independently. On the line the identity holds.",
             "A formula.",
             _draw_identity,
         ),
         Picture(
             "mixtures",
-            "Mixtures of K normals, and of infinitely many",
-            "Left: test log p(x) of mixtures fitted by EM, and of VAEs, whose mixtures have a continuous index; the"
-            " band is ± one deviation over the seeds. Right: one-deviation ellipses of 8 normals,"
-            " and the means of p(x|z) of the VAE as z runs from -3 to 3.",
-            "Words.",
+            "Finite and continuous mixtures of normals",
+            "Left: test log p(x) of mixtures fitted by EM, and of VAEs, which are continuous mixtures; the band is ±"
+            " one"
+            " standard deviation over the seeds. Right: ellipses of one standard deviation of 8 normals, and the means"
+            " of p(x|z) of the VAE for z from -3 to 3.",
+            "Described in words.",
             _draw_mixtures,
         ),
         Picture(
             "race",
             "Monte Carlo EM against AEVB",
-            "Test log p(x), exact by quadrature over the two dimensions of z, a line for each seed, from where both"
-            " start up; the first steps of AEVB fall below. Top: by the clock. Bottom: by the passes of an image"
-            " through the decoder; the faint curves are those of Kingma & Welling 2013, Figure 3, with three dimensions"
-            " of z and their own count of training samples. Grey values count as probabilities, as in theirs.",
+            "Test log p(x), exact by quadrature over the two dimensions of z, a line for each seed. The axis begins at"
+            " the common initial value; the first steps of AEVB are below it. Top: over time. Bottom: over passes of"
+            " images through the decoder; the faint curves are those of Kingma & Welling 2013, Figure 3, with three"
+            " latent dimensions and their count of training samples. As theirs, gray values are probabilities.",
             "Quoted from Kingma & Welling: sampling-based solutions would be too slow.",
             partial(race.draw, length.source == "mnist"),
         ),
@@ -110,7 +112,7 @@ def pictures(length: Length) -> list[Picture]:
 
 
 def _models(results: Results, size: int) -> tuple[Dataset, dict[str, VAE]]:
-    """What stands side by side at one code size, from the first seed."""
+    """Return the data set and the compared models with one latent size, of the first seed."""
     dataset = results.dataset(f"linear-{size}")
     trained = {kind: results.run(f"{kind}-{size}").model for kind in list(KINDS)[1:]}
     return dataset, {"pca": as_autoencoder(principal(dataset, size), dataset.shape), **trained}
@@ -123,7 +125,7 @@ def _draw_reconstructions(sizes: Sequence[int], results: Results) -> Figure:
         x = dataset.test.batch(slice(12)).x
         rows["test images"] = x
         rows |= {f"{KINDS[kind]}, {size}": model.reconstruct(x).clamp(0, 1) for kind, model in models.items()}
-    return plots.image_rows(rows, "reconstructions, by the dimensions of the code")
+    return plots.image_rows(rows, "reconstructions, by number of latent dimensions")
 
 
 def _draw_samples(sizes: Sequence[int], results: Results) -> Figure:
@@ -159,12 +161,12 @@ def _draw_numbers(sizes: Sequence[int], results: Results) -> Figure:
 
 
 def _draw_bars(axis: Axes, rows: Mapping[str, tuple[str, str]], sizes: Sequence[int], results: Results) -> None:
-    """A bar for each row, which is a kind and a score, and code size."""
-    for shift, size, colour in zip((-0.2, 0.2), sizes, plots.COLORS[:3:2], strict=True):
-        found = [np.array(score_of(kind, size, name).values(results)) for kind, name in rows.values()]
-        means, deviations = ([float(part(values)) for values in found] for part in (np.mean, np.std))
-        places = np.arange(len(rows)) + shift
-        bars = axis.barh(places, means, 0.36, xerr=deviations, color=colour, label=f"{size} dimensions")
+    """Plot a bar for each row, a kind and a score, and each latent size."""
+    for shift, size, color in zip((-0.2, 0.2), sizes, plots.COLORS[:3:2], strict=True):
+        scores = [np.array(score_of(kind, size, name).values(results)) for kind, name in rows.values()]
+        means, stds = ([float(statistic(values)) for values in scores] for statistic in (np.mean, np.std))
+        positions = np.arange(len(rows)) + shift
+        bars = axis.barh(positions, means, 0.36, xerr=stds, color=color, label=f"{size} latent dimensions")
         axis.bar_label(bars, [f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}" for mean in means], padding=3)
     axis.set(yticks=range(len(rows)), yticklabels=rows)
     axis.margins(x=0.15)
@@ -174,15 +176,15 @@ def _draw_bars(axis: Axes, rows: Mapping[str, tuple[str, str]], sizes: Sequence[
 @rc_context(plots.STYLE)
 def _draw_identity(results: Results) -> Figure:
     young, plane = "linear-vae-digits-young", "vae-digits"
-    found = {
+    identities = {
         "linear VAE after 5 epochs, closed forms": linear_terms(results.run(young), results.dataset(young)),
         "VAE, integrals": plane_terms(results.run(plane), results.dataset(plane)),
     }
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.axline((1, 1), slope=1, color="black", linewidth=0.5)
-    for (label, terms), colour in zip(found.items(), plots.COLORS[:3:2], strict=True):
-        axis.scatter(terms.gap, terms.log_px - terms.elbo, s=14, alpha=0.6, linewidths=0, color=colour, label=label)
+    for (label, terms), color in zip(identities.items(), plots.COLORS[:3:2], strict=True):
+        axis.scatter(terms.gap, terms.log_px - terms.elbo, s=14, alpha=0.6, linewidths=0, color=color, label=label)
     axis.set(xscale="log", yscale="log", xlabel="KL(q(z|x) || p(z|x)), nats", ylabel="log p(x) - ELBO, nats")
     axis.legend()
     return figure
@@ -194,16 +196,16 @@ def _draw_mixtures(results: Results) -> Figure:
     left, right = figure.subplots(1, 2)
     studies = [results.study("mixtures", seed) for seed in results.seeds]
     rows = np.array([study["log_px"] for study in studies])
-    mean, deviation = rows.mean(0), rows.std(0)
+    mean, std = rows.mean(0), rows.std(0)
     left.plot(COMPONENTS, mean, "o-", color=plots.COLORS[0], label="K normals, EM")
-    left.fill_between(COMPONENTS, mean - deviation, mean + deviation, color=plots.COLORS[0], alpha=0.2, linewidth=0)
+    left.fill_between(COMPONENTS, mean - std, mean + std, color=plots.COLORS[0], alpha=0.2, linewidth=0)
     lines = {
         "linear VAE": (score("linear-vae-curve", "log_px_exact"), plots.COLORS[1], "-"),
         "VAE": (score("vae-curve", "log_px"), plots.COLORS[2], "-"),
         "truth": (number("mixtures", "truth"), "black", ":"),
     }
-    for label, (quantity, colour, style) in lines.items():
-        left.axhline(float(np.mean(quantity.values(results))), color=colour, linestyle=style, label=label)
+    for label, (quantity, color, style) in lines.items():
+        left.axhline(float(np.mean(quantity.values(results))), color=color, linestyle=style, label=label)
     left.set(xscale="log", xlabel="K", ylabel="test log p(x), nats", xticks=COMPONENTS, xticklabels=COMPONENTS)
     left.minorticks_off()
     left.legend(loc="center right")

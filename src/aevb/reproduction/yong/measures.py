@@ -1,4 +1,4 @@
-"""What is measured on the models: PCA beside autoencoders, the identity of the ELBO, exact likelihoods, mixtures."""
+"""Measures on the models: PCA and autoencoders, the identity of the ELBO, exact likelihoods, mixtures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,16 +27,16 @@ from aevb.runs.run_folder import RunFolder
 from aevb.workflow.sweep import Measure
 
 COMPONENTS = (1, 2, 4, 8, 16)
-"""K of the mixtures of normals."""
-DRAWN = 8
-"""K of the mixture that is drawn."""
+"""Numbers of components K of the mixtures of normals."""
+PLOTTED = 8
+"""The number of components of the mixture in the figure."""
 
 
 FRECHET = {False: "frechet_prior", True: "frechet_fitted"}
-"""The scores of samples, likewise."""
+"""Names of the Fréchet distances: with z ~ N(0, I), or with z from a normal fitted to the latent means."""
 
 
-# PCA, autoencoders and VAEs, side by side.
+# Comparison of PCA, autoencoders and VAEs.
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +45,7 @@ def principal(dataset: Dataset, size: int) -> PCA:
 
 
 def as_autoencoder(pca: PCA, event: tuple[int, ...]) -> VAE:
-    """The linear autoencoder that PCA is: its components encode and decode."""
+    """Return PCA as a linear autoencoder, whose weights are the principal components."""
     components, mean = (torch.from_numpy(values).float() for values in (pca.components_, pca.mean_))
     size, features = components.shape
     posterior, output = PointPosterior(features, size), nn.Linear(size, features)
@@ -57,7 +57,7 @@ def as_autoencoder(pca: PCA, event: tuple[int, ...]) -> VAE:
 
 @torch.no_grad()
 def decoded_samples(model: VAE, train: Examples, count: int, *, fitted: bool) -> Tensor:
-    """Means of p(x|z), ``(count, *event)``, for z ~ N(0, I) or, fitted, for a normal with the moments of z ~ q(z|x)."""
+    """Return means of p(x|z), ``(count, *event)``, for z from N(0, I) or from a normal fitted to samples of q(z|x)."""
     with seeded(0, RNGStream.SAMPLES):
         if not fitted:
             return model.sample(count)
@@ -71,23 +71,23 @@ def frechet_scores(run: RunFolder, dataset: Dataset) -> list[Score]:
 
 def _frechet(model: VAE, dataset: Dataset, name: str, *, fitted: bool) -> Score:
     real = dataset.test.batch(slice(5000)).x
-    seen, drawn = classifier(dataset), decoded_samples(model, dataset.train, len(real), fitted=fitted)
-    value = frechet_distance(seen.features(real), seen.features(drawn))
+    network, samples = classifier(dataset), decoded_samples(model, dataset.train, len(real), fitted=fitted)
+    value = frechet_distance(network.features(real), network.features(samples))
     return _plain(name, value, "test", f"{len(real)} means of p(x|z), features of a classifier", dataset)
 
 
 def pca_scores(run: RunFolder, dataset: Dataset) -> list[Score]:
-    """The angle between the subspaces, and what PCA reaches itself."""
+    """Return the angle between the subspaces, and the scores of PCA."""
     size = run.resolved.latent[0]
     pca = principal(dataset, size)
     angles = np.degrees(subspace_angles(LinearGaussian.of(run.model).weight.numpy(), pca.components_.T))
-    same = as_autoencoder(pca, dataset.shape)
+    pca_model = as_autoencoder(pca, dataset.shape)
     x = dataset.test.all().x
-    error = (same.reconstruct(x) - x).flatten(1).square().sum(1).mean().item()
+    error = (pca_model.reconstruct(x) - x).flatten(1).square().sum(1).mean().item()
     return [
         _plain("subspace_angle", angles.max().item(), "train", "largest principal angle to PCA, degrees", dataset),
         _plain("pca_squared_error", error, "test", "reconstruction by PCA", dataset),
-        _frechet(same, dataset, f"pca_{FRECHET[True]}", fitted=True),
+        _frechet(pca_model, dataset, f"pca_{FRECHET[True]}", fitted=True),
     ]
 
 
@@ -95,7 +95,7 @@ PCA_MEASURE = Measure("subspace_angle", pca_scores)
 
 
 def _plain(name: str, value: float, split: str, estimator: str, dataset: Dataset) -> Score:
-    """A score without an error of its own."""
+    """Return a score without standard error."""
     return Score(name, value, None, split, estimator, None, dataset.binarize)
 
 
@@ -103,48 +103,48 @@ def _plain(name: str, value: float, split: str, estimator: str, dataset: Dataset
 
 
 def linear_terms(run: RunFolder, dataset: Dataset) -> Identity:
-    """In closed form."""
+    """Return the terms of the identity in closed form."""
     return linear_identity(run.model, dataset.train.subsample(300).all().x)
 
 
 def plane_terms(run: RunFolder, dataset: Dataset) -> Identity:
-    """By integration."""
+    """Return the terms of the identity by numerical integration."""
     return plane_identity(run.model, dataset.train.subsample(20))
 
 
 def identity_scores(
     identity: Callable[[RunFolder, Dataset], Identity], run: RunFolder, dataset: Dataset
 ) -> list[Score]:
-    found = identity(run, dataset)
-    as_printed = found.elbo + 2 * found.rate  # with the other sign before KL(q(z|x) || p(z))
+    terms = identity(run, dataset)
+    as_printed = terms.elbo + 2 * terms.rate  # with the opposite sign of KL(q(z|x) || p(z))
     values = {
-        "identity_error": found.error,
-        "identity_error_as_printed": (found.log_px - as_printed - found.gap).abs().mean().item(),
-        "posterior_gap": found.gap.median().item(),
+        "identity_error": terms.error,
+        "identity_error_as_printed": (terms.log_px - as_printed - terms.gap).abs().mean().item(),
+        "posterior_gap": terms.gap.median().item(),
     }
-    how = f"{len(found.gap)} examples, each term by itself"
+    how = f"{len(terms.gap)} examples, each term computed independently"
     return [_plain(name, value, "train", how, dataset) for name, value in values.items()]
 
 
-# A mixture of normals with a continuous index.
+# Mixtures of normals.
 
 
 def linear_log_px(run: RunFolder, dataset: Dataset) -> list[Score]:
-    """log p(x) and the bound of a linear VAE beside those of probabilistic PCA, all exact."""
+    """Return log p(x) and the bound of a linear VAE and log p(x) of probabilistic PCA, all exact."""
     size, scores = run.resolved.latent[0], []
     train = dataset.train.all().x.flatten(1)
     scores.append(_plain("log_px_ppca", linear_optimum(train, size), "train", "largest eigenvalues", dataset))
     held_out = principal(dataset, size).score(dataset.test.all().x.flatten(1).double().numpy())
-    scores.append(_plain("log_px_ppca", float(held_out), "test", "fitted to the training part", dataset))
+    scores.append(_plain("log_px_ppca", float(held_out), "test", "fitted to the training split", dataset))
     for split in ("train", "test"):
-        found = linear_identity(run.model, getattr(dataset, split).all().x)
-        scores.append(_plain("log_px_exact", found.log_px.mean().item(), split, "closed form", dataset))
-        scores.append(_plain("bound_exact", found.elbo.mean().item(), split, "closed form", dataset))
+        terms = linear_identity(run.model, getattr(dataset, split).all().x)
+        scores.append(_plain("log_px_exact", terms.log_px.mean().item(), split, "closed form", dataset))
+        scores.append(_plain("bound_exact", terms.elbo.mean().item(), split, "closed form", dataset))
     return scores
 
 
 def mixtures(points: int, seed: int, _data_dir: str | None = None) -> dict[str, Any]:
-    """Test log p(x) of mixtures fitted by EM, and of the truth."""
+    """Return test log p(x) of mixtures fitted by EM, and of the truth."""
     dataset = load_data("figure-8")
     dataset = replace(dataset, train=dataset.train.subsample(points))
     x = dataset.test.values.double().numpy()
@@ -152,6 +152,6 @@ def mixtures(points: int, seed: int, _data_dir: str | None = None) -> dict[str, 
     return {
         "log_px": [float(model.score(x)) for model in fitted.values()],
         "truth": float(truth("figure-8").log_prob(x).mean()),
-        "means": fitted[DRAWN].means_.tolist(),
-        "covariances": fitted[DRAWN].covariances_.tolist(),
+        "means": fitted[PLOTTED].means_.tolist(),
+        "covariances": fitted[PLOTTED].covariances_.tolist(),
     }

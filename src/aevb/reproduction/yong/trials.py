@@ -1,4 +1,4 @@
-"""The models of the recipe, and how long each scale trains them."""
+"""The models of the recipe, and the length of their training at each scale."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -26,16 +26,16 @@ from aevb.workflow.sweep import Measure
 
 
 class Length(NamedTuple):
-    """What a scale means.
+    """The size of the experiments at a scale.
 
     Attributes:
-        source: images that stand side by side.
-        sizes: of their codes, the first 2.
-        hidden: width of the deep networks.
-        images, linear, plane, curve: epochs of the images, of the linear VAE of digits, of the VAE of digits with a
-            plane of codes, and of the figure 8.
-        points: of the figure 8, to which mixtures are fitted.
-        small, large: how far Monte Carlo EM and AEVB run, over few images and over all.
+        source: the images for the comparison of PCA, autoencoders and VAE.
+        sizes: the numbers of latent dimensions; the first is 2.
+        hidden: the width of the deep networks.
+        images, linear, plane, curve: epochs for the images, the linear VAE of digits, the VAE of digits with two
+            latent dimensions, and the figure 8.
+        points: the number of points of the figure 8 to which mixtures are fitted.
+        small, large: the lengths of Monte Carlo EM and AEVB on few images and on all.
     """
 
     source: str

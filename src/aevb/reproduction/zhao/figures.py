@@ -25,43 +25,43 @@ def pictures() -> list[Picture]:
         Picture(
             "spaces",
             "Figures 1 and 2",
-            "Codes of test images, MNIST, z = 2: an autoencoder and the VAE of the same network.",
-            "Sketches: the codes of an AE scattered with gaps, those of a VAE close together around the origin.",
+            "Latent means of test images, MNIST, 2 latent dimensions: an autoencoder and a VAE with the same network.",
+            "Sketches: scattered latent means with gaps for an AE, close together around the origin for a VAE.",
             _spaces,
         ),
         Picture(
             "training",
             "Training curves",
-            "Loss in the report's convention against the epoch, z = 2, training dashed and validation solid, means over"
-            " the seeds with a band of one deviation; the reported level dotted.",
-            "Not shown, only the last values.",
+            "Loss in the convention of the report over the epochs, 2 latent dimensions. Training is dashed, validation"
+            " solid, mean ± standard deviation over the seeds; the reported level is dotted.",
+            "Not shown; only final values are given.",
             _training,
         ),
         Picture(
             "manifolds",
             "Figures 5 to 8",
-            "Decoded planes, z = 2, evenly over [-3, 3]².",
-            "Digits and clothes that turn into each other; those of the CNN less clear.",
+            "Decoded latent planes, 2 latent dimensions, even grids over [-3, 3]².",
+            "Digits and clothes that change continuously into each other; less clear for the CNN.",
             lambda results: plots.manifolds({_title(*of): _model(results, *of) for of in REPORTED}),
         ),
         Picture(
             "samples",
             "Figures 5 to 8, samples",
-            "Means of p(x|z) for 100 draws from the prior, z = 2.",
-            "Not shown apart from the planes.",
+            "Means of p(x|z) for 100 samples from the prior, 2 latent dimensions.",
+            "Not shown except for the decoded planes.",
             lambda results: _samples(results, {_title(*of): trial_name(*of, 2) for of in REPORTED}),
         ),
         Picture(
             "reconstructions",
             "Reconstructions",
-            "Test images above their reconstructions, z = 2.",
+            "Test images above their reconstructions, 2 latent dimensions.",
             "Not shown.",
             _reconstructions,
         ),
         Picture(
             "codes",
-            "Latent scatter",
-            "Codes of test images, z = 2, coloured by class.",
+            "Latent means",
+            "Latent means of test images, 2 latent dimensions, colored by class.",
             "Not shown.",
             lambda results: _codes(results, {_title(*of): trial_name(*of, 2) for of in REPORTED}),
         ),
@@ -69,25 +69,25 @@ def pictures() -> list[Picture]:
             Picture(
                 f"dimensions-{network}",
                 title,
-                f"Samples of the {NETWORKS[network]} for z = 1, 2, 3 and 20, MNIST.",
-                "Little variety for z = 1, the best samples for z = 3, shapes that are no digits for z = 20.",
+                f"Samples of the {NETWORKS[network]} with 1, 2, 3 and 20 latent dimensions, MNIST.",
+                "Little variety with 1 latent dimension, the best samples with 3, shapes that are not digits with 20.",
                 partial(_dimensions, network),
             )
             for network, title in (("mlp", "Figure 9"), ("conv", "Figure 10"))
         ),
         Picture(
             "sweep",
-            "Over the latent dimensions",
-            "Loss on test images in the report's convention, and Fréchet distance of samples, against z; means over the"
-            " seeds with a band of one deviation.",
+            "Number of latent dimensions",
+            "Loss on test images in the convention of the report, and Fréchet distance of samples, over the number of"
+            " latent dimensions; mean ± standard deviation over the seeds.",
             "Described in words.",
             _sweep,
         ),
         Picture(
             "variances",
             "Figure 11",
-            "Samples for three variances c of the likelihood, MLP, MNIST, z = 2.",
-            "c = 1e-4: crisp but few kinds; c = 1: many kinds, blurred.",
+            "Samples for three variances c of the likelihood, MLP, MNIST, 2 latent dimensions.",
+            "c = 1e-4: sharp but less diverse; c = 1: diverse but blurred.",
             lambda results: _samples(
                 results, {f"c = {c:g}": trial_name("mlp", "mnist", 2, c) for c in (1e-4, VARIANCE, 1.0)}, across=3
             ),

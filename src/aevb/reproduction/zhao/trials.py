@@ -29,9 +29,10 @@ REPORTED: dict[tuple[str, str], tuple[float, float | None, float | None]] = {
     ("conv", "mnist"): (322, None, None),
     ("conv", "fashion-mnist"): (246, None, None),
 }
-"""Loss, reconstruction and KL with two latent dimensions."""
+"""Reported loss, reconstruction and KL with two latent dimensions."""
 TOLERANCE = 6.0
 WALKED = ("mlp", "mnist", 2)
+"""Network, data set and latent dimensions of the trial that is compared with an autoencoder."""
 
 
 def trials(scale: Scale) -> dict[str, Trial]:
@@ -58,7 +59,7 @@ def bound_trial(network: str, source: str) -> str:
 
 
 def falling_trial(network: str, source: str) -> str:
-    """With a learning rate that falls to zero over the second half of training."""
+    """Return the name of a trial whose learning rate decays to zero over the second half of training."""
     return f"{network}-{source}-falling"
 
 
@@ -118,17 +119,17 @@ def _built_in(name: str, examples: int, run: RunFolder, dataset: Dataset) -> lis
 
 
 def _code_square(run: RunFolder, dataset: Dataset) -> list[Score]:
-    """1/Z E |E_q z|²: how far codes are from the origin. It is at most 1 where q(z) = p(z)."""
+    """Return 1/Z E |E_q z|², the mean square of the latent means. It is at most 1 if q(z) = p(z)."""
     square = latent_means(run.model, dataset.test).square().mean().item()
     return [_score("code_square", square, "mean square of E_q z for each dimension", dataset)]
 
 
 def _sharpness(run: RunFolder, dataset: Dataset) -> list[Score]:
-    """E |Δx̂|² of samples over E |Δx|² of data, Δ the differences of neighbouring pixels: 1 as sharp, less blurred."""
+    """Return E |Δx̂|² of samples / E |Δx|² of data, Δ between adjacent pixels; blurred samples have less than 1."""
     with seeded(0, RNGStream.SAMPLES):
         drawn = run.model.sample(1000)
     value = (_roughness(drawn) / _roughness(dataset.test.subsample(1000).all().x)).item()
-    return [_score("sharpness", value, "squared differences of neighbouring pixels, samples over data", dataset)]
+    return [_score("sharpness", value, "squared differences of adjacent pixels, samples / data", dataset)]
 
 
 def _roughness(images: Tensor) -> Tensor:
