@@ -27,8 +27,8 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 def run(stripes: Dataset, tmp_path: Path) -> RunFolder:
     config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 2, "batch_size": 20}})
     made = experiment.train(config, tmp_path / "stripes one", stripes)
-    made.evaluate(stripes, "valid", samples=1)
-    made.evaluate(stripes, "test", samples=20)
+    made.evaluate(stripes, "valid", n_importance_samples=1)
+    made.evaluate(stripes, "test", n_importance_samples=20)
     return made
 
 

@@ -64,7 +64,7 @@ def absent(_: Results) -> Figure:
 
 def trial(**model: Any) -> Trial:
     config = {"data": {"source": "digits"}, "model": {"hidden": [4], **model}, "train": {"epochs": 1}}
-    return Trial(Config.model_validate(config), samples=3)
+    return Trial(Config.model_validate(config), n_importance_samples=3)
 
 
 def recipe() -> Recipe:
@@ -150,7 +150,7 @@ def test_the_page_is_whole_and_has_every_claim(report: Report, page: Page) -> No
         "within 0.1 of 1.5",
         "Read with care.",
         "In the report: A curve that rises.",
-        "Not drawn: nothing was trained for it.",
+        "Not available: nothing was trained for it.",
         "Equation 1 has the wrong sign.",
         "Other data.",
         "model.latent=3",
@@ -232,7 +232,7 @@ def test_what_was_measured_is_what_the_runs_have(report: Report) -> None:
     bounds = [next(s.value for s in run.scores if (s.name, s.split) == ("bound", "test")) for run in runs]
     shown = dict(zip(report.measured.columns, report.measured.rows[0], strict=True))
     assert shown["bound (ELBO)"] == wording.with_spread(float(np.mean(bounds)), float(np.std(bounds, ddof=1)))
-    assert (shown["trial"], shown["data"], shown["seeds"], shown["draws K"]) == ("small", "digits", "2", "3")
+    assert (shown["trial"], shown["data"], shown["seeds"], shown["K"]) == ("small", "digits", "2", "3")
 
 
 def test_what_is_done_is_not_done_again(report: Report) -> None:

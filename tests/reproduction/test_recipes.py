@@ -97,7 +97,7 @@ def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Result
         asked.append(seed)
         return {"square": seed**2}
 
-    trials = {"a": Trial(QUICK, samples=2), "b": Trial(QUICK, samples=2, seeds=1)}
+    trials = {"a": Trial(QUICK, n_importance_samples=2), "b": Trial(QUICK, n_importance_samples=2, seeds=1)}
     made = Recipe("it", "It", "Nobody", "", trials, [], [], {"study": study})
     assert share_done(list(cells(made, nothing))) == 0
     assert reproduce(made, nothing) == []
@@ -116,7 +116,15 @@ def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Result
 
 def test_a_trial_that_fails_does_not_stop_the_others(nothing: Results) -> None:
     bad = QUICK.model_copy(update={"train": QUICK.train.model_copy(update={"lr": 1e30})})
-    made = Recipe("it", "It", "Nobody", "", {"bad": Trial(bad, samples=2), "good": Trial(QUICK, samples=2)}, [], [])
+    made = Recipe(
+        "it",
+        "It",
+        "Nobody",
+        "",
+        {"bad": Trial(bad, n_importance_samples=2), "good": Trial(QUICK, n_importance_samples=2)},
+        [],
+        [],
+    )
     results = replace(nothing, seeds=range(1))
     assert [line.partition(":")[0] for line in reproduce(made, results)] == ["bad, seed 0"]
     assert len(results.runs("good")) == 1

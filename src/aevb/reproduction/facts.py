@@ -198,7 +198,11 @@ class Report:
                 trial.data,
                 str(trial.seeds),
                 *(trial.scores.get(name, "–") + " †" * (name in trial.notes) for name in shown),
-                *([str(trial.trial.samples) if "log_px" in trial.scores else "–"] if importance_samples else []),
+                *(
+                    [str(trial.trial.n_importance_samples) if "log_px" in trial.scores else "–"]
+                    if importance_samples
+                    else []
+                ),
                 report_wording.duration(trial.seconds),
             ]
             for trial in self.trials

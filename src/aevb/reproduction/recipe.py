@@ -39,13 +39,13 @@ class Trial:
     Attributes:
         config: the configuration without the seed.
         measures: measures in addition to the bound and log p(x).
-        samples: K, the number of importance samples for the test log p(x).
+        n_importance_samples: K, the number of importance samples for the test log p(x).
         seeds: the number of seeds, starting with the first; None for all.
     """
 
     config: Config
     measures: tuple[Measure, ...] = ()
-    samples: int = 100
+    n_importance_samples: int = 100
     seeds: int | None = None
 
 

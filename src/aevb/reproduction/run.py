@@ -87,7 +87,7 @@ def cells(recipe: Recipe, results: Results) -> Iterator[Cell]:
                 data = trial.config.data.model_copy(update={"data_dir": results.data_dir})
                 config = trial.config.model_copy(update={"seed": seed, "data": data})
                 folder = results.path(name, seed)
-                yield Cell({"trial": name, SEED: seed}, config, folder, trial.samples, trial.measures)
+                yield Cell({"trial": name, SEED: seed}, config, folder, trial.n_importance_samples, trial.measures)
 
 
 def check_data(planned: Sequence[Cell]) -> None:

@@ -108,4 +108,4 @@ def _trial(place: str, setting: str, size: Size) -> Trial:
             "epochs": epochs,
         },
     }
-    return Trial(Config.model_validate(content), measures, samples=10)
+    return Trial(Config.model_validate(content), measures, n_importance_samples=10)

@@ -136,7 +136,7 @@ def trials(length: Length) -> dict[str, Trial]:
             length.curve,
             slow | {"batch_size": 200},
             objective={"kind": "iwae", "n_samples": 16},
-            samples=100,
+            n_importance_samples=100,
         ),
     }
 
@@ -154,7 +154,7 @@ def _trial(
     binarize: str = "none",
     objective: Mapping[str, Any] | None = None,
     measures: tuple[Measure, ...] = (),
-    samples: int = 20,
+    n_importance_samples: int = 20,
 ) -> Trial:
     config = {
         "data": {"source": source, "binarize": binarize},
@@ -162,4 +162,4 @@ def _trial(
         "objective": objective or {},
         "train": {"epochs": epochs, **train},
     }
-    return Trial(Config.model_validate(config), measures, samples)
+    return Trial(Config.model_validate(config), measures, n_importance_samples)
