@@ -9,7 +9,8 @@
 The examples of a PyTorch data set are copied into memory; `aevb.data.from_iterable` streams those that do not fit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from typing import TypeGuard
 
 import numpy as np
@@ -148,7 +149,9 @@ def _items(data: object) -> Iterable[object]:
 
 
 def _require_memory(data: object, first: Array) -> None:
-    if hasattr(data, "__len__"):
+    if not isinstance(data, Sized):
+        return
+    with suppress(TypeError):  # the length of a data loader may be unknown
         memory.require(len(data) * first.nbytes, "the data set", "stream it with aevb.data.from_iterable")
 
 
