@@ -26,7 +26,7 @@ from sklearn.datasets import load_wine
 from aevb.config.schema import Config, DataConfig, ModelConfig, TrainConfig
 from aevb.data import load_data
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from benchmarks.timing import machine
 
 PAGE = Path(__file__).parent / "results" / "soak-cpu.md"
@@ -83,10 +83,10 @@ def _once(folder: Path, config: Config) -> None:
         if next(steps, None) is None:
             signal.raise_signal(signal.SIGINT)
 
-    cut_off = experiment.train(config, folder, dataset, on_step=stop)
+    cut_off = fit_run(config, folder, dataset, on_step=stop)
     if cut_off.finished:
         raise RuntimeError(f"{folder.name} was to be interrupted")
-    run = experiment.train(config, folder, dataset, resume=True)
+    run = fit_run(config, folder, dataset, resume=True)
     run.evaluate(dataset, n_importance_samples=10)
     RunFolder.load(folder).model.sample(10)
     for path in folder.iterdir():

@@ -10,13 +10,13 @@ SET_UP = """
 import time, torch
 start = time.perf_counter()
 from pathlib import Path
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from aevb.config.schema import Config
 from aevb.data import load_data
 class First(Exception): pass
 def stop(): raise First(time.perf_counter() - start)
 config = Config()
-try: experiment.train(config, Path("run"), load_data(**config.load_options()), on_step=stop)
+try: fit_run(config, Path("run"), load_data(**config.load_options()), on_step=stop)
 except First as first: print(first.args[0])
 """
 """From the end of `import torch` to the end of the first step."""

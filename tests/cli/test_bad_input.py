@@ -34,7 +34,8 @@ from aevb.data.sources.idx import read_idx
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.runs.sharing import card
-from aevb.workflow import experiment
+from aevb.workflow import train
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
 SECONDS = 5.0
@@ -273,7 +274,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("unit", "columns"):
         settings = {"model": {"hidden": (4,)}, "train": {"epochs": 2, "batch_size": 10}}
         dataset = some("unit", (1, 4, 4)) if kind == "unit" else some("columns", (3,))
-        run = experiment.train(Config.model_validate(settings), folder / kind, dataset)
+        run = fit_run(Config.model_validate(settings), folder / kind, dataset)
         run.evaluate(dataset, n_importance_samples=2)
     return folder
 
@@ -336,7 +337,7 @@ def asked(
         raise Begun
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment, "train", begin)
+    monkeypatch.setattr(train, "fit_run", begin)
     np.save("rows.npy", np.random.default_rng(0).random((30, 4)))
 
     def check(words: list[str]) -> None:
@@ -369,7 +370,7 @@ WORDS = st.one_of(
 
 def test_command_lines(asked: Callable[[list[str]], None]) -> None:
     option = st.one_of(
-        st.sampled_from([*OPTIONS, "--seed", "--samples", "--device", "--config", "--resume", "--over"]),
+        st.sampled_from([*OPTIONS, "--seed", "--n-importance-samples", "--device", "--config", "--resume", "--over"]),
         st.text("abcdelmnorst.-", min_size=1, max_size=9).map("--".__add__).filter(lambda word: word not in "--help"),
     )
     words = st.lists(st.tuples(option, WORDS), min_size=1, max_size=3).map(chain.from_iterable)

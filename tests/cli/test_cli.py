@@ -74,7 +74,7 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture
 def run(aevb: Callable[..., Result], tmp_path: Path) -> Path:
-    assert aevb("train", "--out", "run", "--samples", 3, *QUICK).status == 0
+    assert aevb("train", "--out", "run", "--n-importance-samples", 3, *QUICK).status == 0
     return tmp_path / "run"
 
 
@@ -82,7 +82,7 @@ def run(aevb: Callable[..., Result], tmp_path: Path) -> Path:
 
 
 def test_train_without_arguments(aevb: Callable[..., Result], tmp_path: Path) -> None:
-    result = aevb("train", *QUICK, "--samples", 10)
+    result = aevb("train", *QUICK, "--n-importance-samples", 10)
     assert (result.status, result.err) == (0, "")
     for words in (
         "digits: 1258 train, 180 validation, 359 test",
@@ -96,12 +96,12 @@ def test_train_without_arguments(aevb: Callable[..., Result], tmp_path: Path) ->
     assert {path.name for path in (run / "figures").iterdir()} == {
         f"{name}.png" for name in ("training", "reconstructions", "samples", "manifold", "latent")
     }
-    assert aevb("train", *QUICK, "--samples", 2).status == 0
+    assert aevb("train", *QUICK, "--n-importance-samples", 2).status == 0
     assert (tmp_path / "runs" / "digits-2" / "scores.json").is_file()
 
 
 def test_train_as_json_has_the_scores(aevb: Callable[..., Result]) -> None:
-    result = aevb("train", *QUICK, "--samples", 5, "--json", "--out", "run")
+    result = aevb("train", *QUICK, "--n-importance-samples", 5, "--json", "--out", "run")
     content = json.loads(result.out)
     scores = {(score["name"], score["split"]): score for score in content["scores"]}
     assert scores["bound", "test"]["value"] <= scores["log_px", "test"]["value"]
@@ -114,20 +114,20 @@ def test_train_as_json_has_the_scores(aevb: Callable[..., Result]) -> None:
 
 
 def test_evaluate(aevb: Callable[..., Result], run: Path) -> None:
-    first, again = (aevb("evaluate", run, "--samples", 20, "--json") for _ in range(2))
+    first, again = (aevb("evaluate", run, "--n-importance-samples", 20, "--json") for _ in range(2))
     assert first == again
     scores = {score["name"]: score for score in json.loads(first.out)["scores"]}
     assert {"bound", "rate", "distortion", "loss_without_constant", "log_px", "squared_error"} < set(scores)
     assert scores["bound"]["value"] <= scores["log_px"]["value"]
     assert scores["bound"]["stderr"] > 0
-    table = aevb("evaluate", run, "--samples", 20, "--split", "train")
+    table = aevb("evaluate", run, "--n-importance-samples", 20, "--split", "train")
     assert "train" in table.out.splitlines()[5]
 
 
 @pytest.mark.parametrize(("out", "shape"), [(None, None), ("x.npy", (5, 1, 8, 8)), ("x.png", None)])
 def test_sample(aevb: Callable[..., Result], run: Path, out: str | None, shape: Any) -> None:
     options = ["--out", out] if out else []
-    result = aevb("sample", run, "--count", 5, "--json", *options)
+    result = aevb("sample", run, "--n-samples", 5, "--json", *options)
     content = json.loads(result.out)
     assert content["shape"] == [5, 1, 8, 8]
     path = Path(content["file"])
@@ -143,8 +143,8 @@ def test_sample(aevb: Callable[..., Result], run: Path, out: str | None, shape: 
 
 def test_sample_with_draw_has_noise_and_a_seed(aevb: Callable[..., Result], run: Path) -> None:
     drawn = []
-    for seed, draw in ((0, []), (0, ["--draw"]), (0, ["--draw"]), (1, ["--draw"])):
-        aevb("sample", run, "--count", 50, "--seed", seed, "--out", "x.npy", *draw)
+    for seed, draw in ((0, []), (0, ["--noise"]), (0, ["--noise"]), (1, ["--noise"])):
+        aevb("sample", run, "--n-samples", 50, "--seed", seed, "--out", "x.npy", *draw)
         drawn.append(np.load("x.npy"))
     assert drawn[0].min() >= 0 > drawn[1].min()
     assert np.array_equal(drawn[1], drawn[2])
@@ -153,7 +153,7 @@ def test_sample_with_draw_has_noise_and_a_seed(aevb: Callable[..., Result], run:
 
 def test_reconstruct(aevb: Callable[..., Result], run: Path) -> None:
     assert aevb("reconstruct", run).out == f"wrote {run / 'reconstructions.png'}\n"
-    assert aevb("reconstruct", run, "--count", 4, "--out", "x.npy").status == 0
+    assert aevb("reconstruct", run, "--n-examples", 4, "--out", "x.npy").status == 0
     pairs = np.load("x.npy")
     assert pairs.shape == (2, 4, 1, 8, 8)
     np.testing.assert_array_equal(pairs[0] * 16, np.round(pairs[0] * 16))
@@ -166,16 +166,16 @@ def test_binarisations_are_named_wherever_a_number_is(
     aevb: Callable[..., Result], likelihood: str, network: str, binarize: str
 ) -> None:
     options = ["--model.likelihood", likelihood, "--model.network", network, "--data.binarize", binarize]
-    result = aevb("train", *options, "--train.epochs", 1, "--samples", 2, "--out", "run", "--json")
+    result = aevb("train", *options, "--train.epochs", 1, "--n-importance-samples", 2, "--out", "run", "--json")
     assert {score["binarization"] for score in json.loads(result.out)["scores"]} == {binarize}
-    assert f"binarisation: {binarize}" in aevb("evaluate", "run", "--samples", 2).out
+    assert f"binarisation: {binarize}" in aevb("evaluate", "run", "--n-importance-samples", 2).out
 
 
 def test_train_on_rows(aevb: Callable[..., Result]) -> None:
     np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 3)))
-    assert aevb("train", "rows.npy", *QUICK, "--samples", 2, "--out", "run").status == 0
+    assert aevb("train", "rows.npy", *QUICK, "--n-importance-samples", 2, "--out", "run").status == 0
     assert aevb("sample", "run").out == f"wrote {Path('run/samples.npy')}\n"
-    assert aevb("reconstruct", "run", "--count", 7, "--json").status == 0
+    assert aevb("reconstruct", "run", "--n-examples", 7, "--json").status == 0
     assert np.load("run/reconstructions.npy").shape == (2, 7, 3)
 
 
@@ -183,19 +183,19 @@ def test_a_run_finds_its_data_from_another_folder(
     aevb: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 3)))
-    aevb("train", "rows.npy", *QUICK, "--samples", 2, "--out", "run")
+    aevb("train", "rows.npy", *QUICK, "--n-importance-samples", 2, "--out", "run")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert aevb("evaluate", "../run", "--samples", 2).status == 0
+    assert aevb("evaluate", "../run", "--n-importance-samples", 2).status == 0
 
 
 def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -> None:
     Path("c.json").write_text(json.dumps({"model": {"hidden": [8], "latent": 3}, "train": {"epochs": 1}, "seed": 4}))
-    result = aevb("train", "--config", "c.json", "--model.latent", 4, "--samples", 2, "--out", "one")
+    result = aevb("train", "--config", "c.json", "--model.latent", 4, "--n-importance-samples", 2, "--out", "one")
     assert result.status == 0
     config = RunFolder.load("one").config
     assert (config.model.options["hidden"], config.model.latent, config.train.epochs, config.seed) == ((8,), (4,), 1, 4)
-    assert aevb("train", "--config", "one/config.json", "--samples", 2, "--out", "two").status == 0
+    assert aevb("train", "--config", "one/config.json", "--n-importance-samples", 2, "--out", "two").status == 0
     weights = [Path(name, "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
 
@@ -203,23 +203,26 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
 def test_a_run_is_varied_by_its_own_configuration(aevb: Callable[..., Result]) -> None:
     """What the data decided for the one run is not taken as a choice for the other."""
     np.save("rows.npy", 50 * np.random.default_rng(0).normal(size=(60, 3)))
-    assert aevb("train", "--train.epochs", 1, "--samples", 2, "--out", "run").status == 0
+    assert aevb("train", "--train.epochs", 1, "--n-importance-samples", 2, "--out", "run").status == 0
     for options in (["--model.network", "conv"], ["--data.binarize", "threshold", "--model.likelihood", "bernoulli"]):
-        result = aevb("train", "--config", "run/config.json", *options, "--samples", 2)
+        result = aevb("train", "--config", "run/config.json", *options, "--n-importance-samples", 2)
         assert result.status == 0, result.err
-    assert aevb("train", "rows.npy", "--config", "run/config.json", "--samples", 2, "--out", "rows").status == 0
+    assert (
+        aevb("train", "rows.npy", "--config", "run/config.json", "--n-importance-samples", 2, "--out", "rows").status
+        == 0
+    )
     assert RunFolder.load("rows").resolved.mean == "identity"
 
 
 def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[..., Result]) -> None:
     Path("c.json").write_text('{"train": {"batch-size": 50, "epochs": 1}, "model": {"posterior-scale": "softplus"}}')
-    assert aevb("train", "--config", "c.json", "--samples", 2, "--out", "run").status == 0
+    assert aevb("train", "--config", "c.json", "--n-importance-samples", 2, "--out", "run").status == 0
     assert RunFolder.load("run").config.train.batch_size == 50
 
 
 @pytest.mark.parametrize("out", [".", "r[a]", "a[/b]", "with space", "deep/er"])
 def test_odd_names_of_folders(aevb: Callable[..., Result], out: str) -> None:
-    result = aevb("train", *QUICK, "--samples", 2, "--out", out)
+    result = aevb("train", *QUICK, "--n-importance-samples", 2, "--out", out)
     assert result.status == 0, result.err
     assert f"run       {Path(out)}, page in report.html" in result.out
     assert (Path(out) / "figures" / "samples.png").is_file()
@@ -228,7 +231,7 @@ def test_odd_names_of_folders(aevb: Callable[..., Result], out: str) -> None:
 def test_the_smallest_set(aevb: Callable[..., Result]) -> None:
     """Ten rows: one example chooses the weights and has no standard error."""
     np.save("rows.npy", np.random.default_rng(0).normal(size=(10, 2)))
-    result = aevb("train", "rows.npy", *QUICK, "--samples", 2, "--json", "--out", "run")
+    result = aevb("train", "rows.npy", *QUICK, "--n-importance-samples", 2, "--json", "--out", "run")
     assert (result.status, result.err) == (0, "")
     scores = {(score["name"], score["split"]): score for score in json.loads(result.out)["scores"]}
     assert scores["bound", "valid"]["stderr"] is None
@@ -241,7 +244,7 @@ def test_units_of_the_data_do_not_matter(aevb: Callable[..., Result]) -> None:
     bounds = []
     for name, values in (("plain", x), ("other", 1024 * (x + 8))):
         np.save(f"{name}.npy", values)
-        options = ["--model.hidden", 16, "--train.epochs", 20, "--samples", 5, "--out", name]
+        options = ["--model.hidden", 16, "--train.epochs", 20, "--n-importance-samples", 5, "--out", name]
         result = aevb("train", f"{name}.npy", *options, "--json")
         scores = {(score["name"], score["split"]): score["value"] for score in json.loads(result.out)["scores"]}
         bounds.append(scores["bound", "test"])
@@ -249,7 +252,7 @@ def test_units_of_the_data_do_not_matter(aevb: Callable[..., Result]) -> None:
 
 
 def test_a_terminal_without_greek(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aevb", "train", *QUICK, "--samples", "2", "--out", "run"]
+    command = [sys.executable, "-m", "aevb", "train", *QUICK, "--n-importance-samples", "2", "--out", "run"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -286,19 +289,19 @@ def test_main_module_and_installed_command() -> None:
         (["train", "--model.hidden", "3,x"], "--model.hidden: input should be a valid integer"),
         (
             ["train", "--model.likelihood", "gausian"],
-            "--model.likelihood: input should be 'bernoulli', 'cont",
+            "--model.likelihood: no likelihood is named 'gausian': did you mean gaussian",
         ),
         (["train", "--model.variance", "-1"], "--model.variance: input should be greater than 0"),
         (["train", "--train.lr", "nan"], "--train.lr: input should be a finite number"),
         (["train", "--seed", "-1"], "--seed: input should be greater than or equal to 0"),
-        (["train", "--samples", "0"], "--samples"),
+        (["train", "--n-importance-samples", "0"], "--n-importance-samples"),
         (["train", "digits", "extra"], "extra"),
         (["trian"], 'unknown command "trian". did you mean "train"'),
         (["train", "mnis"], "mnist"),
         (["train", "missing.npy"], "missing.npy"),
         (["train", "--model.likelihood", "bernoulli"], "digits has grey values.*--data.binarize threshold"),
         (["train", "--data.test", "0.9", "--data.validation", "0.2"], "leave none"),
-        (["train", "--device", "tpu"], "--device tpu is not to be had here: expected auto, cpu"),
+        (["train", "--device", "tpu"], "device tpu is not available on this machine: expected auto, cpu"),
         (["train", "--config", "no.json"], "cannot read --config no.json: no such file"),
         (["train", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate", "nothing"], "nothing is not a run folder"),
@@ -306,10 +309,10 @@ def test_main_module_and_installed_command() -> None:
         (["evaluate"], "requires an argument"),
         (["train", "--out", 300 * "x"], "file name too long"),
         (["evaluate", 300 * "x"], "file name too long"),
-        (["train", "--device", "cpu:x"], "--device cpu:x is not to be had"),
-        (["train", "--device", "cpu:7"], "--device cpu:7 is not to be had"),
+        (["train", "--device", "cpu:x"], "device cpu:x is not available"),
+        (["train", "--device", "cpu:7"], "device cpu:7 is not available"),
         (["train", "--model.hidden", "100000000000000"], "less than or equal to 16777216"),
-        (["train", "--model.network", "conv", "--train.batch-size", "1"], "batch normalisation"),
+        (["train", "--model.network", "conv", "--train.batch-size", "1"], "batch normalization"),
         (["train", "--objective.kind", "iwae", "--objective.beta", "2"], "--objective.beta has no meaning"),
         (["train", "--model.prior", "normal", "--model.components", "2"], "--model.components 2 has no meaning"),
     ],
@@ -323,7 +326,7 @@ def test_bad_arguments(refused: Callable[..., str], arguments: list[str], messag
     ("content", "message"),
     [
         ("{", "--config c.json is not JSON"),
-        ("[1]", "--config c.json holds a list: expected an object"),
+        ("[1]", "--config c.json is a JSON list: expected an object"),
         ('{"model": {"laten": 3}}', "c.json: unknown option --model.laten: did you mean --model.latent?"),
         ('{"modl": {"latent": 3}}', "c.json: unknown option --modl: did you mean --model?"),
         ('{"model": {"latent": "x"}}', "c.json: --model.latent: input should be a valid integer"),
@@ -445,7 +448,7 @@ def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(
     run = RunFolder.load("run")
     assert run.outcome
     assert (run.outcome.ended, run.outcome.kept) == ("non-finite", 1)
-    assert aevb("evaluate", "run", "--samples", 2).status == 0
+    assert aevb("evaluate", "run", "--n-importance-samples", 2).status == 0
 
 
 def test_a_taken_folder(refused: Callable[..., str], run: Path) -> None:
@@ -468,7 +471,7 @@ def test_a_truncated_run(refused: Callable[..., str], run: Path) -> None:
 def test_data_that_changed_since(refused: Callable[..., str], aevb: Callable[..., Result], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
-    aevb("train", "rows.npy", *QUICK, "--samples", 2, "--out", "run")
+    aevb("train", "rows.npy", *QUICK, "--n-importance-samples", 2, "--out", "run")
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
     assert "has changed since" in refused("evaluate", "run")
 
@@ -520,16 +523,16 @@ def test_what_was_trained_is_kept(tmp_path: Path, ended_by: signal.Signals) -> N
 def test_a_run_goes_on_where_it_was_cut_off(
     aevb: Callable[..., Result], refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["digits", "--model.hidden", "8", "--train.epochs", "150", "--samples", "2"]
+    words = ["digits", "--model.hidden", "8", "--train.epochs", "150", "--n-importance-samples", "2"]
     process = begun(tmp_path, *words)
     os.kill(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     monkeypatch.chdir(tmp_path)
     for extra in (["digits"], ["--seed", "1"], ["--train.epochs", "50"], ["--out", "other"], ["--seeds", "2"]):
-        assert "goes on as it was begun" in refused("train", *extra, "--resume", "run")
+        assert "continues with the configuration of the run" in refused("train", *extra, "--resume", "run")
     assert "is not a run folder" in refused("train", "--resume", "nowhere")
-    assert aevb("train", "--resume", "run", "--samples", "2").status == 0
+    assert aevb("train", "--resume", "run", "--n-importance-samples", "2").status == 0
     assert aevb("train", *words, "--train.compile", "off", "--out", "whole").status == 0
     assert Path("run/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
     assert "is finished" in refused("train", "--resume", "run")

@@ -31,7 +31,7 @@ from aevb.data import load_data
 from aevb.errors import BadInput
 from aevb.files import write_atomically
 from aevb.runs.sharing import save_pretrained
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 
 SECONDS, MEGABYTES = 10.0, 200
 """That a refusal may take at most; seconds of work, since the machine may have other."""
@@ -515,7 +515,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
     settings = {"data": {"source": str(folder / "rows.npy")}, "model": {"hidden": (4,)}, "train": {"epochs": 1}}
     config = Config.model_validate(settings)
-    experiment.train(config, folder / "run", load_data(config.data.source))
+    fit_run(config, folder / "run", load_data(config.data.source))
     (folder / "run" / "scores.json").unlink()
     return folder / "run"
 
@@ -610,13 +610,13 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
         assert COMMAND not in out + err
         return out + err
 
-    few = ["--train.epochs", 2, "--model.hidden", 4, "--samples", 2]
+    few = ["--train.epochs", 2, "--model.hidden", 4, "--n-importance-samples", 2]
     shown = done("train", named, "--data.column-types.label", "label", *few, "--out", f"[red]{COMMAND}")
     for name in ("[bold]a[/bold]", "[/]", ":smile:", r"\x1b[2Jb", "[red]c"):
         assert name in shown
     run = shutil.move(f"[red]{COMMAND}", "run")
-    done("evaluate", run, "--samples", 2)
-    done("diagnose", run, "--samples", 2)
+    done("evaluate", run, "--n-importance-samples", 2)
+    done("diagnose", run, "--n-importance-samples", 2)
     done("explore", run, "--no-open")
     done("sample", run, "--out", "samples.csv")
     assert COMMAND in Path("samples.csv").read_text()

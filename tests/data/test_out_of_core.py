@@ -24,7 +24,7 @@ from aevb.data import Dataset, load_data, out_of_core
 from aevb.data.examples import Examples, Order
 from aevb.errors import BadInput
 from aevb.training.capture import CaptureError
-from aevb.workflow import experiment
+from aevb.workflow.fitting import can_stack, fit_run, fit_runs
 
 READERS = "aevb reads ahead"
 
@@ -280,11 +280,11 @@ def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -
         if next(steps) == after:
             os.kill(os.getpid(), signal.SIGINT)
 
-    whole = experiment.train(chosen, tmp_path / "whole", dataset)
-    cut = experiment.train(chosen, tmp_path / "cut", dataset, on_step=press)
+    whole = fit_run(chosen, tmp_path / "whole", dataset)
+    cut = fit_run(chosen, tmp_path / "cut", dataset, on_step=press)
     assert cut.outcome
     assert cut.outcome.ended == "interrupted"
-    experiment.train(chosen, tmp_path / "cut", dataset, resume=True)
+    fit_run(chosen, tmp_path / "cut", dataset, resume=True)
     weights = [(folder / "model.safetensors").read_bytes() for folder in (whole.folder, cut.folder)]
     assert weights[0] == weights[1]
 
@@ -298,21 +298,21 @@ def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> 
             os.truncate(path, 6000)
 
     with pytest.raises(BadInput, match="shorter"):
-        experiment.train(chosen, tmp_path / "run", dataset, on_step=shrink)
+        fit_run(chosen, tmp_path / "run", dataset, on_step=shrink)
 
 
 def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
     chosen = config(saved(tmp_path, numbered()))
     dataset = load_data(**chosen.load_options())
-    assert not experiment.stackable(chosen, dataset)
+    assert not can_stack(chosen, dataset)
     places = [(chosen.model_copy(update={"seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     with pytest.raises(CaptureError, match="one model at a time"):
-        experiment.train_stacked(places, dataset)
+        fit_runs(places, dataset)
 
 
 def test_train_takes_what_stays_in_its_file(tmp_path: Path) -> None:
     saved(tmp_path, numbered(300))
-    options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--samples", "10"]
+    options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--n-importance-samples", "10"]
     done = aevb(tmp_path, "train", "rows.npy", *options, "--out", "run")
     assert done.returncode == 0, done.stderr
     assert "210 train, 30 validation, 60 test" in done.stdout
@@ -327,7 +327,7 @@ def aevb(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_all_commands_take_what_stays_in_its_file(tmp_path: Path) -> None:
     saved(tmp_path, np.random.default_rng(0).integers(0, 256, size=(400, 8, 8), dtype=np.uint8))
-    options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--samples", "10"]
+    options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--n-importance-samples", "10"]
     done = aevb(tmp_path, "train", "rows.npy", *options, "--out", "run", "--seeds", "2")
     assert done.returncode == 0, done.stderr
     first, second = sorted(path.parent for path in (tmp_path / "run").rglob("config.json"))
@@ -341,7 +341,7 @@ def test_all_commands_take_what_stays_in_its_file(tmp_path: Path) -> None:
 LARGE = """
 import json, os, signal, sys, time
 from pathlib import Path
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run, fit_runs, can_stack
 from aevb.config.schema import Config
 from aevb.data import load_data
 from aevb.memory import keep_freed_memory
@@ -355,7 +355,7 @@ def step():
     times.append(time.process_time())  # of this process and its reader, whatever else the machine does
     if len(times) == after:
         os.kill(os.getpid(), signal.SIGINT)
-run = experiment.train(config, Path("run"), dataset, on_step=step)
+run = fit_run(config, Path("run"), dataset, on_step=step)
 lines = Path("/proc/self/status").read_text().splitlines()
 peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 rate = 200 * (after - 100) / (times[-1] - times[99])

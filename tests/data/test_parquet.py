@@ -17,7 +17,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, load_data, out_of_core
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 
 ROWS, FILES = 400, 4
 
@@ -118,7 +118,7 @@ def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
     data = {"source": written(tmp_path / "rows", columns()), "in_memory": "off"}
     config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
     dataset = load_data(**config.load_options())
-    run = experiment.train(config, tmp_path / "run", dataset)
+    run = fit_run(config, tmp_path / "run", dataset)
     run.evaluate(dataset, "test", n_importance_samples=10)
     again = RunFolder.load(tmp_path / "run")
     assert again.data.train == 340

@@ -243,9 +243,9 @@ def test_round_trip_by_the_commands(
 ) -> None:
     """Kinds, categories, types and the order of the columns survive training, saving, loading and sampling."""
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "30", "--out", "run", "--samples", "20")
+    run("train", str(customers), "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20")
     assert "smoker" in capsys.readouterr().err
-    run("sample", "run", "--count", "200", "--out", "new.csv")
+    run("sample", "run", "--n-samples", "200", "--out", "new.csv")
     again = load_data("new.csv", column_types={"age": "count"})  # which may have none near zero
     kinds = {column.name: (column.kind, column.values, column.whole) for column in again.columns}
     before = {column.name: (column.kind, column.values, column.whole) for column in load_data(str(customers)).columns}
@@ -273,9 +273,19 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
     made |= {"town": pa.DictionaryArray.from_arrays(codes, towns, ordered=True)}
     made |= {"country": pa.array(columns["country"], type=pa.large_string())}
     pq.write_table(pa.table(made), "people.parquet")
-    run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--samples", "20", *given)
-    run("sample", "run", "--count", "200", "--out", "new.parquet")
-    run("impute", "run", "people.parquet", "--draws", "3", "--samples", "10", "--out", "full.parquet")
+    run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20", *given)
+    run("sample", "run", "--n-samples", "200", "--out", "new.parquet")
+    run(
+        "impute",
+        "run",
+        "people.parquet",
+        "--n-imputations",
+        "3",
+        "--n-importance-samples",
+        "10",
+        "--out",
+        "full.parquet",
+    )
     data = RunFolder.load("run").data
     assert {column.name: column.kind for column in (*data.columns, *data.condition_columns)} == KINDS
     for name, count in (("new", 200), ("full", 400)):
@@ -294,10 +304,10 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
 def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Towns go with incomes: a model that has learned so fills most gaps right."""
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "150", "--out", "run", "--samples", "20")
+    run("train", str(customers), "--train.epochs", "150", "--out", "run", "--n-importance-samples", "20")
     rows = people(200, seed=1)
     gaps = [row | {"town": None} for row in rows]
-    run("impute", "run", str(written(tmp_path / "gaps.csv", gaps)), "--draws", "50", "--out", "full.csv")
+    run("impute", "run", str(written(tmp_path / "gaps.csv", gaps)), "--n-imputations", "50", "--out", "full.csv")
     filled = read("full.csv")
     known = [(row["town"], new["town"]) for row, new in zip(rows, filled, strict=True) if row["town"] and row["income"]]
     assert np.mean([old == new for old, new in known]) > 0.75  # by chance a third
@@ -311,16 +321,24 @@ def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--samples", "20")
+    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
     odd = [row | {"income": 1e6 if row["income"] else None} for row in people(50, seed=1)]
-    run("score", "run", str(written(tmp_path / "odd.csv", odd)), "--samples", "50", "--out", "odd-scores.csv")
+    run(
+        "score",
+        "run",
+        str(written(tmp_path / "odd.csv", odd)),
+        "--n-importance-samples",
+        "50",
+        "--out",
+        "odd-scores.csv",
+    )
     run(
         "score",
         "run",
         str(written(tmp_path / "usual.csv", people(400, seed=2))),
-        "--samples",
+        "--n-importance-samples",
         "50",
-        "--false-alarms",
+        "--false-alarm-rate",
         "0.1",
     )
     rows = [line for line, row in zip(read("odd-scores.csv"), odd, strict=True) if row["income"]]
@@ -332,7 +350,7 @@ def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--samples", "2")
+    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     run("encode", "run", str(customers), "--out", "codes.npy")
     run("encode", "run", str(customers), "--out", "codes.csv")
     assert np.load("codes.npy").shape == (400, 2)
@@ -369,7 +387,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_a_run_says_what_its_columns_are(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--samples", "2")
+    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     card = json.loads((tmp_path / "run" / "config.json").read_text())["dataset"]
     assert [column["name"] for column in card["columns"]] == list(KINDS)
     assert card["columns"][5]["values"] == ["CH"]

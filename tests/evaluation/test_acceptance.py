@@ -44,22 +44,22 @@ def scores(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[tuple
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_thresholded_mnist(capsys: pytest.CaptureFixture[str], seed: int) -> None:
     """The validation bound after 20 epochs is above -89 nats; measured for seed 0: -88.05."""
-    trained = scores(capsys, *HU, "--seed", seed, "--samples", 10, "--out", "run")
+    trained = scores(capsys, *HU, "--seed", seed, "--n-importance-samples", 10, "--out", "run")
     assert trained["bound", "valid"]["value"] > -89
-    measured = scores(capsys, "evaluate", "run", "--samples", 100)
+    measured = scores(capsys, "evaluate", "run", "--n-importance-samples", 100)
     assert measured["bound", "test"]["value"] <= measured["log_px", "test"]["value"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_fashion_mnist(capsys: pytest.CaptureFixture[str], seed: int) -> None:
     """The test loss without the Gaussian's constant is below 229; measured: 213.9, 213.8, 216.7 for three seeds."""
-    trained = scores(capsys, *ZHAO, "--seed", seed, "--samples", 10, "--out", "run")
+    trained = scores(capsys, *ZHAO, "--seed", seed, "--n-importance-samples", 10, "--out", "run")
     assert trained["loss_without_constant", "test"]["value"] < 229
 
 
 def test_two_runs_are_bit_identical(capsys: pytest.CaptureFixture[str]) -> None:
     for out in ("one", "two"):
         short = [word if word != "20" or before != "--train.epochs" else "1" for before, word in pairwise(["", *HU])]
-        scores(capsys, *short, "--samples", 2, "--out", out)
+        scores(capsys, *short, "--n-importance-samples", 2, "--out", out)
     one, two = (Path(out, "model.safetensors").read_bytes() for out in ("one", "two"))
     assert one == two

@@ -15,7 +15,7 @@ from aevb.errors import BadInput
 from aevb.evaluation.measures import MEASURES, Effort, measure
 from aevb.evaluation.scores import Score
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
 NAMES = {
@@ -39,7 +39,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(folder: Path, dataset: Dataset, **model: object) -> RunFolder:
     config = {"model": {"hidden": [8]} | model, "train": {"epochs": 2, "batch_size": 20}}
-    return experiment.train(Config.model_validate(config), folder, dataset)
+    return fit_run(Config.model_validate(config), folder, dataset)
 
 
 def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score]:
@@ -143,8 +143,8 @@ def test_the_command_measures_and_keeps(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for command in (
-        "train gaussian --model.hidden 8 --train.epochs 1 --samples 2 --out run",
-        "evaluate run --measure quadrature gaps --examples 20 --samples 10 --memory 64",
+        "train gaussian --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --out run",
+        "evaluate run --measure quadrature gaps --max-examples 20 --n-importance-samples 10 --memory 64",
     ):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:

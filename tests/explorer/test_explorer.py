@@ -18,7 +18,7 @@ from aevb.explorer import explore
 from aevb.explorer.content import gather
 from aevb.explorer.page import packed, render
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 from tests.explorer.browser import Opened, chromium, until, violations
 
@@ -28,7 +28,7 @@ SHOTS = (360, 1280, 2560)
 
 def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
     content = {"model": {"hidden": (8,)} | model, "train": {"epochs": 2, "batch_size": 10}}
-    run = experiment.train(Config.model_validate(content), folder, dataset)
+    run = fit_run(Config.model_validate(content), folder, dataset)
     run.evaluate(dataset, n_importance_samples=2)
     return run
 
@@ -537,7 +537,7 @@ def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main_of = ["train", "digits", "--train.epochs", "1", "--samples", "2", "--out", str(tmp_path / "run")]
+    main_of = ["train", "digits", "--train.epochs", "1", "--n-importance-samples", "2", "--out", str(tmp_path / "run")]
     for arguments, status in ((main_of, 0), (["explore", str(tmp_path / "run"), "--no-open"], 0)):
         with pytest.raises(SystemExit) as caught:
             main(arguments)

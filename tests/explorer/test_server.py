@@ -17,7 +17,7 @@ import pytest
 from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.data import load_data
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.explorer.browser import chromium, until
 
 RATE, SECONDS = 200, 30
@@ -63,7 +63,7 @@ class Served(NamedTuple):
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served") / "run"
     content = {"model": {"hidden": (8,)}, "train": {"epochs": 1}}
-    experiment.train(Config.model_validate(content), folder, load_data("digits"))
+    fit_run(Config.model_validate(content), folder, load_data("digits"))
     words = [sys.executable, "-m", "aevb", "explore", str(folder), "--serve", "--no-open"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -177,7 +177,7 @@ def test_bad_places_are_refused(
     served: Served, words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = {"model": {"hidden": (4,)}, "train": {"epochs": 1}}
-    experiment.train(Config.model_validate(content), tmp_path / "run", load_data("digits"))
+    fit_run(Config.model_validate(content), tmp_path / "run", load_data("digits"))
     given = [str(served.port) if word == "TAKEN" else word for word in words]
     with pytest.raises(SystemExit) as ended:
         main(["explore", str(tmp_path / "run"), "--serve", "--no-open", *given])

@@ -20,7 +20,7 @@ from aevb.evaluation import Score, baselines, evaluate
 from aevb.models.distributions import Normal, Point, closed_form_kl
 from aevb.models.linear import linear_optimum
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
 POINT = {"posterior": "point", "hidden": []}
@@ -28,7 +28,7 @@ POINT = {"posterior": "point", "hidden": []}
 
 def autoencoder(folder: Path, dataset: Dataset, epochs: int = 3, **model: object) -> RunFolder:
     train = {"epochs": epochs, "batch_size": 100, "lr": 1e-2, "lr_decay": 0.7}
-    return experiment.train(Config.model_validate({"model": POINT | model, "train": train}), folder, dataset)
+    return fit_run(Config.model_validate({"model": POINT | model, "train": train}), folder, dataset)
 
 
 def value(scores: list[Score], name: str) -> float:
@@ -91,7 +91,7 @@ def test_what_an_autoencoder_does_not_have_is_refused(
 ) -> None:
     config = Config.model_validate({"model": POINT} | sections)
     with pytest.raises(BadInput, match=message):
-        experiment.train(config, tmp_path / "run", cloud)
+        fit_run(config, tmp_path / "run", cloud)
     assert not (tmp_path / "run").exists()
 
 

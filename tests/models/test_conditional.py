@@ -30,7 +30,7 @@ from aevb.rng import RNGStream, seeded
 from aevb.runs.export import export
 from aevb.runs.run_folder import RunFolder
 from aevb.training.fit import TrainingJob, fit, fit_stacked
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 
 CLASSES = ("a", "b", "c")
 
@@ -171,21 +171,21 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     assert "given label" in capsys.readouterr().out
     run = RunFolder.load("run")
     assert run.load_data().condition_columns == run.data.condition_columns
-    assert command("sample", "run", "--given.label", "1", "--out", "ones.npy") == 0
-    assert command("sample", "run", "--count", "10", "--out", "each.npy") == 0
+    assert command("sample", "run", "--condition.label", "1", "--out", "ones.npy") == 0
+    assert command("sample", "run", "--n-samples", "10", "--out", "each.npy") == 0
     each = np.load("each.npy")
     mean = {label: images[labels == label].mean(0) / 255 for label in (0, 1)}
     near = [np.abs(x[0] - mean[0]).sum() < np.abs(x[0] - mean[1]).sum() for x in each]
     assert near == [True] * 5 + [False] * 5  # each class in turn
     assert all(np.abs(x[0] - mean[1]).sum() < np.abs(x[0] - mean[0]).sum() for x in np.load("ones.npy"))
-    assert command("reconstruct", "run", "--given.label", "0", "--out", "zeros.npy") == 0
+    assert command("reconstruct", "run", "--condition.label", "0", "--out", "zeros.npy") == 0
     assert all(np.abs(x[0] - mean[0]).sum() < np.abs(x[0] - mean[1]).sum() for x in np.load("zeros.npy")[1])
-    for words in (["encode", "run", "stripes.npz"], ["score", "run", "stripes.npz", "--false-alarms", "0.2"]):
+    for words in (["encode", "run", "stripes.npz"], ["score", "run", "stripes.npz", "--false-alarm-rate", "0.2"]):
         assert command(*words) == 0
     np.save("bare.npy", images)
     assert command("encode", "run", "bare.npy") == 2
     assert "no labels, which are the condition of this model" in capsys.readouterr().err
-    assert command("sample", "run", "--given.label", "9") == 2
+    assert command("sample", "run", "--condition.label", "9") == 2
     assert "expected one of 0, 1" in capsys.readouterr().err
 
 
@@ -202,7 +202,7 @@ def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any,
     common = ["--train.epochs", "120", "--train.batch-size", "50", "--train.lr", "1e-2", "--model.hidden", "32"]
     conditions = ["--model.condition", "town", "age"]
     assert command("train", "people.csv", *conditions, "--out", "run", *common) == 0
-    assert command("sample", "run", "--given.town", "Chur", "--given.age", "40", "--count", "400") == 0
+    assert command("sample", "run", "--condition.town", "Chur", "--condition.age", "40", "--n-samples", "400") == 0
     with Path("run/samples.csv").open(newline="") as file:
         drawn = list(csv.DictReader(file))
     assert list(drawn[0]) == ["age", "town", "height", "member", "visits"]
@@ -234,7 +234,7 @@ def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: 
     assert command("train", "digits", "--model.condition", "label", "--train.epochs", "1", "--out", folder) == 0
     assert command("explore", folder, "--no-open") == 2
     assert "--condition.label 0 or 1" in capsys.readouterr().err
-    assert command("explore", folder, "--no-open", "--given.label", "3") == 0
+    assert command("explore", folder, "--no-open", "--condition.label", "3") == 0
     page = (tmp_path / "run" / "explorer.html").read_text()
     assert "digits given label 3" in page
     assert 'href="explorer.html"' in (tmp_path / "run" / "report.html").read_text()
@@ -245,7 +245,7 @@ def test_exported_files_take_the_condition(tmp_path: Path) -> None:
 
     dataset = rows_of_classes(count=60)
     config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 1, "batch_size": 10}})
-    run = experiment.train(config, tmp_path / "run", dataset)
+    run = fit_run(config, tmp_path / "run", dataset)
     files = export(run, tmp_path / "onnx")
     assert max(file.difference for file in files) < 1e-4
     onnx.checker.check_model(onnx.load(files[1].path))

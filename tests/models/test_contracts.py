@@ -24,7 +24,7 @@ from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
 KINDS: dict[str, Kind] = {name: likelihood.supports[-1] for name, likelihood in register.likelihood.items()}
@@ -358,7 +358,7 @@ def test_every_combination_trains_saves_loads_and_measures_the_same(
                 "train": {"epochs": 5, "batch_size": 15, "lr": 1e-2},
             }
         )
-        run = experiment.train(config, tmp_path / f"{likelihood}-{kind}", dataset)
+        run = fit_run(config, tmp_path / f"{likelihood}-{kind}", dataset)
         scores = run.evaluate(dataset, n_importance_samples=3)
         assert all(math.isfinite(score.value) for score in scores)
         assert RunFolder.load(run.folder).evaluate(dataset, n_importance_samples=3) == scores

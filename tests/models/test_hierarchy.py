@@ -154,8 +154,13 @@ def test_the_command_trains_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from aevb.runs.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)
-    options = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --train.epochs 2 --samples 3 --out run"
-    for command in (f"train digits {options}", "evaluate run --samples 4", "sample run", "reconstruct run"):
+    options = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --train.epochs 2 --n-importance-samples 3 --out run"
+    for command in (
+        f"train digits {options}",
+        "evaluate run --n-importance-samples 4",
+        "sample run",
+        "reconstruct run",
+    ):
         with pytest.raises(SystemExit) as stop:
             cli.main(command.split())
         assert not stop.value.code, command

@@ -50,8 +50,8 @@ def test_the_command_reaches_the_optimum(
     train = (
         "train rows.npy --model.hidden none --train.lr 1e-2 --train.lr-decay 0.7 --train.epochs 600 --train.keep last"
     )
-    evaluate = "evaluate run --split train --samples 50 --json"
-    for command in (f"{train} --train.batch-size 200 --samples 2 --out run", evaluate):
+    evaluate = "evaluate run --split train --n-importance-samples 50 --json"
+    for command in (f"{train} --train.batch-size 200 --n-importance-samples 2 --out run", evaluate):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             cli.main(command.split())

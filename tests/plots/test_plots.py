@@ -22,7 +22,7 @@ from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.plots.points import bin_edges, histograms
 from aevb.plots.run import PANELS
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import Exact
 
 Exactly = Callable[..., Exact]
@@ -112,7 +112,7 @@ def test_figures_of_photographs() -> None:
 
 
 def test_figures_of_images_with_two_latent_dimensions(tmp_path: Path, stripes: Dataset) -> None:
-    run = experiment.train(CONFIG, tmp_path / "run", stripes)
+    run = fit_run(CONFIG, tmp_path / "run", stripes)
     figures = dict(plots.figures(run, stripes))
     assert list(figures) == ["training", "reconstructions", "samples", "manifold", "latent"]
     legend = figures["latent"].axes[0].get_legend()
@@ -129,7 +129,7 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     part = Examples(torch.randn(40, columns))
     dataset = Dataset("rows", "real", (columns,), part, part, part, "none", None)
     model = CONFIG.model.model_copy(update={"latent": (3,)})
-    run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
+    run = fit_run(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
     assert list(figures) == ["training", "reconstructions", "samples"]
     assert len(figures["reconstructions"].axes) == min(columns, PANELS)
@@ -137,7 +137,7 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
 
 def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) -> None:
     """The first of many epochs, far below the rest, does not flatten them."""
-    run = experiment.train(CONFIG, tmp_path / "run", stripes)
+    run = fit_run(CONFIG, tmp_path / "run", stripes)
     first, later = run.epochs[0], run.epochs[1:] * 30
     object.__setattr__(first.train, "bound", -1e6)
     axis = plots.training([first, *later]).axes[0]
@@ -147,7 +147,7 @@ def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_training_curves_with_values_that_are_not_finite(stripes: Dataset, tmp_path: Path, value: float) -> None:
     """One leaves the limits to the other epochs; where there is nothing else, the figure is drawn all the same."""
-    epochs = experiment.train(CONFIG, tmp_path / "run", stripes).epochs
+    epochs = fit_run(CONFIG, tmp_path / "run", stripes).epochs
     before = plots.training(epochs).axes[0].get_ylim()
     bad = deepcopy(epochs[-1])
     object.__setattr__(bad.train, "bound", value)

@@ -16,8 +16,8 @@ from aevb.models.registry import import_plugin, register
 from aevb.report import write_run
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow import diagnosis as doctor
-from aevb.workflow import experiment
 from aevb.workflow.diagnosis import Finding
+from aevb.workflow.fitting import fit_run
 from tests.reproduction.test_pages import Page
 
 HOSTILE = "<script>alert(1)</script>&\"'"
@@ -26,7 +26,7 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 @pytest.fixture
 def run(stripes: Dataset, tmp_path: Path) -> RunFolder:
     config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 2, "batch_size": 20}})
-    made = experiment.train(config, tmp_path / "stripes one", stripes)
+    made = fit_run(config, tmp_path / "stripes one", stripes)
     made.evaluate(stripes, "valid", n_importance_samples=1)
     made.evaluate(stripes, "test", n_importance_samples=20)
     return made
@@ -93,7 +93,7 @@ def test_train_leaves_a_page_and_report_makes_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    common = ["--train.epochs", "2", "--model.hidden", "8", "--samples", "5"]
+    common = ["--train.epochs", "2", "--model.hidden", "8", "--n-importance-samples", "5"]
     for words in (["train", "digits", "--out", "run", *common], ["report", "run", "--json"]):
         with pytest.raises(SystemExit) as ended:
             main(words)

@@ -14,13 +14,13 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.runs.export import export
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
 
 def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
     content = {"model": {"hidden": (8,)} | model, "train": {"epochs": 2, "batch_size": 10}}
-    return experiment.train(Config.model_validate(content), folder, dataset)
+    return fit_run(Config.model_validate(content), folder, dataset)
 
 
 @pytest.mark.parametrize(

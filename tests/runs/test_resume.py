@@ -25,7 +25,8 @@ from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
-from aevb.workflow import experiment, sweep
+from aevb.workflow import fitting, sweep
+from aevb.workflow.fitting import fit_run, fit_runs
 from tests.conftest import some
 
 TRAIN = {"epochs": 8, "batch_size": 10}
@@ -62,7 +63,7 @@ def press(after: int) -> Callable[[], None]:
 
 
 def cut_off(folder: Path, config: Config, after: int = 17) -> RunFolder:
-    return experiment.train(config, folder, data(), on_step=press(after))
+    return fit_run(config, folder, data(), on_step=press(after))
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def run(tmp_path: Path) -> RunFolder:
 def resume(folder: Path, config: Config = config(), **options: Any) -> list[int]:  # noqa: B008  (immutable)
     """Train to the end; the numbers of the epochs that were made."""
     made: list[Epoch] = []
-    experiment.train(config, folder, data(), resume=True, on_epoch=made.append, **options)
+    fit_run(config, folder, data(), resume=True, on_epoch=made.append, **options)
     return [epoch.number for epoch in made]
 
 
@@ -85,7 +86,7 @@ def child(folder: Path) -> None:
     """Some slow steps, so that each kill finds other ones; then it waits for its end."""
     torch.set_num_threads(1)
     pauses = chain(repeat(0.005, 4), repeat(600))
-    experiment.train(LONG, folder, data(), resume=True, on_step=lambda: time.sleep(next(pauses)))
+    fit_run(LONG, folder, data(), resume=True, on_step=lambda: time.sleep(next(pauses)))
 
 
 def content(path: Path) -> bytes:
@@ -96,7 +97,7 @@ def content(path: Path) -> bytes:
 def test_a_killed_process(tmp_path: Path, kills: int) -> None:
     """Killed at moments that nobody chose, be it in the middle of writing."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([experiment.__name__, __name__])
+    processes.set_forkserver_preload([fitting.__name__, __name__])
     folder, chance = tmp_path / "run", random.Random()
     checkpoint = folder / "checkpoint.safetensors"
     for _ in range(kills):
@@ -111,7 +112,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
         assert process.exitcode == -signal.SIGKILL
         assert aevb.load_run(folder).outcome is None  # good weights, at any moment
     assert resume(folder, LONG)
-    experiment.train(LONG, tmp_path / "whole", data())
+    fit_run(LONG, tmp_path / "whole", data())
     assert end(folder) == end(tmp_path / "whole")
 
 
@@ -126,7 +127,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
 def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, Any]) -> None:
     """Within its first epoch, and within its sixth."""
     chosen = config(optimizer=optimizer, **options)
-    experiment.train(chosen, tmp_path / "whole", data())
+    fit_run(chosen, tmp_path / "whole", data())
     for after, epochs in ((2, 0), (17, 5)):
         folder = tmp_path / str(after)
         outcome = cut_off(folder, chosen, after).outcome
@@ -145,7 +146,7 @@ def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: i
     for name, steps in (("whole", []), ("run", [301, 2, 100])):
         places = [(Config.model_validate(small | {"seed": seed}), tmp_path / f"{name}{seed}") for seed in range(seeds)]
         for after in [*steps, 10_000]:
-            runs = experiment.train_stacked(places, dataset, resume=True, on_step=press(after))
+            runs = fit_runs(places, dataset, resume=True, on_step=press(after))
             checkpoint = places[0][1] / "checkpoint.safetensors"
             assert checkpoint.is_file() == (after < 10_000)
     for seed, run in enumerate(runs):
@@ -168,7 +169,7 @@ def test_checkpoints_are_made_as_often_as_asked(
         save(self)
 
     monkeypatch.setattr(RunFolder, "save_checkpoint", noted)
-    experiment.train(config(checkpoint_every=every), tmp_path / "run", data())
+    fit_run(config(checkpoint_every=every), tmp_path / "run", data())
     assert (made.count(True), made.count(False)) == (steps, epochs)
 
 
@@ -181,7 +182,7 @@ def test_no_other_words_for_how_often(every: str) -> None:
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it fills up, one line, and what was there before is still good."""
     chosen = config(checkpoint_every="1steps")
-    experiment.train(chosen, tmp_path / "whole", data())
+    fit_run(chosen, tmp_path / "whole", data())
     flush, folder = files.flush, tmp_path / "run"
     for room in (7, 20, 11, 5):
         left = [room]
@@ -194,7 +195,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(files, "flush", full)
         with pytest.raises(BadInput, match="no space left on device") as caught:
-            experiment.train(chosen, folder, data(), resume=True)
+            fit_run(chosen, folder, data(), resume=True)
         assert "\n" not in str(caught.value)
         monkeypatch.setattr(files, "flush", flush)
         assert aevb.load_run(folder).model
@@ -208,9 +209,9 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        experiment.train(config(), tmp_path / "run", data(), on_epoch=fail)
+        fit_run(config(), tmp_path / "run", data(), on_epoch=fail)
     assert resume(tmp_path / "run") == [4, 5, 6, 7, 8]
-    experiment.train(config(), tmp_path / "whole", data())
+    fit_run(config(), tmp_path / "whole", data())
     assert end(tmp_path / "run") == end(tmp_path / "whole")
 
 
@@ -221,7 +222,7 @@ def test_what_came_after_the_checkpoint_is_dropped(run: RunFolder, tmp_path: Pat
         file.write((run.folder / "metrics.jsonl").read_text() + '{"number": 6')
     (run.folder / ".checkpoint-123.safetensors").write_bytes(b"half")
     assert resume(run.folder) == [6, 7, 8]
-    experiment.train(config(), tmp_path / "whole", data())
+    fit_run(config(), tmp_path / "whole", data())
     assert end(run.folder) == end(tmp_path / "whole")
 
 
@@ -229,7 +230,7 @@ def test_a_run_cut_off_after_its_last_epoch(run: RunFolder, monkeypatch: pytest.
     """Its patience had run out: not one epoch more."""
     monkeypatch.setattr(RunFolder, "close", lambda *_: None)
     chosen, folder = config(patience=1, lr=0.3, epochs=40, checkpoint_every="1epoch"), run.folder.with_name("early")
-    epochs = experiment.train(chosen, folder, data()).epochs
+    epochs = fit_run(chosen, folder, data()).epochs
     assert len(epochs) < 40
     monkeypatch.undo()
     assert resume(folder, chosen) == []
@@ -244,14 +245,14 @@ def test_interrupted_again(run: RunFolder, tmp_path: Path) -> None:
     assert resume(run.folder, on_step=press(1)) == []
     assert resume(run.folder, on_step=press(2)) == [7]
     assert resume(run.folder) == [8]
-    experiment.train(config(), tmp_path / "whole", data())
+    fit_run(config(), tmp_path / "whole", data())
     assert end(run.folder) == end(tmp_path / "whole")
 
 
 def refused(folder: Path, chosen: Config = config(), seed: int = 0) -> str:  # noqa: B008  (immutable)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(BadInput) as caught:
-        experiment.train(chosen, folder, data(seed), resume=True)
+        fit_run(chosen, folder, data(seed), resume=True)
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     return str(caught.value)
@@ -286,7 +287,7 @@ def test_another_experiment_is_not_continued(run: RunFolder) -> None:
 
 def test_nothing_is_continued_unasked(run: RunFolder) -> None:
     with pytest.raises(BadInput, match="already exists"):
-        experiment.train(config(), run.folder, data())
+        fit_run(config(), run.folder, data())
 
 
 def test_the_data_may_lie_elsewhere_now(run: RunFolder) -> None:
@@ -310,7 +311,7 @@ def test_a_sweep_goes_on_within_a_run(run: RunFolder, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(sweep, "load_data", lambda **_: data())
     monkeypatch.setattr(RunFolder, "append_epoch", noted)
-    cells = [sweep.Cell({"seed": 0}, config(), run.folder, samples=2)]
+    cells = [sweep.Cell({"seed": 0}, config(), run.folder, n_importance_samples=2)]
     (outcome,) = sweep.sweep(cells)
     assert outcome.problem is None
     assert made == [6, 7, 8]

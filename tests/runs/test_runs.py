@@ -17,14 +17,14 @@ from aevb.errors import BadInput
 from aevb.runs import run_folder
 from aevb.runs.format import FORMAT
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 
 CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3, "batch_size": 20}})
 
 
 @pytest.fixture
 def run(tmp_path: Path, stripes: Dataset) -> RunFolder:
-    run = experiment.train(CONFIG, tmp_path / "run", stripes)
+    run = fit_run(CONFIG, tmp_path / "run", stripes)
     run.evaluate(stripes, n_importance_samples=5)
     return run
 
@@ -63,8 +63,8 @@ def test_scores_are_kept_by_what_they_are(run: RunFolder, stripes: Dataset) -> N
 
 
 def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: RunFolder) -> None:
-    again = experiment.train(CONFIG, tmp_path / "again", stripes)
-    other = experiment.train(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
+    again = fit_run(CONFIG, tmp_path / "again", stripes)
+    other = fit_run(CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", stripes)
     weights = [(r.folder / "model.safetensors").read_bytes() for r in (run, again, other)]
     assert weights[0] == weights[1] != weights[2]
 
@@ -72,21 +72,21 @@ def test_same_seed_same_bytes(tmp_path: Path, stripes: Dataset, run: RunFolder) 
 def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) -> None:
     for name, variance in (("fixed", 0.05), ("learned", "learned")):
         model = CONFIG.model.model_copy(update={"variance": variance})
-        run = experiment.train(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
+        run = fit_run(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
         torch.testing.assert_close(aevb.load_run(run.folder).model.state_dict(), run.model.state_dict())
 
 
 def test_a_taken_folder_is_refused_and_left_alone(run: RunFolder, stripes: Dataset) -> None:
     before = (run.folder / "model.safetensors").read_bytes()
     with pytest.raises(BadInput, match="already exists: choose another --out"):
-        experiment.train(CONFIG, run.folder, stripes)
+        fit_run(CONFIG, run.folder, stripes)
     assert (run.folder / "model.safetensors").read_bytes() == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path, stripes: Dataset) -> None:
     (tmp_path / "run").write_text("mine")
     with pytest.raises(BadInput, match="already exists"):
-        experiment.train(CONFIG, tmp_path / "run", stripes)
+        fit_run(CONFIG, tmp_path / "run", stripes)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "scores.json", "metrics.jsonl"])
@@ -142,7 +142,7 @@ def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, m
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(BadInput, match="no space left"):
-        experiment.train(CONFIG, tmp_path / "run", stripes)
+        fit_run(CONFIG, tmp_path / "run", stripes)
     assert not list(tmp_path.iterdir())
 
 
@@ -165,13 +165,13 @@ def test_a_disk_that_fills_up_while_writing(run: RunFolder, monkeypatch: pytest.
 def test_a_folder_that_may_not_be_written(tmp_path: Path, stripes: Dataset) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(BadInput, match=r"cannot write .*: permission denied"):
-        experiment.train(CONFIG, tmp_path / "run", stripes)
+        fit_run(CONFIG, tmp_path / "run", stripes)
 
 
 def test_a_loss_not_finite_in_the_first_epoch_leaves_nothing(tmp_path: Path, stripes: Dataset) -> None:
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"lr": 1e30})})
     with pytest.raises(ArithmeticError, match="is not finite"):
-        experiment.train(config, tmp_path / "run", stripes)
+        fit_run(config, tmp_path / "run", stripes)
     assert not list(tmp_path.iterdir())
 
 
@@ -181,7 +181,7 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        experiment.train(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
+        fit_run(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
     run = aevb.load_run(tmp_path / "run")
     assert run.outcome
     assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
@@ -192,7 +192,7 @@ def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset) -> N
     chosen = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"checkpoint_every": "1epoch"})})
     seen: list[bytes] = []
     look = lambda _: seen.append((tmp_path / "run" / "model.safetensors").read_bytes())  # noqa: E731
-    experiment.train(chosen, tmp_path / "run", stripes, on_epoch=look)
+    fit_run(chosen, tmp_path / "run", stripes, on_epoch=look)
     assert len(set(seen)) == 3
 
 

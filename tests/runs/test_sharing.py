@@ -24,7 +24,7 @@ from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.runs import sharing
 from aevb.runs.run_folder import SHARED_FILES
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.estimators.test_sklearn import quick, wine
 from tests.runs.test_runs import CONFIG, edit
 
@@ -111,13 +111,18 @@ def test_the_commands_take_a_saved_estimator(
     detector.save_pretrained("detector")
     detector.estimator_.save_pretrained("model")
     np.save("x.npy", x)
-    assert command("sample", "detector", "--count", "7", "--out", "new.csv") == 0
+    assert command("sample", "detector", "--n-samples", "7", "--out", "new.csv") == 0
     assert len(Path("new.csv").read_text().splitlines()) == 8
     assert command("encode", "detector", "x.npy", "--out", "codes.npy") == 0
     assert np.allclose(np.load("codes.npy"), detector.estimator_.transform(x), atol=1e-4)
     gaps = np.where(wine(0.1) != x, np.nan, x)
     np.save("gaps.npy", gaps)
-    assert command("impute", "detector", "gaps.npy", "--draws", "3", "--samples", "5", "--out", "full.csv") == 0
+    assert (
+        command(
+            "impute", "detector", "gaps.npy", "--n-imputations", "3", "--n-importance-samples", "5", "--out", "full.csv"
+        )
+        == 0
+    )
     assert not np.isnan(np.loadtxt("full.csv", delimiter=",", skiprows=1)).any()
     assert command("score", "detector", "x.npy", "--out", "scores.csv") == 0
     rows = [line.split(",") for line in Path("scores.csv").read_text().splitlines()[1:]]
@@ -152,7 +157,7 @@ def test_an_estimator_that_is_not_fitted_is_not_saved(tmp_path: Path) -> None:
 def test_another_estimator_says_which(saved: Path, tmp_path: Path, stripes: Dataset) -> None:
     with pytest.raises(BadInput, match=r"holds no VAEImputer: use VariationalAutoencoder\.from_pretrained"):
         VAEImputer.from_pretrained(saved)
-    experiment.train(CONFIG, tmp_path / "run", stripes)
+    fit_run(CONFIG, tmp_path / "run", stripes)
     with pytest.raises(BadInput, match=r"holds no VAEImputer: use aevb\.load_run"):
         VAEImputer.from_pretrained(tmp_path / "run")
 
@@ -216,7 +221,7 @@ def test_pickles_are_never_read(saved: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> None:
-    run = experiment.train(CONFIG, tmp_path / "run", stripes)
+    run = fit_run(CONFIG, tmp_path / "run", stripes)
     assert "None were measured" in sharing.card(run, "hub:me/stripes")
     run.evaluate(stripes, n_importance_samples=5)
     card = sharing.card(run, "hub:me/stripes")
@@ -392,7 +397,7 @@ def test_runs_by_the_commands(
     config = CONFIG.model_copy(
         update={"data": CONFIG.data.model_copy(update={"source": "/home/me/secret/stripes.npz"})}
     )
-    run = experiment.train(config, tmp_path / "run", stripes)
+    run = fit_run(config, tmp_path / "run", stripes)
     run.evaluate(stripes, n_importance_samples=5)
     run.save_figure("samples", lambda path: path.write_bytes(b"picture"))
     assert command("push", "run", "me/stripes") == 0

@@ -19,7 +19,7 @@ from aevb.rng import RNGStream, seeded
 from aevb.training import environment
 from aevb.training.fit import fit
 from aevb.training.history import Epoch
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 
 DIGITS = DataConfig(source="digits")
 BITS = DataConfig(source="digits", binarize="resampled")
@@ -83,7 +83,7 @@ def cut_off(folder: Path, dataset: Dataset, strategy: str, at: int) -> None:
         if next(steps, None) is None and not environment.is_first():
             os.kill(os.getpid(), signal.SIGKILL)
 
-    experiment.train(settings(strategy), folder, dataset, on_step=on_step)
+    fit_run(settings(strategy), folder, dataset, on_step=on_step)
 
 
 def main(task: str, place: str, *words: str) -> None:

@@ -17,7 +17,7 @@ from aevb.training.backends.eager import EagerBackend
 from aevb.training.capture import CaptureError
 from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.policy import worth_stacking
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import Spy, small
 
@@ -75,7 +75,7 @@ def test_more_micro_batches_than_examples_are_refused(stripes: Dataset, tmp_path
     with pytest.raises(BadInput, match=r"--train.micro-batches 30 is more than the 20 examples of a step: use fewer"):
         fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(batch_size=20, micro_batches=30))
     with pytest.raises(BadInput, match="more than the 30 examples"):
-        experiment.train(config(batch_size=100, micro_batches=50), tmp_path / "run", data())
+        fit_run(config(batch_size=100, micro_batches=50), tmp_path / "run", data())
     assert not (tmp_path / "run").exists()
 
 
@@ -99,7 +99,7 @@ def test_micro_batches_exclude_capture_and_stacking(stripes: Dataset) -> None:
 @pytest.mark.parametrize("options", [{}, {"clip_grad_norm": 1.0, "ema": 0.9}])
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     chosen = config(micro_batches=3, **options)
-    experiment.train(chosen, tmp_path / "whole", data())
+    fit_run(chosen, tmp_path / "whole", data())
     cut_off(tmp_path / "run", chosen, 17)
     resume(tmp_path / "run", chosen)
     assert end(tmp_path / "run") == end(tmp_path / "whole")

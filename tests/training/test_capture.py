@@ -27,7 +27,7 @@ from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
 from aevb.training.policy import worth_stacking
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run, fit_runs
 from tests.conftest import some
 from tests.models.test_contracts import data_for
 
@@ -202,17 +202,17 @@ def test_stacked_runs_are_like_single_ones_and_resume(tmp_path: Path, stripes: D
         content = {"model": {"hidden": [6]}, "train": {"epochs": epochs, "lr_schedule": "constant", "keep": "last"}}
         return [(Config.model_validate(content | {"seed": seed}), tmp_path / name / str(seed)) for seed in (3, 4)]
 
-    whole = experiment.train_stacked(places("whole", 6), stripes)
+    whole = fit_runs(places("whole", 6), stripes)
 
     def cut(epoch: Epoch) -> None:
         if epoch.number == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        experiment.train_stacked(places("cut", 6), stripes, on_epoch=cut)
-    again = experiment.train_stacked(places("cut", 6), stripes, resume=True)
+        fit_runs(places("cut", 6), stripes, on_epoch=cut)
+    again = fit_runs(places("cut", 6), stripes, resume=True)
     for one, other, (config, folder) in zip(whole, again, places("whole", 6), strict=True):
-        alone = experiment.train(config, folder.parent / f"alone-{folder.name}", stripes)
+        alone = fit_run(config, folder.parent / f"alone-{folder.name}", stripes)
         assert [epoch.number for epoch in other.epochs] == [1, 2, 3, 4, 5, 6]
         for name, tensor in one.model.state_dict().items():
             assert torch.equal(tensor, other.model.state_dict()[name])
@@ -236,7 +236,7 @@ def test_without_a_compiler_training_continues_with_a_notice(tmp_path: Path) -> 
     ]
     surroundings = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(
-        [*command, "--samples", "1", "--train.compile", "on"],
+        [*command, "--n-importance-samples", "1", "--train.compile", "on"],
         cwd=tmp_path,
         env=surroundings,
         capture_output=True,

@@ -19,7 +19,7 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
 from aevb.training.backends.base import split_rows
 from aevb.training.history import Epoch
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run
 from tests.training.job import BATCH_NORMALISED, CASES, STEPS, curve, settings
 
 USUAL = ["importance-weighted, resampled"]
@@ -97,12 +97,12 @@ def test_a_lost_process_ends_the_job_and_another_number_resumes(tmp_path: Path, 
         if epoch.number == 6:
             signal.raise_signal(signal.SIGINT)
 
-    run = experiment.train(settings(strategy), folder, dataset, resume=True, on_epoch=stop)
+    run = fit_run(settings(strategy), folder, dataset, resume=True, on_epoch=stop)
     assert [epoch.number for epoch in run.epochs] == [1, 2, 3, 4, 5, 6]
     done = launched("aevb", "train", "--resume", str(folder))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("log p(x)  ") == 1  # one process speaks
-    whole = experiment.train(settings(strategy), tmp_path / "whole", dataset)
+    whole = fit_run(settings(strategy), tmp_path / "whole", dataset)
     for one, two in zip(whole.epochs, RunFolder.load(folder).epochs, strict=True):
         assert two.train.loss == pytest.approx(one.train.loss, rel=AS_ONE, abs=AS_ONE)
         assert one.valid

@@ -19,7 +19,7 @@ from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
 from aevb.training.validation import validate
-from aevb.workflow import experiment
+from aevb.workflow.fitting import fit_run, fit_runs
 from tests.runs.test_resume import MODEL, cut_off, data, end, press, resume
 from tests.runs.test_resume import config as resumed_config
 from tests.training.test_fit import same, small, state
@@ -172,7 +172,7 @@ def test_averages_of_stacked_models(stripes: Dataset) -> None:
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     """Within its first epoch, and within its sixth."""
     chosen = resumed_config(ema=0.9, **options)
-    experiment.train(chosen, tmp_path / "whole", data())
+    fit_run(chosen, tmp_path / "whole", data())
     for after in (2, 17):
         folder = tmp_path / str(after)
         cut_off(folder, chosen, after)
@@ -193,7 +193,7 @@ def test_interrupted_stacked_runs_resume_bit_for_bit(tmp_path: Path) -> None:
             for seed in range(2)
         ]
         for after in [*steps, 10_000]:
-            runs = experiment.train_stacked(places, data(), resume=True, on_step=press(after))
+            runs = fit_runs(places, data(), resume=True, on_step=press(after))
     for seed, run in enumerate(runs):
         assert end(run.folder) == end(tmp_path / f"whole{seed}")
 

@@ -24,7 +24,7 @@ from aevb.training.capture import CapturedStep
 from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.precision import InBfloat16, in_bfloat16
 from aevb.training.validation import validate
-from aevb.workflow import experiment
+from aevb.workflow.fitting import _initial_model, fit_run
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import small
@@ -164,7 +164,7 @@ def test_digits_are_learned_equally_well() -> None:
         for seed in range(3):
             options = {"epochs": 45, "precision": precision}
             chosen = Config.model_validate({"model": {"hidden": [100]}, "seed": seed, "train": options})
-            model = experiment._built(chosen, resolve(chosen.model, dataset), dataset)
+            model = _initial_model(chosen, resolve(chosen.model, dataset), dataset)
             fit(model, ELBO(), dataset.train, dataset.valid, chosen.train, seed=seed)
             bounds.setdefault(precision, []).append(validate(model, ELBO(), dataset.valid).bound)
     assert mean(bounds["bf16"]) == pytest.approx(mean(bounds["float32"]), abs=0.5)
@@ -173,7 +173,7 @@ def test_digits_are_learned_equally_well() -> None:
 @pytest.mark.parametrize("options", [{}, {"micro_batches": 2, "ema": 0.9}])
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     chosen = config(precision="bf16", **options)
-    experiment.train(chosen, tmp_path / "whole", data())
+    fit_run(chosen, tmp_path / "whole", data())
     cut_off(tmp_path / "run", chosen, 17)
     types = {tensor.dtype for tensor in load_file(tmp_path / "run" / "checkpoint.safetensors").values()}
     assert torch.bfloat16 not in types
@@ -183,5 +183,5 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[st
 
 def test_a_table(tmp_path: Path) -> None:
     chosen = Config.model_validate({"train": {"epochs": 3, "batch_size": 10, "precision": "bf16"}})
-    run = experiment.train(chosen, tmp_path / "run", some("columns", ()))
+    run = fit_run(chosen, tmp_path / "run", some("columns", ()))
     assert run.epochs[-1].train.bound > run.epochs[0].train.bound

@@ -16,8 +16,8 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import experiment
 from aevb.workflow.diagnosis import EXPLAINS, Finding, diagnose, examine
+from aevb.workflow.fitting import fit_run
 
 DRAWS = 200
 
@@ -84,7 +84,7 @@ ILLNESSES = {
 
 
 def train(folder: Path, data: Dataset, given: dict[str, Any], seed: int) -> RunFolder:
-    return experiment.train(Config.model_validate(given | {"seed": seed}), folder, data)
+    return fit_run(Config.model_validate(given | {"seed": seed}), folder, data)
 
 
 def following(given: dict[str, Any], remedy: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def test_too_few_samples_are_told_and_more_help(tmp_path: Path) -> None:
             check(examine(run, data, samples=samples, seed=0)) for check in EXPLAINS if "samples" in check.__name__
         )
         shares.append(found.value if found else 0.0)
-        assert found is None or f"--samples {10 * samples}" in found.remedy
+        assert found is None or f"--n-importance-samples {10 * samples}" in found.remedy
     assert shares[0] > 0.3
     assert shares[1] < shares[0]
 
@@ -188,8 +188,11 @@ def test_the_command(
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     np.save("rows.npy", rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(2000, 5)))
-    options = "--model.hidden 32 --train.batch-size 50 --samples 2 --out run --train.epochs"
-    commands = [f"train rows.npy {options} {3 if ill else 200}", f"diagnose run --samples 50 {'--json' * json_wanted}"]
+    options = "--model.hidden 32 --train.batch-size 50 --n-importance-samples 2 --out run --train.epochs"
+    commands = [
+        f"train rows.npy {options} {3 if ill else 200}",
+        f"diagnose run --n-importance-samples 50 {'--json' * json_wanted}",
+    ]
     for command in commands:
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:

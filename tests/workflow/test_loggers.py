@@ -15,12 +15,12 @@ from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch, EpochMetrics
-from aevb.workflow import experiment
-from aevb.workflow.loggers import TensorBoard, Together, Trackio, chosen, named, numbers
+from aevb.workflow.fitting import fit_run, fit_runs
+from aevb.workflow.loggers import LoggerGroup, TensorBoard, Trackio, epoch_metrics, open_loggers, score_metrics
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, press
 
-QUICK = ["--model.hidden", "4", "--train.epochs", "3", "--samples", "2", "--device", "cpu"]
+QUICK = ["--model.hidden", "4", "--train.epochs", "3", "--n-importance-samples", "2", "--device", "cpu"]
 
 
 class Noting:
@@ -80,7 +80,7 @@ def agree(shown: dict[str, list[tuple[int, float]]], folder: Path) -> None:
 
 def test_what_a_logger_is_told(tmp_path: Path) -> None:
     logger = Noting()
-    run = experiment.train(config(), tmp_path / "run", data(), loggers=[logger])
+    run = fit_run(config(), tmp_path / "run", data(), loggers=[logger])
     assert logger.told == [("run", []), *run.epochs]
 
 
@@ -88,7 +88,7 @@ def test_each_of_several_runs_has_its_own(tmp_path: Path) -> None:
     chosen = [Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 2}, "seed": n}) for n in range(2)]
     told = [Noting(), Noting()]
     places = [(one, tmp_path / str(seed)) for seed, one in enumerate(chosen)]
-    made = experiment.train_stacked(places, data(), loggers=[[one] for one in told])
+    made = fit_runs(places, data(), loggers=[[one] for one in told])
     for seed, (logger, run) in enumerate(zip(told, made, strict=True)):
         assert logger.told == [(str(seed), []), *run.epochs]
 
@@ -96,7 +96,7 @@ def test_each_of_several_runs_has_its_own(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_says_what_it_has(tmp_path: Path) -> None:
     cut_off(tmp_path / "run", config())
     logger = Noting()
-    experiment.train(config(), tmp_path / "run", data(), resume=True, loggers=[logger])
+    fit_run(config(), tmp_path / "run", data(), resume=True, loggers=[logger])
     first, *epochs = logger.told
     assert first == ("run", [1, 2, 3, 4, 5])
     assert [epoch.number for epoch in epochs if isinstance(epoch, Epoch)] == [6, 7, 8]
@@ -106,13 +106,13 @@ def test_a_run_that_goes_on_says_what_it_has(tmp_path: Path) -> None:
 def test_one_that_fails_ends_nothing(tmp_path: Path, at: int) -> None:
     """It is told of once, in a line, and the others go on."""
     failing, logger = Failing(at), Noting()
-    with pytest.warns(Notice, match="^Failing logs no more: no space left$") as caught:
-        run = experiment.train(config(), tmp_path / "run", data(), loggers=[failing, logger])
+    with pytest.warns(Notice, match="^Failing stopped logging: no space left$") as caught:
+        run = fit_run(config(), tmp_path / "run", data(), loggers=[failing, logger])
     assert len(caught) == 1
     assert run.finished
     assert len(failing.told) == at - 1
     assert logger.told[1:] == run.epochs
-    experiment.train(config(), tmp_path / "whole", data())
+    fit_run(config(), tmp_path / "whole", data())
     assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
@@ -122,28 +122,28 @@ def test_ctrl_c_is_no_failure(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        experiment.train(config(), tmp_path / "run", data(), loggers=[Pressing()])
+        fit_run(config(), tmp_path / "run", data(), loggers=[Pressing()])
 
 
 def test_who_was_never_begun_is_not_closed() -> None:
     logger = Noting()
-    Together([logger]).close()
+    LoggerGroup([logger]).close()
     assert logger.told == []
 
 
 def test_infinite_numbers_are_left_out() -> None:
     epoch = Epoch(1, 0.5, EpochMetrics(2.0, -float("inf"), float("inf"), 2.0), None)
-    assert numbers(epoch) == {"train/loss": 2.0, "train/distortion": 2.0, "seconds": 0.5}
+    assert epoch_metrics(epoch) == {"train/loss": 2.0, "train/distortion": 2.0, "seconds": 0.5}
 
 
 def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    with chosen(["tensorboard"]) as logger:
-        run = experiment.train(config(keep="best"), tmp_path / "run", data(), loggers=[logger])
+    with open_loggers(["tensorboard"]) as logger:
+        run = fit_run(config(keep="best"), tmp_path / "run", data(), loggers=[logger])
         logger.scores(run.evaluate(data(), n_importance_samples=2))
     shown = scalars(run.folder / "tensorboard")
     agree(shown, run.folder)
-    for name, value in named(run.scores).items():
+    for name, value in score_metrics(run.scores).items():
         ((step, written),) = shown[name]
         assert step == run.weights_epoch
         assert written == pytest.approx(value, rel=1e-6)
@@ -155,14 +155,14 @@ def test_tensorboard_goes_on_where_the_run_does(tmp_path: Path, after: int) -> N
     """Epochs that were made and logged after the last checkpoint are made and shown once."""
     pytest.importorskip("tensorboard")
     folder, chosen = tmp_path / "run", config(checkpoint_every="60s")
-    experiment.train(chosen, folder, data(), on_step=press(after), loggers=[TensorBoard()])
+    fit_run(chosen, folder, data(), on_step=press(after), loggers=[TensorBoard()])
     epochs = after // 3
     logger = TensorBoard()
     logger.begin(RunFolder.load(folder))
     for number in range(epochs + 1, epochs + 3):  # as if it had been killed two epochs later
         logger.epoch(Epoch(number, 1.0, *[EpochMetrics(-1.0, -1.0, -1.0, -1.0)] * 2))
     logger.close()
-    experiment.train(chosen, folder, data(), resume=True, loggers=[TensorBoard()])
+    fit_run(chosen, folder, data(), resume=True, loggers=[TensorBoard()])
     shown = scalars(folder / "tensorboard")
     assert len(shown["train/loss"]) == 8
     agree(shown, folder)
@@ -221,8 +221,8 @@ def test_trackio_keeps_every_epoch_once(trackio: Library, tmp_path: Path) -> Non
     cut_off(tmp_path / "other" / "run", config())
     folder, chosen = tmp_path / "run", config()
     for place in (tmp_path / "other" / "run", folder):
-        experiment.train(chosen, place, data(), resume=True, on_step=press(14), loggers=[Trackio()])
-    experiment.train(chosen, folder, data(), resume=True, loggers=[Trackio()])
+        fit_run(chosen, place, data(), resume=True, on_step=press(14), loggers=[Trackio()])
+    fit_run(chosen, folder, data(), resume=True, loggers=[Trackio()])
     assert [kept.name for kept in trackio.kept] == ["run", "run"]
     assert [kept.config["folder"] for kept in trackio.kept] == [str(tmp_path / "other" / "run"), str(folder)]
     agree(trackio.kept[1].logged, folder)
@@ -272,6 +272,6 @@ def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_a_run_that_cannot_begin_says_that_alone(trackio: Library, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "taken").touch()
-    with pytest.raises(BadInput, match="already exists"), chosen(["trackio"]) as logger:
-        experiment.train(config(), tmp_path / "run", some("unit", (1, 8, 8)), loggers=[logger])
+    with pytest.raises(BadInput, match="already exists"), open_loggers(["trackio"]) as logger:
+        fit_run(config(), tmp_path / "run", some("unit", (1, 8, 8)), loggers=[logger])
     assert trackio.finished == 0

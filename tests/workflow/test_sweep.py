@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from aevb import plots
 from aevb.cli import app as cli
 from aevb.config.schema import Config
+from aevb.errors import BadInput
 from aevb.runs.aggregate import RunResult, aggregate
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.sweep import Cell, plan, sweep
@@ -21,7 +21,7 @@ OVER: dict[str, list[Any]] = {"model.latent": [2, "3,2"], "objective.beta": ["0.
 
 
 def cells(folder: Path, seeds: int = 2, over: dict[str, list[Any]] = OVER) -> list[Cell]:
-    return plan(Config.model_validate(QUICK | {"seed": 5}), over, seeds, folder, samples=3)
+    return plan(Config.model_validate(QUICK | {"seed": 5}), over, seeds, folder, n_importance_samples=3)
 
 
 def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("over", [{"model.latnt": [2]}, {"model.latent": ["many"]}, {"nothing.at_all": [1]}])
 def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]], tmp_path: Path) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadInput):
         cells(tmp_path, over=over)
 
 
@@ -101,7 +101,7 @@ def aevb(
 
 def test_the_command(aevb: Callable[[str], tuple[int, str, str]]) -> None:
     """One of the settings cannot be trained, and is told."""
-    options = "--model.hidden 4 --train.epochs 1 --samples 3 --seeds 2 --out many"
+    options = "--model.hidden 4 --train.epochs 1 --n-importance-samples 3 --seeds 2 --out many"
     command = f"sweep digits --over model.likelihood gaussian poisson model.latent 2 {options}"
     status, out, _ = aevb(command)
     assert status == 0
@@ -119,8 +119,8 @@ def test_the_command(aevb: Callable[[str], tuple[int, str, str]]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("2 3", "--over starts with a field such as model.latent, not 2"),
-        ("model.latent", "--over model.latent needs values"),
+        ("2 3", "--over must start with an option such as model.latent, got 2"),
+        ("model.latent", "--over model.latent has no values"),
         ("model.latnt 2", "unknown option --model.latnt: did you mean --model.latent?"),
         ("model.latent x", "--model.latent: input should be a valid integer"),
     ],

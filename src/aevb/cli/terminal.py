@@ -1,85 +1,111 @@
-"""What a person sees in the terminal: progress while something runs, then tables, or JSON for a program.
+"""Terminal output: progress, then tables, or JSON.
 
-Names come from files: they are shown as they are, without markup, and what is not printable in them as an escape. Rich
-is imported when it is first needed, so that `aevb --help` is quick.
+Names from files are shown without markup, and unprintable characters in them as escapes.
 """
 
 import json as json_format
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
 
 from aevb.config.schema import Config
+from aevb.data import Dataset
 from aevb.errors import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from aevb.data import Dataset
-    from aevb.evaluation import Score
-    from aevb.reproduction.facts import Report
-    from aevb.runs.aggregate import Row, RunResult
-    from aevb.runs.export import Exported
-    from aevb.runs.run_folder import RunFolder
-    from aevb.training.history import Epoch
-    from aevb.workflow.diagnosis import Finding
+from aevb.evaluation import Score
+from aevb.evaluation.scores import TITLES
+from aevb.runs.aggregate import Row, RunResult
+from aevb.runs.export import Exported
+from aevb.runs.run_folder import RunFolder
+from aevb.runs.summary import description, numbers, with_error
+from aevb.training.history import Epoch
+from aevb.workflow.diagnosis import Finding
+from aevb.workflow.progress import Hooks
+from aevb.workflow.run import Anomalies
 
 SPEED_PERIOD = 600.0
-"""Seconds from which the time left is told: runs differ in length."""
-STEPS = 1_000_000
-"""Of the bar over a reproduction."""
+"""Seconds over which the speed of a reproduction is averaged: runs differ in length."""
+BAR_STEPS = 1_000_000
+"""Steps of the progress bar of a reproduction."""
+WIDTH = 160
+"""Characters of a table that is not printed to a terminal."""
 
 
-def _table() -> "Table":
-    from rich.table import Table
-
+def new_table() -> Table:
     return Table(box=None, pad_edge=False, header_style="")
 
 
-def _paper(width: int | None = None) -> "Console":
-    """Where results are printed."""
-    from rich.console import Console
-
+def _output(width: int | None = None) -> Console:
+    """Return the console of results."""
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
-def _console() -> "Console":
-    """Where progress is shown."""
-    from rich.console import Console
-
+def _errors() -> Console:
+    """Return the console of progress."""
     return Console(stderr=True, markup=False, emoji=False)
 
 
-@contextmanager
-def training_progress(config: Config, dataset: "Dataset") -> Iterator[Any]:
-    """A bar with the time left and the validation bound; nothing where no terminal is looking."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+class TerminalProgress:
+    """Displays the progress of a workflow, if standard error is a terminal."""
 
-    epochs, steps = config.train.plan(len(dataset.train_source))
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
-    console = _console()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(f"epoch 1/{epochs}", total=epochs * steps)
+    def loaded(self, dataset: Dataset) -> None:
+        """Show the types of the columns of a table, and notes on the data."""
+        if dataset.columns:
+            show_columns(dataset)
 
-        def on_epoch(epoch: "Epoch") -> None:
-            bound = f", validation bound {epoch.valid.bound:.2f}" if epoch.valid else ""
-            progress.update(task, description=f"epoch {epoch.number}/{epochs}{bound}")
+    @contextmanager
+    def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
+        """Show a bar with the remaining time and the validation bound."""
+        epochs, steps = config.train.plan(len(dataset.train_source))
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+        with _progress(columns) as progress:
+            task = progress.add_task(f"epoch 1/{epochs}", total=epochs * steps)
 
-        yield lambda: progress.advance(task), on_epoch
+            def on_epoch(epoch: Epoch) -> None:
+                bound = f", validation bound {epoch.valid.bound:.2f}" if epoch.valid else ""
+                progress.update(task, description=f"epoch {epoch.number}/{epochs}{bound}")
+
+            yield Hooks(lambda: progress.advance(task), on_epoch)
+
+    @contextmanager
+    def status(self, text: str) -> Iterator[None]:
+        """Show a line during a computation."""
+        with status(text):
+            yield
+
+
+def _progress(columns: Sequence[ProgressColumn | str], speed_period: float = 30.0) -> Progress:
+    console = _errors()
+    return Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        speed_estimate_period=speed_period,
+    )
 
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
-    """A line while something runs; nothing where no terminal is looking."""
-    from rich.text import Text
-
-    console = _console()
+    """Show a line during a computation, if standard error is a terminal."""
+    console = _errors()
     if not console.is_terminal:
         yield
         return
@@ -87,232 +113,222 @@ def status(text: str) -> Iterator[None]:
         yield
 
 
-def show(run: "RunFolder", json: bool) -> None:
-    """The page of numbers: what was trained, on what, and what it reached."""
-    from aevb.runs.summary import description, numbers
+def print_json(content: object) -> None:
+    """Print content as JSON."""
+    print(json_format.dumps(content, indent=2))
 
+
+def show_run(run: RunFolder, json: bool) -> None:
+    """Print data, model, training and scores of a run."""
     if json:
         outcome = run.outcome.model_dump() if run.outcome else None
-        content = {"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome}
-        print(json_format.dumps(content, indent=2))
+        print_json({"run": str(run.folder), "scores": [asdict(score) for score in run.scores], "training": outcome})
         return
-    found, table, console = numbers(run), _table(), _paper()
+    scores, table, console = numbers(run), new_table(), _output()
     table.add_column("nats per example")
-    for part in found.parts:
-        table.add_column(printable(part), justify="right")
-    for title, cells in found.rows:
+    for split in scores.parts:
+        table.add_column(printable(split), justify="right")
+    for title, cells in scores.rows:
         table.add_row(title, *cells)
-    where = {"run": str(run.folder) + (", page in report.html" if (run.folder / "report.html").exists() else "")}
-    for name, text in (description(run) | where).items():
+    page = ", page in report.html" if (run.folder / "report.html").exists() else ""
+    for name, text in (description(run) | {"run": str(run.folder) + page}).items():
         console.print(printable(f"{name:<9} {text}"), soft_wrap=True)
     console.print()
     console.print(table)
     console.print()
-    for line in found.legend:
+    for line in scores.legend:
         console.print(printable(line), soft_wrap=True)
 
 
-def show_findings(run: Path, findings: list["Finding"], checks: int, json: bool) -> None:
-    """What a diagnosis found, in words."""
+def show_findings(run: Path, findings: Sequence[Finding], checks: int, json: bool) -> None:
+    """Print the findings of a diagnosis."""
     if json:
-        print(json_format.dumps({"run": str(run), "findings": [asdict(finding) for finding in findings]}, indent=2))
+        print_json({"run": str(run), "findings": [asdict(finding) for finding in findings]})
         return
     for finding in findings:
-        remedy = finding.remedy.replace("RUN", str(run))
-        parts = (
+        lines = (
             finding.what,
             f"  evidence  {finding.evidence}",
             f"  cause     {finding.cause}",
-            f"  try       {remedy}",
+            f"  try       {finding.remedy.replace('RUN', str(run))}",
         )
-        print(*map(printable, parts), "", sep="\n")
+        print(*map(printable, lines), "", sep="\n")
     if not findings:
-        print(f"{run} is well: {checks} checks found nothing")
+        print(f"{run}: {checks} checks, no problems found")
 
 
 @contextmanager
-def counted(total: int) -> Iterator[Any]:
-    """A bar over runs; nothing where no terminal is looking."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+def run_counter(total: int) -> Iterator[Callable[[RunResult], None]]:
+    """Show a bar that counts runs; yields the function to call after each."""
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = _console()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with _progress(columns) as progress:
         task = progress.add_task("runs", total=total)
         yield lambda _: progress.advance(task)
 
 
 @contextmanager
-def reproducing(name: str, runs: int, share: Callable[[], float]) -> Iterator[Any]:
-    """A bar that moves within the runs, with the time left; where no terminal is looking, a line as each run ends.
+def reproduction_progress(name: str, runs: int, share: Callable[[], float]) -> Iterator[Callable[[RunResult], None]]:
+    """Show a bar that advances within runs, with the remaining time; without a terminal, a line after each run.
 
     Args:
         name: of the report.
-        runs: how many it has.
-        share: which share of everything has been done.
+        runs: number of its runs.
+        share: function that returns the completed share of all work.
     """
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), "left", TimeRemainingColumn())
-    console, ended = _console(), 0
+    completed = 0
 
-    def done() -> int:
-        return round(STEPS * share())
+    def steps() -> int:
+        return round(BAR_STEPS * share())
 
-    looking: Any = {"console": console, "disable": not console.is_terminal, "transient": True}
-    with Progress(*columns, speed_estimate_period=SPEED_PERIOD, **looking) as progress:
-        task = progress.add_task(f"{name}, {runs} runs", total=STEPS, completed=done())
+    with _progress(columns, SPEED_PERIOD) as progress:
+        task = progress.add_task(f"{name}, {runs} runs", total=BAR_STEPS, completed=steps())
 
-        def on_run(outcome: "RunResult") -> None:
-            nonlocal ended
-            ended += 1
-            progress.update(task, description=f"{name}, {ended} of {runs} runs")
-            if not console.is_terminal:
-                run = ", ".join(f"{field} {value}" for field, value in outcome.values.items())
-                how = "failed" if outcome.problem else "done"
-                print(f"{name}, {ended} of {runs} runs: {run}, {how}", file=sys.stderr)
+        def on_run(result: RunResult) -> None:
+            nonlocal completed
+            completed += 1
+            progress.update(task, description=f"{name}, {completed} of {runs} runs")
+            if not progress.console.is_terminal:
+                values = ", ".join(f"{option} {value}" for option, value in result.values.items())
+                outcome = "failed" if result.problem else "done"
+                print(f"{name}, {completed} of {runs} runs: {values}, {outcome}", file=sys.stderr)
 
-        with _every(1.0, lambda: progress.update(task, completed=done())):
+        with _every(1.0, lambda: progress.update(task, completed=steps())):
             yield on_run
 
 
 @contextmanager
-def _every(seconds: float, do: Callable[[], object]) -> Iterator[None]:
-    """Do something again and again, in a thread beside what runs."""
-    over = Event()
+def _every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Call a function repeatedly in a thread."""
+    stop = Event()
 
     def repeat() -> None:
-        while not over.wait(seconds):
-            do()
+        while not stop.wait(seconds):
+            action()
 
     thread = Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def show_report(report: "Report") -> None:
-    """What became of the claims of a report, and where its page is."""
-    table, found = _table(), report.claim_table
-    for column in found.columns:
-        table.add_column(column, justify="right" if column in ("", "ours") else "left")
-    for row in found.rows:
-        table.add_row(*row)
-    console = _paper(None if sys.stdout.isatty() else 160)
-    console.print(table)
-    console.print()
-    console.print(f"{report.recipe.name}: {report.summary}; mean ± deviation over the seeds.", soft_wrap=True)
-    console.print(f"page: {report.folder / 'report.html'}", soft_wrap=True)
+def wide_output() -> Console:
+    """Return the console of wide tables."""
+    return _output(None if sys.stdout.isatty() else WIDTH)
 
 
-def show_reports_json(reports: list["Report"]) -> None:
-    """The claims of reports and their numbers, by name, for a program."""
-    from aevb.reproduction.pages import content
-
-    print(json_format.dumps({report.recipe.name: content(report) for report in reports}, indent=2))
-
-
-def sweep_json(rows: list["Row"]) -> str:
-    """The rows of a sweep for a program."""
-
-    def finite(values: dict[tuple[str, str], float]) -> dict[str, float | None]:
-        return {" ".join(name): value if isfinite(value) else None for name, value in sorted(values.items())}
-
-    content = [row._asdict() | {"mean": finite(row.mean), "std": finite(row.std)} for row in rows]
+def sweep_json(rows: Sequence[Row]) -> str:
+    """Return the rows of a sweep as JSON."""
+    content = [row._asdict() | {"mean": _finite(row.mean), "std": _finite(row.std)} for row in rows]
     return json_format.dumps(content, indent=2) + "\n"
 
 
-def show_sweep(rows: list["Row"], folder: Path) -> None:
-    """The rows of a sweep as a table."""
-    table = _table()
-    columns = {("valid", "bound"): "validation bound", ("test", "bound"): "test bound", ("test", "log_px"): "log p(x)"}
-    columns |= {("test", "squared_error"): "squared error"}
-    for field in rows[0].values:
-        table.add_column(field)
-    for title in ("seeds", *columns.values()):
+def _finite(values: Mapping[tuple[str, str], float]) -> dict[str, float | None]:
+    return {" ".join(name): value if isfinite(value) else None for name, value in sorted(values.items())}
+
+
+SWEEP_COLUMNS = {
+    ("valid", "bound"): "validation bound",
+    ("test", "bound"): "test bound",
+    ("test", "log_px"): "log p(x)",
+    ("test", "squared_error"): "squared error",
+}
+
+
+def show_sweep(rows: Sequence[Row], folder: Path) -> None:
+    """Print the rows of a sweep."""
+    table, console = new_table(), wide_output()
+    for option in rows[0].values:
+        table.add_column(option)
+    for title in ("seeds", *SWEEP_COLUMNS.values()):
         table.add_column(title, justify="right")
     for row in rows:
-        cells = [_mean_and_deviation(row.mean[name], row.std[name]) if name in row.mean else "" for name in columns]
+        cells = [_mean_and_std(row.mean[name], row.std[name]) if name in row.mean else "" for name in SWEEP_COLUMNS]
         table.add_row(*map(str, row.values.values()), str(row.seeds), *cells)
-    console = _paper(None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print()
     for problem in dict.fromkeys(problem for row in rows for problem in row.problems):
         console.print(f"failed: {problem}", soft_wrap=True)
-    console.print("mean ± deviation over the seeds, nats per example; choose by validation, report the test part.")
+    console.print(
+        "mean ± standard deviation over the seeds, nats per example; select by validation, report the test split.",
+        soft_wrap=True,
+    )
     console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
 
 
-def _mean_and_deviation(mean: float, deviation: float) -> str:
-    return f"{mean:.2f} ± {deviation:.2f}" if isfinite(deviation) else f"{mean:.2f}"
+def _mean_and_std(mean: float, std: float) -> str:
+    return f"{mean:.2f} ± {std:.2f}" if isfinite(std) else f"{mean:.2f}"
 
 
-def show_anomalies(content: dict[str, Any], json: bool) -> None:
-    """How many examples were called anomalies, and by what."""
+def show_anomalies(scored: Anomalies, file: Path, false_alarm_rate: float, json: bool) -> None:
+    """Print how many examples are anomalies, and the threshold."""
+    examples, held_out = len(scored.log_px), len(scored.reference.log_px) if scored.reference else 0
+    anomalies = None if scored.is_anomaly is None else int(scored.is_anomaly.sum())
     if json:
-        print(json_format.dumps(content, indent=2))
+        content: dict[str, object] = {"file": str(file), "examples": examples, "held_out": held_out}
+        if anomalies is not None:
+            content |= {
+                "anomalies": anomalies,
+                "threshold": scored.threshold,
+                "false_alarm_rate": false_alarm_rate,
+            }
+        print_json(content)
         return
-    if content["held_out"]:
-        print(
-            f"{content['anomalies']} of {content['examples']} examples are anomalies: log p(x) is below"
-            f" {content['threshold']:.4g} nats, where at most {100 * content['false_alarms']:g} % of usual examples"
-            f" are, by {content['held_out']} held-out ones"
-        )
+    if anomalies is None:
+        print(f"log p(x) of {examples} examples; no threshold, because no examples were held out")
     else:
-        print(f"log p(x) of {content['examples']} examples; none were held out that say which values are usual")
-    print(f"wrote {content['file']}")
+        print(
+            f"{anomalies} of {examples} examples are anomalies: log p(x) below {scored.threshold:.4g} nats, at most"
+            f" {100 * false_alarm_rate:g} % false alarms, calibrated on {held_out} held-out examples"
+        )
+    print(f"wrote {file}")
 
 
-def show_imputed(content: dict[str, Any], json: bool) -> None:
-    """What was filled in."""
+def show_imputed(file: Path, draws: Path, rows: int, missing: int, json: bool) -> None:
+    """Print how many values were imputed."""
     if json:
-        print(json_format.dumps(content, indent=2))
+        print_json({"file": str(file), "draws": str(draws), "rows": rows, "missing": missing})
         return
-    print(f"filled {content['gaps']} gaps in {content['rows']} rows\nwrote {content['file']}\nwrote {content['draws']}")
+    print(f"imputed {missing} missing values in {rows} rows\nwrote {file}\nwrote {draws}")
 
 
-def show_exported(files: list["Exported"], json: bool) -> None:
-    """What was exported, and how exactly."""
+def show_exported(files: Sequence[Exported], json: bool) -> None:
+    """Print the exported files and their accuracy."""
     if json:
-        content = [{"file": str(file.path), "difference": file.difference} for file in files]
-        print(json_format.dumps(content, indent=2))
+        print_json([{"file": str(file.path), "difference": file.difference} for file in files])
         return
     for file in files:
         print(f"wrote {file.path}: differs from PyTorch by at most {file.difference:.1e}")
 
 
-def show_baselines(scores: dict[str, list["Score"]], json: bool) -> None:
-    """What each baseline reached."""
-    from aevb.evaluation.scores import TITLES
-    from aevb.runs.summary import with_error
-
+def show_baselines(scores: Mapping[str, Sequence[Score]], json: bool) -> None:
+    """Print the scores of each baseline."""
     if json:
-        print(json_format.dumps({name: [asdict(score) for score in found] for name, found in scores.items()}, indent=2))
+        print_json({name: [asdict(score) for score in of_model] for name, of_model in scores.items()})
         return
-    table = _table()
+    table = new_table()
     table.add_column("test examples")
-    names = [name for name in TITLES if any(score.name == name for found in scores.values() for score in found)]
+    names = [name for name in TITLES if any(score.name == name for of_model in scores.values() for score in of_model)]
     for name in names:
         table.add_column(TITLES[name], justify="right")
-    for model, found in scores.items():
-        cells = {score.name: with_error(score) for score in found}
+    for model, of_model in scores.items():
+        cells = {score.name: with_error(score) for score in of_model}
         table.add_row(model, *(cells.get(name, "") for name in names))
-    _paper().print(table)
+    _output().print(table)
 
 
-def show_columns(dataset: "Dataset") -> None:
-    """What the columns of a table were taken for, and what was done to it."""
-    table = _table()
-    for title in ("column", "taken for", "values"):
+def show_columns(dataset: Dataset) -> None:
+    """Print the inferred types of the columns of a table, and notes on the data."""
+    table, console = new_table(), _errors()
+    for title in ("column", "type", "values"):
         table.add_column(title)
     for column in sorted((*dataset.columns, *dataset.condition_columns), key=lambda column: column.position):
         values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        cells = (column.name, column.kind + ", given" * (column in dataset.condition_columns), values)
+        cells = (column.name, column.kind + ", condition" * (column in dataset.condition_columns), values)
         table.add_row(*map(printable, cells))
-    console = _console()
     console.print(table)
     for note in dataset.notes:
         console.print(printable(note), soft_wrap=True)

@@ -100,8 +100,8 @@ class RunPage:
         config = shlex.quote(str(self.run.folder / "config.json"))
         return {
             "explore": f"aevb explore {folder}",
-            "evaluate": f"aevb evaluate {folder} --samples 5000",
-            "sample": f"aevb sample {folder} --count 100",
+            "evaluate": f"aevb evaluate {folder} --n-importance-samples 5000",
+            "sample": f"aevb sample {folder} --n-samples 100",
             "train": f"aevb train --config {config}",
         }
 

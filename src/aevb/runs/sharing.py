@@ -144,7 +144,7 @@ def _use(run: RunFolder, place: str) -> Iterator[str]:
     yield "\n".join(["```sh", "pip install 'aevb[hub]'", "```", "", "```python", *lines, "```", ""])
     folder, table = Path(place.partition("@")[0]).name, bool(modelled(run.data.columns))
     fetched = [f"aevb pull {place.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(place) else []
-    shell = [*fetched, f"aevb sample {folder} --count 100", f"aevb encode {folder} DATA --out codes.csv"]
+    shell = [*fetched, f"aevb sample {folder} --n-samples 100", f"aevb encode {folder} DATA --out codes.csv"]
     shell += [f"aevb score {folder} DATA --out scores.csv"] if run.estimator else []  # others need their test part
     shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []
     yield "\n".join(["In the shell:", "", "```sh", *shell, "```"])

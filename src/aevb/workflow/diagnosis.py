@@ -343,7 +343,7 @@ def too_few_samples(found: Symptoms) -> Finding | None:
         better="lower",
         evidence=f"of {found.samples} draws, fewer than {few:g} count for {100 * share:.0f} % of the examples",
         cause="the posterior is not shaped like the true one: log p(x) is estimated too low",
-        remedy=f"aevb evaluate RUN --samples {10 * found.samples}, or --measure annealing",
+        remedy=f"aevb evaluate RUN --n-importance-samples {10 * found.samples}, or --measure annealing",
     )
 
 

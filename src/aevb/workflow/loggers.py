@@ -1,17 +1,16 @@
-"""Where the numbers of training also go: a run folder always has them, in metrics.jsonl and scores.json.
+"""Loggers: metrics of training in other tools, beside metrics.jsonl and scores.json in the run folder.
 
     tensorboard   event files in RUN/tensorboard, for tensorboard --logdir
-    trackio       Trackio's own folder on this machine, for trackio show; nothing is sent anywhere, unless variables of
-                  its own in the environment ask for it
+    trackio       Trackio's local folder, for trackio show; sends nothing, unless its own environment variables say so
 
-The numbers of an epoch are at a step that is its number, and scores at the epoch of the weights that they are of. A
-logger is any object with the methods of `Logger`; a new one that the command is to know has a name in `FAMILIES`.
+The step of the metrics of an epoch is its number. The step of scores is the epoch of the evaluated weights. A logger is
+any object with the methods of `Logger`; an entry in `LOGGERS` makes it available to the command line.
 """
 
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from typing import Protocol
@@ -22,56 +21,59 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
 PROJECT = "aevb"
-"""What Trackio keeps runs under."""
+"""Project of the runs in Trackio."""
 
 
 class Logger(Protocol):
-    """What is told how a run goes."""
+    """Receives the metrics of a run."""
 
     def begin(self, run: RunFolder) -> object:
-        """Before its first step: the run, with the epochs that it has where it goes on. Those that it had beyond them
-        are made again."""
+        """Called before the first step, with the run and, if it is resumed, the epochs that are kept."""
 
     def epoch(self, epoch: Epoch) -> object:
-        """After each epoch."""
+        """Called after each epoch."""
 
     def scores(self, scores: Sequence[Score]) -> object:
-        """When held-out numbers of what was trained are known."""
+        """Called with the scores of the trained model."""
 
     def close(self) -> object:
-        """When nothing more will come."""
+        """Called at the end."""
 
 
-class Together:
-    """Loggers as one that does not fail: of one that does, a notice says so, and it is told no more.
+class LoggerGroup:
+    """Several loggers as one that never fails: a failing logger is dropped with a notice.
 
     Args:
-        loggers: to tell, in order.
+        loggers: called in this order.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self.loggers, self.begun = list(loggers), False
 
     def begin(self, run: RunFolder) -> None:
+        """Pass the run to all loggers."""
         self.begun = True
-        self._tell(lambda logger: logger.begin(run))
+        self._call(lambda logger: logger.begin(run))
 
     def epoch(self, epoch: Epoch) -> None:
-        self._tell(lambda logger: logger.epoch(epoch))
+        """Pass an epoch to all loggers."""
+        self._call(lambda logger: logger.epoch(epoch))
 
     def scores(self, scores: Sequence[Score]) -> None:
-        self._tell(lambda logger: logger.scores(scores))
+        """Pass scores to all loggers."""
+        self._call(lambda logger: logger.scores(scores))
 
     def close(self) -> None:
+        """Close all loggers."""
         if self.begun:
-            self._tell(lambda logger: logger.close())
+            self._call(lambda logger: logger.close())
 
-    def _tell(self, what: Callable[[Logger], object]) -> None:
-        self.loggers = [logger for logger in self.loggers if _done(what, logger)]
+    def _call(self, method: Callable[[Logger], object]) -> None:
+        self.loggers = [logger for logger in self.loggers if _succeeds(method, logger)]
 
 
 class TensorBoard:
-    """Event files in the run's folder.
+    """Event files in the run folder.
 
     Raises:
         BadInput: the extra is not installed.
@@ -81,32 +83,36 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise BadInput("a TensorBoard log needs tensorboard: pip install 'aevb[tensorboard]'") from error
-        self._make = SummaryWriter
+            raise BadInput("the TensorBoard logger needs tensorboard: pip install 'aevb[tensorboard]'") from error
+        self._open = SummaryWriter
 
     def begin(self, run: RunFolder) -> None:
+        """Open the event files; steps after the last kept epoch are dropped."""
         self.run = run
-        self.writer = self._make(str(run.folder / "tensorboard"), purge_step=len(run.epochs) + 1)
+        self.writer = self._open(str(run.folder / "tensorboard"), purge_step=len(run.epochs) + 1)
 
     def epoch(self, epoch: Epoch) -> None:
-        self._write(numbers(epoch), epoch.number)
+        """Log the metrics of an epoch."""
+        self._log(epoch_metrics(epoch), epoch.number)
 
     def scores(self, scores: Sequence[Score]) -> None:
-        self._write(named(scores), self.run.weights_epoch)
+        """Log scores."""
+        self._log(score_metrics(scores), self.run.weights_epoch)
 
     def close(self) -> None:
+        """Close the event files."""
         self.writer.close()
 
-    def _write(self, found: dict[str, float], step: int) -> None:
-        for name, value in found.items():
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
+        for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
 
 class Trackio:
-    """Trackio's own folder, in which a run goes by the name of its folder.
+    """Trackio's local folder, in which a run has the name of its run folder.
 
-    One that goes on takes the place of what was logged of it before, since Trackio cannot forget some of its steps.
+    A resumed run replaces its earlier log, since Trackio cannot delete single steps.
 
     Raises:
         BadInput: the extra is not installed.
@@ -116,75 +122,82 @@ class Trackio:
         try:
             import trackio
         except ImportError as error:
-            raise BadInput("a Trackio log needs trackio: pip install 'aevb[trackio]'") from error
+            raise BadInput("the Trackio logger needs trackio: pip install 'aevb[trackio]'") from error
         self.trackio = trackio
 
     def begin(self, run: RunFolder) -> None:
-        self.run, place = run, str(run.folder.resolve())
-        with redirect_stdout(sys.stderr):  # its words are no result of a command
+        """Start the run in Trackio and log the epochs that are kept."""
+        self.run, folder = run, str(run.folder.resolve())
+        with redirect_stdout(sys.stderr):  # its messages are not output of a command
             if run.epochs:
-                self._forget(place)
-            config = run.config.model_dump(mode="json") | {"folder": place}
+                self._delete(folder)
+            config = run.config.model_dump(mode="json") | {"folder": folder}
             self.trackio.init(project=PROJECT, name=run.folder.name, config=config)
         for epoch in run.epochs:
             self.epoch(epoch)
 
     def epoch(self, epoch: Epoch) -> None:
-        self.trackio.log(numbers(epoch), step=epoch.number)
+        """Log the metrics of an epoch."""
+        self.trackio.log(epoch_metrics(epoch), step=epoch.number)
 
     def scores(self, scores: Sequence[Score]) -> None:
-        self.trackio.log(named(scores), step=self.run.weights_epoch)
+        """Log scores."""
+        self.trackio.log(score_metrics(scores), step=self.run.weights_epoch)
 
     def close(self) -> None:
+        """Finish the run in Trackio."""
         with redirect_stdout(sys.stderr):
             self.trackio.finish()
 
-    def _forget(self, place: str) -> None:
-        """Remove what was logged of the run in a folder."""
+    def _delete(self, folder: str) -> None:
+        """Delete the log of the run in a folder."""
         try:
             logged = list(self.trackio.Api().runs(PROJECT))
-        except ValueError:  # nothing was
+        except ValueError:  # the project does not exist
             return
-        for one in logged:
-            if (one.config or {}).get("folder") == place:
-                one.delete()
+        for run in logged:
+            if (run.config or {}).get("folder") == folder:
+                run.delete()
 
 
-FAMILIES: dict[str, Callable[[], Logger]] = {"tensorboard": TensorBoard, "trackio": Trackio}
+LOGGERS: dict[str, Callable[[], Logger]] = {"tensorboard": TensorBoard, "trackio": Trackio}
 
 
-def _done(what: Callable[[Logger], object], logger: Logger) -> bool:
-    """Whether a logger could be told something."""
+def _succeeds(method: Callable[[Logger], object], logger: Logger) -> bool:
+    """Call a method of a logger and return whether it succeeded."""
     try:
-        what(logger)
-    except Exception as error:  # whatever it is, hours of training are worth more
+        method(logger)
+    except Exception as error:  # no logger may end hours of training
         reason = next(iter(str(error).splitlines()), repr(error))
-        warnings.warn(f"{type(logger).__name__} logs no more: {reason}", Notice, stacklevel=2)
+        warnings.warn(f"{type(logger).__name__} stopped logging: {reason}", Notice, stacklevel=2)
         return False
     return True
 
 
 @contextmanager
-def chosen(names: Sequence[str]) -> Iterator[Together]:
-    """Loggers by their names, as one, which is closed in the end.
+def open_loggers(names: Sequence[str]) -> Iterator[LoggerGroup]:
+    """Open loggers by their names, as one group that is closed at the end.
 
     Raises:
-        BadInput: an extra is not installed.
+        BadInput: a name is unknown, or an extra is not installed.
     """
-    together = Together([FAMILIES[name]() for name in dict.fromkeys(names)])
+    for name in names:
+        if name not in LOGGERS:
+            raise BadInput(f"logger {name!r} is unknown: expected {' or '.join(LOGGERS)}")
+    group = LoggerGroup([LOGGERS[name]() for name in dict.fromkeys(names)])
     try:
-        yield together
+        yield group
     finally:
-        together.close()
+        group.close()
 
 
-def numbers(epoch: Epoch) -> dict[str, float]:
-    """What is logged of an epoch, by name: nats and seconds. What is infinite, as of an autoencoder, is left out."""
-    parts = {"train": epoch.train} | ({"valid": epoch.valid} if epoch.valid else {})
-    nats = {f"{part}/{name}": value for part, means in parts.items() for name, value in asdict(means).items()}
+def epoch_metrics(epoch: Epoch) -> dict[str, float]:
+    """Return the metrics of an epoch by name, in nats and seconds, without infinite ones, as of an autoencoder."""
+    splits = {"train": epoch.train} | ({"valid": epoch.valid} if epoch.valid else {})
+    nats = {f"{split}/{name}": value for split, means in splits.items() for name, value in asdict(means).items()}
     return {name: value for name, value in nats.items() if math.isfinite(value)} | {"seconds": epoch.seconds}
 
 
-def named(scores: Sequence[Score]) -> dict[str, float]:
-    """What is logged of scores, by name."""
+def score_metrics(scores: Sequence[Score]) -> dict[str, float]:
+    """Return the values of scores by name."""
     return {f"scores/{score.split}/{score.name}": score.value for score in scores if math.isfinite(score.value)}

@@ -1,20 +1,387 @@
-"""The front door: a trained model with its data and its run folder."""
+"""A run: a trained model with its data and its run folder, as `aevb.train` and `aevb.load_run` return it."""
 
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
+from aevb import explorer, plots, report
+from aevb.config.schema import Config
+from aevb.data import Dataset, Examples
+from aevb.data.condition import all_conditions, parse_condition
+from aevb.errors import BadInput
+from aevb.evaluation import Score, Split
+from aevb.evaluation.anomalies import p_values, threshold
+from aevb.evaluation.imputation import Imputed, impute
+from aevb.evaluation.latent_means import latent_means
+from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.measures import Effort, measure
+from aevb.models.vae import VAE
+from aevb.rng import RNGStream, seeded
+from aevb.runs.export import Exported, export
+from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
+from aevb.training.history import History
+from aevb.workflow.devices import choose_device
+from aevb.workflow.diagnosis import Finding, diagnose, remember, remembered
+
+REPORT_IMPORTANCE_SAMPLES = 100
+"""K for the diagnosis in the report."""
 
 
-def load_run(folder: str | Path, device: torch.device | str = "cpu") -> RunFolder:
+class Anomalies(NamedTuple):
+    """log p(x) of examples, compared with held-out ones.
+
+    Attributes:
+        log_px: of each example, in nats, ``(N,)``.
+        reference: log p(x) of held-out examples; None if none were held out.
+        threshold: log p(x) below which an example is an anomaly, in nats; None without a reference.
+    """
+
+    log_px: Tensor
+    reference: ReferenceScores | None
+    threshold: float | None
+
+    @property
+    def is_anomaly(self) -> Tensor | None:
+        """Whether each example is an anomaly, ``(N,)``; None without a reference."""
+        return None if self.threshold is None else self.log_px < self.threshold
+
+    @property
+    def p_values(self) -> Tensor | None:
+        """Conformal p-value of each example, ``(N,)``; None without a reference."""
+        return self.reference and p_values(self.log_px, _reference(self.reference))
+
+
+class Reconstructions(NamedTuple):
+    """Examples and their reconstructions.
+
+    Attributes:
+        x: the examples, ``(N, *event)``.
+        mean: the mean of p(x|z) at the mean of q(z|x), ``(N, *event)``.
+        condition: under which they were decoded; None for an unconditional model.
+    """
+
+    x: Tensor
+    mean: Tensor
+    condition: Tensor | None
+
+
+class Samples(NamedTuple):
+    """Samples of the model.
+
+    Attributes:
+        x: ``(n_samples, *event)``.
+        condition: of each sample; None for an unconditional model.
+    """
+
+    x: Tensor
+    condition: Tensor | None
+
+
+class Run:
+    """A trained model with its data and its run folder.
+
+    Args:
+        record: the run folder.
+        dataset: the data of the run; loaded when needed if None.
+        data_dir: folder of the published data sets, if it has moved since training.
+
+    Attributes:
+        record: the run folder.
+    """
+
+    def __init__(self, record: RunFolder, dataset: Dataset | None = None, *, data_dir: str | None = None) -> None:
+        self.record, self._dataset, self._data_dir = record, dataset, data_dir
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def folder(self) -> Path:
+        """Path of the run folder, or its address on the hub."""
+        return self.record.folder
+
+    @property
+    def model(self) -> VAE:
+        """The model, in evaluation mode."""
+        return self.record.model
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return self.record.config
+
+    @property
+    def scores(self) -> list[Score]:
+        """Held-out scores."""
+        return self.record.scores
+
+    @property
+    def history(self) -> History:
+        """Metrics of each epoch, the epoch whose weights were kept, and how training ended."""
+        outcome = self.record.outcome
+        ended = outcome.ended if outcome and outcome.ended in ("finished", "early") else "interrupted"
+        return History(self.record.epochs, self.record.weights_epoch, ended)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data of the run, with the same splits.
+
+        Raises:
+            BadInput: they were in memory, cannot be read, or have changed.
+        """
+        if self._dataset is None:
+            self._dataset = self.record.load_data(self._data_dir)
+        return self._dataset
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether training was interrupted."""
+        return self.record.outcome is not None and self.record.outcome.ended == "interrupted"
+
+    def evaluate(
+        self,
+        split: Split = "test",
+        *,
+        measures: Sequence[str] = ("likelihood",),
+        n_importance_samples: int = 1000,
+        max_examples: int | None = None,
+        memory: int = 1024,
+        seed: int = 0,
+    ) -> list[Score]:
+        """Evaluate the model on a split and add the scores to scores.json.
+
+        Args:
+            split: train, valid or test.
+            measures: names of measures, such as likelihood, quadrature, latent-space or sample-quality.
+            n_importance_samples: K per example.
+            max_examples: number of evenly spaced examples. Default: all; 100 for slow measures.
+            memory: approximate limit for tensors, in MiB.
+            seed: of the importance samples.
+
+        Raises:
+            BadInput: a measure is unknown or does not apply, or the data cannot be read.
+        """
+        effort = Effort(n_importance_samples, max_examples, seed, memory * 2**20)
+        scores: list[Score] = []
+        for name in measures:
+            scores += measure(name, self.model, self.dataset, split, effort)
+            self.record.save_scores(scores)
+        return scores
+
+    def diagnose(self, *, n_importance_samples: int = 1000, seed: int = 0) -> list[Finding]:
+        """Return the problems of the model and write them to findings.json. The test split is not used.
+
+        Args:
+            n_importance_samples: K per example.
+            seed: of the importance samples.
+
+        Raises:
+            BadInput: the run has no complete epoch or fewer than two validation examples.
+        """
+        findings = diagnose(self.record, self.dataset, samples=n_importance_samples, seed=seed)
+        remember(self.record, findings)
+        return findings
+
+    def sample(
+        self, n_samples: int = 100, *, condition: Mapping[str, str] | None = None, noise: bool = False, seed: int = 0
+    ) -> Tensor:
+        """Return samples of the model, ``(n_samples, *event)``: decoded samples from the prior.
+
+        Args:
+            n_samples: number of samples.
+            condition: values by name, for a conditional model. Default: each class in turn.
+            noise: sample x from p(x|z) instead of returning its mean; always the case for a table.
+            seed: of the samples.
+
+        Raises:
+            BadInput: the condition does not suit the model.
+        """
+        return self.sample_with_condition(n_samples, condition=condition, noise=noise, seed=seed).x
+
+    def sample_with_condition(
+        self, n_samples: int = 100, *, condition: Mapping[str, str] | None = None, noise: bool = False, seed: int = 0
+    ) -> Samples:
+        """Return samples of the model with the condition of each; the arguments are those of `sample`."""
+        values = self._condition(condition, n_samples)
+        with seeded(seed, RNGStream.SAMPLES, device=self.model.device):
+            x = self.model.sample(n_samples, values, draw=noise or bool(self.record.data.columns)).cpu()
+        return Samples(x, values)
+
+    def encode(self, data: object = None) -> Tensor:
+        """Return the means of q(z|x), ``(N, Z)``.
+
+        Args:
+            data: examples like the training data; the test split if None.
+
+        Raises:
+            BadInput: the data cannot be read, or differ from the training data in kind, shape or columns.
+        """
+        return latent_means(self.model, self._examples(data))
+
+    def reconstruct(
+        self, data: object = None, *, max_examples: int | None = None, condition: Mapping[str, str] | None = None
+    ) -> Reconstructions:
+        """Return examples and their reconstructions, the mean of p(x|z) at the mean of q(z|x).
+
+        Args:
+            data: examples like the training data; the test split if None.
+            max_examples: number of examples, from the first. Default: all.
+            condition: values by name under which a conditional model decodes. Default: those of each example.
+
+        Raises:
+            BadInput: the data cannot be read, or the condition does not suit the model.
+        """
+        batch = self._examples(data)[:max_examples].all()
+        values = self._condition(condition, len(batch.x)) if condition else batch.condition
+        with torch.no_grad():
+            z = self.model.latent_means(batch.to(self.model.device))[-1]
+            return Reconstructions(batch.x, self.model.decode(z, values).mean.cpu(), values)
+
+    def score(
+        self, data: object, *, false_alarm_rate: float = 0.05, n_importance_samples: int = 1000, seed: int = 0
+    ) -> Anomalies:
+        """Return log p(x) of each example, and the threshold below which it is an anomaly.
+
+        Args:
+            data: examples like the training data.
+            false_alarm_rate: largest share of normal examples that are flagged as anomalies.
+            n_importance_samples: K per example; an estimator's own K where it held out rows.
+            seed: of the importance samples.
+
+        Raises:
+            BadInput: the data cannot be read, or too few examples were held out for the rate.
+        """
+        examples = self._examples(data)
+        dataset = None if self.record.estimator else self.dataset
+        reference = self.record.reference_scores(n_importance_samples, seed=seed, dataset=dataset)
+        if reference:
+            n_importance_samples, seed = reference.n_importance_samples, reference.seed
+        model = self.model.double() if self.record.estimator else self.model
+        log_px = per_example(model, examples, n_importance_samples, seed=seed).log_px
+        limit = reference and threshold(_reference(reference), false_alarm_rate)
+        return Anomalies(log_px, reference, limit)
+
+    def impute(
+        self, data: object, *, n_imputations: int = 100, n_importance_samples: int = 1000, seed: int = 0
+    ) -> Imputed:
+        """Return samples of the missing values of a table from p(missing | observed).
+
+        Args:
+            data: rows with the columns of the training data.
+            n_imputations: number of samples per row.
+            n_importance_samples: K, candidates for z from which they are resampled.
+            seed: of the samples.
+
+        Raises:
+            BadInput: the model is not of a table, or the data cannot be read.
+        """
+        examples = self.table_examples(data)
+        return impute(self.model, examples, n_imputations, samples=n_importance_samples, seed=seed)
+
+    def table_examples(self, data: object) -> Examples:
+        """Return the rows of a table for the model.
+
+        Raises:
+            BadInput: the model is not of a table, or the data cannot be read.
+        """
+        kind = self.record.data.kind
+        if not self.record.data.columns:
+            raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")
+        return self._examples(data)
+
+    def explore(self, *others: "Run", condition: Mapping[str, str] | None = None) -> Path:
+        """Write explorer.html, an interactive page of the model, and return its path.
+
+        Args:
+            others: at most one other run, shown side by side.
+            condition: values by name, for a conditional model.
+
+        Raises:
+            BadInput: a network cannot be exported or is too large, or the condition does not suit the model.
+        """
+        path = explorer.explore([run.explorable(condition) for run in (self, *others)])
+        if (path.parent / "report.html").is_file():  # the report links to the page
+            report.write_run(self.record, remembered(self.record))
+        return path
+
+    def explorable(self, condition: Mapping[str, str] | None = None) -> tuple[RunFolder, Dataset]:
+        """Return the record and the data for the explorer; a conditional model under a condition."""
+        if not (condition or self.record.data.condition_columns):
+            return self.record, self.dataset
+        return explorer.under(self.record, self.dataset, self._stated(condition or {}))
+
+    def report(self) -> Path:
+        """Draw the figures, diagnose the model, write report.html and return its path.
+
+        Raises:
+            BadInput: the data cannot be read, or a file cannot be written.
+        """
+        for name, figure in plots.figures(self.record, self.dataset):
+            self.record.save_figure(name, _figure_writer(figure))
+        findings = None
+        if self.record.epochs and len(self.dataset.valid) > 1:
+            findings = self.diagnose(n_importance_samples=REPORT_IMPORTANCE_SAMPLES)
+        return report.write_run(self.record, findings)
+
+    def export(self, folder: str | Path | None = None) -> list[Exported]:
+        """Write encoder.onnx and decoder.onnx and compare them with PyTorch.
+
+        Args:
+            folder: to write into. Default: onnx in the run folder.
+
+        Raises:
+            BadInput: an operation cannot be exported, or a file cannot be written.
+        """
+        return export(self.record, Path(folder) if folder else self.folder / "onnx")
+
+    def _examples(self, data: object) -> Examples:
+        if data is None:
+            return self.dataset.test.materialize()
+        return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir)
+
+    def _condition(self, condition: Mapping[str, str] | None, count: int) -> Tensor | None:
+        """Return the condition of `count` samples: one for all, or each class in turn; None if unconditional."""
+        columns = self.record.data.condition_columns
+        if not (columns or condition):
+            return None
+        classes = None if condition else all_conditions(columns)
+        if classes is None:
+            return self._stated(condition or {})
+        return classes.repeat_interleave(ceil(count / len(classes)), 0)[:count]
+
+    def _stated(self, condition: Mapping[str, str]) -> Tensor:
+        """Return a condition as the model receives it, ``(1, C)``."""
+        if not self.record.data.condition_columns:
+            raise BadInput(
+                f"{self.folder} is not a conditional model: omit --condition, or train with --model.condition"
+            )
+        return parse_condition(self.record.data.condition_columns, condition)
+
+
+def _reference(scores: ReferenceScores) -> Tensor:
+    return torch.tensor(scores.log_px, dtype=torch.float64)
+
+
+def _figure_writer(figure: Figure) -> Callable[[Path], None]:
+    """Return a function that writes a figure to a path."""
+    return lambda path: plots.save(figure, path)
+
+
+def load_run(folder: str | Path, device: torch.device | str = "cpu", *, data_dir: str | None = None) -> "Run":
     """Load a run folder.
 
     Args:
-        folder: its path, or an address on the hub, hub:OWNER/NAME or hub:OWNER/NAME@REVISION.
-        device: of the model.
+        folder: its path, or an address on the Hugging Face hub, hub:OWNER/NAME or hub:OWNER/NAME@REVISION.
+        device: of the model; auto uses a GPU if there is one.
+        data_dir: folder of the published data sets, if it has moved since training.
 
     Raises:
         BadInput: the folder is not a run folder, a file is missing or damaged, or a newer version wrote it.
     """
-    return RunFolder.load(folder, device)
+    return Run(RunFolder.load(folder, choose_device(device)), data_dir=data_dir)

@@ -1,0 +1,110 @@
+"""The commands evaluate, diagnose and report."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from aevb.cli import terminal
+from aevb.cli.common import (
+    Count,
+    DataDir,
+    Device,
+    ImportanceSamples,
+    Json,
+    Plugins,
+    ReadPath,
+    RunPath,
+    Seed,
+    print_file,
+)
+from aevb.evaluation.measures import MEASURES
+from aevb.workflow.diagnosis import EXPLAINS
+from aevb.workflow.run import load_run
+
+Measures = Annotated[
+    list[str],
+    Parameter(
+        help="One or more of: likelihood (bound, rate, distortion, log p(x) by importance sampling, information, active"
+        " units), quadrature (exact log p(x), for up to two latent dimensions), annealing (log p(x) by annealed"
+        " importance sampling), sandwich (lower and upper bounds of log p(x) for simulated data), gaps (approximation"
+        " and amortization gap), latent-space (continuity, structure and holes), sample-quality (samples compared with"
+        f" data). Available: {', '.join(MEASURES)}."
+    ),
+]
+
+
+def evaluate(
+    run: ReadPath,
+    /,
+    *,
+    split: Literal["train", "valid", "test"] = "test",
+    measure: Measures = ["likelihood"],  # noqa: B006  (never changed)
+    n_importance_samples: ImportanceSamples = 1000,
+    max_examples: Count | None = None,
+    memory: Count = 1024,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Evaluate a trained model on held-out data.
+
+    The scores are added to scores.json in the run folder.
+
+    Args:
+        split: Split of the data.
+        max_examples: Number of evenly spaced examples. Default: all; 100 for annealing, sandwich and gaps.
+        memory: Approximate memory limit for tensors, in MiB.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    scores = []
+    for name in measure:
+        with terminal.status(f"evaluating {name} of {loaded.folder}"):
+            scores += loaded.evaluate(
+                split,
+                measures=[name],
+                n_importance_samples=n_importance_samples,
+                max_examples=max_examples,
+                memory=memory,
+                seed=seed,
+            )
+    loaded.record.scores = scores
+    terminal.show_run(loaded.record, json)
+
+
+def diagnose(
+    run: RunPath,
+    /,
+    *,
+    n_importance_samples: ImportanceSamples = 1000,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Diagnose a trained model: problems, the metrics that show them, their causes and remedies.
+
+    Only training and validation examples are used.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    with terminal.status("evaluating training and validation examples"):
+        findings = loaded.diagnose(n_importance_samples=n_importance_samples, seed=seed)
+    terminal.show_findings(run, findings, len(EXPLAINS), json)
+
+
+def report(
+    run: RunPath,
+    /,
+    *,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Draw the figures of a run, diagnose it and write report.html."""
+    loaded = load_run(run, device, data_dir=data_dir)
+    with terminal.status("drawing figures and diagnosing"):
+        path = loaded.report()
+    print_file(path, json)

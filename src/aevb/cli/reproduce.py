@@ -1,0 +1,94 @@
+"""The command reproduce."""
+
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from joblib import cpu_count
+
+from aevb.cli import terminal
+from aevb.cli.common import Count, Jobs, Json, Plugins
+from aevb.errors import BadInput
+from aevb.reproduction import NAMES, pages
+from aevb.reproduction import run as reproduction
+from aevb.reproduction.facts import Report
+from aevb.workflow.options import absolute_data_dir
+
+
+def reproduce(
+    names: list[str],
+    /,
+    *,
+    scale: Literal["smoke", "default", "full"] = "default",
+    seeds: Count | None = None,
+    jobs: Jobs | None = None,
+    out: Path = Path("runs"),
+    data_dir: str | None = None,
+    json: Json = False,
+    plugin: Plugins = (),
+) -> int:
+    """Reproduce published experiments and compare the results with the reported ones.
+
+    The same command resumes an interrupted reproduction: finished runs are not repeated.
+
+    Args:
+        names: hu, yong, zhao, guo, laird, or all.
+        scale: smoke (seconds), default (minutes on two cores) or full (as in the report).
+        seeds: Runs of each experiment. Default: as many as the report needs; one at scale smoke.
+        jobs: Number of parallel processes. Default: number of cores.
+        out: Folder in which each report has its own folder NAME-SCALE, with runs, figures and report.html.
+        data_dir: Folder of the published data sets.
+    """
+    plans = [reproduction.plan(name, scale, seeds, out, absolute_data_dir(data_dir)) for name in _known(names)]
+    cells = [cell for plan in plans for cell in plan.cells]
+    reproduction.check_data(cells)
+    share = partial(reproduction.share_done, cells)
+    try:
+        reports = [_reproduce(plan, jobs or cpu_count(), share, json) for plan in plans]
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to resume", file=sys.stderr)
+        return 130
+    if json:
+        terminal.print_json({report.recipe.name: pages.content(report) for report in reports})
+    failures = [f"{report.recipe.name}: {failure}" for report in reports for failure in report.failures]
+    for failure in failures:
+        print(f"aevb: {failure}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    """Return the names of the reports, each once."""
+    known = (*NAMES, "all")
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
+            raise BadInput(f"no report is named {name!r}: {advice}")
+    return list(NAMES if "all" in names else dict.fromkeys(names))
+
+
+def _reproduce(plan: reproduction.Plan, jobs: int, share: Callable[[], float], json: bool) -> Report:
+    """Run the trials of a report, write its pages and print its claims."""
+    with terminal.reproduction_progress(plan.recipe.name, len(plan.cells), share) as on_run:
+        failures = reproduction.reproduce(plan.recipe, plan.results, jobs=jobs, on_run=on_run)
+    with terminal.status(f"writing {plan.results.folder / 'report.html'}"):
+        report = pages.write(plan.recipe, plan.results, plan.scale, failures)
+    if not json:
+        _show_report(report)
+    return report
+
+
+def _show_report(report: Report) -> None:
+    """Print the claims of a report and the path of its page."""
+    table, claims, console = terminal.new_table(), report.claim_table, terminal.wide_output()
+    for column in claims.columns:
+        table.add_column(column, justify="right" if column in ("", "ours") else "left")
+    for row in claims.rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
+    console.print(f"{report.recipe.name}: {report.summary}; mean ± standard deviation over the seeds.", soft_wrap=True)
+    console.print(f"page: {report.folder / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,139 @@
+"""The commands sample, reconstruct and encode."""
+
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aevb import plots
+from aevb.cli.common import (
+    Condition,
+    Count,
+    DataDir,
+    Device,
+    Flag,
+    Json,
+    Plugins,
+    ReadPath,
+    Seed,
+    Source,
+    print_array_file,
+)
+from aevb.cli.tables import require_table_file
+from aevb.data.tables.encode import decode_rows
+from aevb.data.tables.write import write_table
+from aevb.errors import BadInput
+from aevb.files import write_atomically
+from aevb.workflow.run import Run, load_run
+
+ROW = 10
+"""Images in a row of reconstructions."""
+
+
+def sample(
+    run: ReadPath,
+    /,
+    *,
+    n_samples: Count = 100,
+    noise: Flag = False,
+    condition: Condition = {},  # noqa: B006  (never changed)
+    out: Path | None = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Sample from a trained model: decode samples from the prior.
+
+    A conditional model without --condition samples from each class in turn.
+
+    Args:
+        n_samples: Number of samples.
+        noise: Sample x from p(x|z) instead of writing its mean; always the case for a table.
+        out: Picture (.png, images only), array (.npy), or, for a table, .csv, .tsv or .parquet. Default: samples.png,
+            samples.npy or samples.csv in the run folder.
+    """
+    loaded = load_run(run, device)
+    samples = loaded.sample_with_condition(n_samples, condition=condition or None, noise=noise, seed=seed)
+    conditions = samples.condition
+    row = round(n_samples**0.5) or 1
+    if conditions is not None and len(conditions) > 1:
+        row = ceil(n_samples / len(conditions.unique(dim=0)))
+    _write(loaded, out, "samples", samples.x, row, conditions, json)
+
+
+def reconstruct(
+    run: ReadPath,
+    /,
+    *,
+    n_examples: Count = 50,
+    condition: Condition = {},  # noqa: B006  (never changed)
+    out: Path | None = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Reconstruct test examples: the mean of p(x|z) at the mean of q(z|x).
+
+    A conditional model decodes each example under --condition. Default: the condition of the example.
+
+    Args:
+        n_examples: Number of examples, from the first.
+        out: Picture (.png, images only; each example above its reconstruction), array (.npy) of examples and
+            reconstructions (2, N, ...), or, for a table, .csv, .tsv or .parquet with reconstructions: the mean of
+            numbers, the most probable value of other columns. Default: reconstructions.png, .npy or .csv in the run
+            folder.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    pairs = loaded.reconstruct(max_examples=n_examples, condition=condition or None)
+    x = pairs.mean if loaded.record.data.columns else torch.stack([pairs.x, pairs.mean])
+    _write(loaded, out, "reconstructions", x, ROW, pairs.condition, json)
+
+
+def encode(
+    run: ReadPath,
+    data: Source,
+    /,
+    *,
+    out: Path | None = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Write the latent codes of examples, the means of q(z|x).
+
+    Args:
+        out: Array (.npy) or table (.csv, .tsv, .parquet). Default: codes.npy in the run folder.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    means = loaded.encode(data).double().numpy()
+    path = out or loaded.folder / "codes.npy"
+    if path.suffix == ".npy":
+        write_atomically(path, lambda file: np.save(file, means.astype("float32")))
+    else:
+        columns = {f"z{number}": column.tolist() for number, column in enumerate(means.T, 1)}
+        write_atomically(require_table_file(path), lambda file: write_table(file, columns))
+    print_array_file(path, means.shape, json)
+
+
+def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition: Tensor | None, json: bool) -> None:
+    """Write examples as a picture, an array or a table."""
+    data = run.record.data
+    image = len(data.shape) == 3
+    path = out or run.folder / f"{name}.{'png' if image else 'csv' if data.columns else 'npy'}"
+    if data.columns:
+        columns = (*data.columns, *data.condition_columns)
+        values = None if condition is None else condition.numpy()
+        rows = decode_rows(data.columns, x.numpy(), data.condition_columns, values)
+        write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns))
+    elif path.suffix == ".npy":
+        write_atomically(path, lambda file: np.save(file, x.numpy()))
+    elif path.suffix == ".png" and image:
+        write_atomically(path, lambda file: plots.save_picture(x, row, file))
+    else:
+        raise BadInput(f"cannot write {name} of {data.name} to --out {path}: expected {'.png or ' * image}.npy")
+    print_array_file(path, x.shape, json)

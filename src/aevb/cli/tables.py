@@ -1,0 +1,108 @@
+"""The commands score and impute, which write tables."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from aevb.cli import terminal
+from aevb.cli.common import Count, DataDir, Device, ImportanceSamples, Json, Plugins, ReadPath, Seed, Source
+from aevb.data.tables.encode import decode_rows
+from aevb.data.tables.read import SUFFIXES
+from aevb.data.tables.write import write_table
+from aevb.errors import BadInput
+from aevb.evaluation import imputation
+from aevb.files import require_local, write_atomically
+from aevb.workflow.run import load_run
+
+
+def score(
+    run: ReadPath,
+    data: Source,
+    /,
+    *,
+    false_alarm_rate: Annotated[float, Parameter(validator=Number(gt=0, lt=1))] = 0.05,
+    n_importance_samples: ImportanceSamples = 1000,
+    out: Path | None = None,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Compute log p(x) of examples and flag anomalies.
+
+    The test split of the run, which training did not use, sets the threshold. For a run trained on data in memory, the
+    rows that a VAEOutlierDetector held out set it; without one, only log p(x) is written.
+
+    Args:
+        false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
+        out: Table (.csv, .tsv, .parquet) with the columns row, log_px, p_value and anomaly. Default: scores-DATA.csv in
+            the run folder.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
+    with terminal.status(f"scoring {data} and held-out examples"):
+        scored = loaded.score(
+            data, false_alarm_rate=false_alarm_rate, n_importance_samples=n_importance_samples, seed=seed
+        )
+    columns: dict[str, list[object]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
+    if scored.is_anomaly is not None and scored.p_values is not None:
+        columns |= {"p_value": scored.p_values.tolist(), "anomaly": scored.is_anomaly.tolist()}
+    write_atomically(path, lambda file: write_table(file, columns))
+    terminal.show_anomalies(scored, path, false_alarm_rate, json)
+
+
+def impute(
+    run: ReadPath,
+    data: Source,
+    /,
+    *,
+    n_imputations: Count = 100,
+    n_importance_samples: ImportanceSamples = 1000,
+    out: Path | None = None,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Impute the missing values of a table, with their uncertainty.
+
+    Missing values are sampled from p(missing | observed). The first file is the table, with each missing value replaced
+    by the median of its samples, or by the most frequent category. The second file has one row for each missing value:
+    its row and column, the imputed value, the mean, standard deviation and 5 % and 95 % quantiles of the samples (the
+    share of a category), and the samples.
+
+    Args:
+        n_imputations: Samples per row.
+        out: Table (.csv, .tsv, .parquet); the second file is NAME-draws. Default: imputed.csv in the run folder.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    data_card, path = loaded.record.data, require_table_file(out or loaded.folder / "imputed.csv")
+    draws_path = path.with_stem(f"{path.stem}-draws")
+    examples = loaded.table_examples(data)
+    with terminal.status(f"imputing {len(examples)} rows"):
+        draws = loaded.impute(
+            examples, n_imputations=n_imputations, n_importance_samples=n_importance_samples, seed=seed
+        ).draws
+    columns, condition_columns = data_card.columns, data_card.condition_columns
+    condition = None if examples.condition is None else examples.condition.numpy()
+    rows = decode_rows(columns, imputation.filled(columns, examples.values, draws), condition_columns, condition)
+    missing = imputation.gaps(columns, examples.values, draws)
+    write_atomically(path, lambda file: write_table(file, rows, (*columns, *condition_columns)))
+    write_atomically(draws_path, lambda file: write_table(file, missing))
+    terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)
+
+
+def require_table_file(path: Path) -> Path:
+    """Return the path of a table.
+
+    Raises:
+        BadInput: its suffix is not that of a table, or it is not on this machine.
+    """
+    require_local(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"--out {path} is not a table: expected {', '.join(SUFFIXES)}")
+    return path

@@ -1,0 +1,92 @@
+"""The command train."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from aevb.cli import terminal
+from aevb.cli.common import ConfigFile, Count, Device, ImportanceSamples, Json, Plugins, Settings, TrainingData
+from aevb.cli.settings import from_options, from_run
+from aevb.cli.sweep import sweep_and_show
+from aevb.config.schema import Config
+from aevb.errors import BadInput
+from aevb.training.environment import process_group, world_size
+from aevb.workflow.devices import choose_device
+from aevb.workflow.loggers import open_loggers
+from aevb.workflow.options import with_absolute_paths
+from aevb.workflow.train import free_folder, load_source, train_and_report
+
+Loggers = Annotated[
+    list[Literal["tensorboard", "trackio"]],
+    Parameter(
+        help="Also log metrics to tensorboard (RUN/tensorboard; extra tensorboard) or trackio (local; extra trackio)."
+    ),
+]
+
+
+def train(
+    data: TrainingData = None,
+    /,
+    *,
+    settings: Settings = Config(),  # noqa: B008  (immutable)
+    config: ConfigFile = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    seeds: Count = 1,
+    n_importance_samples: ImportanceSamples = 1000,
+    logger: Loggers = [],  # noqa: B006  (never changed)
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> int:
+    """Train a model, evaluate it on held-out data, diagnose it and write a report.
+
+    Args:
+        out: Run folder to create. Default: runs/NAME-N with the first free N.
+        resume: Resume an interrupted run from its last checkpoint, with its own data and options. On the same CPU the
+            result is bit-for-bit identical to an uninterrupted run.
+        seeds: Number of models to train, with seeds --seed, --seed + 1, ... Small models are trained in parallel at
+            little extra cost. Each gets a run folder below the created one, and a table shows means and standard
+            deviations.
+    """
+    refused = {"config": config, "out": out, "data": data, "seeds": seeds > 1}
+    chosen = from_run(resume, settings, refused) if resume else from_options(settings, config, data)
+    if logger and seeds > 1:
+        raise BadInput("--logger supports a single run: omit --logger or --seeds")
+    chosen = with_absolute_paths(chosen)
+    if seeds > 1:
+        return _train_seeds(chosen, out, seeds, n_importance_samples, device, json)
+    with open_loggers(logger) as group:
+        run = train_and_report(
+            chosen,
+            load_source(chosen),
+            out=out,
+            resume=resume,
+            device=device,
+            n_importance_samples=n_importance_samples,
+            logger=group,
+            progress=terminal.TerminalProgress(),
+        )
+    if run.interrupted:
+        print(
+            f"interrupted: {run.folder} has the model trained so far; evaluate it with: aevb evaluate {run.folder},"
+            f" or resume with: aevb train --resume {run.folder}",
+            file=sys.stderr,
+        )
+        return 130
+    terminal.show_run(run.record, json)
+    return 0
+
+
+def _train_seeds(
+    config: Config, out: Path | None, seeds: int, n_importance_samples: int, device: str, json: bool
+) -> int:
+    with process_group(choose_device(device)) as own_device:
+        if world_size() > 1:
+            raise BadInput(f"--seeds {seeds} does not work under torchrun: train one model, or run without torchrun")
+        dataset = load_source(config)
+        terminal.TerminalProgress().loaded(dataset)
+        folder = out or free_folder(dataset.name)
+        return sweep_and_show(config, {}, folder, seeds, n_importance_samples, own_device, json)

@@ -1,0 +1,183 @@
+"""The workflow: train, evaluate, diagnose, report. `aevb.train` and the command `aevb train` are this code."""
+
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from aevb.config.schema import Config
+from aevb.data import IN_MEMORY, Dataset, load_data
+from aevb.errors import BadInput, Lost
+from aevb.runs.run_folder import RunFolder
+from aevb.training import environment
+from aevb.workflow.devices import choose_device
+from aevb.workflow.fitting import fit_run
+from aevb.workflow.loggers import LoggerGroup, open_loggers
+from aevb.workflow.options import with_absolute_paths, with_keywords
+from aevb.workflow.progress import NoProgress, Progress
+from aevb.workflow.run import Run
+
+
+def train(
+    data: object = None,
+    *,
+    config: Config | None = None,
+    out: str | Path | None = None,
+    device: torch.device | str = "auto",
+    n_importance_samples: int = 1000,
+    loggers: Sequence[str] = (),
+    **options: object,
+) -> Run:
+    """Train a model, evaluate it on held-out data, diagnose it and write its report.
+
+    Equals the command: ``aevb.train("digits", latent=2)`` is ``aevb train digits --model.latent 2``, with identical
+    weights.
+
+    Args:
+        data: name of a data set; path of an array, a table or a folder of images; an array, alone or as (array,
+            labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a `Dataset` of this package.
+            Default: the source in `config`, else digits.
+        config: options to start from.
+        out: run folder to create. Default: runs/NAME-N with the first free N.
+        device: auto (a GPU if there is one), cpu, cuda or mps.
+        n_importance_samples: K, importance samples per test example for log p(x).
+        loggers: tensorboard, trackio.
+        options: options of any section by name, such as ``latent=10``, ``epochs=50``, ``beta=4.0`` or
+            ``binarize="threshold"``; a whole section, such as ``model=ModelConfig(latent=10)``; the objective by name,
+            ``objective="iwae"``; and ``seed``. They override `config`.
+
+    Returns:
+        The run. After Ctrl-C during training, it has the weights of the last epoch and no scores.
+
+    Raises:
+        BadInput: the data cannot be read, an option is unknown or does not apply to them, or the folder already exists.
+        NonFinite: a loss became infinite or NaN.
+    """
+    chosen = with_source(with_keywords(config, options), data)
+    dataset = load_source(chosen, data)
+    with open_loggers(loggers) as group:
+        return train_and_report(
+            chosen,
+            dataset,
+            out=out and Path(out),
+            device=device,
+            n_importance_samples=n_importance_samples,
+            logger=group,
+        )
+
+
+def with_source(config: Config, data: object) -> Config:
+    """Return a configuration with the source of the data and absolute paths."""
+    if data is None:
+        return with_absolute_paths(config)
+    named = isinstance(data, str | Path)
+    source = config.data.model_copy(update={"source": str(data) if named else IN_MEMORY})
+    chosen = config.model_copy(update={"data": source})
+    return with_absolute_paths(chosen) if named else chosen
+
+
+def load_source(config: Config, data: object = None) -> Dataset:
+    """Load the data of a configuration; those in memory are passed as `data`."""
+    if isinstance(data, Dataset):
+        return data
+    options = config.load_options()
+    return load_data(**options | ({"source": data} if config.data.source == IN_MEMORY else {}))
+
+
+def train_and_report(
+    config: Config,
+    dataset: Dataset,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    device: torch.device | str = "auto",
+    n_importance_samples: int = 1000,
+    logger: LoggerGroup | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train, evaluate, diagnose and report, as one of the processes that torchrun started, or alone.
+
+    Args:
+        config: with absolute paths.
+        dataset: the data.
+        out: run folder to create.
+        resume: run folder of an interrupted run to resume instead.
+        device, n_importance_samples: as in `train`.
+        logger: receives metrics and scores.
+        progress: displays progress.
+
+    Returns:
+        The run. Only the first process evaluates it.
+
+    Raises:
+        BadInput, NonFinite: as in `train`.
+        Interrupted: evaluation was interrupted by Ctrl-C.
+        Lost: another process of the job ended.
+    """
+    logger, progress = logger or LoggerGroup([]), progress or NoProgress()
+    progress.loaded(dataset)
+    with environment.process_group(choose_device(device)) as own_device:
+        folder = environment.run_on_first(lambda: resume or out or free_folder(dataset.name))
+        with progress.training(config, dataset) as hooks:
+            try:
+                record = fit_run(
+                    config,
+                    folder,
+                    dataset,
+                    device=own_device,
+                    resume=resume is not None,
+                    on_step=hooks.on_step,
+                    on_epoch=hooks.on_epoch,
+                    loggers=[logger],
+                )
+            except Lost as error:
+                raise Lost(f"{error}: resume with any number of processes by aevb train --resume {folder}") from error
+        first = environment.is_first()
+    run = Run(record, dataset)
+    if first and not run.interrupted:
+        _evaluate_and_report(run, n_importance_samples, logger, progress)
+    return run
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C after training: the run folder has the model, but not all scores and figures."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"interrupted: {folder} has the trained model, but not all of its scores and figures")
+
+
+def _evaluate_and_report(run: Run, n_importance_samples: int, logger: LoggerGroup, progress: Progress) -> None:
+    try:
+        with progress.status(f"evaluating {len(run.dataset.test)} test examples, K = {n_importance_samples}"):
+            run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
+            run.record.evaluate(run.dataset, "test", n_importance_samples=n_importance_samples)
+        logger.scores(run.scores)
+        with progress.status("drawing figures and diagnosing"):
+            run.report()
+    except KeyboardInterrupt as error:
+        raise Interrupted(run.folder) from error
+
+
+def free_folder(name: str) -> Path:
+    """Return runs/NAME-N with the first N for which it does not exist."""
+    folders = (Path("runs") / f"{name}-{number}" for number in count(1))
+    return next(folder for folder in folders if not folder.exists())
+
+
+def config_to_resume(folder: Path, data_dir: str | None = None) -> Config:
+    """Return the configuration of an interrupted run.
+
+    Args:
+        folder: of the run.
+        data_dir: folder of the published data sets, if it has moved.
+
+    Raises:
+        BadInput: there is no run, or it is finished.
+    """
+    run = RunFolder.load(folder)
+    if run.finished:
+        raise BadInput(f"{folder} is finished: there is nothing to resume")
+    if not data_dir:
+        return run.config
+    return run.config.model_copy(update={"data": run.config.data.model_copy(update={"data_dir": data_dir})})
