@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from aevb.estimators import VariationalAutoencoder as VariationalAutoencoder
     from aevb.evaluation import Score as Score
     from aevb.evaluation import evaluate as evaluate
+    from aevb.evaluation.diagnosis import Finding as Finding
+    from aevb.evaluation.diagnosis import diagnose as diagnose
     from aevb.evaluation.measures import Effort as Effort
     from aevb.evaluation.measures import measure as measure
     from aevb.models.batch import Batch as Batch
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from aevb.runs.sharing import save_pretrained as save_pretrained
     from aevb.training.fit import fit as fit
     from aevb.training.history import History as History
-    from aevb.workflow.diagnosis import Finding as Finding
-    from aevb.workflow.diagnosis import diagnose as diagnose
     from aevb.workflow.run import Run as Run
     from aevb.workflow.run import load_run as load_run
     from aevb.workflow.train import train as train
@@ -52,7 +52,7 @@ _PUBLIC = {
     "config.build": ["build"],
     "config.resolve": ["resolve"],
     "data": ["Dataset", "Examples", "load_data"],
-    "workflow.diagnosis": ["Finding", "diagnose"],
+    "evaluation.diagnosis": ["Finding", "diagnose"],
     "errors": ["BadInput"],
     "estimators": ["VAEImputer", "VAEOutlierDetector", "VariationalAutoencoder"],
     "evaluation": ["Score", "evaluate"],

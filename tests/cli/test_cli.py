@@ -105,9 +105,9 @@ def test_train_as_json_has_the_scores(aevb: Callable[..., Result]) -> None:
     content = json.loads(result.out)
     scores = {(score["name"], score["split"]): score for score in content["scores"]}
     assert scores["bound", "test"]["value"] <= scores["log_px", "test"]["value"]
-    assert scores["log_px", "test"]["samples"] == 5
+    assert scores["log_px", "test"]["n_importance_samples"] == 5
     assert set(scores["log_px", "test"]) == {
-        *("name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples")
+        *("name", "value", "stderr", "split", "estimator", "n_importance_samples", "binarization", "note", "examples")
     }
     assert ("bound", "valid") in scores
     assert content["training"]["epochs"] == 2

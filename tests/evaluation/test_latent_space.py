@@ -8,15 +8,16 @@ import pytest
 import scipy.stats
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
-from aevb.evaluation import latent_space
-from aevb.evaluation.latent_space import STEPS, continuity, meaning, prior_holes, structure
+from aevb.evaluation import aggregate_posterior, latent_space
+from aevb.evaluation.aggregate_posterior import prior_holes
+from aevb.evaluation.latent_space import STEPS, continuity, structure
+from aevb.evaluation.sample_quality import class_coverage
 from aevb.models.distributions import Normal, Point
 from aevb.models.likelihoods import Gaussian
 from aevb.models.posteriors import Diagonal, FlowPosterior, Full, Posterior
@@ -195,20 +196,20 @@ def test_stretch_does_not_depend_on_the_order_of_examples() -> None:
 
 
 def test_few_decodings_are_alive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, sizes, decode = made((3,), "real", hidden=(7,), latent=(200,)), [0], VAE.decode
+    model, sizes, decode = made((3,), "real", hidden=(7,), latent=(200,)), [0], VAE._decoder_output
 
-    def noted(self: VAE, z: Tensor) -> Distribution:
+    def noted(self: VAE, z: Tensor, context: Tensor | None) -> Tensor:
         sizes.append(z.numel() // z.shape[-1])
-        return decode(self, z)
+        return decode(self, z, context)
 
-    monkeypatch.setattr(VAE, "decode", noted)
+    monkeypatch.setattr(VAE, "_decoder_output", noted)
     continuity(model, torch.randn(50, 3))
     assert max(sizes) == STEPS + 1
 
 
 @pytest.mark.parametrize("x", [torch.zeros(1, 2), torch.zeros(0, 2), torch.tensor([[0.0, 1.0], [math.inf, 0.0]])])
 def test_what_cannot_be_walked_is_refused(x: Tensor) -> None:
-    with pytest.raises(BadInput, match=r"needs two examples|is not finite"):
+    with pytest.raises(BadInput, match=r"at least two examples|is not finite"):
         continuity(transparent(lambda z: z, 2, 2), x)
 
 
@@ -225,7 +226,7 @@ def test_classes_far_apart_are_told_apart() -> None:
     """Centroids 30 apart, deviation √3. The silhouette is 0.925 with a deviation of 0.001, and the relative error of
     the distance is 2 % (200 sets)."""
     measured = structure(*clouds(200, 30.0), *clouds(400, 30.0))
-    assert measured.neighbours == measured.probe == (1, 0)
+    assert measured.neighbors == measured.probe == (1, 0)
     assert 0.88 < measured.silhouette.value < 0.97
     assert measured.class_distance == pytest.approx(30 / math.sqrt(3), rel=0.15)
 
@@ -235,7 +236,7 @@ def test_labels_at_random_are_found_by_chance() -> None:
     silhouette is about 0.004 (χ² - 1) with one degree of freedom (measured, 200 sets): false alarm below 1e-6."""
     (train_codes, _), (codes, _) = clouds(300, 30.0), clouds(600, 30.0)
     measured = structure(train_codes, torch.randint(2, (300,)), codes, torch.randint(2, (600,)))
-    for share in measured.neighbours, measured.probe:
+    for share in measured.neighbors, measured.probe:
         assert share.value == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(600))
         assert share.stderr == pytest.approx(math.sqrt(share.value * (1 - share.value) / 600))
     assert abs(measured.silhouette.value) < 0.1
@@ -265,7 +266,7 @@ def test_a_probe_sees_what_a_line_can_tell_and_neighbours_more() -> None:
     labels = torch.arange(600) % 2
     codes = labels.unsqueeze(1) * 5 * arc(angle) + 0.3 * torch.randn(600, 2)
     measured = structure(codes[:300], labels[:300], codes[300:], labels[300:])
-    assert measured.neighbours.value == 1
+    assert measured.neighbors.value == 1
     assert measured.probe.value < 0.8
 
 
@@ -275,7 +276,7 @@ def test_the_probe_does_not_see_units() -> None:
     first = structure(train_codes, train_labels, codes, labels)
     second = structure(units * train_codes, train_labels, units * codes, labels)
     assert first.probe == second.probe
-    assert first.neighbours != second.neighbours
+    assert first.neighbors != second.neighbors
 
 
 def test_structure_does_not_depend_on_the_order_of_examples() -> None:
@@ -305,7 +306,7 @@ def test_codes_that_all_agree_have_no_distance() -> None:
     labels = torch.arange(8) % 2
     measured = structure(torch.ones(8, 2), labels, torch.ones(8, 2), labels)
     assert measured.silhouette.value == measured.class_distance == 0
-    assert measured.neighbours.value == measured.probe.value == 0.5
+    assert measured.neighbors.value == measured.probe.value == 0.5
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_codes_that_all_agree_have_no_distance() -> None:
     [
         (torch.randn(9, 2), torch.zeros(9, dtype=torch.int64), "1 classes in 9 examples"),
         (torch.randn(9, 2), torch.arange(9), "9 classes in 9 examples"),
-        (torch.full((9, 2), math.nan), torch.arange(9) % 2, "the code of .* example 0 is not finite"),
+        (torch.full((9, 2), math.nan), torch.arange(9) % 2, "the latent mean of .* example 0 is not finite"),
     ],
 )
 def test_what_has_no_structure_is_refused(codes: Tensor, labels: Tensor, message: str) -> None:
@@ -352,7 +353,7 @@ def test_a_hole_is_found_and_measured() -> None:
     assert measured.share.value == pytest.approx(expected, abs=5 * measured.share.stderr)
     threshold = math.log(0.5 / 0.3) + prior.logpdf(2.5758)
     assert measured.threshold == pytest.approx(threshold, abs=1.5)
-    assert measured.draws == 999
+    assert measured.n_samples == 999
 
 
 def test_a_collapsed_posterior_leaves_no_hole(exact: Make) -> None:
@@ -368,8 +369,8 @@ def test_a_collapsed_posterior_leaves_no_hole(exact: Make) -> None:
 def test_standard_error_of_a_share_knows_its_threshold(monkeypatch: pytest.MonkeyPatch, exact: Make) -> None:
     """Over 300 fresh sets, the deviation of the shares is the standard error reported within 22 %, where the error of
     such a deviation is 4 %, and a binomial error is too small by 29 %."""
-    monkeypatch.setattr(latent_space, "DRAWS", 199)
-    monkeypatch.setattr(latent_space, "LOWEST", 20)
+    monkeypatch.setattr(aggregate_posterior, "SAMPLES", 199)
+    monkeypatch.setattr(aggregate_posterior, "LOWEST", 20)
     linear = exact()
     start = int(torch.randint(2**30, ()))
     measured = [
@@ -434,9 +435,9 @@ def test_blocks_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch, exa
 
     monkeypatch.setattr(Normal, "log_prob", noted)
     whole = prior_holes(linear.model, x)
-    assert max(sizes) <= latent_space.BLOCK
+    assert max(sizes) <= aggregate_posterior.BLOCK
     del sizes[1:]
-    monkeypatch.setattr(latent_space, "BLOCK", 2**17)
+    monkeypatch.setattr(aggregate_posterior, "BLOCK", 2**17)
     small = prior_holes(linear.model, x)
     assert max(sizes) <= 2**17
     assert small.share == whole.share
@@ -457,12 +458,12 @@ def test_examples_that_are_drawn_anew_and_bytes_are_taken_as_batches() -> None:
 def test_what_has_no_aggregate_posterior_is_refused() -> None:
     model = made((2,), "real", hidden=(), posterior="point")
     assert isinstance(model.encode(torch.zeros(1, 2)), Point)
-    with pytest.raises(BadInput, match="its posteriors are points"):
+    with pytest.raises(BadInput, match="the aggregate posterior of an autoencoder has no density"):
         prior_holes(model, Examples(torch.randn(9, 2)))
     model = made((2,), "real", hidden=())
-    with pytest.raises(BadInput, match="needs two examples: 1 given"):
+    with pytest.raises(BadInput, match="needs at least two examples: got 1"):
         prior_holes(model, Examples(torch.randn(1, 2)))
-    with pytest.raises(BadInput, match=r"log q\(z\) at draw 0 is not finite"):
+    with pytest.raises(BadInput, match=r"log q\(z\) at sample 0 is not finite"):
         prior_holes(model, Examples(torch.full((9, 2), math.nan)))
 
 
@@ -471,7 +472,7 @@ def test_what_has_no_aggregate_posterior_is_refused() -> None:
 
 def test_one_class_only_is_half_as_rich_as_two() -> None:
     one, both = torch.eye(2)[[0, 0, 0]], torch.eye(2)[[0, 1, 0, 1]]
-    measured = meaning(one, both)
+    measured = class_coverage(one, both)
     assert measured.confidence_of_samples == measured.confidence_of_data == (1, 0)
     assert measured.imbalance == pytest.approx(0.5)
     assert measured.entropy_of_samples == (0, 0)
@@ -480,7 +481,7 @@ def test_one_class_only_is_half_as_rich_as_two() -> None:
 
 def test_meaning_of_known_predictions() -> None:
     samples, data = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.4, 0.5]]), torch.tensor([[0.0, 0.0, 1.0]])
-    measured = meaning(samples, data)
+    measured = class_coverage(samples, data)
     assert measured.confidence_of_samples.value == pytest.approx(0.6)
     assert measured.confidence_of_samples.stderr == pytest.approx(0.1)
     assert measured.confidence_of_data == (1, None)
@@ -493,7 +494,7 @@ def test_errors_and_chance_of_meaning_are_what_happens() -> None:
     """Over 1,000 fresh pairs of sets from one population: the deviation of the entropies is their standard error, and
     the mean imbalance that of chance, within 15 %, where both have an error of 2.3 %."""
     population = torch.distributions.Dirichlet(torch.tensor([3.0, 1.0, 0.5, 0.5]))
-    measured = [meaning(population.sample((200,)), population.sample((300,))) for _ in range(1000)]
+    measured = [class_coverage(population.sample((200,)), population.sample((300,))) for _ in range(1000)]
     entropies = torch.tensor([one.entropy_of_samples for one in measured])
     assert entropies[:, 0].std().item() == pytest.approx(entropies[:, 1].mean().item(), rel=0.15)
     imbalances = torch.tensor([(one.imbalance, one.imbalance_by_chance) for one in measured])
@@ -502,8 +503,8 @@ def test_errors_and_chance_of_meaning_are_what_happens() -> None:
 
 def test_meaning_does_not_depend_on_the_order_of_examples_or_classes() -> None:
     samples, data = torch.rand(50, 4).softmax(1), torch.rand(70, 4).softmax(1)
-    again = meaning(samples.flip(0).roll(1, 1), data[torch.randperm(70)].roll(1, 1))
-    for this, that in zip(meaning(samples, data), again, strict=True):
+    again = class_coverage(samples.flip(0).roll(1, 1), data[torch.randperm(70)].roll(1, 1))
+    for this, that in zip(class_coverage(samples, data), again, strict=True):
         assert this == pytest.approx(that)
 
 
@@ -514,7 +515,7 @@ def test_what_is_no_probability_is_refused(row: list[float]) -> None:
     bad[1] = torch.tensor(row)
     for pair in ((good, bad), (bad, good)):
         with pytest.raises(BadInput, match=r"row 1 holds .*: expected probabilities that sum to 1"):
-            meaning(*pair)
+            class_coverage(*pair)
 
 
 # Randomness.

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
@@ -28,7 +27,7 @@ def named(scores: list[Score]) -> dict[str, Score]:
 def test_importance_sampling_is_exact_with_the_true_posterior(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
     x = linear.sample(50)
-    scores = named(evaluate(linear.model, rows(x), samples=3))
+    scores = named(evaluate(linear.model, rows(x), n_importance_samples=3))
     log_px = linear.log_px(x)
     assert scores["log_px"].value == pytest.approx(log_px.mean().item(), abs=1e-4)
     assert scores["log_px"].stderr == pytest.approx(log_px.std().item() / math.sqrt(50), rel=1e-3)
@@ -43,7 +42,7 @@ def test_importance_sampling_finds_log_px_from_a_wrong_posterior(
     linear = exact(features, error=0.3)
     x = linear.sample(200)
     seed = int(torch.randint(2**31, ()).item())
-    scores = named(evaluate(linear.model, rows(x), samples=2000, seed=seed))
+    scores = named(evaluate(linear.model, rows(x), n_importance_samples=2000, seed=seed))
     assert scores["log_px"].value == pytest.approx(linear.log_px(x).mean().item(), abs=0.02)
     assert scores["bound"].value < scores["log_px"].value - 0.05
 
@@ -54,7 +53,7 @@ def test_bound_below_estimate_and_estimate_grows_with_draws(exact: Callable[...,
     data = rows(linear.sample(200))
     estimates = []
     for samples in (2, 10, 100, 1000):
-        scores = named(evaluate(linear.model, data, samples=samples))
+        scores = named(evaluate(linear.model, data, n_importance_samples=samples))
         assert scores["bound"].value <= scores["log_px"].value
         estimates.append(scores["log_px"].value)
     assert estimates == sorted(estimates)
@@ -63,7 +62,7 @@ def test_bound_below_estimate_and_estimate_grows_with_draws(exact: Callable[...,
 
 def test_rate_and_distortion_make_the_bound(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
-    scores = named(evaluate(linear.model, rows(linear.sample(30)), samples=10))
+    scores = named(evaluate(linear.model, rows(linear.sample(30)), n_importance_samples=10))
     assert scores["bound"].value == pytest.approx(-(scores["rate"].value + scores["distortion"].value), abs=1e-9)
     assert isinstance(linear.model.likelihood, Gaussian)
     assert scores["loss_without_constant"].value == pytest.approx(
@@ -83,7 +82,9 @@ def test_no_score_depends_on_batches_or_on_the_order_of_the_data(
     x[20:30] = x[40:50]
     data, turned = rows(x), rows(x[torch.randperm(len(x))])
     settings = [(data, 2**30), (data, 3000), (turned, 2**30), (turned, 20_000)]
-    scores, *others = (named(evaluate(model, part, samples=30, memory=memory)) for part, memory in settings)
+    scores, *others = (
+        named(evaluate(model, part, n_importance_samples=30, memory=memory)) for part, memory in settings
+    )
     for other in others:
         for name, score in scores.items():
             assert other[name].value == pytest.approx(score.value, rel=1e-4, abs=1e-5), name
@@ -98,19 +99,19 @@ def test_memory_is_bounded(memory: int, network: str, monkeypatch: pytest.Monkey
     dataset = some("binary", (1, 8, 8), count=130)
     options = {"mlp": ModelConfig(hidden=(200,)), "conv": ModelConfig(network="conv", channels=(5, 6))}
     model = build(resolve(options[network], dataset), (1, 8, 8))
-    sizes, decoded, decode = [0], [0], model.decode
+    sizes, decoded, decode = [0], [0], model._decoder_output
 
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
         sizes.append(4 * output.numel() if isinstance(output, Tensor) else 0)
 
-    def counted(z: Tensor) -> Distribution:
+    def counted(z: Tensor, context: Tensor | None) -> Tensor:
         decoded.append(z.numel() // z.shape[-1])
-        return decode(z)
+        return decode(z, context)
 
     for module in model.modules():
         module.register_forward_hook(note)
-    monkeypatch.setattr(model, "decode", counted)
-    evaluate(model, dataset, samples=50, memory=memory)
+    monkeypatch.setattr(model, "_decoder_output", counted)
+    evaluate(model, dataset, n_importance_samples=50, memory=memory)
     one = 4 * {"mlp": 200, "conv": 5 * 8 * 8}[network]
     assert max(sizes) <= max(memory / 8, one)
     # Beside the draws and the reconstructions, one example is passed a few times to learn how large it gets.
@@ -119,7 +120,7 @@ def test_memory_is_bounded(memory: int, network: str, monkeypatch: pytest.Monkey
 
 def test_one_example_has_no_standard_error(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
-    scores = named(evaluate(linear.model, rows(linear.sample(1)), samples=2))
+    scores = named(evaluate(linear.model, rows(linear.sample(1)), n_importance_samples=2))
     assert scores["bound"].stderr is None
     assert "active_units" not in scores
 
@@ -129,43 +130,50 @@ def test_an_impossible_example_is_named(exact: Callable[..., Exact], rows: Rows)
     x = linear.sample(20)
     x[7, 0] = 1e30
     with pytest.raises(BadInput, match=r"of example 7 of the test part of rows is not finite"):
-        evaluate(linear.model, rows(x), samples=2)
+        evaluate(linear.model, rows(x), n_importance_samples=2)
 
 
 def test_active_units_are_counted(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact(latent=3)
     data = rows(linear.sample(500))
-    assert named(evaluate(linear.model, data, samples=2))["active_units"].value == 3
+    assert named(evaluate(linear.model, data, n_importance_samples=2))["active_units"].value == 3
     with torch.no_grad():
         next(linear.model.posterior.parameters())[1].zero_()
-    assert named(evaluate(linear.model, data, samples=2))["active_units"].value == 2
+    assert named(evaluate(linear.model, data, n_importance_samples=2))["active_units"].value == 2
 
 
 def test_a_score_says_what_it_is(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
     data = replace(rows(linear.sample(20)), binarize="threshold")
-    scores = named(evaluate(linear.model, data, "valid", samples=7))
+    scores = named(evaluate(linear.model, data, "valid", n_importance_samples=7))
     assert list(scores) == [
         *("distortion", "rate", "bound", "loss_without_constant", "log_px", "bits_per_dimension", "effective_samples"),
         *("mutual_information", "marginal_kl", "active_units", "rate_1", "rate_2", "squared_error"),
     ]
     assert {score.split for score in scores.values()} == {"valid"}
     assert {score.binarization for score in scores.values()} == {"threshold"}
-    assert [scores[name].samples for name in ("bound", "rate", "log_px", "active_units")] == [7, None, 7, None]
+    assert [scores[name].n_importance_samples for name in ("bound", "rate", "log_px", "active_units")] == [
+        7,
+        None,
+        7,
+        None,
+    ]
     assert scores["log_px"].estimator == "importance sampling"
     assert all((score.stderr is None) == (score.name == "active_units") for score in scores.values())
 
 
 def test_one_draw_gives_no_estimate_of_log_px(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
-    assert "log_px" not in named(evaluate(linear.model, rows(linear.sample(20)), samples=1))
+    assert "log_px" not in named(evaluate(linear.model, rows(linear.sample(20)), n_importance_samples=1))
 
 
 def test_standard_error_is_that_of_the_mean(exact: Callable[..., Exact], rows: Rows) -> None:
     """Over 200 fresh sets of 100 examples, the deviation of the means is the standard error reported, within 25 %: the
     relative error of such a deviation is 5 %, so false alarms are below 1e-5 for any seed."""
     linear = exact()
-    scores = [named(evaluate(linear.model, rows(linear.sample(100, seed)), samples=2)) for seed in range(200)]
+    scores = [
+        named(evaluate(linear.model, rows(linear.sample(100, seed)), n_importance_samples=2)) for seed in range(200)
+    ]
     means = torch.tensor([score["log_px"].value for score in scores])
     errors = torch.tensor([score["log_px"].stderr for score in scores])
     assert means.std().item() == pytest.approx(errors.mean().item(), rel=0.25)
@@ -177,7 +185,7 @@ def test_evaluation_is_repeatable_and_leaves_the_global_generator(exact: Callabl
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = evaluate(linear.model, data, samples=10, seed=1)
+    first = evaluate(linear.model, data, n_importance_samples=10, seed=1)
     torch.testing.assert_close(torch.rand(3), expected)
-    assert first == evaluate(linear.model, data, samples=10, seed=1)
-    assert first != evaluate(linear.model, data, samples=10, seed=2)
+    assert first == evaluate(linear.model, data, n_importance_samples=10, seed=1)
+    assert first != evaluate(linear.model, data, n_importance_samples=10, seed=2)

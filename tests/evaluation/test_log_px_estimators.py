@@ -13,7 +13,8 @@ from aevb.errors import BadInput
 from aevb.evaluation.annealing import annealed, sandwich
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.information import information
-from aevb.evaluation.likelihood import evaluate, per_example
+from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.measures import evaluate
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE
 from tests.conftest import Exact
@@ -70,9 +71,9 @@ def test_annealing_finds_log_px_where_importance_sampling_does_not(exact: MakeEx
     plain, found = per_example(linear.model, Examples(x), 1000), annealed(linear.model, Examples(x), temperatures=200)
     exactly = linear.log_px(x)
     assert (exactly - plain.log_px).mean() > 1
-    assert plain.effective.median() < 10
+    assert plain.effective_sample_size.median() < 10
     assert (exactly - found.log_px).mean().item() == pytest.approx(0.05, abs=0.2)
-    assert found.effective.median() > 3
+    assert found.effective_sample_size.median() > 3
 
 
 def test_annealing_with_the_true_posterior_is_exact(exact: MakeExact) -> None:
@@ -81,7 +82,9 @@ def test_annealing_with_the_true_posterior_is_exact(exact: MakeExact) -> None:
     x = linear.sample(20)
     found = annealed(linear.model, Examples(x), temperatures=5, chains=3)
     torch.testing.assert_close(found.log_px, linear.log_px(x), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.effective, torch.full((20,), 3.0, dtype=torch.float64), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        found.effective_sample_size, torch.full((20,), 3.0, dtype=torch.float64), rtol=1e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ def test_gaps_add_up_and_are_what_they_are_called(exact: MakeExact) -> None:
     """The family holds the true posterior, so the approximation gap is zero, and the rest is KL(q || p(z|x))."""
     linear = exact(error=0.7)
     x = linear.sample(50)
-    found = gaps(linear.model, Examples(x), samples=300)
+    found = gaps(linear.model, Examples(x), n_importance_samples=300)
     assert found.approximation.mean().item() == pytest.approx(0, abs=0.01)
     q = linear.model.encode(x)
     divergence = (0.7**2 / q.variance / 2).sum(1)
@@ -172,7 +175,7 @@ def test_the_approximation_gap_of_a_diagonal_posterior(exact: MakeExact) -> None
     precision = torch.eye(2).double() + weight.T @ weight / linear.variance
     left = 0.5 * (precision.diagonal().log().sum() - precision.logdet()).item()
     assert left > 0.05
-    found = gaps(linear.model, Examples(linear.sample(40)), samples=300)
+    found = gaps(linear.model, Examples(linear.sample(40)), n_importance_samples=300)
     assert found.approximation.mean().item() == pytest.approx(left, abs=0.02)
 
 
@@ -183,7 +186,7 @@ def test_information_and_marginal_divergence(exact: MakeExact, rows: Callable[[T
     data = rows(linear.sample(2000))
     covariance = torch.eye(5).double() + linear.weight @ linear.weight.T / linear.variance
     expected = 0.5 * torch.logdet(covariance).item()
-    scores = {score.name: score for score in evaluate(linear.model, data, samples=2)}
+    scores = {score.name: score for score in evaluate(linear.model, data, n_importance_samples=2)}
     assert scores["mutual_information"].value == pytest.approx(expected, abs=0.1)
     assert scores["marginal_kl"].value == pytest.approx(0, abs=0.1)
     total = scores["mutual_information"].value + scores["marginal_kl"].value
@@ -195,7 +198,7 @@ def test_information_cannot_exceed_the_logarithm_of_the_examples(
     exact: MakeExact, rows: Callable[[Tensor], Dataset]
 ) -> None:
     linear = exact(variance=1e-6)
-    scores = {score.name: score for score in evaluate(linear.model, rows(linear.sample(50)), samples=2)}
+    scores = {score.name: score for score in evaluate(linear.model, rows(linear.sample(50)), n_importance_samples=2)}
     assert scores["mutual_information"].value == pytest.approx(math.log(50), abs=1e-3)
     assert "saturated" in str(scores["mutual_information"].note)
 
@@ -210,7 +213,7 @@ def test_information_takes_few_draws_of_many_examples(exact: MakeExact, monkeypa
     turned = torch.randperm(300)
     found, again = information(linear.model, Examples(x)), information(linear.model, Examples(x[turned]))
     assert len(found.mutual) == 20
-    assert sorted(turned[again.which].tolist()) == sorted(found.which.tolist())
+    assert sorted(turned[again.selected].tolist()) == sorted(found.selected.tolist())
     assert found.mutual.mean().item() == pytest.approx(again.mutual.mean().item(), abs=1e-5)
 
 
@@ -219,13 +222,15 @@ def test_collapsed_weights_are_flagged_and_sound_ones_are_not(
 ) -> None:
     for error, flagged in ((0.0, False), (1.5, True)):
         linear = exact(error=error, variance=0.05)
-        scores = {score.name: score for score in evaluate(linear.model, rows(linear.sample(30)), samples=100)}
+        scores = {
+            score.name: score for score in evaluate(linear.model, rows(linear.sample(30)), n_importance_samples=100)
+        }
         assert (scores["log_px"].note is not None) == flagged
         assert scores["effective_samples"].value == pytest.approx(1.2 if flagged else 100, rel=0.5)
 
 
 def test_few_draws_do_not_collapse_by_being_few(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
-    scores = {score.name: score for score in evaluate(exact().model, rows(exact().sample(30)), samples=3)}
+    scores = {score.name: score for score in evaluate(exact().model, rows(exact().sample(30)), n_importance_samples=3)}
     assert scores["effective_samples"].value == pytest.approx(3, abs=1e-2)
     assert scores["log_px"].note is None
 
@@ -239,12 +244,14 @@ def test_annealing_needs_a_posterior_that_says_where_its_noise_goes(exact: MakeE
     linear.model.posterior = Foreign()
     x = Examples(linear.sample(5))
     assert per_example(linear.model, x, 10).log_px.isfinite().all()
-    with pytest.raises(BadInput, match="give its class `at` and `noise`"):
+    with pytest.raises(BadInput, match="give its distribution the methods `from_noise` and `to_noise`"):
         annealed(linear.model, x)
 
 
 def test_bits_and_rates_of_dimensions(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
     linear = exact()
-    scores = {score.name: score.value for score in evaluate(linear.model, rows(linear.sample(30)), samples=5)}
+    scores = {
+        score.name: score.value for score in evaluate(linear.model, rows(linear.sample(30)), n_importance_samples=5)
+    }
     assert scores["bits_per_dimension"] == pytest.approx(-scores["log_px"] / 5 / np.log(2))
     assert scores["rate_1"] + scores["rate_2"] == pytest.approx(scores["rate"], abs=1e-5)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
-from aevb.evaluation.measures import MEASURES, Effort, measure
+from aevb.evaluation.measures import Effort, measure
 from aevb.evaluation.scores import Score
+from aevb.models.registry import register
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 from tests.conftest import some
@@ -27,9 +28,9 @@ NAMES = {
     "latent-space": {"path_ratio", "largest_step", "lipschitz", "prior_holes"},
     "sample-quality": {"frechet_distance", "sample_precision", "two_sample_accuracy", "mmd", "copied"},
 }
-OF_LABELS = {"neighbours_accuracy", "probe_accuracy", "silhouette", "class_distance"}
+OF_LABELS = {"neighbors_accuracy", "probe_accuracy", "silhouette", "class_distance"}
 OF_LABELLED_IMAGES = {"sample_confidence", "class_imbalance"}
-EFFORT = Effort(samples=20, examples=25)
+EFFORT = Effort(n_importance_samples=20, examples=25)
 
 
 @pytest.fixture(autouse=True)
@@ -49,15 +50,15 @@ def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score
 def test_every_measure_of_a_plane(tmp_path: Path) -> None:
     dataset = load_data("gaussian", validation=200)
     run = trained(tmp_path / "run", dataset)
-    assert set(NAMES) == set(MEASURES)
+    assert set(NAMES) == set(register.measure)
     for name, expected in NAMES.items():
         scores = everything(run, dataset, name)
         assert expected <= set(scores)
         assert all(math.isfinite(score.value) and score.estimator for score in scores.values())
         run.save_scores(list(scores.values()))
     saved = json.loads((run.folder / "scores.json").read_text())["scores"]
-    fields = {"name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples"}
-    assert all(set(score) == fields for score in saved)
+    names = {field.name for field in fields(Score)}
+    assert all(set(score) == names for score in saved)
     assert RunFolder.load(run.folder).scores == run.scores
 
 
@@ -67,7 +68,7 @@ def test_labels_give_more(tmp_path: Path) -> None:
     found = everything(run, dataset, "latent-space", "sample-quality")
     assert set(found) >= OF_LABELS | OF_LABELLED_IMAGES
     assert "classifier of accuracy 0.9" in found["frechet_distance"].estimator
-    assert 0 < found["neighbours_accuracy"].value < 1
+    assert 0 < found["neighbors_accuracy"].value < 1
 
 
 def test_images_without_labels(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", dataset)
     found = everything(run, dataset, "latent-space", "sample-quality")
     assert not set(found) & (OF_LABELS | OF_LABELLED_IMAGES)
-    assert "standardised values" in found["frechet_distance"].estimator
+    assert "standardized values" in found["frechet_distance"].estimator
 
 
 def test_one_class_is_no_class(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def _labelled(dataset: Dataset, label: int) -> dict[str, Examples]:
 def test_nothing_is_compared_with_itself(name: str, tmp_path: Path) -> None:
     dataset = some("real", (3,), count=40)
     run = trained(tmp_path / "run", dataset)
-    with pytest.raises(BadInput, match="compares with the training part"):
+    with pytest.raises(BadInput, match="compares with the training split"):
         measure(name, run.model, dataset, "train", EFFORT)
 
 
@@ -103,7 +104,7 @@ def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> Non
     dataset = some("real", (3,), count=40)
     run = trained(tmp_path / "run", dataset)
     run.evaluate(dataset, n_importance_samples=5)
-    run.save_scores(measure("likelihood", run.model, dataset, "test", Effort(samples=5, examples=10)))
+    run.save_scores(measure("likelihood", run.model, dataset, "test", Effort(n_importance_samples=5, examples=10)))
     assert [score.examples for score in run.scores if score.name == "bound"] == [40, 10]
     run.evaluate(dataset, n_importance_samples=5)
     assert [score.examples for score in run.scores if score.name == "bound"] == [10, 40]
@@ -112,7 +113,7 @@ def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> Non
 def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
     dataset = load_data("digits", binarize="resampled")
     run = trained(tmp_path / "run", dataset)
-    effort = Effort(samples=2, examples=300)
+    effort = Effort(n_importance_samples=2, examples=300)
     first, again = (measure("likelihood", run.model, dataset, "train", effort) for _ in range(2))
     assert first == again
     values = {score.name: score.value for score in first}
@@ -134,7 +135,7 @@ def test_an_autoencoder_has_a_latent_space_and_samples_only(tmp_path: Path) -> N
     run = trained(tmp_path / "run", dataset, posterior="point")
     assert {"path_ratio", "frechet_distance"} <= set(everything(run, dataset, "latent-space", "sample-quality"))
     for name in ("quadrature", "annealing", "sandwich", "gaps"):
-        with pytest.raises(BadInput, match=f"--measure {name} needs a posterior with a density"):
+        with pytest.raises(BadInput, match=f"measure {name} needs a posterior with a density"):
             everything(run, dataset, name)
 
 
@@ -152,6 +153,6 @@ def test_the_command_measures_and_keeps(
         assert not stop.value.code
     shown = capsys.readouterr().out
     assert "log p(x), quadrature" in shown
-    assert "amortisation gap" in shown
+    assert "amortization gap" in shown
     names = {score.name for score in RunFolder.load("run").scores}
     assert {"log_px", "log_px_quadrature", "amortization_gap"} <= names

@@ -145,7 +145,7 @@ def test_what_is_wrong_says_so() -> None:
         model.encode(x)
     with pytest.raises(BadInput, match="this model is unconditional: do not pass condition="):
         model_of(split_data(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
-    with pytest.raises(BadInput, match="quadrature is not to be had of a conditional model"):
+    with pytest.raises(BadInput, match="measure quadrature needs an unconditional model: expected one of"):
         measure("quadrature", model, dataset)
     with pytest.raises(BadInput, match=r"'label' is missing: pass --condition\.label a or b or c"):
         parse_condition(dataset.condition_columns, {})
@@ -156,7 +156,7 @@ def test_what_is_wrong_says_so() -> None:
 @pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
 def test_every_other_measure_is_to_be_had(name: str) -> None:
     dataset = rows_of_classes(count=100)
-    scores = measure(name, model_of(dataset, hidden=(4,)), dataset, "test", Effort(samples=5, examples=8))
+    scores = measure(name, model_of(dataset, hidden=(4,)), dataset, "test", Effort(n_importance_samples=5, examples=8))
     assert scores
     assert all(math.isfinite(score.value) for score in scores if score.name != "effective_samples")
 

@@ -56,7 +56,7 @@ def test_estimates_agree_with_quadrature_and_bounds_lie_below() -> None:
 def test_evaluation_agrees_with_quadrature() -> None:
     """Means over 30 examples: with 2,000 draws the error was 0.008 nats in 20 seeds, so it is a third of that here."""
     model, dataset = ladder(1, 1, spread=0.1).float(), some("real", (3,))
-    scores = {score.name: score for score in evaluate(model, dataset, samples=20_000)}
+    scores = {score.name: score for score in evaluate(model, dataset, n_importance_samples=20_000)}
     with torch.no_grad():
         exact = log_px(model.double(), dataset.test.values.double()).mean().item()
     assert scores["log_px"].value == pytest.approx(exact, abs=0.03)

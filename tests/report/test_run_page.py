@@ -12,11 +12,11 @@ from aevb import plots
 from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.data import Dataset
+from aevb.evaluation.diagnosis import Finding
 from aevb.models.registry import import_plugin, register
 from aevb.report import write_run
+from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow import diagnosis as doctor
-from aevb.workflow.diagnosis import Finding
 from aevb.workflow.fitting import fit_run
 from tests.reproduction.test_pages import Page
 
@@ -81,12 +81,12 @@ def test_the_explorer_is_linked_once_it_is_there(run: RunFolder) -> None:
 
 
 def test_findings_are_kept_and_damaged_ones_are_none(run: RunFolder) -> None:
-    assert doctor.remembered(run) is None
-    doctor.remember(run, [finding("posterior collapse")])
-    assert doctor.remembered(run) == [finding("posterior collapse")]
+    assert load_findings(run.folder) is None
+    save_findings(run.folder, [finding("posterior collapse")])
+    assert load_findings(run.folder) == [finding("posterior collapse")]
     for content in ("{", "[1]", '[{"what": 1}]', "{}x"):
         (run.folder / "findings.json").write_text(content)
-        assert doctor.remembered(run) is None
+        assert load_findings(run.folder) is None
 
 
 def test_train_leaves_a_page_and_report_makes_it_again(

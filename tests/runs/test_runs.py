@@ -49,7 +49,7 @@ def test_the_folder_holds_what_it_says(run: RunFolder) -> None:
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
     scores = json.loads((run.folder / "scores.json").read_text())["scores"]
     assert {tuple(score) for score in scores} == {
-        ("name", "value", "stderr", "split", "estimator", "samples", "binarization", "note", "examples")
+        ("name", "value", "stderr", "split", "estimator", "n_importance_samples", "binarization", "note", "examples")
     }
 
 
@@ -58,7 +58,7 @@ def test_scores_are_kept_by_what_they_are(run: RunFolder, stripes: Dataset) -> N
     run.evaluate(stripes, n_importance_samples=5)
     assert len(run.scores) == count
     run.evaluate(stripes, n_importance_samples=7)
-    assert {score.samples for score in run.scores if score.name == "log_px"} == {5, 7}
+    assert {score.n_importance_samples for score in run.scores if score.name == "log_px"} == {5, 7}
     assert len([score for score in run.scores if score.name == "active_units"]) == 1
 
 

@@ -17,18 +17,16 @@ from aevb.cli.common import (
     Seed,
     print_file,
 )
-from aevb.evaluation.measures import MEASURES
-from aevb.workflow.diagnosis import EXPLAINS
+from aevb.evaluation.diagnosis import EXPLAINS
+from aevb.models.registry import register
 from aevb.workflow.run import load_run
 
 Measures = Annotated[
     list[str],
     Parameter(
-        help="One or more of: likelihood (bound, rate, distortion, log p(x) by importance sampling, information, active"
-        " units), quadrature (exact log p(x), for up to two latent dimensions), annealing (log p(x) by annealed"
-        " importance sampling), sandwich (lower and upper bounds of log p(x) for simulated data), gaps (approximation"
-        " and amortization gap), latent-space (continuity, structure and holes), sample-quality (samples compared with"
-        f" data). Available: {', '.join(MEASURES)}."
+        help="One or more of: "
+        + ", ".join(f"{name} ({register.measure.summary(name)})" for name in register.measure)
+        + "."
     ),
 ]
 
@@ -54,7 +52,7 @@ def evaluate(
 
     Args:
         split: Split of the data.
-        max_examples: Number of evenly spaced examples. Default: all; 100 for annealing, sandwich and gaps.
+        max_examples: Number of evenly spaced examples. Default: all; 100 for slow measures.
         memory: Approximate memory limit for tensors, in MiB.
     """
     loaded = load_run(run, device, data_dir=data_dir)

@@ -86,11 +86,11 @@ def impute(
     with terminal.status(f"imputing {len(examples)} rows"):
         draws = loaded.impute(
             examples, n_imputations=n_imputations, n_importance_samples=n_importance_samples, seed=seed
-        ).draws
+        ).imputations
     columns, condition_columns = data_card.columns, data_card.condition_columns
     condition = None if examples.condition is None else examples.condition.numpy()
-    rows = decode_rows(columns, imputation.filled(columns, examples.values, draws), condition_columns, condition)
-    missing = imputation.gaps(columns, examples.values, draws)
+    rows = decode_rows(columns, imputation.fill(columns, examples.values, draws), condition_columns, condition)
+    missing = imputation.imputation_table(columns, examples.values, draws)
     write_atomically(path, lambda file: write_table(file, rows, (*columns, *condition_columns)))
     write_atomically(draws_path, lambda file: write_table(file, missing))
     terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)

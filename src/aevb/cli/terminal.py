@@ -30,13 +30,13 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import printable
 from aevb.evaluation import Score
-from aevb.evaluation.scores import TITLES
+from aevb.evaluation.diagnosis import Finding
+from aevb.evaluation.scores import titles
 from aevb.runs.aggregate import Row, RunResult
 from aevb.runs.export import Exported
 from aevb.runs.run_folder import RunFolder
 from aevb.runs.summary import description, numbers, with_error
 from aevb.training.history import Epoch
-from aevb.workflow.diagnosis import Finding
 from aevb.workflow.progress import Hooks
 from aevb.workflow.run import Anomalies
 
@@ -147,7 +147,7 @@ def show_findings(run: Path, findings: Sequence[Finding], checks: int, json: boo
         return
     for finding in findings:
         lines = (
-            finding.what,
+            finding.problem,
             f"  evidence  {finding.evidence}",
             f"  cause     {finding.cause}",
             f"  try       {finding.remedy.replace('RUN', str(run))}",
@@ -311,9 +311,10 @@ def show_baselines(scores: Mapping[str, Sequence[Score]], json: bool) -> None:
         return
     table = new_table()
     table.add_column("test examples")
-    names = [name for name in TITLES if any(score.name == name for of_model in scores.values() for score in of_model)]
+    title = titles()
+    names = [name for name in title if any(score.name == name for of_model in scores.values() for score in of_model)]
     for name in names:
-        table.add_column(TITLES[name], justify="right")
+        table.add_column(title[name], justify="right")
     for model, of_model in scores.items():
         cells = {score.name: with_error(score) for score in of_model}
         table.add_row(model, *(cells.get(name, "") for name in names))

@@ -100,6 +100,11 @@ class Examples:
         """The device of the values."""
         return self.values.device
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether there are labels of at least two classes."""
+        return self.labels is not None and len(self.labels.unique()) > 1
+
     def to(self, device: torch.device | str) -> "Examples":
         """Return the same examples on another device."""
         return self._map(lambda tensor: tensor.to(device))

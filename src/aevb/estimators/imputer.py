@@ -77,8 +77,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         check_is_fitted(self)
         model = self.estimator_
         examples = model._examples(self._validate(X))
-        imputed = impute(model.model_, examples, count, samples=self.n_importance_samples, seed=model.seed_)
-        return examples.values, imputed.draws
+        imputed = impute(
+            model.model_, examples, count, n_importance_samples=self.n_importance_samples, seed=model.seed_
+        )
+        return examples.values, imputed.imputations
 
     def _filled(self, X: Rows, values: Tensor) -> Rows:
         return fill_missing(X, self.estimator_._to_rows(values))

@@ -1,6 +1,6 @@
-"""What a trained model is worth, on examples it has not seen. A model is judged alike however it was trained."""
+"""Evaluation of trained models on held-out examples, independent of how they were trained."""
 
-from aevb.evaluation.likelihood import evaluate
+from aevb.evaluation.measures import evaluate
 from aevb.evaluation.scores import Score, Split, mean_score
 
 __all__ = ["Score", "Split", "evaluate", "mean_score"]

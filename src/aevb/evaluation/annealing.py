@@ -1,23 +1,24 @@
-"""log p(x) by annealed importance sampling, and from both sides where x is the model's own.
+"""log p(x) by annealed importance sampling, and from both sides for x sampled from the model.
 
-With ε the standard noise of which q makes z, and w(ε) = p(x, z) / q(z|x), the intermediate targets
+With ε the standard noise that q maps to z, and w(ε) = p(x, z) / q(z|x), the intermediate targets
 
     π_t(ε) ∝ N(ε; 0, I) w(ε)^{β_t},    0 = β_0 < … < β_T = 1
 
-lead from q(z|x) to the true posterior. A chain starts at ε ~ N(0, I), moves by Hamiltonian Monte Carlo that leaves π_t
-as it is, and gathers (Neal 2001; Wu et al. 2017)
+lead from q(z|x) to the true posterior. A chain starts at ε ~ N(0, I), moves by Hamiltonian Monte Carlo steps that leave
+π_t invariant, and accumulates (Neal 2001; Wu et al. 2017)
 
     log w_AIS = Σ_t (β_t - β_{t-1}) log w(ε_{t-1}),    log p(x) ≥ E log 1/S Σ_s w_AIS,s
 
 a lower bound in expectation that is tighter than importance sampling, which is T = 1. Where x was sampled from the
-model together with its z, that z is an exact draw from the posterior, and chains that run backwards from it give an
-upper bound in expectation (Grosse, Ancha & Roy 2016): the two hold log p(x) between them.
+model together with z, this z is an exact sample from the posterior, and chains that run backwards from it give an upper
+bound in expectation (Grosse, Ancha & Roy 2016): log p(x) lies between the two.
 
-The step sizes are found by a run of their own, for each temperature and example, and then stay as they are: chains that
-adapt on the way would not leave π_t as it is.
+A separate run finds the step sizes, for each temperature and example, which then stay fixed: chains that adapt along
+the way would not leave π_t invariant.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,8 +26,12 @@ from torch import Tensor
 
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.posterior_samples import Part, effective, noise_at, parts
+from aevb.evaluation.likelihood import per_example, underestimate_note
+from aevb.evaluation.measures import Task
+from aevb.evaluation.posterior_samples import Part, effective_sample_size, noise_at, parts
+from aevb.evaluation.scores import Score
 from aevb.models.hamiltonian import Place, move, place
+from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, normal, seeded, uniform
@@ -35,19 +40,20 @@ TEMPERATURES = 300
 CHAINS = 16
 LEAPFROGS = 5
 ACCEPTED = 0.65
-"""Share of moves that step sizes aim for (Neal 2011)."""
+"""The acceptance rate that step sizes aim for (Neal 2011)."""
+ESTIMATOR = f"annealed importance sampling, {TEMPERATURES} temperatures, {CHAINS} chains"
 
 
 class Annealed(NamedTuple):
-    """Of each example, ``(N,)`` in float64.
+    """The estimate of each example, ``(N,)`` in float64.
 
     Attributes:
-        log_px: nats.
-        effective: effective sample size of the chains.
+        log_px: in nats.
+        effective_sample_size: of the chains.
     """
 
     log_px: Tensor
-    effective: Tensor
+    effective_sample_size: Tensor
 
 
 class Sandwich(NamedTuple):
@@ -65,63 +71,64 @@ class Sandwich(NamedTuple):
 
 
 class _Chains:
-    """Chains of some examples, all at once.
+    """The chains of a few examples, which move together.
 
     Args:
-        part: the examples, and the model with its parameters at rest.
+        part: the examples.
         temperatures: T.
     """
 
     def __init__(self, part: Part, temperatures: int) -> None:
         if not all(hasattr(layer.q, "from_noise") for layer in part.layers(part.noise)):
             raise BadInput(
-                "annealing needs a posterior that makes z of noise and back: give its class `at` and `noise`"
+                "annealing needs a posterior that maps noise to z and back: give its distribution the methods"
+                " `from_noise` and `to_noise`"
             )
         self.part = part
-        # Close together at both ends, where the targets change fastest (Wu et al. 2017).
+        # Dense at both ends, where the targets change fastest (Wu et al. 2017).
         curve = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
         self.schedule = ((curve - curve[0]) / (curve[-1] - curve[0])).tolist()
 
     def tune(self) -> Tensor:
-        """The step sizes of a run from other noise than the part's: for each temperature and example, ``(T, B)``."""
+        """Return step sizes for each temperature and example, ``(T, B)``, from a run with other noise."""
         count, _, width = self.part.noise.shape
         start = normal(self.part.streams, count, width).to(self.part.noise)
-        here, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
+        position, size, sizes = self.at(start), 0.5 * start.new_ones(start.shape[1]), []
         for beta in self.schedule[1:]:
-            here, accepted = self.move(here, beta, size)
+            position, accepted = self.move(position, beta, size)
             size = size * torch.where(accepted > ACCEPTED, 1.05, 1 / 1.05)
             sizes.append(size)
         return torch.stack(sizes)
 
     def forward(self, start: Tensor, sizes: Tensor) -> Tensor:
-        """log w_AIS of chains from q(z|x), ``(S, B)``."""
-        here, total = self.at(start), 0.0
+        """Return log w_AIS of chains from q(z|x), ``(S, B)``."""
+        position, total = self.at(start), 0.0
         for before, beta, size in zip(self.schedule, self.schedule[1:], sizes, strict=False):
-            total = total + (beta - before) * here.log_weight.cpu().double()
-            here, _ = self.move(here, beta, size)
+            total = total + (beta - before) * position.log_weight.cpu().double()
+            position, _ = self.move(position, beta, size)
         return torch.as_tensor(total)
 
     def backward(self, start: Tensor, sizes: Tensor) -> Tensor:
-        """The same of chains that run from the true posterior to q(z|x), ``(S, B)``."""
-        here, total = self.at(start), 0.0
+        """Return log w_AIS of chains that run from the true posterior to q(z|x), ``(S, B)``."""
+        position, total = self.at(start), 0.0
         for before, beta, size in reversed(list(zip(self.schedule, self.schedule[1:], sizes, strict=False))):
-            here, _ = self.move(here, beta, size)
-            total = total + (beta - before) * here.log_weight.cpu().double()
+            position, _ = self.move(position, beta, size)
+            total = total + (beta - before) * position.log_weight.cpu().double()
         return torch.as_tensor(total)
 
     def at(self, noise: Tensor) -> Place:
-        """log w and its gradient at ``(S, B, Z)``."""
+        """Return log w and its gradient at ε ``(S, B, Z)``."""
         return place(self._log_weight, noise)
 
     def move(self, start: Place, beta: float, size: Tensor) -> tuple[Place, Tensor]:
-        """One step of Hamiltonian Monte Carlo, and the share that was accepted, ``(B,)``."""
+        """Return the chains after one step of Hamiltonian Monte Carlo, and the acceptance rate, ``(B,)``."""
         count, _, width = start.noise.shape
         speed = normal(self.part.streams, count, width).to(start.noise)
         chance = uniform(self.part.streams, count).to(start.noise)
         return move(self._log_weight, start, beta=beta, size=size, leapfrogs=LEAPFROGS, speed=speed, chance=chance)
 
     def _log_weight(self, noise: Tensor) -> Tensor:
-        return self.part.at(noise).log_weight
+        return self.part.trace(noise).log_weight
 
 
 def annealed(
@@ -133,22 +140,22 @@ def annealed(
     seed: int = 0,
     memory: int = 2**30,
 ) -> Annealed:
-    """log p(x) of each example by annealed importance sampling.
+    """Estimate log p(x) of each example by annealed importance sampling.
 
     Args:
-        model: on any device; it is left in evaluation mode.
-        examples: N of them.
+        model: on any device; it is put into evaluation mode.
+        examples: N examples.
         temperatures: T.
-        chains: S for each example.
-        seed: of the chains.
-        memory: about how many bytes the tensors may take that are alive at once.
+        chains: S, the number of chains per example.
+        seed: the random seed.
+        memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
-    found = []
+    results = []
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for chain in _all_chains(model, examples, temperatures, chains, seed, memory):
             log_w = chain.forward(chain.part.noise, chain.tune())
-            found.append(Annealed(log_mean_exp(log_w), effective(log_w)))
-    return Annealed(*(torch.cat(values) for values in zip(*found, strict=True)))
+            results.append(Annealed(log_mean_exp(log_w), effective_sample_size(log_w)))
+    return Annealed(*(torch.cat(values) for values in zip(*results, strict=True)))
 
 
 def sandwich(
@@ -160,34 +167,68 @@ def sandwich(
     seed: int = 0,
     memory: int = 2**30,
 ) -> Sandwich:
-    """log p(x) from both sides, of examples sampled from the model.
+    """Estimate log p(x) from both sides, for examples sampled from the model.
 
     Args:
-        model: on any device; it is left in evaluation mode.
-        count: N, how many examples to sample.
+        model: unconditional, on any device; it is put into evaluation mode.
+        count: N, the number of examples to sample.
         temperatures: T.
-        chains: S for each example, in each direction.
-        seed: of the examples and the chains.
-        memory: about how many bytes the tensors may take that are alive at once.
+        chains: S, the number of chains per example and direction.
+        seed: seed of the examples and the chains.
+        memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
         z = model.eval().sample_prior(count)
         x = model.decode(z[-1]).sample()
         lower, upper, done = [], [], 0
         for chain in _all_chains(model, Examples(x.cpu()), temperatures, chains, seed, memory):
-            part, steps = chain.part, chain.tune()
-            here = [layer[done : done + len(part.batch)].expand(chains, -1, -1) for layer in z]
+            part, sizes = chain.part, chain.tune()
+            exact = [layer[done : done + len(part.batch)].expand(chains, -1, -1) for layer in z]
             done += len(part.batch)
-            lower.append(log_mean_exp(chain.forward(part.noise, steps)))
-            exact = noise_at(model, part.features, here)
-            upper.append(-log_mean_exp(-chain.backward(exact, steps)))
+            lower.append(log_mean_exp(chain.forward(part.noise, sizes)))
+            start = noise_at(model, part.features, exact)
+            upper.append(-log_mean_exp(-chain.backward(start, sizes)))
     return Sandwich(torch.cat(lower), torch.cat(upper), x.cpu())
 
 
 def _all_chains(
     model: VAE, examples: Examples, temperatures: int, chains: int, seed: int, memory: int
 ) -> Iterator[_Chains]:
-    """The chains of all examples, part by part; a pass with its gradient keeps twice as much."""
-    together = max(1, chains // 2)
-    for part in parts(model, examples, chains, seed=seed, memory=memory // 2, together=together):
+    """Yield the chains of all examples, part by part; a pass with its gradient keeps twice as much memory."""
+    at_once = max(1, chains // 2)
+    for part in parts(model, examples, chains, seed=seed, memory=memory // 2, at_once=at_once):
         yield _Chains(part, temperatures)
+
+
+@register.measure("annealing", titles={"log_px_annealed": "log p(x), annealing"}, needs=("density",), slow=True)
+def annealing_scores(task: Task) -> list[Score]:
+    """log p(x) by annealed importance sampling."""
+    result = annealed(task.model, task.examples, seed=task.effort.seed, memory=task.effort.memory)
+    dominated = (result.effective_sample_size < 2).double().mean().item()
+    share = f"{100 * dominated:.0f} %"
+    note = f"underestimate: one chain outweighs all others for {share} of the examples" if dominated > 0.2 else None
+    return [task.mean_score("log_px_annealed", result.log_px, ESTIMATOR, note=note)]
+
+
+@register.measure(
+    "sandwich",
+    titles={
+        "log_px_lower": "log p(x) from below, annealing",
+        "log_px_between": "log p(x), importance sampling",
+        "log_px_upper": "log p(x) from above, annealing",
+    },
+    needs=("density", "unconditional"),
+    slow=True,
+)
+def sandwich_scores(task: Task) -> list[Score]:
+    """log p(x) of simulated data, from both sides by annealing."""
+    effort, k = task.effort, task.effort.n_importance_samples
+    bounds = sandwich(task.model, len(task.examples), seed=effort.seed, memory=effort.memory)
+    between = per_example(task.model, Examples(bounds.x), k, seed=effort.seed, memory=effort.memory)
+    note = underestimate_note(between.effective_sample_size, k)
+    scores = [
+        task.mean_score("log_px_lower", bounds.lower, ESTIMATOR),
+        task.mean_score("log_px_between", between.log_px, "importance sampling", k, note),
+        task.mean_score("log_px_upper", bounds.upper, f"reverse {ESTIMATOR}"),
+    ]
+    return [replace(score, split="simulated") for score in scores]

@@ -1,12 +1,12 @@
-"""How unusual examples are, with a stated rate of false alarms.
+"""Anomaly detection with a stated rate of false alarms.
 
-The score of an example is log p(x), by importance sampling. Beside n held-out examples that the model has not learned
-from, with scores s_i, an example with score s has
+The score of an example is log p(x), by importance sampling. Given n examples that the model was not trained on, with
+scores s_i, an example with score s has the p-value
 
     p = (1 + #{i: s_i ≤ s}) / (n + 1)
 
-and is called an anomaly where p ≤ α. If it is of the kind of the held-out examples, this happens with a probability of
-at most α, whatever the model and the data (conformal prediction: Vovk, Gammerman & Shafer 2005).
+and is called an anomaly if p ≤ α. For an example from the distribution of the held-out examples, the probability of a
+false alarm is at most α, for any model and any data (conformal prediction: Vovk, Gammerman & Shafer 2005).
 """
 
 import math
@@ -18,32 +18,32 @@ from aevb.errors import BadInput
 
 
 def p_values(scores: Tensor, held_out: Tensor) -> Tensor:
-    """How probable so low a score is for an example of the usual kind, ``(N,)``.
+    """Return the p-value of each example, ``(N,)``: the probability of so low a score under no anomaly.
 
     Args:
-        scores: log p(x) of what is judged, ``(N,)``.
-        held_out: log p(x) of examples of the usual kind that the model has not seen, ``(n,)``.
+        scores: log p(x) of the examples, ``(N,)``.
+        held_out: log p(x) of normal examples that the model was not trained on, ``(n,)``.
     """
     below = torch.searchsorted(held_out.sort().values, scores, right=True)
     return (1 + below).double() / (len(held_out) + 1)
 
 
 def threshold(held_out: Tensor, rate: float) -> float:
-    """The score below which an example is called an anomaly.
+    """Return the score below which an example is called an anomaly.
 
     Args:
-        held_out: log p(x) of examples of the usual kind that the model has not seen, ``(n,)``.
-        rate: α, of false alarms.
+        held_out: log p(x) of normal examples that the model was not trained on, ``(n,)``.
+        rate: α, the rate of false alarms.
 
     Raises:
-        BadInput: there are too few for so low a rate.
+        BadInput: there are too few held-out examples for so low a rate.
     """
-    place = math.floor(rate * (len(held_out) + 1))
-    if place < 1:
+    rank = math.floor(rate * (len(held_out) + 1))
+    if rank < 1:
         raise BadInput(
-            f"{len(held_out)} held-out examples cannot bear out a false-alarm rate of {rate:g}: at least"
-            f" {math.ceil(1 / rate) - 1} are needed; give a higher rate, or hold out more"
+            f"{len(held_out)} held-out examples are too few for a false-alarm rate of {rate:g}: at least"
+            f" {math.ceil(1 / rate) - 1} are needed; use a higher rate or hold out more examples"
         )
-    # p ≤ α where at most place - 1 held-out scores are at most s. A little lower, rounding does not decide.
-    limit: float = held_out.sort().values[place - 1].item()
+    # p ≤ α if at most rank - 1 held-out scores are at most s. The margin keeps rounding from deciding.
+    limit: float = held_out.sort().values[rank - 1].item()
     return limit - 1e-6 * (1 + abs(limit))

@@ -1,10 +1,10 @@
-"""What simpler models reach on the same data: a VAE should beat them. The models are scikit-learn's.
+"""Simpler models on the same data, which a VAE should outperform. The models are scikit-learn's.
 
-    pca        the first Z principal components, and as probabilistic PCA a density: log p(x) exactly
-    mixture    K normals fitted by EM: log p(x) exactly
+    pca        the first Z principal components; as probabilistic PCA also a density, with log p(x) exactly
+    mixture    K normals fitted by EM, with log p(x) exactly
 
-Both give densities. Of zeros and ones, or of counts, a VAE gives probabilities, which no density can be compared with:
-there only the squared error is left.
+Both are densities. For zeros and ones, or for counts, a VAE gives probabilities, which cannot be compared with a
+density; only the squared error remains.
 """
 
 import warnings
@@ -20,12 +20,12 @@ from aevb.columns import modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation import Score, Split, mean_score
+from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.rng import RNGStream, seeded
 
 
 def pca(dataset: Dataset, components: int) -> PCA:
-    """Principal components of the training part.
+    """Fit principal components to the training split.
 
     Raises:
         BadInput: there are fewer columns or examples than components.
@@ -39,7 +39,7 @@ def pca(dataset: Dataset, components: int) -> PCA:
 def mixture(
     dataset: Dataset, components: int, *, covariance: Literal["full", "diag"] = "full", seed: int = 0
 ) -> GaussianMixture:
-    """A mixture of normals fitted to the training part by EM.
+    """Fit a mixture of normals to the training split by EM.
 
     Raises:
         BadInput: there are fewer examples than components, or their covariance is singular.
@@ -59,15 +59,15 @@ def mixture(
 
 
 def has_density(dataset: Dataset) -> bool:
-    """Whether a density of such data has a meaning."""
+    """Return whether a density is meaningful for such data."""
     numbers = bool(dataset.columns) and all(column.kind in ("real", "positive") for column in modelled(dataset.columns))
     return dataset.kind in ("unit", "real") or numbers
 
 
 def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "test") -> list[Score]:
-    """The numbers of a fitted baseline on one split, under the names that a VAE's have: `log_px`, `squared_error`.
+    """Return the scores of a fitted baseline on one split, named as those of a VAE: `log_px`, `squared_error`.
 
-    Where principal components leave no variance, they have no density.
+    Principal components that leave no variance have no density.
     """
     x, scores = _rows(getattr(dataset, split)), []
 
@@ -78,22 +78,22 @@ def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "t
         kind = "probabilistic PCA" if isinstance(baseline, PCA) else "mixture of normals"
         scores.append(score("log_px", baseline.score_samples(x), f"exact, {kind}"))
     if isinstance(baseline, PCA):
-        again = baseline.inverse_transform(baseline.transform(x))
-        scores.append(score("squared_error", np.square(x - again).sum(1), "reconstruction"))
+        reconstruction = baseline.inverse_transform(baseline.transform(x))
+        scores.append(score("squared_error", np.square(x - reconstruction).sum(1), "reconstruction"))
     return scores
 
 
 def _has_noise(baseline: PCA | GaussianMixture) -> bool:
-    """Whether a density is left: of PCA, variance beside the components."""
+    """Return whether a baseline has a density: PCA needs variance outside its components."""
     if isinstance(baseline, GaussianMixture):
         return True
     return bool(baseline.noise_variance_ > 1e-10 * baseline.explained_variance_.sum())
 
 
 def _rows(examples: Examples) -> NDArray[np.float64]:
-    """Examples as float64 ``(N, D)``; a binarisation that is drawn anew is drawn once."""
+    """Return examples as float64 ``(N, D)``; resampled values are sampled once."""
     with seeded(0, RNGStream.EVALUATION):
         x = examples.all().x
     if x.isnan().any():
-        raise BadInput("values are missing, which these models cannot do without")
+        raise BadInput("the data have missing values, which these models do not support: use another data set")
     return x.flatten(1).double().numpy()

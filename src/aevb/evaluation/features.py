@@ -1,17 +1,17 @@
-"""What a network sees in images: the features in which samples are compared with data.
+"""A classifier of images, whose features are the space in which samples are compared with data.
 
-Distances between pixels say little about what a picture shows, those between the features of a classifier much more
+Distances between pixels say little about the content of an image; those between the features of a classifier say more
 (Salimans, Goodfellow, Zaremba, Cheung, Radford & Chen 2016; Heusel, Ramsauer, Unterthiner, Nessler & Hochreiter 2017).
-Both take a network trained on ImageNet, which has never seen digits, let alone cells. Here it is a small classifier of
-the data themselves,
+Both papers use a network trained on ImageNet, which contains neither digits nor cells. Here it is a small classifier of
+the data set itself,
 
     features(x) = the last hidden layer, (N, F)        p(class|x) = softmax(W features(x) + b), (N, C)
 
-trained on the labelled training part for a fixed number of steps. Its numbers compare models of one data set, and mean
-nothing beside those from other features. Neither the validation nor the test part decides anything; the accuracy is
-that on the test part. All of it runs on the CPU, so that the features are the same wherever a model was trained.
+trained on the labeled training split for a fixed number of steps. Its numbers compare models of one data set and cannot
+be compared with numbers from other features. Validation and test split have no influence; the accuracy is that on the
+test split. The classifier runs on the CPU, so its features do not depend on the device of the model.
 
-Training is done once: the classifier is kept on disk, under a name made of the data, the labels and the seed.
+A classifier is trained once and cached on disk, under a name derived from the data, the labels and the seed.
 """
 
 import math
@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import cast
 
+import pooch
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
@@ -35,10 +35,10 @@ from aevb.rng import RNGStream, seeded
 
 FEATURES = 128
 
-_RECIPE = 1  # raised whenever the same data and seed would give other weights
-_STEPS, _BATCH, _RATE = 1500, 128, 2e-3
-_AT_ONCE = 500  # examples that pass through the network together
-_SMALLEST = 16  # height and width from which on images are convolved
+_RECIPE = 1  # increased whenever the same data and seed would give other weights
+_STEPS, _BATCH, _LEARNING_RATE = 1500, 128, 2e-3
+_AT_ONCE = 500  # examples in a forward pass
+_SMALLEST = 16  # the smallest height and width for convolutions
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,8 @@ class Classifier:
     """A trained classifier.
 
     Attributes:
-        network: ``(B, *event)`` to logits ``(B, C)``, in evaluation mode; its last layer is linear in the features.
-        accuracy: share of the test examples that it names rightly.
+        network: maps ``(B, *event)`` to logits ``(B, C)``; its last layer is linear in the features.
+        accuracy: on the test examples.
         stderr: standard error of the accuracy.
     """
 
@@ -56,31 +56,31 @@ class Classifier:
     stderr: float
 
     def features(self, x: Tensor) -> Tensor:
-        """What the network sees: the last hidden layer ``(N, F)`` of examples ``(N, *event)``, on the CPU."""
+        """Return the last hidden layer ``(N, F)`` for examples ``(N, *event)``, on the CPU."""
         return _in_parts(self.network[:-1], x)
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """p(class|x), ``(N, C)``, of examples ``(N, *event)``, on the CPU."""
+        """Return p(class|x), ``(N, C)``, for examples ``(N, *event)``, on the CPU."""
         return _in_parts(self.network, x).softmax(1)
 
 
 def classifier(dataset: Dataset, *, seed: int = 0, cache: Path | None = None) -> Classifier:
-    """The classifier of a data set: from the cache, or else trained, in seconds to a minute, and put there.
+    """Return the classifier of a data set, from the cache or trained (seconds to a minute) and added to the cache.
 
     Args:
         dataset: with labels.
-        seed: of weights and batches.
-        cache: the folder of trained classifiers; the user's cache where None.
+        seed: seed of weights and batches.
+        cache: the folder of trained classifiers; None for the user's cache.
 
     Raises:
-        BadInput: the data have no labels, or all the same.
+        BadInput: the data have no labels, or only one class.
     """
     train, test = _labels(dataset)
     path = (cache or _user_cache()) / f"{_fingerprint(dataset, train, test)}-{seed}-{_RECIPE}.safetensors"
     network = _network(dataset, seed)
     accuracy = _read(network, path)
     if accuracy is None:
-        network = _network(dataset, seed)  # a file that does not fit may have left weights in the other
+        network = _network(dataset, seed)  # a damaged file may have changed weights of the other
         _train(network, dataset, train, seed)
         accuracy = _accuracy(network, dataset, test)
         _write(network, accuracy, path)
@@ -88,10 +88,10 @@ def classifier(dataset: Dataset, *, seed: int = 0, cache: Path | None = None) ->
 
 
 def _labels(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """Those of the training and of the test examples."""
+    """Return the labels of training and test examples."""
     train, test = dataset.train.labels, dataset.test.labels
     if train is None or test is None or not dataset.classes:
-        raise BadInput(f"{dataset.name} has no labels, from which a classifier could learn: compare in another space")
+        raise BadInput(f"{dataset.name} has no labels to train a classifier on: compare samples in another space")
     if len(dataset.classes) == 1:
         raise BadInput(f"{dataset.name} has one class, {dataset.classes[0]!r}: a classifier needs two or more")
     return train, test
@@ -101,16 +101,16 @@ def _labels(dataset: Dataset) -> tuple[Tensor, Tensor]:
 
 
 def _network(dataset: Dataset, seed: int) -> nn.Sequential:
-    """Standardisation, hidden layers of which the last has the features, and a linear layer."""
+    """Return standardization, hidden layers ending in the features, and a linear layer."""
     with seeded(seed, RNGStream.FEATURES, 0):
         hidden, width = _hidden(dataset.shape)
         return nn.Sequential(_scale(dataset), hidden, nn.Linear(width, len(dataset.classes or ())))
 
 
 def _scale(dataset: Dataset) -> Standardize:
-    """One scale for all elements of an event, unless they are columns in units of their own.
+    """Return a standardizing layer with one scale for all elements of an event, or one per column of vectors.
 
-    A pixel that is nearly always dark would otherwise shout wherever it is not.
+    With one scale per pixel, a pixel that is almost always dark would dominate wherever it is not.
     """
     own = len(dataset.shape) == 1 and dataset.kind in ("real", "counts")
     scale, x = Standardize(dataset.shape if own else ()), dataset.train.batch(slice(10_000)).x
@@ -127,7 +127,7 @@ def _hidden(event: tuple[int, ...]) -> tuple[nn.Module, int]:
 
 
 def _channels(event: tuple[int, ...]) -> list[int]:
-    """As many convolutions as leave about 4 x 4 pixels, each with twice the channels of the one before, up to 128."""
+    """Return the channels of convolutions that leave about 4 x 4 pixels; they double per layer, up to 128."""
     depth = round(math.log2(math.sqrt(event[1] * event[2]) / 4))
     return [min(32 * 2**layer, 128) for layer in range(depth)]
 
@@ -140,14 +140,14 @@ def _in_parts(network: nn.Module, x: Tensor) -> Tensor:
 # Training.
 
 
-@torch.enable_grad()  # wherever it is called from
+@torch.enable_grad()  # also within torch.no_grad()
 def _train(network: nn.Module, dataset: Dataset, labels: Tensor, seed: int) -> None:
-    """Adam on the cross-entropy, its rate falling linearly to zero."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=_RATE, fused=True)
+    """Minimize the cross-entropy by Adam, with a learning rate that falls linearly to zero."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE, fused=True)
     network.train()
     with seeded(seed, RNGStream.FEATURES, 1):
         for step, index in enumerate(_batches(len(labels))):
-            optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
+            optimizer.param_groups[0]["lr"] = _LEARNING_RATE * (1 - step / _STEPS)
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(dataset.train.batch(index).x), labels[index]).backward()
             optimizer.step()
@@ -155,7 +155,7 @@ def _train(network: nn.Module, dataset: Dataset, labels: Tensor, seed: int) -> N
 
 
 def _batches(count: int) -> Iterator[Tensor]:
-    """Indices of the examples of each step: permutation after permutation, cut into batches of equal size."""
+    """Yield the indices of each step: successive permutations, split into batches of equal size."""
     size = min(_BATCH, count)
     passes = math.ceil(_STEPS * size / count)
     order = torch.cat([torch.randperm(count) for _ in range(passes)])
@@ -171,13 +171,11 @@ def _accuracy(network: nn.Module, dataset: Dataset, labels: Tensor) -> float:
 
 
 def _user_cache() -> Path:
-    import pooch
-
-    return cast(Path, pooch.os_cache("aevb")) / "classifiers"
+    return Path(pooch.os_cache("aevb")) / "classifiers"
 
 
 def _fingerprint(dataset: Dataset, *labels: Tensor) -> str:
-    """32 hexadecimal digits of values, splits and labels."""
+    """Return 32 hexadecimal digits that identify values, splits and labels."""
     digest = blake2b(dataset.fingerprint.encode(), digest_size=16)
     for part in labels:
         digest.update(part.cpu().contiguous().numpy().data)
@@ -185,7 +183,7 @@ def _fingerprint(dataset: Dataset, *labels: Tensor) -> str:
 
 
 def _read(network: nn.Module, path: Path) -> float | None:
-    """Take the weights from a file and return the accuracy; None where there is no such file or it is damaged."""
+    """Load the weights from a file and return the accuracy; None if the file does not exist or is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -197,6 +195,6 @@ def _read(network: nn.Module, path: Path) -> float | None:
 
 
 def _write(network: nn.Module, accuracy: float, path: Path) -> None:
-    """Put a file in its place, whole or not at all; a cache that cannot be written costs time, not the result."""
+    """Write a file atomically; a cache that cannot be written is not an error."""
     with suppress(BadInput):
         write_bytes(path, save_tensors(network.state_dict(), metadata={"accuracy": repr(accuracy)}))

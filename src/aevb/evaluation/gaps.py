@@ -1,36 +1,39 @@
 """Why the bound is below log p(x): the family of posteriors, or the encoder.
 
     log p(x) - ELBO(q)  =  [log p(x) - ELBO(q*)]  +  [ELBO(q*) - ELBO(q)]
-                            approximation gap         amortisation gap
+                            approximation gap         amortization gap
 
-where q* is the best posterior of the family for the one example (Cremer, Li & Duvenaud 2018). It is found by gradient
-ascent on what the encoder would have to say, for each example by itself: the outputs of the linear layer that makes its
-posterior (the features of a posterior that has none). The better q* also draws the importance samples of log p(x).
+where q* is the best posterior of the family for the single example (Cremer, Li & Duvenaud 2018). Gradient ascent finds
+it for each example separately, over the outputs of the linear layer of the posterior (or over the features, if the
+posterior has no such layer). The importance samples of log p(x) come from the better posterior, q*.
 """
 
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.examples import Examples
+from aevb.evaluation.measures import Task
 from aevb.evaluation.posterior_samples import Part, parts
+from aevb.evaluation.scores import Score
 from aevb.models.hierarchy import LatentLayer
-from aevb.models.priors import Encode
+from aevb.models.priors import Encode, Prior
+from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, normal, seeded
 
 STEPS = 500
-RATE = 0.02
-DRAWS = 8
-"""Draws of z in each step of the ascent."""
+LEARNING_RATE = 0.02
+SAMPLES_PER_STEP = 8
+"""Samples of z per example in each step of the ascent."""
 
 
 class Gaps(NamedTuple):
-    """Of each example, in nats, ``(N,)`` in float64.
+    """The gaps of each example, in nats, ``(N,)`` in float64.
 
     Attributes:
         approximation: log p(x) - ELBO(q*).
@@ -43,60 +46,80 @@ class Gaps(NamedTuple):
     log_px: Tensor
 
 
-def gaps(model: VAE, examples: Examples, *, samples: int = 1000, seed: int = 0, memory: int = 2**30) -> Gaps:
-    """Split the gap of each example.
+def gaps(
+    model: VAE, examples: Examples, *, n_importance_samples: int = 1000, seed: int = 0, memory: int = 2**30
+) -> Gaps:
+    """Split the gap between log p(x) and the bound of each example.
 
     Args:
-        model: on any device; it is left in evaluation mode, its parameters as they are.
-        examples: N of them; each costs about `STEPS` steps of training.
-        samples: draws of z that measure each bound and log p(x).
-        seed: of the draws.
-        memory: about how many bytes the tensors may take that are alive at once.
+        model: on any device; it is put into evaluation mode, and its parameters do not change.
+        examples: N examples; each costs about as much as `STEPS` training steps.
+        n_importance_samples: K, samples of z per example for each bound and for log p(x).
+        seed: the random seed.
+        memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
-        every = parts(model, examples, samples, seed=seed, memory=memory, together=DRAWS)
-        found = [_split(part) for part in every]
-    return Gaps(*(torch.cat(values) for values in zip(*found, strict=True)))
+        all_parts = parts(model, examples, n_importance_samples, seed=seed, memory=memory, at_once=SAMPLES_PER_STEP)
+        results = [_split(part) for part in all_parts]
+    return Gaps(*(torch.cat(values) for values in zip(*results, strict=True)))
+
+
+@register.measure(
+    "gaps",
+    titles={"approximation_gap": "approximation gap", "amortization_gap": "amortization gap"},
+    needs=("density",),
+    slow=True,
+)
+def gap_scores(task: Task) -> list[Score]:
+    """Approximation gap of the posterior family and amortization gap of the encoder."""
+    effort, best = task.effort, "ELBO of the best posterior of the family"
+    k = effort.n_importance_samples
+    result = gaps(task.model, task.examples, n_importance_samples=k, seed=effort.seed, memory=effort.memory)
+    difference = f"log p(x) by importance sampling - {best}"
+    return [
+        task.mean_score("approximation_gap", result.approximation, difference, k),
+        task.mean_score("amortization_gap", result.amortization, f"{best} - ELBO", k),
+    ]
 
 
 def _split(part: Part) -> Gaps:
-    amortized, _ = _measure(part)
-    best, log_px = _measure(_refined(part))
-    best = torch.maximum(best, amortized)  # q is of the family, too
+    amortized, _ = _bound_and_log_px(part)
+    best, log_px = _bound_and_log_px(_refined(part))
+    best = torch.maximum(best, amortized)  # q is a member of the family
     return Gaps(log_px - best, best - amortized, log_px)
 
 
 def _refined(part: Part) -> Part:
-    """The same with the posterior of each example that maximises its bound, found from the encoder's on."""
+    """Return the same examples with the posteriors that maximize their bounds, starting from the encoder's."""
     model, features = part.model, [values.detach().clone().requires_grad_() for values in part.features]
-    shifted = [
-        _shifted(posterior, part) for posterior in (model.posterior, *(layer.posterior for layer in model.lower_layers))
-    ]
+    posteriors = (model.posterior, *(layer.posterior for layer in model.lower_layers))
+    shifted = [_shifted(posterior, part) for posterior in posteriors]
     lower_layers = [
-        LatentLayer(r.up, r.down, r.conditional, own) for r, own in zip(model.lower_layers, shifted[1:], strict=True)
+        LatentLayer(layer.up, layer.down, layer.conditional, posterior)
+        for layer, posterior in zip(model.lower_layers, shifted[1:], strict=True)
     ]
-    prior: Any = _PriorOf(model)
-    free = VAE(model.encoder, shifted[0], prior, model.decoder, model.likelihood, lower_layers, model.condition)
+    pieces = (model.encoder, shifted[0], _PriorOf(model), model.decoder, model.likelihood)
+    free = VAE(*pieces, lower_layers, model.condition)
     shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
     part = part._replace(model=free, features=features)
     _ascend(part, shifts or features)
     return part
 
 
-def _ascend(part: Part, free: list[Tensor]) -> None:
-    """Maximise the bound of all examples by what is free of each."""
-    optimizer = torch.optim.Adam(free, lr=RATE)
+def _ascend(part: Part, variables: list[Tensor]) -> None:
+    """Maximize the bounds of all examples over variables that each belong to one example."""
+    optimizer = torch.optim.Adam(variables, lr=LEARNING_RATE)
     for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / STEPS))
-        trace = part.at(normal(part.streams, DRAWS, sum(part.widths)).to(part.batch.x))
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - step / STEPS))
+        trace = part.trace(normal(part.streams, SAMPLES_PER_STEP, sum(part.widths)).to(part.batch.x))
         loss = (trace.rate - trace.log_likelihood.mean(0)).sum()
-        for values, gradient in zip(free, torch.autograd.grad(loss, free, allow_unused=True), strict=True):
-            values.grad = gradient
+        for variable, gradient in zip(variables, torch.autograd.grad(loss, variables, allow_unused=True), strict=True):
+            variable.grad = gradient
         optimizer.step()
 
 
 class _Shifted(nn.Module):
-    """A posterior's linear layer whose outputs may move, for each example by itself."""
+    """The linear layer of a posterior, with a shift of its outputs for each example."""
 
     def __init__(self, head: nn.Linear, part: Part) -> None:
         super().__init__()
@@ -108,26 +131,26 @@ class _Shifted(nn.Module):
 
 
 def _shifted(posterior: nn.Module, part: Part) -> nn.Module:
-    """A posterior that shares all with the given one but that its linear layer may move."""
+    """Return a posterior that shares all modules with another one, except for a shifted linear layer."""
     free = copy(posterior)
     if isinstance(head := getattr(posterior, "head", None), nn.Linear):
         free._modules = posterior._modules | {"head": _Shifted(head, part)}
     return free
 
 
-class _PriorOf(nn.Module):
-    """The prior of a model, whose posteriors it may be made of, as it is."""
+class _PriorOf(Prior):
+    """The unchanged prior of a model, which may depend on the model's unchanged posterior."""
 
     def __init__(self, model: VAE) -> None:
-        super().__init__()
-        self._whose = (model,)  # not a part of this module
+        nn.Module.__init__(self)
+        self._owner = (model,)  # a tuple, so that the model is not a submodule
 
-    def forward(self, _: Encode) -> Distribution:
-        return self._whose[0].prior_distribution()
+    def forward(self, encode: Encode) -> Distribution:
+        return self._owner[0].prior_distribution()
 
 
 @torch.no_grad()
-def _measure(part: Part) -> tuple[Tensor, Tensor]:
-    """The bound and log p(x) of each example, ``(B,)``, with the draws of the part."""
+def _bound_and_log_px(part: Part) -> tuple[Tensor, Tensor]:
+    """Return the bound and log p(x) of each example, ``(B,)``, from the samples of the part."""
     log_w = torch.cat([trace.log_weight for trace in part.traces()]).cpu().double()
     return log_w.mean(0), log_mean_exp(log_w)

@@ -1,14 +1,15 @@
-"""Laplace's approximation of the posterior: a normal at its mode, as wide as the curvature there says.
+"""Laplace approximation of the posterior: a normal at its mode, with the curvature there as its precision.
 
     z* = argmax log p(x, z),    H = -∂²/∂z² log p(x, z) at z*,    r(z) = N(z; z*, H⁻¹)
 
-The mode is found by Newton's method from where the encoder points to; of each step as much is taken as leads highest,
-perhaps nothing; where H bends upwards its steps go by |H|. Axes along which H is flatter than a quarter of the standard
-normal's are taken to be as flat as that.
-Of a linear decoder with normal noise and prior, r is the posterior itself.
+Newton's method finds the mode, starting from the encoder's mean. Of each step, the best of several lengths is taken,
+which may be zero; along axes of negative curvature the step is scaled by |H|. Axes along which H is less than a quarter
+of the standard normal's precision get that precision.
+For a linear decoder with normal noise and a normal prior, r is the exact posterior.
 
-Where values are missing, z is drawn half from the encoder's q(z|x) and half from r, and weighed by
-p(x, z) / (½ q + ½ r): there are as many posteriors as patterns of gaps, and an encoder is too sure of some.
+Where values are missing, half of the samples of z come from the encoder's q(z|x) and half from r, with the weights
+p(x, z) / (½ q + ½ r): there are as many posteriors as patterns of missing values, and an encoder is overconfident for
+some of them.
 """
 
 import math
@@ -21,18 +22,18 @@ from aevb.evaluation.posterior_samples import Part
 from aevb.models.batch import Batch
 from aevb.models.vae import VAE
 
-ROUNDS = 10
-FLATTEST = 0.25
-LENGTHS = (0.0, 0.01, 0.1, 0.3, 1.0)
+NEWTON_STEPS = 10
+LEAST_PRECISION = 0.25
+STEP_LENGTHS = (0.0, 0.01, 0.1, 0.3, 1.0)
 
 
 class Laplace(NamedTuple):
-    """r of each example.
+    """The approximation r of each example.
 
     Attributes:
         mode: z*, ``(B, Z)``.
-        axes: eigenvectors of H side by side, ``(B, Z, Z)``.
-        precision: its eigenvalues, ``(B, Z)``.
+        axes: eigenvectors of H as columns, ``(B, Z, Z)``.
+        precision: eigenvalues of H, ``(B, Z)``.
     """
 
     mode: Tensor
@@ -40,58 +41,69 @@ class Laplace(NamedTuple):
     precision: Tensor
 
     def from_noise(self, noise: Tensor) -> Tensor:
-        """Return z of standard noise ``(S, B, Z)``."""
+        """Return z for standard normal noise ``(S, B, Z)``."""
         return self.mode + torch.einsum("bij,sbj->sbi", self.axes, noise * self.precision.rsqrt())
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log r(z) in nats, of ``(S, B, Z)`` ``(S, B)``."""
+        """Return log r(z) in nats, ``(S, B)``, for z ``(S, B, Z)``."""
         noise = torch.einsum("bij,sbi->sbj", self.axes, z - self.mode) * self.precision.sqrt()
         return -0.5 * (noise.square() + math.log(2 * math.pi) - self.precision.log()).sum(-1)
 
 
 def laplace(model: VAE, batch: Batch, start: Tensor) -> Laplace:
-    """r of examples ``(B, *event)``, from points ``(B, Z)`` near the modes; of a model of one layer."""
-    z, lengths = start, start.new_tensor(LENGTHS).view(-1, 1, 1)
-    for _ in range(ROUNDS):
-        slope, axes, curvature = _shape(model, batch, z)
-        along = torch.einsum("bij,bi->bj", axes, slope) / curvature.abs().clamp_min(FLATTEST)
-        tried = z + lengths * torch.einsum("bij,bj->bi", axes, along)
-        best = model.log_joint(batch, tried).nan_to_num(-torch.inf).argmax(0)
-        z = tried[best, torch.arange(len(z), device=z.device)]
-    _, axes, curvature = _shape(model, batch, z)
-    return Laplace(z, axes, curvature.clamp_min(FLATTEST))
+    """Return the Laplace approximation of the posterior of each example.
+
+    Args:
+        model: with one stochastic layer.
+        batch: B examples.
+        start: points near the modes, ``(B, Z)``.
+    """
+    z, lengths = start, start.new_tensor(STEP_LENGTHS).view(-1, 1, 1)
+    for _ in range(NEWTON_STEPS):
+        slope, axes, curvature = _derivatives(model, batch, z)
+        along = torch.einsum("bij,bi->bj", axes, slope) / curvature.abs().clamp_min(LEAST_PRECISION)
+        candidates = z + lengths * torch.einsum("bij,bj->bi", axes, along)
+        best = model.log_joint(batch, candidates).nan_to_num(-torch.inf).argmax(0)
+        z = candidates[best, torch.arange(len(z), device=z.device)]
+    _, axes, curvature = _derivatives(model, batch, z)
+    return Laplace(z, axes, curvature.clamp_min(LEAST_PRECISION))
 
 
-def helped(part: Part) -> bool:
-    """Whether r is to be had: of models of one layer whose posterior has a density."""
+def has_laplace(part: Part) -> bool:
+    """Return whether the approximation exists: for models of one layer whose posterior has a density."""
     return len(part.widths) == 1 and part.model.posterior_has_density
 
 
-def candidates(part: Part) -> tuple[Tensor, Tensor]:
-    """Draws of z from ½ q(z|x) + ½ r(z), of a model of one layer.
+def laplace_candidates(part: Part) -> tuple[Tensor, Tensor]:
+    """Sample z from ½ q(z|x) + ½ r(z).
+
+    Args:
+        part: examples of a model with one stochastic layer.
 
     Returns:
-        z, ``(K, B, Z)``, and the logarithms of p(x, z) over their density, ``(K, B)`` in float64 on the CPU.
+        z, ``(K, B, Z)``, and the logarithms of p(x, z) over the mixture density, ``(K, B)`` in float64 on the CPU.
     """
-    guess, modes = part.noise.tensor_split([len(part.noise) // 2])
-    (layer,) = part.layers(guess)
-    model, r = part.model, laplace(part.model, part.batch, layer.q.mean)
-    z, shares = torch.cat([layer.z, r.from_noise(modes)]), part.noise.new_tensor([len(guess), len(modes)]).log()
+    q_noise, r_noise = part.noise.tensor_split([len(part.noise) // 2])
+    (layer,) = part.layers(q_noise)
+    r = laplace(part.model, part.batch, layer.q.mean)
+    z = torch.cat([layer.z, r.from_noise(r_noise)])
+    log_counts, log_total = (
+        part.noise.new_tensor([len(q_noise), len(r_noise)]).log(),
+        part.noise.new_tensor(len(z)).log(),
+    )
     weights = []
-    for some in z.split(max(1, part.rows // len(part.batch))):
-        proposed = torch.logaddexp(layer.q.log_prob(some) + shares[0], r.log_prob(some) + shares[1])
-        weights.append(
-            (model.log_joint(part.batch, some) - proposed + part.noise.new_tensor(len(z)).log()).cpu().double()
-        )
+    for points in z.split(max(1, part.rows // len(part.batch))):
+        proposal = torch.logaddexp(layer.q.log_prob(points) + log_counts[0], r.log_prob(points) + log_counts[1])
+        weights.append((part.model.log_joint(part.batch, points) - proposal + log_total).cpu().double())
     return z, torch.cat(weights)
 
 
-def _shape(model: VAE, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The slope of log p(x, z), ``(B, Z)``, and the axes and eigenvalues of H."""
+def _derivatives(model: VAE, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient of log p(x, z), ``(B, Z)``, and the eigenvectors and eigenvalues of H."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         slope = torch.autograd.grad(model.log_joint(batch, z).sum(), z, create_graph=True)[0]
-        rows = [torch.autograd.grad(part.sum(), z, retain_graph=True)[0] for part in slope.unbind(1)]
-    curved = -torch.stack(rows, 1)
-    curvature, axes = torch.linalg.eigh(0.5 * (curved + curved.mT))
+        rows = [torch.autograd.grad(column.sum(), z, retain_graph=True)[0] for column in slope.unbind(1)]
+    hessian = -torch.stack(rows, 1)
+    curvature, axes = torch.linalg.eigh(0.5 * (hessian + hessian.mT))
     return slope.detach(), axes, curvature

@@ -1,314 +1,174 @@
-"""How near samples come to data: distances and tests between two clouds of points.
+"""The quality of samples: how close they are to held-out examples, and what a classifier says about them.
 
-Legend: x_i are N real points, y_j M fake ones, in F dimensions, such as the features of images; all in float64.
+Samples are compared with examples in the features of a classifier for images of several classes, otherwise in
+standardized values (`aevb.evaluation.two_samples`). A classifier of the data also measures how confident it is about
+samples and how evenly they cover the classes,
 
-    Fréchet distance      |m_x - m_y|² + tr(C_x + C_y - 2 (C_x C_y)^½), of means and covariances
-                          (Heusel, Ramsauer, Unterthiner, Nessler & Hochreiter 2017)
-    precision, recall     the share of fakes within the manifold of the real points, and the other way round; a manifold
-                          is the union of the balls that reach from each point to its k-th nearest neighbour
-                          (Kynkäänniemi, Karras, Laine, Lehtinen & Aila 2019)
-    density, coverage     how many real points' balls hold a fake, over k; the share of real points' balls that hold any
-                          (Naeem, Oh, Uh, Choi & Yoo 2020)
-    two-sample accuracy   of a classifier that tells real from fake on points it has not seen
-                          (Lopez-Paz & Oquab 2017)
-    MMD²                  mean k(x, x') + mean k(y, y') - 2 mean k(x, y), over pairs of different points, without bias
-                          (Gretton, Borgwardt, Rasch, Schölkopf & Smola 2012)
-    sliced Wasserstein    (E_θ W₂²(θᵀx, θᵀy))^½, θ uniform on the sphere (Rabin, Peyré, Delon & Bernot 2011; Bonneel,
-                          Rabin, Peyré & Pfister 2015); in one dimension W₂² = ∫₀¹ (F_x⁻¹(q) - F_y⁻¹(q))² dq
+    imbalance         ½ Σ_c |p̄_c - p̄'_c|,  p̄ and p̄' the mean predictions for samples and for data
+    entropy           -Σ_c p̄_c log p̄_c
 
-Only density, accuracy and MMD² have the same mean in small samples as in large ones where the clouds agree: compare the
-others between equally many points, and with their value for data against data. The p-values are right, whatever the
-distribution: where independent points agree in it, one is α or less with a probability of at most α.
-
-The arguments called points are tensors or arrays ``(N, F)``. Each function raises `BadInput` where they have other
-shapes, do not fit together, are not finite or are too few.
+Legend: N data points, M samples, C classes, F features.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import hypergeom
-from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
+from aevb.evaluation import two_samples
+from aevb.evaluation.features import Classifier, classifier
+from aevb.evaluation.measures import Task
+from aevb.evaluation.scores import Estimate, Score
+from aevb.models.registry import register
+from aevb.rng import RNGStream, seeded
 
-Points = Tensor | NDArray[Any]
-
-_PERMUTATIONS = 200
-_MOST = 1000  # points of each cloud where every pair is compared at once
-_DISTANCES = 2**22  # held at once: 32 megabytes
-_FOR_ACCURACY, _FOR_DISCREPANCY, _FOR_DIRECTIONS = range(3)  # purposes, each with a stream of random numbers of its own
-
-
-class Overlap(NamedTuple):
-    """How two manifolds overlap: shares, but for the density, which is 1 on average where the clouds agree."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
+POINTS = 5000
+"""The largest number of samples, and of examples of each split, that are compared."""
 
 
-class Accuracy(NamedTuple):
-    """Of telling real from fake: 0.5 is chance."""
-
-    accuracy: float
-    stderr: float
-    p_value: float
-
-
-class Neighbours(NamedTuple):
-    """Distances to the nearest training example.
+class ClassCoverage(NamedTuple):
+    """What a classifier predicts for samples and for data.
 
     Attributes:
-        fake: of each sample, ``(M,)``.
-        real: of each held-out example, ``(N,)``.
-        ratio: median of the first over median of the second, about 1 where samples are as new as data; NaN or infinite
-            where half of the held-out examples or more repeat training examples.
-        copied: share of the samples that are nearer than 99 % of the held-out examples: about 0.01 where samples are as
-            new as data. Copies go unseen where more than 1 % of the held-out examples repeat training examples.
+        confidence_of_samples: mean probability of the most probable class.
+        confidence_of_data: the same for data.
+        imbalance: total variation distance between the mean predictions, from 0 to 1.
+        imbalance_by_chance: about the imbalance of samples and data from one population.
+        entropy_of_samples: of the mean prediction, in nats, at most log C.
+        entropy_of_data: the same for data.
     """
 
-    fake: Tensor
-    real: Tensor
-    ratio: float
-    copied: float
+    confidence_of_samples: Estimate
+    confidence_of_data: Estimate
+    imbalance: float
+    imbalance_by_chance: float
+    entropy_of_samples: Estimate
+    entropy_of_data: Estimate
 
 
-class Discrepancy(NamedTuple):
-    """MMD², by chance also below zero; its standard error, too large by about √2 where the clouds agree."""
+def class_coverage(probabilities_of_samples: Tensor, probabilities_of_data: Tensor) -> ClassCoverage:
+    """Compare a classifier's predictions for samples with those for data.
 
-    value: float
-    stderr: float
-    p_value: float
-
-
-class Sliced(NamedTuple):
-    """Sliced Wasserstein distance, in the points' unit, and its standard error from the choice of directions."""
-
-    value: float
-    stderr: float
-
-
-def frechet_distance(real: Points, fake: Points) -> float:
-    """The squared Fréchet distance between the normals with the moments of two clouds, in the points' unit squared.
-
-    With C_x = AᵀA and C_y = BᵀB, tr (C_x C_y)^½ is the sum of the singular values of A Bᵀ. Nothing is inverted and no
-    root is taken of what rounding made negative: covariances may be singular.
-    """
-    x, y = _clouds(real, fake, least=2)
-    a, b = _factor(x), _factor(y)
-    spread = a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
-    return float((x.mean(0) - y.mean(0)).square().sum() + spread.clamp(min=0))
-
-
-def manifold_overlap(real: Points, fake: Points, neighbours: int = 5) -> Overlap:
-    """Precision, recall, density and coverage; k = `neighbours`.
-
-    Where the clouds agree, the expected density is 1 and the expected coverage of equally many points about 1 - 2⁻ᵏ.
-    """
-    x, y = _clouds(real, fake, least=neighbours + 1)
-    reach_x, reach_y = _reach(x, neighbours), _reach(y, neighbours)
-    balls, recalled, covered = [], torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
-    for part, distance in _distances(y, x):
-        held = distance <= reach_x
-        balls.append(held.sum(1))
-        recalled |= (distance <= reach_y[part, None]).any(0)
-        covered |= held.any(0)
-    holding = torch.cat(balls)
-    return Overlap(*(_mean(values) for values in (holding > 0, recalled, holding / neighbours, covered)))
-
-
-def two_sample_accuracy(real: Points, fake: Points, *, seed: int = 0) -> Accuracy:
-    """How well a classifier tells real from fake: taught by one half of the points, judged on the other.
-
-    It is made of boosted trees, which ask for no scale, are at ease with columns that are constant or take few values,
-    and find differences of any kind. Judged once, unlike in cross-validation, its answers are independent. Where the
-    clouds agree, the real points among those it calls real are a draw without replacement (Fisher's exact test).
+    Confidence and entropy are those of Salimans et al. 2016.
 
     Args:
-        real, fake: points, some hundreds at least for trees to grow; equally many of both are used, drawn at random.
-        seed: of that and of the halves.
+        probabilities_of_samples: of the C classes, ``(M, C)``.
+        probabilities_of_data: ``(N, C)``, for data that the classifier was not trained on.
+
+    Raises:
+        BadInput: a row is not a probability distribution.
     """
-    rng = np.random.default_rng([seed, _FOR_ACCURACY])
-    x, y = _clouds(real, fake, least=2)
-    size = min(len(x), len(y))
-    (x_taught, x_judged), (y_taught, y_judged) = (_halves(_drawn(points, size, rng)) for points in (x, y))
-    trees = _taught(x_taught, y_taught, int(rng.integers(2**32)))
-    right, wrong = (int(trees.predict(points.numpy()).sum()) for points in (x_judged, y_judged))
-    judged = len(x_judged)
-    accuracy = (right + judged - wrong) / (2 * judged)
-    p_value = float(hypergeom.sf(right - 1, 2 * judged, judged, right + wrong))
-    return Accuracy(accuracy, math.sqrt(accuracy * (1 - accuracy) / (2 * judged)), p_value)
+    samples, data = (p.detach().cpu().double() for p in (probabilities_of_samples, probabilities_of_data))
+    _require_distributions(samples)
+    _require_distributions(data)
+    # The absolute value of a difference with variance v has mean √(2v/π) by chance.
+    variance = sum(p.var(0, unbiased=False) / len(p) for p in (samples, data))
+    return ClassCoverage(
+        confidence_of_samples=_mean(samples.amax(1)),
+        confidence_of_data=_mean(data.amax(1)),
+        imbalance=float(0.5 * (samples.mean(0) - data.mean(0)).abs().sum()),
+        imbalance_by_chance=float(0.5 * (2 * torch.as_tensor(variance) / math.pi).sqrt().sum()),
+        entropy_of_samples=_entropy(samples),
+        entropy_of_data=_entropy(data),
+    )
 
 
-def nearest_neighbours(train: Points, real: Points, fake: Points) -> Neighbours:
-    """Whether samples repeat training examples: their distance to the nearest, against that of held-out examples.
-
-    Args:
-        train: what the model was trained on.
-        real: points it was not trained on.
-        fake: its samples.
-    """
-    t, x, y = _clouds(train, real, fake, least=1)
-    held_out, sampled = _to_nearest(t, x), _to_nearest(t, y)
-    ratio = float(sampled.quantile(0.5) / held_out.quantile(0.5))
-    return Neighbours(sampled, held_out, ratio, _mean(sampled < held_out.quantile(0.01)))
-
-
-def maximum_mean_discrepancy(x: Points, y: Points, *, seed: int = 0) -> Discrepancy:
-    """MMD² with the kernel exp(-|x - y|²/2σ²), σ the median distance between different points of both clouds.
-
-    The standard error is the jackknife's, from how far each point's part is from the mean. The p-value is that of 200
-    permutations, (1 + those with a value as large) / 201.
-
-    Args:
-        x, y: points; at most 1,000 of each are used, drawn at random.
-        seed: of that and of the permutations.
-    """
-    rng = np.random.default_rng([seed, _FOR_DISCREPANCY])
-    x, y = (_drawn(points, _MOST, rng) for points in _clouds(x, y, least=2))
-    kernel = _kernel(torch.cat([x, y]))
-    first = torch.arange(len(kernel)) < len(x)
-    orders = rng.permuted(np.tile(first.numpy(), (_PERMUTATIONS, 1)), axis=1)
-    value, *chance = _discrepancies(kernel, torch.cat([first[None], torch.from_numpy(orders)]).double()).tolist()
-    larger = sum(other >= value - 1e-12 for other in chance)  # rounding must not tell equal values apart
-    return Discrepancy(value, _jackknife(kernel, len(x)), (1 + larger) / (1 + _PERMUTATIONS))
-
-
-def sliced_wasserstein(x: Points, y: Points, *, projections: int = 200, seed: int = 0) -> Sliced:
-    """The sliced Wasserstein distance of order 2.
-
-    Args:
-        x, y: points, any number of each: in one dimension the distance is exact.
-        projections: how many directions, two or more.
-        seed: of the directions.
-    """
-    x, y = _clouds(x, y, least=1)
-    normal = np.random.default_rng([seed, _FOR_DIRECTIONS]).normal(size=(projections, x.shape[1]))
-    directions = torch.nn.functional.normalize(torch.from_numpy(normal), dim=1)
-    squares = torch.stack([_squared_wasserstein(x @ direction, y @ direction) for direction in directions])
-    value, stderr = float(squares.mean().sqrt()), float(squares.std()) / projections**0.5
-    return Sliced(value, stderr / (2 * value) if value else 0.0)
+@register.measure(
+    "sample-quality",
+    titles={
+        "frechet_distance": "Fréchet distance",
+        "sample_precision": "precision",
+        "sample_recall": "recall",
+        "sample_density": "density",
+        "sample_coverage": "coverage",
+        "two_sample_accuracy": "two-sample accuracy",
+        "mmd": "MMD²",
+        "sliced_wasserstein": "sliced Wasserstein distance",
+        "copied": "copies of training examples",
+        "sample_confidence": "classifier's confidence",
+        "class_imbalance": "class imbalance",
+    },
+    needs=("held-out", "no-table"),
+)
+def sample_quality_scores(task: Task) -> list[Score]:
+    """Distances and tests between samples and held-out examples."""
+    dataset, seed, image = task.dataset, task.effort.seed, len(task.dataset.shape) == 3
+    train, held_out = dataset.train.subsample(POINTS), task.examples.subsample(POINTS)
+    binary = dataset.kind == "binary" and dataset.binarize != "treat-as-probabilities"
+    with seeded(seed, RNGStream.SAMPLES, device=task.device):
+        fake = task.model.sample(len(held_out), held_out.condition, draw=binary or not image).cpu()
+    network = classifier(dataset) if image and dataset.train.has_classes else None
+    train_values, real = (_values(examples, seed) for examples in (train, held_out))
+    space, where = _space(train_values, network)
+    where += " of means of p(x|z)" * (not binary and image)
+    scores = _distance_scores(task, space(train_values), space(real), space(fake), where)
+    if network:
+        coverage = class_coverage(network.probabilities(fake), network.probabilities(real))
+        of_data = f"of data {coverage.confidence_of_data.value:.3f}"
+        scores.append(task.score("sample_confidence", coverage.confidence_of_samples, of_data))
+        scores.append(
+            task.score("class_imbalance", coverage.imbalance, f"by chance {coverage.imbalance_by_chance:.3f}")
+        )
+    return scores
 
 
-def _taught(real: Tensor, fake: Tensor, seed: int) -> HistGradientBoostingClassifier:
-    """Trees that tell which points are real."""
-    trees = HistGradientBoostingClassifier(max_leaf_nodes=8, early_stopping=False, random_state=seed)
-    return trees.fit(torch.cat([real, fake]).numpy(), np.arange(len(real) + len(fake)) < len(real))
+def _distance_scores(task: Task, train: Tensor, real: Tensor, fake: Tensor, where: str) -> list[Score]:
+    """Return all scores that compare two sets of points ``(N, F)`` and ``(M, F)``."""
+    seed, estimator = task.effort.seed, f"{len(fake)} samples, {where}"
+    overlap = two_samples.manifold_overlap(real, fake)
+    accuracy = two_samples.two_sample_accuracy(real, fake, seed=seed)
+    discrepancy = two_samples.maximum_mean_discrepancy(real, fake, seed=seed)
+    sliced = two_samples.sliced_wasserstein(real, fake, seed=seed)
+    copied = two_samples.nearest_neighbors(train, real, fake).copied
+    of_copies = f"{estimator}, closer to a training example than 99 % of held-out examples"
+    return [
+        task.score("frechet_distance", two_samples.frechet_distance(real, fake), estimator),
+        *(task.score(f"sample_{name}", value, estimator) for name, value in overlap._asdict().items()),
+        task.score(
+            "two_sample_accuracy",
+            Estimate(accuracy.accuracy, accuracy.stderr),
+            f"{estimator}, p = {accuracy.p_value:.2g}",
+        ),
+        task.score(
+            "mmd", Estimate(discrepancy.value, discrepancy.stderr), f"{estimator}, p = {discrepancy.p_value:.2g}"
+        ),
+        task.score("sliced_wasserstein", Estimate(sliced.value, sliced.stderr), estimator),
+        task.score("copied", copied, of_copies),
+    ]
 
 
-# Points.
+def _space(train: Tensor, network: Classifier | None) -> tuple[Callable[[Tensor], Tensor], str]:
+    """Return the map from x ``(N, *event)`` to the points ``(N, F)`` that are compared, and its description."""
+    if network:
+        return network.features, f"in the features of a classifier of accuracy {network.accuracy:.3f}"
+    values = train.flatten(1)
+    mean, std = values.mean(0), values.std(0)
+    std = torch.where(std > 0, std, 1.0)
+    return lambda x: (x.flatten(1) - mean) / std, "in standardized values"
 
 
-def _clouds(*points: Points, least: int) -> list[Tensor]:
-    """The points as float64, checked."""
-    clouds = [torch.as_tensor(values).detach().cpu().double() for values in points]
-    shapes = [tuple(cloud.shape) for cloud in clouds]
-    if any(len(shape) != 2 for shape in shapes) or len({shape[1] for shape in shapes}) > 1 or not shapes[0][1]:
-        raise BadInput(f"points have the shapes {shapes}: expected (N, F) and (M, F), one point a row; flatten events")
-    if min(map(len, clouds)) < least:
-        raise BadInput(f"points have the shapes {shapes}: expected at least {least} rows in each; give more points")
-    if not all(cloud.isfinite().all() for cloud in clouds):
-        raise BadInput("points hold NaN or infinite values: expected finite numbers; look at where they come from")
-    return clouds
+def _values(examples: Examples, seed: int) -> Tensor:
+    """Return the values of all examples; resampled values are sampled once."""
+    with seeded(seed, RNGStream.EVALUATION):
+        return examples.all().x
 
 
-def _drawn(points: Tensor, most: int, rng: np.random.Generator) -> Tensor:
-    """Points in random order, `most` of them at most."""
-    return points[torch.from_numpy(rng.permutation(len(points))[:most])]
+def _mean(values: Tensor) -> Estimate:
+    """Return the mean of ``(N,)`` with its standard error."""
+    return Estimate(float(values.mean()), float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None)
 
 
-def _halves(points: Tensor) -> tuple[Tensor, Tensor]:
-    return points[: len(points) // 2], points[len(points) // 2 :]
+def _entropy(probabilities: Tensor) -> Estimate:
+    """Return the entropy of the mean of ``(N, C)``: the mean cross-entropy with it, whose error is the same."""
+    return _mean(-torch.special.xlogy(probabilities, probabilities.mean(0)).sum(1))
 
 
-def _factor(points: Tensor) -> Tensor:
-    """A ``(min(N, F), F)`` with the covariance AᵀA."""
-    centred = (points - points.mean(0)) / (len(points) - 1) ** 0.5
-    factor: Tensor = torch.linalg.qr(centred, mode="r").R
-    return factor
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.double().mean())
-
-
-# Distances, a few rows of the matrix at a time.
-
-
-def _parts(count: int, columns: int) -> Iterator[slice]:
-    rows = max(1, _DISTANCES // columns)
-    return (slice(start, start + rows) for start in range(0, count, rows))
-
-
-def _distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Which rows of a, and their distances ``(rows, len(b))``.
-
-    From differences, not from products: what is equally far must stay so where a ball's surface decides.
-    """
-    for part in _parts(len(a), len(b)):
-        yield part, torch.cdist(a[part], b, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _reach(points: Tensor, neighbours: int) -> Tensor:
-    """The distance of each point to its k-th nearest other, ``(N,)``: each is itself the nearest to itself."""
-    blocks = (distance for _, distance in _distances(points, points))
-    return torch.cat([block.topk(neighbours + 1, largest=False).values[:, -1] for block in blocks])
-
-
-def _to_nearest(train: Tensor, points: Tensor) -> Tensor:
-    """The distance of each point to the nearest of `train`.
-
-    Which one that is, fast products tell; how far it is, the difference tells, which is exactly zero for a copy.
-    """
-    t, x = train - train.mean(0), points - train.mean(0)
-    found = [torch.cdist(x[part], t).argmin(1) for part in _parts(len(x), len(t))]
-    distance: Tensor = torch.linalg.vector_norm(points - train[torch.cat(found)], dim=1)
-    return distance
-
-
-def _squared_wasserstein(x: Tensor, y: Tensor) -> Tensor:
-    """W₂² between points ``(N,)`` and ``(M,)``: the quantile functions are steps, which change at i/N and j/M."""
-    n, m = len(x), len(y)
-    # In units of 1/(NM) the ends of the steps are whole numbers.
-    ends = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
-    lengths: Tensor = ends.diff(prepend=ends.new_zeros(1)).double() / (n * m)
-    gaps: Tensor = x.sort().values[(ends - 1) // m] - y.sort().values[(ends - 1) // n]
-    return lengths @ gaps.square()
-
-
-# Maximum mean discrepancy.
-
-
-def _kernel(points: Tensor) -> Tensor:
-    """exp(-d²/2σ²) between all points, and 0 of a point with itself, which no pair is."""
-    distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    between = distance[distance > 0]
-    median = between.median() if len(between) else 1.0
-    return (-0.5 * (distance / median).square()).exp().fill_diagonal_(0)
-
-
-def _discrepancies(kernel: Tensor, first: Tensor) -> Tensor:
-    """MMD² for each choice of which points are x: 1 there and 0 elsewhere, ``(P, N + M)``; returns ``(P,)``."""
-    n = int(first[0].sum())
-    m = len(kernel) - n
-    within_x = ((first @ kernel) * first).sum(1)
-    between = first @ kernel.sum(1) - within_x
-    within_y = kernel.sum() - within_x - 2 * between
-    return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
-
-
-def _jackknife(kernel: Tensor, n: int) -> float:
-    """Standard error of MMD², whose first n points are x: 2 (Var a/N + Var b/M)^½, where a_i is the mean of k(x_i, x)
-    less that of k(x_i, y), and b_j likewise."""
-    m = len(kernel) - n
-    to_x, to_y = kernel[:, :n].sum(1), kernel[:, n:].sum(1)
-    a = to_x[:n] / (n - 1) - to_y[:n] / m
-    b = to_y[n:] / (m - 1) - to_x[n:] / n
-    return 2 * math.sqrt(float(a.var() / n + b.var() / m))
+def _require_distributions(probabilities: Tensor) -> None:
+    valid = (probabilities >= 0).all(1) & ((probabilities.sum(1) - 1).abs() < 1e-3)
+    if not valid.all():
+        row = int(valid.int().argmin())
+        raise BadInput(f"row {row} holds {probabilities[row].tolist()[:5]}: expected probabilities that sum to 1")

@@ -22,7 +22,7 @@ from aevb.columns import Column, modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.evaluation.likelihood import per_example
-from aevb.evaluation.scores import TITLES, Score
+from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
 from aevb.models.distributions import (
     FullNormal,
@@ -48,8 +48,8 @@ MEASURED, SAMPLES = 500, 8
 """The largest number of test examples whose bounds are compared with that of a drawing, and samples of z for each."""
 COVARIANCES = 2**19
 """The largest number of entries of all covariances of full posteriors; beyond it, only standard deviations are used."""
-HEADLINE = {TITLES[name]: f"{TITLES[name]}, nats" for name in ("bound", "rate", "distortion", "log_px")}
-"""Titles of the scores at the top of the page."""
+HEADLINE = ("bound", "rate", "distortion", "log_px")
+"""The scores at the top of the page."""
 View = Literal["image", "cloud", "row"]
 
 
@@ -145,7 +145,8 @@ def _some(examples: Examples, count: int) -> Examples:
 
 
 def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
-    data, model = run.data, run.resolved
+    data, model, scores = run.data, run.resolved, _scores(run.scores)
+    values = {score["title"]: score["value"] for score in scores}
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     shape = " × ".join(map(str, data.shape))
@@ -167,14 +168,14 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
             "likelihood": str(model.likelihood),
             "training": f"weights of epoch {run.weights_epoch}; seed {run.config.seed}",
         },
-        "scores": (scores := _scores(run.scores)),
-        "headline": {HEADLINE[score["title"]]: score["value"] for score in scores if score["title"] in HEADLINE},
+        "scores": scores,
+        "headline": {f"{title}, nats": values[title] for title in _headline_titles() if title in values},
     }
 
 
 def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
-    """Return the test scores, in the order of `TITLES`."""
-    by_name = {score.name: score for score in scores if score.split == "test" and score.name in TITLES}
+    """Return the test scores, in the order in which scores are listed."""
+    by_name = {score.name: score for score in scores if score.split == "test"}
     return [
         {
             "title": title,
@@ -182,9 +183,14 @@ def _scores(scores: Sequence[Score]) -> list[dict[str, str]]:
             "estimator": by_name[name].estimator,
             "note": by_name[name].note or "",
         }
-        for name, title in TITLES.items()
+        for name, title in titles().items()
         if name in by_name and isfinite(by_name[name].value)
     ]
+
+
+def _headline_titles() -> list[str]:
+    by_name = titles()
+    return [by_name[name] for name in HEADLINE]
 
 
 # Latent space.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from aevb.evaluation.diagnosis import Finding
 from aevb.files import write_atomically
 from aevb.report import rendering, run_page
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow.diagnosis import Finding
 
 __all__ = ["write_run"]
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from aevb.evaluation.scores import TITLES, Score
+from aevb.evaluation.diagnosis import EXPLAINS, Finding
+from aevb.evaluation.scores import Score, titles
 from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow.diagnosis import EXPLAINS, Finding
 
 HEADLINE = ("log_px", "bound", "rate", "distortion")
 """The test scores at the top of the page."""
@@ -63,8 +63,9 @@ class RunPage:
     @property
     def headline(self) -> dict[str, str]:
         """The main test scores by title; a dagger marks a score with a note."""
+        title = titles()
         return {
-            f"{TITLES[score.name]}, nats": summary.with_error(score) + " †" * bool(score.note)
+            f"{title[score.name]}, nats": summary.with_error(score) + " †" * bool(score.note)
             for score in self._main_scores
         }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from aevb.evaluation.scores import TITLES
+from aevb.evaluation.scores import titles
 from aevb.report import wording as report_wording
 from aevb.report.settings import differences, versions, whole
 from aevb.reproduction import wording
@@ -264,4 +264,4 @@ def _seconds(runs: Sequence[RunFolder]) -> list[float]:
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " "))
+    return titles().get(name, name.replace("_", " "))

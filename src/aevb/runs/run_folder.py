@@ -311,7 +311,7 @@ class RunFolder:
         self, dataset: Dataset, split: Split = "test", *, n_importance_samples: int = 1000, seed: int = 0
     ) -> list[Score]:
         """Evaluate the model on a split and add the scores to scores.json."""
-        scores = evaluate(self.model, dataset, split, samples=n_importance_samples, seed=seed)
+        scores = evaluate(self.model, dataset, split, n_importance_samples=n_importance_samples, seed=seed)
         self.save_scores(scores)
         return scores
 
@@ -399,4 +399,4 @@ def _space(weights: int) -> int:
 
 
 def _key(score: Score) -> tuple[object, ...]:
-    return score.name, score.split, score.estimator, score.samples, score.examples
+    return score.name, score.split, score.estimator, score.n_importance_samples, score.examples

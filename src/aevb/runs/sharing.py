@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aevb.columns import Column, modelled
-from aevb.evaluation.scores import TITLES
+from aevb.evaluation.scores import titles
 from aevb.runs import hub
 from aevb.runs.run_folder import SHARED_FILES, RunFolder
 from aevb.runs.summary import description, with_error
@@ -109,7 +109,8 @@ def _values(column: Column) -> str:
 
 
 def _numbers(run: RunFolder) -> Iterator[str]:
-    listed = [score for name in TITLES for score in run.scores if score.name == name]
+    titled = titles()
+    listed = [score for name in titled for score in run.scores if score.name == name]
     yield "## Numbers\n"
     if not listed:
         yield "None were measured.\n"
@@ -118,9 +119,9 @@ def _numbers(run: RunFolder) -> Iterator[str]:
     for score in listed:
         part = "validation" if score.split == "valid" else score.split
         where = f"{score.examples} examples of " * bool(score.examples) + f"the {part} part"
-        how = score.estimator + (f" ({_count(score.samples, 'draw')})" if score.samples else "")
+        how = score.estimator + (f" (K = {score.n_importance_samples:,})" if score.n_importance_samples else "")
         note = f" ({_plain(score.note)})" if score.note else ""
-        yield f"| {TITLES[score.name]} | {with_error(score)} | {where} | {_plain(how)}{note} |"
+        yield f"| {titled[score.name]} | {with_error(score)} | {where} | {_plain(how)}{note} |"
     yield (
         "\nBounds and log p(x) are in nats per example, with all constants, and higher is better; ± is the standard"
         " error of the mean over the examples.\n"

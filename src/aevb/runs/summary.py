@@ -4,7 +4,7 @@ from collections import Counter
 from math import floor, log10
 from typing import NamedTuple
 
-from aevb.evaluation.scores import TITLES, Score
+from aevb.evaluation.scores import Score, titles
 from aevb.models.likelihoods import Gaussian
 from aevb.runs.records import Outcome
 from aevb.runs.run_folder import RunFolder
@@ -41,7 +41,7 @@ def description(run: RunFolder) -> dict[str, str]:
 def numbers(run: RunFolder) -> Numbers:
     """The scores of a run."""
     parts = list(dict.fromkeys(_part(run, score) for score in run.scores))
-    rows = [(title, [_cell(run, name, part) for part in parts]) for name, title in TITLES.items()]
+    rows = [(title, [_cell(run, name, part) for part in parts]) for name, title in titles().items()]
     return Numbers(parts, [row for row in rows if any(row[1])], _legend(run))
 
 
@@ -96,7 +96,7 @@ def _cell(run: RunFolder, name: str, part: str) -> str:
 
 
 def _legend(run: RunFolder) -> list[str]:
-    draws = {_part(run, score): score.samples for score in run.scores if score.name == "log_px"}
+    draws = {_part(run, score): score.n_importance_samples for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]
     lines += [
@@ -105,8 +105,12 @@ def _legend(run: RunFolder) -> list[str]:
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
-    titles = {score.name: TITLES.get(score.name, score.name) for score in run.scores}
-    notes = {f"{_part(run, score)}: {score.note}": titles[score.name] for score in reversed(run.scores) if score.note}
+    titled = titles()
+    notes = {
+        f"{_part(run, score)}: {score.note}": titled.get(score.name, score.name)
+        for score in reversed(run.scores)
+        if score.note
+    }
     lines += [f"{title} on {note}." for note, title in reversed(notes.items())]
     if any(score.name == "squared_error" for score in run.scores):
         lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")

@@ -16,6 +16,7 @@ from aevb.data.condition import all_conditions, parse_condition
 from aevb.errors import BadInput
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, threshold
+from aevb.evaluation.diagnosis import Finding, diagnose
 from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
@@ -23,11 +24,11 @@ from aevb.evaluation.measures import Effort, measure
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.export import Exported, export
+from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
-from aevb.workflow.diagnosis import Finding, diagnose, remember, remembered
 
 REPORT_IMPORTANCE_SAMPLES = 100
 """K for the diagnosis in the report."""
@@ -184,8 +185,9 @@ class Run:
         Raises:
             BadInput: the run has no complete epoch or fewer than two validation examples.
         """
-        findings = diagnose(self.record, self.dataset, samples=n_importance_samples, seed=seed)
-        remember(self.record, findings)
+        trained = (self.model, self.record.config, self.record.resolved, self.record.epochs)
+        findings = diagnose(*trained, self.dataset, n_importance_samples=n_importance_samples, seed=seed)
+        save_findings(self.folder, findings)
         return findings
 
     def sample(
@@ -282,7 +284,7 @@ class Run:
             BadInput: the model is not of a table, or the data cannot be read.
         """
         examples = self.table_examples(data)
-        return impute(self.model, examples, n_imputations, samples=n_importance_samples, seed=seed)
+        return impute(self.model, examples, n_imputations, n_importance_samples=n_importance_samples, seed=seed)
 
     def table_examples(self, data: object) -> Examples:
         """Return the rows of a table for the model.
@@ -307,7 +309,7 @@ class Run:
         """
         path = explorer.explore([run.explorable(condition) for run in (self, *others)])
         if (path.parent / "report.html").is_file():  # the report links to the page
-            report.write_run(self.record, remembered(self.record))
+            report.write_run(self.record, load_findings(self.folder))
         return path
 
     def explorable(self, condition: Mapping[str, str] | None = None) -> tuple[RunFolder, Dataset]:

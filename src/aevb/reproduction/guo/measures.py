@@ -76,7 +76,7 @@ def from_truth(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
 
 def gaps(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:
     """Return the approximation gap and the amortization gap."""
-    return measure("gaps", run.model, dataset, "test", Effort(samples=200, examples=points))
+    return measure("gaps", run.model, dataset, "test", Effort(n_importance_samples=200, examples=points))
 
 
 def estimators(run: RunFolder, dataset: Dataset, points: int) -> list[Score]:

@@ -16,7 +16,7 @@ from aevb.data import Dataset, Examples, load_data, truth
 from aevb.evaluation import Score, baselines
 from aevb.evaluation.elbo_identity import Identity, linear_identity, plane_identity
 from aevb.evaluation.features import classifier
-from aevb.evaluation.sample_quality import frechet_distance
+from aevb.evaluation.two_samples import frechet_distance
 from aevb.models.likelihoods import Gaussian
 from aevb.models.linear import LinearGaussian, linear_optimum
 from aevb.models.posteriors import PointPosterior

@@ -156,6 +156,6 @@ def _autoencoder() -> list[Claim]:
         Claim("Structured: mean square of the latent means, AE minus VAE", "AE's range is wide", gap("code_square"),
               Above(0.0)),
         Claim("Structured: 5-nearest-neighbor accuracy of latent means, AE minus VAE", None,
-              gap("neighbours_accuracy"), Below(0.0), note="Our own interpretation: a structured space separates"
+              gap("neighbors_accuracy"), Below(0.0), note="Our own interpretation: a structured space separates"
                                                            " classes."),
     ]  # fmt: skip

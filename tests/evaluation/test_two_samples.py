@@ -16,13 +16,13 @@ from scipy.linalg import sqrtm
 from scipy.stats import binom, wasserstein_distance
 
 from aevb.errors import BadInput
-from aevb.evaluation import sample_quality
-from aevb.evaluation.sample_quality import (
+from aevb.evaluation import two_samples
+from aevb.evaluation.two_samples import (
     Points,
     frechet_distance,
     manifold_overlap,
     maximum_mean_discrepancy,
-    nearest_neighbours,
+    nearest_neighbors,
     sliced_wasserstein,
     two_sample_accuracy,
 )
@@ -33,11 +33,11 @@ COMPARISONS: list[Callable[[Points, Points], Any]] = [
     frechet_distance,
     lambda x, y: manifold_overlap(x, y, 1),
     two_sample_accuracy,
-    lambda x, y: nearest_neighbours(x[::2], x[1::2], y),
+    lambda x, y: nearest_neighbors(x[::2], x[1::2], y),
     maximum_mean_discrepancy,
     sliced_wasserstein,
 ]
-NAMES = ["frechet", "overlap", "accuracy", "neighbours", "discrepancy", "sliced"]
+NAMES = ["frechet", "overlap", "accuracy", "neighbors", "discrepancy", "sliced"]
 comparisons = pytest.mark.parametrize("compare", COMPARISONS, ids=NAMES)
 
 
@@ -160,23 +160,23 @@ def test_frechet_distance_of_flat_clouds_is_that_within_their_plane() -> None:
 # Precision, recall, density, coverage.
 
 
-def overlap_one_by_one(real: Array, fake: Array, neighbours: int) -> tuple[float, float, float, float]:
+def overlap_one_by_one(real: Array, fake: Array, neighbors: int) -> tuple[float, float, float, float]:
     def far(a: Array, b: Array) -> Array:
         return np.array([[np.sqrt(np.square(p - q).sum()) for q in b] for p in a])
 
-    reach_real = np.sort(far(real, real), 1)[:, neighbours]
-    reach_fake = np.sort(far(fake, fake), 1)[:, neighbours]
+    reach_real = np.sort(far(real, real), 1)[:, neighbors]
+    reach_fake = np.sort(far(fake, fake), 1)[:, neighbors]
     apart = far(real, fake)
     held = apart <= reach_real[:, None]
     recalled = (apart <= reach_fake).any(1)
-    return held.any(0).mean(), recalled.mean(), held.sum() / (neighbours * len(fake)), held.any(1).mean()
+    return held.any(0).mean(), recalled.mean(), held.sum() / (neighbors * len(fake)), held.any(1).mean()
 
 
-@pytest.mark.parametrize(("n", "m", "neighbours"), [(40, 70, 5), (70, 40, 1), (6, 6, 5)])
-def test_overlap_is_what_its_definition_says(n: int, m: int, neighbours: int) -> None:
+@pytest.mark.parametrize(("n", "m", "neighbors"), [(40, 70, 5), (70, 40, 1), (6, 6, 5)])
+def test_overlap_is_what_its_definition_says(n: int, m: int, neighbors: int) -> None:
     real, fake = normal(n), 1.5 * normal(m, 2, 1)
-    expected = overlap_one_by_one(real, fake, neighbours)
-    np.testing.assert_allclose(manifold_overlap(real, fake, neighbours), expected)
+    expected = overlap_one_by_one(real, fake, neighbors)
+    np.testing.assert_allclose(manifold_overlap(real, fake, neighbors), expected)
 
 
 def test_overlap_is_whole_where_the_distribution_is_the_same() -> None:
@@ -216,13 +216,13 @@ def test_points_that_repeat_are_where_they_are() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = normal(70), normal(90)
-    overlap, distances = manifold_overlap(x, y), nearest_neighbours(x, y, y + 0.1)
-    monkeypatch.setattr(sample_quality, "_DISTANCES", 300)
+    overlap, distances = manifold_overlap(x, y), nearest_neighbors(x, y, y + 0.1)
+    monkeypatch.setattr(two_samples, "_DISTANCES", 300)
     assert manifold_overlap(x, y) == overlap
-    assert torch.equal(nearest_neighbours(x, y, y + 0.1).fake, distances.fake)
+    assert torch.equal(nearest_neighbors(x, y, y + 0.1).fake, distances.fake)
 
 
-def test_more_neighbours_than_points_are_refused() -> None:
+def test_more_neighbors_than_points_are_refused() -> None:
     with pytest.raises(BadInput, match="at least 6 rows"):
         manifold_overlap(normal(5), normal(50))
 
@@ -270,12 +270,12 @@ def test_a_single_column_that_differs_is_found(change: Callable[[Array], Array])
     assert result.p_value < 1e-6
 
 
-# Nearest neighbours.
+# Nearest neighbors.
 
 
 def test_distances_are_to_the_nearest_training_example() -> None:
     train, real, fake = np.array([[0.0], [10.0]]), np.array([[1.0], [8.0], [14.0]]), np.array([[10.0], [5.5]])
-    near = nearest_neighbours(train, real, fake)
+    near = nearest_neighbors(train, real, fake)
     assert near.real.tolist() == [1, 2, 4]
     assert near.fake.tolist() == [0, 4.5]
     assert near.ratio == pytest.approx(2.25 / 2)
@@ -284,7 +284,7 @@ def test_distances_are_to_the_nearest_training_example() -> None:
 
 def test_copies_are_at_no_distance_at_all() -> None:
     train = normal(300, 50) + 1e4
-    copies = nearest_neighbours(train, normal(200, 50) + 1e4, train[::7].copy())
+    copies = nearest_neighbors(train, normal(200, 50) + 1e4, train[::7].copy())
     assert copies.fake.max() == 0
     assert copies.ratio == 0
     assert copies.copied == 1
@@ -294,13 +294,13 @@ def test_memorised_samples_are_counted() -> None:
     """300 of 1,000 samples are training examples with a little noise; the others, by chance, add 0.007 ± 0.004."""
     train = normal(1000, 4)
     fake = np.concatenate([train[:300] + 1e-4 * normal(300, 4), normal(700, 4, 1)])
-    near = nearest_neighbours(train, normal(1000, 4, 2), fake)
+    near = nearest_neighbors(train, normal(1000, 4, 2), fake)
     assert near.copied == pytest.approx(0.307, abs=0.03)
 
 
 def test_fresh_samples_are_as_far_as_held_out_examples() -> None:
     """Over 60 seeds the deviations were 0.037 and 0.004, and the means 1.00 and 0.010."""
-    near = nearest_neighbours(normal(1000, 2, 0), normal(1000, 2, 1), normal(1000, 2, 2))
+    near = nearest_neighbors(normal(1000, 2, 0), normal(1000, 2, 1), normal(1000, 2, 2))
     assert near.ratio == pytest.approx(1, abs=Z * 0.037)
     assert near.copied == pytest.approx(0.01, abs=Z * 0.004)
 

@@ -1,4 +1,4 @@
-"""Models made ill on purpose: the doctor names the illness and no other, and its advice betters the number it gave."""
+"""Models with one problem each: the diagnosis finds it and no other, and its remedy improves the metric."""
 
 import json
 import math
@@ -15,11 +15,12 @@ from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
+from aevb.evaluation import diagnosis
+from aevb.evaluation.diagnosis import EXPLAINS, Finding, Measurements, take_measurements
 from aevb.runs.run_folder import RunFolder
-from aevb.workflow.diagnosis import EXPLAINS, Finding, diagnose, examine
 from aevb.workflow.fitting import fit_run
 
-DRAWS = 200
+N_SAMPLES = 200
 
 
 def dataset(x: np.ndarray[Any, Any], kind: Kind = "real") -> Dataset:
@@ -53,8 +54,8 @@ def little() -> Dataset:
     return load_data("digits", validation=0.3, test=0.59)
 
 
-class Illness(NamedTuple):
-    what: str
+class Problem(NamedTuple):
+    name: str
     data: Callable[[], Dataset]
     config: dict[str, Any]
 
@@ -68,23 +69,33 @@ def config(epochs: int, **sections: dict[str, Any]) -> dict[str, Any]:
 
 LINEAR: dict[str, Any] = {"hidden": []}
 FAST: dict[str, Any] = {"lr": 1e-2}
-ILLNESSES = {
-    "weight of 50": Illness("posterior collapse", plane, config(60, objective={"beta": 50.0})),
-    "hundred dimensions": Illness("dead or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})),
-    "no noise": Illness("variance that goes to zero", lambda: plane(0.0), config(300, model=LINEAR, train=FAST)),
-    "three clusters": Illness("holes under the prior", clusters, config(60, model=LINEAR, train=FAST)),
-    "three epochs": Illness("not trained to the end", lambda: load_data("digits"), config(3, model={"latent": [10]})),
-    "few images": Illness("over-fitting", little, config(300, model={"hidden": [500], "latent": [10]})),
-    "weight of 0.05": Illness("objective that is not the bound", plane, config(60, objective={"beta": 0.05})),
-    "bursts": Illness(
-        "likelihood that does not fit", bursts, config(60, model={"latent": [1], "likelihood": "poisson"})
+PROBLEMS = {
+    "weight of 50": Problem("posterior collapse", plane, config(60, objective={"beta": 50.0})),
+    "hundred dimensions": Problem(
+        "inactive or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})
     ),
-    "too much noise": Illness("likelihood that does not fit", plane, config(60, model={"variance": 5.0})),
+    "no noise": Problem("vanishing variance", lambda: plane(0.0), config(300, model=LINEAR, train=FAST)),
+    "three clusters": Problem("prior holes", clusters, config(60, model=LINEAR, train=FAST)),
+    "three epochs": Problem("training ended too early", lambda: load_data("digits"), config(3, model={"latent": [10]})),
+    "few images": Problem("over-fitting", little, config(300, model={"hidden": [500], "latent": [10]})),
+    "weight of 0.05": Problem("objective is not the bound", plane, config(60, objective={"beta": 0.05})),
+    "bursts": Problem("likelihood does not fit", bursts, config(60, model={"latent": [1], "likelihood": "poisson"})),
+    "too much noise": Problem("likelihood does not fit", plane, config(60, model={"variance": 5.0})),
 }
 
 
 def train(folder: Path, data: Dataset, given: dict[str, Any], seed: int) -> RunFolder:
     return fit_run(Config.model_validate(given | {"seed": seed}), folder, data)
+
+
+def diagnose(run: RunFolder, data: Dataset, *, n_samples: int) -> list[Finding]:
+    trained = (run.model, run.config, run.resolved, run.epochs)
+    return diagnosis.diagnose(*trained, data, n_importance_samples=n_samples)
+
+
+def measurements(run: RunFolder, data: Dataset, n_samples: int) -> Measurements:
+    trained = (run.model, run.config, run.resolved, run.epochs)
+    return take_measurements(*trained, data, n_importance_samples=n_samples, seed=0)
 
 
 def following(given: dict[str, Any], remedy: str) -> dict[str, Any]:
@@ -98,53 +109,53 @@ def following(given: dict[str, Any], remedy: str) -> dict[str, Any]:
 
 
 def value(findings: list[Finding], name: str) -> float | None:
-    return next((finding.value for finding in findings if finding.name == name), None)
+    return next((finding.value for finding in findings if finding.metric == name), None)
 
 
 LONG = ("hundred dimensions", "no noise")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ILLNESSES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in PROBLEMS]
 )
-def test_an_illness_is_named_alone_and_its_remedy_helps(name: str, tmp_path: Path) -> None:
-    illness, seed = ILLNESSES[name], 0
-    data = illness.data()
-    ill = train(tmp_path / "ill", data, illness.config, seed)
-    findings = diagnose(ill, data, samples=DRAWS)
+def test_a_problem_is_found_alone_and_its_remedy_helps(name: str, tmp_path: Path) -> None:
+    problem, seed = PROBLEMS[name], 0
+    data = problem.data()
+    ill = train(tmp_path / "ill", data, problem.config, seed)
+    findings = diagnose(ill, data, n_samples=N_SAMPLES)
     assert len(findings) == 1, findings
     found = findings[0]
-    assert illness.what in found.what
-    treated = train(tmp_path / "treated", data, following(illness.config, found.remedy), seed)
-    after = value(diagnose(treated, data, samples=DRAWS), found.name)
+    assert problem.name in found.problem
+    treated = train(tmp_path / "treated", data, following(problem.config, found.remedy), seed)
+    after = value(diagnose(treated, data, n_samples=N_SAMPLES), found.metric)
     if after is None:
         return  # within its limit
     assert (after < found.value) if found.better == "lower" else (after > found.value)
 
 
 def test_the_weight_of_one_gives_the_better_bound(tmp_path: Path) -> None:
-    """The finding about the weight is gone with the weight: its number is looked at here."""
-    illness = ILLNESSES["weight of 0.05"]
-    data, bounds = illness.data(), []
+    """With weight 1 there is no finding, so its metric is compared here."""
+    problem = PROBLEMS["weight of 0.05"]
+    data, bounds = problem.data(), []
     for number, beta in enumerate((0.05, 1.0)):
-        run = train(tmp_path / str(number), data, illness.config | {"objective": {"beta": beta}}, 0)
-        found = examine(run, data, samples=DRAWS, seed=0).valid
+        run = train(tmp_path / str(number), data, problem.config | {"objective": {"beta": beta}}, 0)
+        found = measurements(run, data, N_SAMPLES).valid
         bounds.append(-(found.rate + found.distortion).mean().item())
     assert bounds[1] > bounds[0] + 0.5
 
 
-def test_a_healthy_model_is_called_well(tmp_path: Path) -> None:
+def test_a_good_model_has_no_problems(tmp_path: Path) -> None:
     data = plane()
-    assert diagnose(train(tmp_path / "run", data, config(200), 0), data, samples=DRAWS) == []
+    assert diagnose(train(tmp_path / "run", data, config(200), 0), data, n_samples=N_SAMPLES) == []
 
 
-def test_a_healthy_autoencoder_is_called_well(tmp_path: Path) -> None:
+def test_a_good_autoencoder_has_no_problems(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(200, model={"posterior": "point"}), 0)
-    assert diagnose(run, data, samples=DRAWS) == []
+    assert diagnose(run, data, n_samples=N_SAMPLES) == []
 
 
-def test_too_few_samples_are_told_and_more_help(tmp_path: Path) -> None:
+def test_too_few_samples_are_found_and_more_help(tmp_path: Path) -> None:
     """The encoder of a trained model, moved by four deviations of its posterior."""
     data = plane()
     run = train(tmp_path / "run", data, config(200), 0)
@@ -154,9 +165,7 @@ def test_too_few_samples_are_told_and_more_help(tmp_path: Path) -> None:
         head.bias[:2] += 1.1
     shares = []
     for samples in (50, 5000):
-        found = next(
-            check(examine(run, data, samples=samples, seed=0)) for check in EXPLAINS if "samples" in check.__name__
-        )
+        found = next(check(measurements(run, data, samples)) for check in EXPLAINS if "samples" in check.__name__)
         shares.append(found.value if found else 0.0)
         assert found is None or f"--n-importance-samples {10 * samples}" in found.remedy
     assert shares[0] > 0.3
@@ -169,15 +178,15 @@ def test_a_diagnosis_does_not_look_at_the_test_part(tmp_path: Path) -> None:
     broken = Dataset(
         **{**vars(data), "test": Examples(torch.full_like(data.test.values, math.nan))},
     )
-    assert diagnose(run, broken, samples=5) == diagnose(run, data, samples=5)
+    assert diagnose(run, broken, n_samples=5) == diagnose(run, data, n_samples=5)
 
 
 def test_a_run_without_an_epoch_cannot_be_judged(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(1), 0)
     run.epochs.clear()
-    with pytest.raises(BadInput, match="needs an epoch that has ended"):
-        diagnose(run, data, samples=5)
+    with pytest.raises(BadInput, match="need a finished epoch and at least two validation examples"):
+        diagnose(run, data, n_samples=5)
 
 
 @pytest.mark.parametrize("ill", [False, True])
@@ -201,9 +210,9 @@ def test_the_command(
     shown = capsys.readouterr().out
     if json_wanted:
         findings = json.loads(shown)["findings"]
-        assert [finding["what"] for finding in findings] == ["not trained to the end"] * ill
+        assert [finding["problem"] for finding in findings] == ["training ended too early"] * ill
     elif ill:
-        assert "not trained to the end" in shown
+        assert "training ended too early" in shown
         assert "try       --train.epochs" in shown
     else:
-        assert f"run is well: {len(EXPLAINS)} checks found nothing" in shown
+        assert f"run: {len(EXPLAINS)} checks, no problems found" in shown
