@@ -1,7 +1,8 @@
-"""Time `aevb` beside its peers and the floor: python -m benchmarks [--rounds 5] [--only training ...] [--device cuda].
+"""Compare the speed of `aevb` with other libraries and with the arithmetic alone: python -m benchmarks [--rounds 5]
+[--only training ...] [--device cuda].
 
-Makes an environment with the peers, takes about half an hour on two quiet cores, and writes tables, a picture and the
-raw figures into benchmarks/results/. Nothing else should run meanwhile.
+Installs the other libraries in an environment of their own, takes about half an hour on two idle cores, and writes
+tables, a figure and the raw numbers to benchmarks/results/. Run nothing else meanwhile.
 """
 
 import argparse
@@ -22,61 +23,61 @@ RESULTS = Path(__file__).parent / "results"
 TITLES = {
     "training": "Training",
     "likelihood": "log p(x) with K = 5000",
-    "starting": "Starting",
-    "scaling": "Growing",
-    "stored": "Data that stay in their files",
-    "choices": "What the loop chooses by",
+    "starting": "Startup",
+    "scaling": "Scaling",
+    "stored": "Data on disk",
+    "choices": "Thresholds of the training loop",
 }
 
 
 def main() -> int:
-    """Measure what is asked for, and write it down."""
+    """Run the selected benchmarks and write their results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    chosen = parser.parse_args()
-    if chosen.device == "cuda" and not torch.cuda.is_available():
-        print("no GPU is visible here: nothing was run")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("no GPU is available: nothing was run")
         return 0
     sections: dict[str, Callable[[], tuple[object, str]]] = {
-        "training": lambda: _training(chosen.rounds, chosen.device),
-        "likelihood": lambda: _with(likelihood.table, likelihood.measured(chosen.rounds, peers.python())),
-        "starting": lambda: _with(starting.table, starting.measured(chosen.rounds)),
-        "scaling": lambda: _with(scaling.table, scaling.measured(min(3, chosen.rounds))),
-        "stored": lambda: _with(stored.table, stored.measured(chosen.rounds)),
-        "choices": lambda: _with(choices.table, choices.measured(chosen.rounds)),
+        "training": lambda: _training(options.rounds, options.device),
+        "likelihood": lambda: _with(likelihood.table, likelihood.measured(options.rounds, peers.python())),
+        "starting": lambda: _with(starting.table, starting.measured(options.rounds)),
+        "scaling": lambda: _with(scaling.table, scaling.measured(min(3, options.rounds))),
+        "stored": lambda: _with(stored.table, stored.measured(options.rounds)),
+        "choices": lambda: _with(choices.table, choices.measured(options.rounds)),
     }
     RESULTS.mkdir(exist_ok=True)
-    for name in chosen.only:
+    for name in options.only:
         raw, table = sections[name]()
-        place = RESULTS / f"{name}-{chosen.device}"
-        place.with_suffix(".json").write_text(json.dumps(raw, indent=1))
-        note = f"{timing.machine(chosen.device)}; `python -m benchmarks --only {name} --rounds {chosen.rounds}`"
-        place.with_suffix(".md").write_text(f"## {TITLES[name]}\n\n{table}\n\n{note}\n")
-        print(place.with_suffix(".md").read_text())
+        path = RESULTS / f"{name}-{options.device}"
+        path.with_suffix(".json").write_text(json.dumps(raw, indent=1))
+        note = f"{timing.machine(options.device)}; `python -m benchmarks --only {name} --rounds {options.rounds}`"
+        path.with_suffix(".md").write_text(f"## {TITLES[name]}\n\n{table}\n\n{note}\n")
+        print(path.with_suffix(".md").read_text())
     return 0
 
 
-def _with(table: Callable[[object], str], found: object) -> tuple[object, str]:
-    return found, table(found)
+def _with(table: Callable[[object], str], results: object) -> tuple[object, str]:
+    return results, table(results)
 
 
 def _training(rounds: int, device: str) -> tuple[object, str]:
-    found = training.measured(rounds, device, peers.python())
+    results = training.measured(rounds, device, peers.python())
     mpl.use("agg")
-    _drawn(found).savefig(RESULTS / f"training-{device}.png", dpi=150)
-    return found, training.table(found)
+    _plotted(results).savefig(RESULTS / f"training-{device}.png", dpi=150)
+    return results, training.table(results)
 
 
-def _drawn(found: dict[str, Rates]) -> plt.Figure:
-    """A dot for each round, as multiples of pythae's trainer."""
-    figure, axes = plt.subplots(1, len(found), figsize=(5 * len(found), 3.2), layout="constrained")
-    for axis, (name, rates) in zip(axes, found.items(), strict=True):
+def _plotted(results: dict[str, Rates]) -> plt.Figure:
+    """Plot a dot for each round, as a multiple of the rate of pythae's trainer."""
+    figure, axes = plt.subplots(1, len(results), figsize=(5 * len(results), 3.2), layout="constrained")
+    for axis, (name, rates) in zip(axes, results.items(), strict=True):
         theirs = rates[training.PYTHAE.title]
-        for place, values in enumerate(rates.values()):
+        for row, values in enumerate(rates.values()):
             ratios = [a / b for a, b in zip(values, theirs, strict=True)]
-            axis.plot(ratios, [place] * len(ratios), "o", color="C0", alpha=0.6)
+            axis.plot(ratios, [row] * len(ratios), "o", color="C0", alpha=0.6)
         axis.set_yticks(range(len(rates)), rates)
         axis.invert_yaxis()
         axis.set_xscale("log")
@@ -85,7 +86,7 @@ def _drawn(found: dict[str, Rates]) -> plt.Figure:
         axis.minorticks_off()
         axis.grid(axis="x", alpha=0.3)
         axis.set_title(f"{name}: {WORKLOADS[name].title}", fontsize=10)
-    figure.supxlabel("images per second, as a multiple of pythae's trainer; a dot for each round", fontsize=9)
+    figure.supxlabel("images per second relative to pythae's trainer, one dot for each round", fontsize=9)
     return figure
 
 

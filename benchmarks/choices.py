@@ -1,12 +1,14 @@
-"""What the training loop chooses by: when to write a step down, compile it, stack models, and share work among threads.
+"""Thresholds of the training loop: when to capture a step, compile it, stack models, and use several threads.
 
-For dense models of growing width, milliseconds for a step: by Python with one thread; written down; written down with
-as many threads as there are cores; compiled; and of eight models as one, for each. The steps after which writing down
-and compiling have repaid what they cost follow from these.
+Milliseconds of a step for dense models of growing width: eager with one thread; captured; captured with as many threads as
+there are cores; compiled; and of eight stacked models, per model. They determine the number of steps after which capture
+and compilation have repaid their cost.
 """
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,52 +21,52 @@ from aevb.training.backends.base import GradientBackend
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.policy import count_operations
-from benchmarks.contestants.ours import model as made
+from benchmarks.contestants.ours import model as build_model
 from benchmarks.workloads import Workload
 
 WIDTHS = (32, 64, 128, 256, 512)
 OBJECTIVE = build_objective(ObjectiveConfig(), "diagonal")
-TOGETHER = 8
+STACKED = 8
 
 
 class Width(NamedTuple):
-    """What was measured at a width.
+    """The measurements at a width.
 
     Attributes:
         width: of the hidden layers.
-        operations: of a pass forward.
-        python, written, threads, compiled, stacked: milliseconds for a step of one model.
-        writing, compiling: seconds that they take.
+        operations: of a forward pass.
+        eager, captured, threads, compiled, stacked: milliseconds of a step of one model.
+        capture, compilation: seconds that they take.
     """
 
     width: int
     operations: int
-    python: float
-    written: float
+    eager: float
+    captured: float
     threads: float
     compiled: float
     stacked: float
-    writing: float
-    compiling: float
+    capture: float
+    compilation: float
 
 
 def measured(count: int) -> list[Width]:
-    """The quickest of so many rounds."""
-    inductor.force_disable_caches = True  # what an earlier run compiled would cost nothing
+    """Return the fastest of several rounds."""
+    inductor.force_disable_caches = True  # results of earlier compilations would be reused
     _of_width(2, 1)  # imports
     return [_of_width(width, count) for width in WIDTHS]
 
 
-def table(found: list[Width]) -> str:
-    """Markdown."""
-    head = ["width", "operations", "by Python", "written down", "the same, all threads", "compiled",
-            f"{TOGETHER} stacked, each", "writing down repaid after", "compiling repaid after"]  # fmt: skip
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(_row, found)])
+def table(widths: list[Width]) -> str:
+    """Return a Markdown table."""
+    head = ["width", "operations", "eager", "captured", "captured, all threads", "compiled",
+            f"{STACKED} stacked, per model", "capture repaid after", "compilation repaid after"]  # fmt: skip
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(_row, widths)])
 
 
 def _row(w: Width) -> str:
-    numbers = (w.python, w.written, w.threads, w.compiled, w.stacked)
-    repaid = _repaid(w.writing, w.python - w.written), _repaid(w.compiling, w.written - w.compiled)
+    numbers = (w.eager, w.captured, w.threads, w.compiled, w.stacked)
+    repaid = _repaid(w.capture, w.eager - w.captured), _repaid(w.compilation, w.captured - w.compiled)
     cells = [w.width, f"{w.operations / 1e6:,.1f} M", *(f"{number:.2f} ms" for number in numbers), *repaid]
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -79,33 +81,35 @@ def _of_width(width: int, count: int) -> Width:
     steps = max(20, min(300, 20_000 // width))
 
     def backend(kind: str) -> GradientBackend:
-        models = [made(workload, examples.values).train() for _ in range(TOGETHER if kind == "stacked" else 1)]
-        if kind == "python":
+        models = [build_model(workload, examples.values).train() for _ in range(STACKED if kind == "stacked" else 1)]
+        if kind == "eager":
             return EagerBackend(models[0], OBJECTIVE, examples, 0)
         return CapturedBackend(models, OBJECTIVE, examples, list(range(len(models))), 100, compiled=kind == "compiled")
 
     took: dict[str, list[float]] = {}
-    cost = {kind: _seconds(lambda kind=kind: backend(kind)) for kind in ("python", "written", "compiled")}  # type: ignore
-    backends = {kind: backend(kind) for kind in ("python", "written", "compiled", "stacked")}
+    cost = {kind: _seconds(partial(backend, kind)) for kind in ("eager", "captured", "compiled")}
+    backends = {kind: backend(kind) for kind in ("eager", "captured", "compiled", "stacked")}
     for _ in range(count):
-        for kind, each in (*backends.items(), ("threads", backends["written"])):
+        for kind, timed in (*backends.items(), ("threads", backends["captured"])):
             torch.set_num_threads((os.cpu_count() or 1) if kind == "threads" else 1)
-            took.setdefault(kind, []).append(_step(each, steps))
+            took.setdefault(kind, []).append(_step(timed, steps))
     best = {kind: 1000 * min(seconds) for kind, seconds in took.items()}
-    best["stacked"] /= TOGETHER
-    model = backends["python"].models[0]
-    writing, compiling = cost["written"] - cost["python"], cost["compiled"] - cost["written"]
-    return Width(width, count_operations(model, OBJECTIVE, examples, 100), **best, writing=writing, compiling=compiling)
+    best["stacked"] /= STACKED
+    model = backends["eager"].models[0]
+    capture, compilation = cost["captured"] - cost["eager"], cost["compiled"] - cost["captured"]
+    return Width(
+        width, count_operations(model, OBJECTIVE, examples, 100), **best, capture=capture, compilation=compilation
+    )
 
 
-def _seconds(what: object) -> float:
+def _seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
-    what()  # type: ignore[operator]
+    action()
     return time.perf_counter() - start
 
 
 def _step(backend: GradientBackend, count: int) -> float:
-    """Seconds of one step with its Adam update."""
+    """Return the seconds of one step with its Adam update."""
     optimizer = torch.optim.Adam(backend.weights.values(), fused=True)
     with backend.epoch(1) as gradients:
         for step in range(-5, count):

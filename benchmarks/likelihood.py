@@ -1,6 +1,6 @@
-"""log p(x) with K = 5000 draws at W1: `aevb` against pythae's routine and against the decoder's matrix products.
+"""log p(x) with K = 5000 importance samples at W1: `aevb`, pythae's routine, and the decoder's matrix products alone.
 
-Both sides get the same weights and the same images.
+Both routines get the same weights and the same images.
 """
 
 import json
@@ -24,16 +24,16 @@ from benchmarks.workloads import WORKLOADS
 
 SAMPLES = 5000
 OURS, THEIRS, ALL = 100, 20, 1000
-"""Images in a round, and in the run whose memory is measured."""
+"""Numbers of images: in a round, of both routines, and in the run whose memory is measured."""
 
 
-class Found(NamedTuple):
-    """What was measured.
+class Results(NamedTuple):
+    """The results.
 
     Attributes:
         ours, theirs, floor: images per second in each round.
         means: of log p(x) over the same images, ours and theirs.
-        seconds, grown: for all images, and the MiB by which the largest resident size grew.
+        seconds, grown: for all images, and the MiB by which the peak resident size grew.
     """
 
     ours: list[float]
@@ -44,8 +44,8 @@ class Found(NamedTuple):
     grown: float
 
 
-def measured(count: int, peers: str) -> Found:
-    """So many rounds, then all images at once."""
+def measured(count: int, peers: str) -> Results:
+    """Run the rounds, then all images at once."""
     torch.manual_seed(0)
     workload = WORKLOADS["W1"]
     images = workload.data(ALL)
@@ -55,23 +55,23 @@ def measured(count: int, peers: str) -> Found:
         np.savez(given, images=images.numpy(), **_weights(model))
         rows = [(*_ours(model, images[:OURS]), *_theirs(peers, given), _floor(model)) for _ in range(count)]
     ours, own_means, theirs, their_means, floors = map(list, zip(*rows, strict=True))
-    return Found(ours, theirs, floors, (own_means[0], their_means[0]), *_whole(model, images))
+    return Results(ours, theirs, floors, (own_means[0], their_means[0]), *_whole(model, images))
 
 
-def table(found: Found) -> str:
-    """Markdown."""
+def table(results: Results) -> str:
+    """Return a Markdown table."""
     return (
-        "| | images per second | aevb against it |\n|---|---|---|\n"
-        f"| aevb | {median(found.ours):.1f} | |\n"
-        f"| pythae's get_nll | {median(found.theirs):.2f} | {ratio(found.ours, found.theirs)} |\n"
-        f"| the decoder's products alone | {median(found.floor):.1f} | {ratio(found.ours, found.floor, 2)} |\n\n"
-        f"The means over {THEIRS} images agree: {found.means[0]:.2f} and {found.means[1]:.2f} nats. {ALL} images take"
-        f" {found.seconds:.0f} s, and the largest resident size grows by {found.grown:.0f} MiB (the bound is 1 GiB)."
+        "| | images per second | aevb relative to it |\n|---|---|---|\n"
+        f"| aevb | {median(results.ours):.1f} | |\n"
+        f"| pythae's get_nll | {median(results.theirs):.2f} | {ratio(results.ours, results.theirs)} |\n"
+        f"| matrix products of the decoder alone | {median(results.floor):.1f} | {ratio(results.ours, results.floor, 2)} |\n\n"
+        f"The means over {THEIRS} images agree: {results.means[0]:.2f} and {results.means[1]:.2f} nats. {ALL} images take"
+        f" {results.seconds:.0f} s, and the peak resident size grows by {results.grown:.0f} MiB (the bound is 1 GiB)."
     )
 
 
 def _weights(model: VAE) -> dict[str, np.ndarray]:
-    """By the names that the peer's side knows."""
+    """Return the weights by the names that the other routine uses."""
     linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     names = ("hidden", "head", "up", "out")
     return {
@@ -82,15 +82,15 @@ def _weights(model: VAE) -> dict[str, np.ndarray]:
 
 
 def _ours(model: VAE, images: torch.Tensor) -> tuple[float, float]:
-    """Images per second and the mean."""
+    """Return images per second and the mean of log p(x)."""
     per_example(model, Examples(images[:1]), SAMPLES)
     start = time.perf_counter()
-    found = per_example(model, Examples(images), SAMPLES)
-    return len(images) / (time.perf_counter() - start), found.log_px[:THEIRS].mean().item()
+    result = per_example(model, Examples(images), SAMPLES)
+    return len(images) / (time.perf_counter() - start), result.log_px[:THEIRS].mean().item()
 
 
 def _theirs(python: str, given: Path) -> tuple[float, float]:
-    """The same of the peer."""
+    """Return images per second and the mean of log p(x) of the other routine."""
     command = [python, "-m", "benchmarks.contestants.pythae_likelihood", str(given), str(THEIRS), str(SAMPLES)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     result = json.loads(done.stdout.splitlines()[-1])
@@ -99,7 +99,7 @@ def _theirs(python: str, given: Path) -> tuple[float, float]:
 
 @torch.no_grad()
 def _floor(model: VAE) -> float:
-    """Images per second if the decoder's matrix products were all."""
+    """Return images per second of the decoder's matrix products alone."""
     up, out = (layer for layer in model.decoder.modules() if isinstance(layer, torch.nn.Linear))
     z, h = torch.randn(SAMPLES, up.in_features), torch.randn(SAMPLES, out.in_features)
     start = time.perf_counter()
@@ -110,7 +110,7 @@ def _floor(model: VAE) -> float:
 
 
 def _whole(model: VAE, images: torch.Tensor) -> tuple[float, float]:
-    """Seconds for all images, and the growth of the largest resident size in MiB."""
+    """Return the seconds for all images, and the growth of the peak resident size in MiB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     per_example(model, Examples(images), SAMPLES)

@@ -1,4 +1,4 @@
-"""The peers, in an environment of their own under the user's cache."""
+"""The other libraries, in an environment of their own in the user's cache."""
 
 import subprocess
 import venv
@@ -10,7 +10,7 @@ PACKAGES = ("torch>=2.9,<2.14", "pythae==0.1.2", "lightning==2.5.5", "setuptools
 
 
 def python() -> str:
-    """The Python of the environment, made where it is not there or not complete."""
+    """Return the path of Python in the environment, which is created if it is missing or incomplete."""
     folder = Path(pooch.os_cache("aevb")) / "peers"
     executable, done = folder / "bin" / "python", folder / "installed.txt"
     wanted = "\n".join(PACKAGES)

@@ -1,6 +1,6 @@
-"""How time and memory grow: with examples, latent dimensions, image size and draws.
+"""Growth of time and memory with examples, latent dimensions, image size and samples.
 
-Training N examples of D bytes, in batches of B with S draws, with Θ weights, takes beyond `import aevb`, in bytes,
+Training N examples of D bytes, in batches of B with S samples, with Θ weights, takes in addition to `import aevb`, in bytes,
 
     90 MiB  +  N (D + 8)  +  44 Θ  +  4 B S a D
 
@@ -8,8 +8,8 @@ Training N examples of D bytes, in batches of B with S draws, with Θ weights, t
 - 8: an epoch's order;
 - 44 = 4 · 11: a weight, its gradient and Adam's two moments, the same without the gradient in the states after this
   epoch and the one before, and the best weights;
-- a: what the likelihood keeps for the way back: 9 tensors of the size of a batch for a Bernoulli, 13 for a Gaussian,
-  30 for a continuous Bernoulli, whose normaliser is a series near ½. Layers much wider than D add 4 of their size.
+- a: what the likelihood keeps for the backward pass: 9 tensors of the size of a batch for a Bernoulli, 13 for a Gaussian,
+  30 for a continuous Bernoulli, whose normalizer is a series near ½. Layers much wider than D add 4 of their size.
 """
 
 import json
@@ -50,12 +50,12 @@ print(json.dumps([median(epoch.seconds for epoch in history.epochs) / examples, 
 
 
 class Point(NamedTuple):
-    """A training and what it took.
+    """A training and its cost.
 
     Attributes:
         examples, latent, width, samples: of it.
-        microseconds: for an example.
-        grown: MiB that the process has grown at its largest, from before the data were made.
+        microseconds: per example.
+        grown: MiB by which the peak size of the process grew, data included.
         weights: numbers in the model.
     """
 
@@ -78,30 +78,30 @@ POINTS = (
 
 
 def measured(count: int) -> list[Point]:
-    """The quickest of so many rounds at each point: what is asked is how it grows, not how others disturb it."""
-    found = [[_made(point) for point in POINTS] for _ in range(count)]
-    return [min(made, key=lambda point: point.microseconds) for made in zip(*found, strict=True)]
+    """Return the fastest of several rounds at each point, which is the one that other processes disturbed least."""
+    rounds = [[_measured(point) for point in POINTS] for _ in range(count)]
+    return [min(points, key=lambda point: point.microseconds) for points in zip(*rounds, strict=True)]
 
 
 def predicted(point: Point) -> float:
-    """MiB by which a process grows."""
+    """Return the MiB by which the process should grow."""
     pixels = point.width**2
     batch = 4 * 100 * point.samples * 30 * pixels
     return 90 + (point.examples * (pixels + 8) + 44 * point.weights + batch) / 2**20
 
 
-def table(found: list[Point]) -> str:
-    """Markdown."""
-    head = ["examples", "Z", "pixels", "draws", "µs for an example", "MiB", "by the formula"]
+def table(points: list[Point]) -> str:
+    """Return a Markdown table."""
+    head = ["examples", "latent dimensions", "pixels", "samples", "µs per example", "MiB", "formula, MiB"]
     rows = [
         f"| {p.examples:,} | {p.latent} | {p.width} x {p.width} | {p.samples} | {p.microseconds:.1f} |"
         f" {p.grown:.0f} | {predicted(p):.0f} |"
-        for p in found
+        for p in points
     ]
     return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
 
 
-def _made(point: Point) -> Point:
+def _measured(point: Point) -> Point:
     command = [sys.executable, "-c", POINT, *map(str, point[:4])]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
     seconds, grown, weights = json.loads(done.stdout)

@@ -1,10 +1,10 @@
-"""Train, cut off, go on, evaluate and load, over and over, and watch memory and open files.
+"""Train, interrupt, resume, evaluate and load repeatedly, and watch memory and open files.
 
     python -m benchmarks.soak [--minutes 60]
 
-Every round trains three models one after another in this process: of images, of a table with gaps, and of images by
-convolutions; each is interrupted within an epoch, goes on from its checkpoint, is measured on its test part, loaded
-again and sampled. What a round leaves behind would add up: memory in use is compared between the second and the last
+Every round trains three models one after another in this process: of images, of a table with missing values, and of images
+by convolutions. Each is interrupted within an epoch, resumed from its checkpoint, evaluated on its test part, loaded
+again and sampled. Leaks would add up: memory in use is compared between the second and the last
 tenth of the rounds, files and threads between the first round and the last. Writes benchmarks/results/soak-cpu.md.
 """
 
@@ -31,11 +31,11 @@ from benchmarks.timing import machine
 
 PAGE = Path(__file__).parent / "results" / "soak-cpu.md"
 FLAT = 8
-"""MiB that memory in use may differ by, which is the noise of a heap."""
+"""MiB by which memory in use may differ, which is the noise of a heap."""
 
 
 class Level(NamedTuple):
-    """What is in use after a round: seconds since the start, MiB of memory, open files, threads."""
+    """Resources in use after a round: seconds since the start, MiB of memory, open files, threads."""
 
     seconds: float
     memory: float
@@ -44,7 +44,7 @@ class Level(NamedTuple):
 
 
 def main() -> int:
-    """Go on for so long, write the page, and say whether everything stayed flat."""
+    """Run for some minutes, write the page, and report whether resources stayed flat."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
@@ -76,16 +76,16 @@ def _settings(place: Path) -> dict[str, Config]:
 
 
 def _once(folder: Path, config: Config) -> None:
-    """One model, from its first step to its last sample."""
+    """Train, interrupt, resume, evaluate, load and sample one model."""
     dataset, steps = load_data(**config.load_options()), iter(range(9))
 
     def stop() -> None:
         if next(steps, None) is None:
             signal.raise_signal(signal.SIGINT)
 
-    cut_off = fit_run(config, folder, dataset, on_step=stop)
-    if cut_off.finished:
-        raise RuntimeError(f"{folder.name} was to be interrupted")
+    interrupted = fit_run(config, folder, dataset, on_step=stop)
+    if interrupted.finished:
+        raise RuntimeError(f"{folder.name} was not interrupted")
     run = fit_run(config, folder, dataset, resume=True)
     run.evaluate(dataset, n_importance_samples=10)
     RunFolder.load(folder).model.sample(10)
@@ -111,7 +111,7 @@ def _page(levels: Sequence[Level], minutes: float) -> tuple[str, bool]:
         [
             "## An hour of training",
             "",
-            f"{len(levels)} rounds, each of three models that are trained, interrupted within an epoch, gone on with,",
+            f"{len(levels)} rounds, each of three models that are trained, interrupted within an epoch, resumed,",
             f"measured and loaded again, in one process for {last.seconds / 60:.0f} minutes.",
             "",
             "| minutes | memory in use, MiB | open files | threads |",

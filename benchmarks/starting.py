@@ -1,4 +1,4 @@
-"""How long a command takes before, and beside, the training."""
+"""Time that a command takes apart from training."""
 
 import subprocess
 import sys
@@ -23,11 +23,11 @@ except First as first: print(first.args[0])
 
 
 def measured(count: int) -> dict[str, list[float]]:
-    """Seconds, by what was done."""
-    found: dict[str, list[float]] = {"`aevb --help`": [], "set-up and first step after `import torch`": [], SHORT: []}
+    """Return seconds by action."""
+    found: dict[str, list[float]] = {"`aevb --help`": [], "setup and first step after `import torch`": [], SHORT: []}
     for _ in range(count):
         found["`aevb --help`"].append(_whole(["-m", "aevb", "--help"]))
-        found["set-up and first step after `import torch`"].append(_told())
+        found["setup and first step after `import torch`"].append(_setup())
         found[SHORT].append(_whole(["-m", "aevb", "train", "digits", "--train.epochs", "5", "--out", "run"]))
     return found
 
@@ -36,7 +36,7 @@ SHORT = "`aevb train digits --train.epochs 5`, whole command"
 
 
 def table(found: dict[str, list[float]]) -> str:
-    """Markdown."""
+    """Return a Markdown table."""
     rows = [
         f"| {what} | {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}) |"
         for what, seconds in found.items()
@@ -51,7 +51,7 @@ def _whole(arguments: list[str]) -> float:
         return time.perf_counter() - start
 
 
-def _told() -> float:
+def _setup() -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", SET_UP]
         return float(subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout)

@@ -1,8 +1,7 @@
-"""Learning from a file that stays where it is, beside learning from the same examples in memory.
+"""Training from a file on disk, compared with training from the same examples in memory.
 
-Both are trained in one process, one after the other, the other one first in the next round: two epochs, of which the
-second counts. The cache of the file system is warm, so what is told is what reading, checking and shuffling cost, not
-what a disk does.
+Both models are trained in one process, in alternating order: two epochs, of which the second is timed. The cache of the
+file system is warm, so the ratio includes the cost of reading, checking and shuffling, and not that of a disk.
 """
 
 import json
@@ -36,7 +35,7 @@ for in_memory in sys.argv[5:]:
     rates[in_memory] = len(dataset.train_source) / history.epochs[-1].seconds
 print(json.dumps([rates["on"], rates["off"]]))
 """
-MADE = {
+PREPARE = {
     "images": """
 import numpy as np
 np.save("data.npy", np.random.default_rng(0).integers(0, 256, size=(60_000, 28, 28), dtype=np.uint8))
@@ -59,7 +58,7 @@ for number in range(6):
 
 
 class Workload(NamedTuple):
-    """What is learned from, and by what.
+    """Data, and the model that is trained on them.
 
     Attributes:
         title: in words.
@@ -80,27 +79,27 @@ WORKLOADS = {
     "table": Workload("300,000 rows of 6 numbers and 4 texts in Parquet, 128-2, batch 100", "data", 128, 2, 100),
 }
 Rates = dict[str, list[tuple[float, float]]]
-"""By workload, examples per second in memory and from the file, in each round."""
+"""Examples per second in memory and from the file in each round, by workload."""
 
 
 def measured(count: int) -> Rates:
-    """So many rounds of each workload."""
+    """Run the rounds of each workload."""
     return {name: _rounds(name, count) for name in WORKLOADS}
 
 
-def table(found: Rates) -> str:
-    """Markdown."""
+def table(results: Rates) -> str:
+    """Return a Markdown table."""
     lines = ["| | in memory | from the file | ratio |", "|---|---|---|---|"]
-    for name, rates in found.items():
-        near, far = zip(*rates, strict=True)
-        told = f"{median(near):,.0f} | {median(far):,.0f} | {ratio(far, near, 2)}"
-        lines.append(f"| {WORKLOADS[name].title} | {told} |")
+    for name, rates in results.items():
+        memory, file = zip(*rates, strict=True)
+        cells = f"{median(memory):,.0f} | {median(file):,.0f} | {ratio(file, memory, 2)}"
+        lines.append(f"| {WORKLOADS[name].title} | {cells} |")
     return "\n".join(lines)
 
 
 def _rounds(name: str, count: int) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-c", MADE[name]], cwd=folder, check=True)
+        subprocess.run([sys.executable, "-c", PREPARE[name]], cwd=folder, check=True)
         _, path, *sizes = WORKLOADS[name]
         command = [sys.executable, "-c", TURN, str(Path(folder) / path), *map(str, sizes)]
         orders = [("on", "off"), ("off", "on")] * count
@@ -109,5 +108,5 @@ def _rounds(name: str, count: int) -> list[tuple[float, float]]:
 
 def _turn(command: list[str]) -> tuple[float, float]:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    near, far = json.loads(done.stdout.splitlines()[-1])
-    return near, far
+    memory, file = json.loads(done.stdout.splitlines()[-1])
+    return memory, file

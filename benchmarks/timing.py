@@ -1,4 +1,4 @@
-"""Contestants side by side: rounds in which everyone has a turn, medians, and ratios within a round."""
+"""Side-by-side timing: rounds in which each contestant runs once, medians, and ratios within a round."""
 
 import json
 import os
@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Contestant(NamedTuple):
-    """Who is timed.
+    """A program that is timed.
 
     Attributes:
         title: in the table.
         module: in `benchmarks.contestants`.
-        peer: whether it lives in the peers' environment.
-        threads: of PyTorch; None: as it likes.
+        peer: whether it runs in the environment of the other libraries.
+        threads: of PyTorch; None for its default.
     """
 
     title: str
@@ -32,21 +32,21 @@ class Contestant(NamedTuple):
 
 
 Rates = dict[str, list[float]]
-"""By contestant, examples per second in each round."""
+"""Examples per second in each round, by contestant."""
 
 
 def rounds(
     contestants: Sequence[Contestant], workload: str, count: int, device: str, peers: str, epochs: Mapping[str, int]
 ) -> Rates:
-    """Everyone's turn, so many times.
+    """Run all contestants in rounds.
 
     Args:
-        contestants: who.
+        contestants: to run.
         workload: its name.
         count: of rounds.
         device: cpu or cuda.
-        peers: the Python of their environment.
-        epochs: of those that want other than the workload's, by title.
+        peers: path of Python in the environment of the other libraries.
+        epochs: by title, where it differs from the workload's number.
     """
     rates: Rates = {contestant.title: [] for contestant in contestants}
     for _ in range(count):
@@ -56,10 +56,10 @@ def rounds(
 
 
 def turn(contestant: Contestant, workload: str, device: str, peers: str, epochs: int) -> float:
-    """Examples per second of a fresh process."""
+    """Run a contestant in a new process; return examples per second."""
     command = [peers if contestant.peer else sys.executable, "-m", "benchmarks.contestants.run", contestant.module]
     threads = {"OMP_NUM_THREADS": str(contestant.threads)} if contestant.threads else {}
-    # What a user's process has: the library sets the allocator itself.
+    # As in a user's process: the library configures the allocator itself.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
         [*command, workload, device, str(epochs)], cwd=ROOT, env=inherited | threads, capture_output=True, text=True
@@ -70,13 +70,13 @@ def turn(contestant: Contestant, workload: str, device: str, peers: str, epochs:
 
 
 def ratio(over: Sequence[float], under: Sequence[float], digits: int = 1) -> str:
-    """The median of the rounds' ratios, with their range."""
-    found = sorted(a / b for a, b in zip(over, under, strict=True))
-    return f"{median(found):.{digits}f} ({found[0]:.{digits}f} to {found[-1]:.{digits}f})"
+    """Format the median of the rounds' ratios, with their range."""
+    ratios = sorted(a / b for a, b in zip(over, under, strict=True))
+    return f"{median(ratios):.{digits}f} ({ratios[0]:.{digits}f} to {ratios[-1]:.{digits}f})"
 
 
 def machine(device: str) -> str:
-    """What the figures were taken on, in a line."""
+    """Describe the machine in one line."""
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"

@@ -1,4 +1,4 @@
-"""Training: images per second of `aevb.fit`, of its peers, and of the arithmetic alone."""
+"""Training: images per second of `aevb.fit`, of other libraries, and of the arithmetic alone."""
 
 from statistics import median
 
@@ -8,10 +8,10 @@ from benchmarks.workloads import WORKLOADS
 PYTHAE = Contestant("pythae's trainer", "pythae_trainer", peer=True)
 DEFAULTS, COMPILED = Contestant("aevb", "ours"), Contestant("aevb, compiled", "ours_compiled")
 EIGHT, EIGHT_COMPILED = (
-    Contestant("aevb, eight seeds at once", "ours_eight"),
-    Contestant("aevb, eight seeds, compiled", "ours_eight_compiled"),
+    Contestant("aevb, eight stacked seeds", "ours_eight"),
+    Contestant("aevb, eight stacked seeds, compiled", "ours_eight_compiled"),
 )
-FLOOR = Contestant("floor: products and Adam", "floor")
+FLOOR = Contestant("floor: matrix products and Adam", "floor")
 CONTESTANTS = (
     PYTHAE,
     Contestant("Lightning's Trainer", "lightning_trainer", peer=True),
@@ -22,17 +22,17 @@ CONTESTANTS = (
     EIGHT_COMPILED,
     FLOOR,
 )
-BY_PYTHON = Contestant("aevb, kernel by kernel", "ours_python")
-"""On a GPU, where the others capture a step as one launch."""
+EAGER = Contestant("aevb, eager", "ours_python")
+"""Measured on a GPU, where the others launch a step as one CUDA graph."""
 CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (COMPILED, EIGHT, EIGHT_COMPILED))
-"""Batch normalisation changes buffers: its steps are neither compiled nor stacked."""
+"""Batch normalization changes buffers: its steps are neither compiled nor stacked."""
 
 
 def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
-    """By workload."""
-    # What is quick is timed for longer.
+    """Return the rates by workload."""
+    # Fast contestants run for longer.
     longer = {c.title: 4 for c in (DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)}
-    more = (BY_PYTHON,) if device == "cuda" else ()
+    more = (EAGER,) if device == "cuda" else ()
     return {
         name: rounds(
             CONVOLUTIONAL if workload.channels else (*CONTESTANTS, *more),
@@ -47,8 +47,8 @@ def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
 
 
 def table(found: dict[str, Rates]) -> str:
-    """Markdown: medians, and ratios within the rounds."""
-    lines = ["| | images per second | against pythae's trainer | against the floor |", "|---|---|---|---|"]
+    """Return a Markdown table of medians, and of ratios within the rounds."""
+    lines = ["| | images per second | relative to pythae's trainer | relative to the floor |", "|---|---|---|---|"]
     for name, rates in found.items():
         lines.append(f"| **{name}**, {WORKLOADS[name].title} | | | |")
         for title, values in rates.items():

@@ -1,10 +1,10 @@
-"""What is trained: three sizes of VAE, as plain modules, since the peers' environment has no `aevb`.
+"""Workloads: three sizes of VAE, as plain modules, because the environment of the other libraries has no `aevb`.
 
-    W1    784-500-20 tanh, Bernoulli, batches of 128: large enough to be ruled by matrix products
-    W2    2-[128, 128]-2 ReLU, Gaussian, batches of 32: ruled by overhead
-    W3    three convolutions with batch normalisation, Gaussian, batches of 256
+    W1    784-500-20 tanh, Bernoulli, batches of 128: dominated by matrix products
+    W2    2-[128, 128]-2 ReLU, Gaussian, batches of 32: dominated by overhead
+    W3    three convolutions with batch normalization, Gaussian, batches of 256
 
-The data are random numbers: how long a step takes does not depend on them.
+The data are random numbers: the time of a step does not depend on them.
 """
 
 from itertools import pairwise
@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 
 class Workload(NamedTuple):
-    """A model and how it is trained.
+    """A model and its training.
 
     Attributes:
         title: in words.
         event: shape of an example.
-        hidden: widths of dense layers; none of a convolutional one.
+        hidden: widths of the dense layers; empty for a convolutional network.
         channels: of the convolutions.
-        activation: by the name that `aevb` knows.
+        activation: name of it in `aevb`.
         latent: Z.
-        bernoulli: whether values are 0 or 1; else real, with a fixed variance.
+        bernoulli: whether values are 0 or 1; otherwise real, with a fixed variance.
         batch: examples in a step.
         examples: in an epoch.
-        epochs: that are timed.
+        epochs: number of timed epochs.
     """
 
     title: str

@@ -1,1 +1,1 @@
-"""Those that are timed, each with `train(workload, x, epochs, device)`, which may return the seconds of its steps."""
+"""Timed programs, each with `train(workload, x, epochs, device)`, which may return the seconds of its steps."""

@@ -1,4 +1,4 @@
-"""The loop of the textbooks: a DataLoader over a TensorDataset, Adam, one backward pass a step."""
+"""The textbook loop: a DataLoader over a TensorDataset, Adam, one backward pass a step."""
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from benchmarks.workloads import VARIANCE, Workload
 
 
 class VAE(nn.Module):
-    """What everybody writes first."""
+    """The textbook model."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__()
         self.encoder, self.decoder, self.bernoulli = workload.encoder(), workload.decoder(), workload.bernoulli
 
     def forward(self, x: Tensor) -> Tensor:
-        """The negative ELBO, a mean over the batch."""
+        """Return the negative ELBO, averaged over the batch."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         output = self.decoder(mean + (0.5 * log_variance).exp() * torch.randn_like(mean))
         if self.bernoulli:
@@ -28,7 +28,7 @@ class VAE(nn.Module):
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
-    """Every example in every epoch."""
+    """Train on every example in every epoch."""
     model = VAE(workload).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = DataLoader(TensorDataset(x), batch_size=workload.batch, shuffle=True)

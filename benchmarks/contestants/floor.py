@@ -1,4 +1,4 @@
-"""The matrix products and convolutions of a step, forward and backward, and Adam's update: nothing else."""
+"""The matrix products and convolutions of a step, forward and backward, and Adam's update alone."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from benchmarks.workloads import Workload
 
 @torch.no_grad()
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
-    """As many steps as there are full batches."""
+    """Run as many steps as there are full batches."""
     layers, inputs = _layers(workload, x[: workload.batch].to(device), device)
     outputs = [layer(given) for layer, given in zip(layers, inputs, strict=True)]
     weights = [parameter for layer in layers for parameter in layer.parameters()]
@@ -23,7 +23,7 @@ def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
 
 
 def _layers(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module], list[Tensor]]:
-    """Those with weights, and what they are given."""
+    """Return the layers with weights, and their inputs."""
     layers, inputs = [], []
 
     def note(layer: nn.Module, given: tuple[Tensor, ...], _: Tensor) -> None:
@@ -44,7 +44,7 @@ def _layers(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module]
 
 
 def _backward(layer: nn.Module, given: Tensor, gradient: Tensor, *, first: bool) -> None:
-    """The products that the gradients of weights and, but for the first layer, inputs are made of."""
+    """Compute the gradients of the weights and, except for the first layer, of the inputs."""
     if isinstance(layer, nn.Linear):
         gradient.T @ given
         if not first:

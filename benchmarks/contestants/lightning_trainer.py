@@ -1,4 +1,4 @@
-"""Lightning's Trainer around the textbook's model, without logging, checkpoints and progress bar."""
+"""Lightning's Trainer with the textbook model, without logging, checkpoints and progress bar."""
 
 import lightning
 import torch
@@ -10,23 +10,23 @@ from benchmarks.workloads import Workload
 
 
 class Module(lightning.LightningModule):
-    """The model as Lightning wants it."""
+    """The model as a LightningModule."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__()
         self.model = VAE(workload)
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
-        """The loss."""
+        """Return the loss."""
         return self.model(batch[0])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
+        """Return the optimizer."""
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
-    """No workers: with one or two it is slower."""
+    """Train without workers: one or two are slower."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
         max_epochs=epochs, accelerator=device, devices=1, enable_model_summary=False, barebones=False, **quiet

@@ -16,20 +16,20 @@ keep_freed_memory()
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
-    """One model, step by step."""
+    """Train one model."""
     together(workload, x, epochs, device, 1, "auto")
 
 
 def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int, compile: str) -> list[History]:
-    """Several models as one."""
+    """Train several models as one stacked model."""
     models = [model(workload, x).to(device) for _ in range(seeds)]
-    members = [TrainingJob(each, seed) for seed, each in enumerate(models)]
+    jobs = [TrainingJob(each, seed) for seed, each in enumerate(models)]
     config = TrainConfig.model_validate({"epochs": epochs, "batch_size": workload.batch, "compile": compile})
-    return fit_stacked(members, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
+    return fit_stacked(jobs, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
 
 
 def model(workload: Workload, x: Tensor) -> VAE:
-    """By the ordinary configuration."""
+    """Build the model from its configuration."""
     part = Examples(x)
     kind = "binary" if workload.bernoulli else "unit"
     dataset = Dataset("random", kind, workload.event, part, part, part, "none", None)

@@ -1,4 +1,4 @@
-"""`aevb.fit` with compilation, once it is compiled: the epochs after the first."""
+"""`aevb.fit` with compilation: the epochs after the first."""
 
 from torch import Tensor
 
@@ -7,6 +7,6 @@ from benchmarks.workloads import Workload
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> float:
-    """The seconds of its epochs, without the first and without compilation."""
+    """Return the seconds of the epochs, without the first and without compilation."""
     history = together(workload, x, epochs + 1, device, 1, "on")[0]
     return sum(epoch.seconds for epoch in history.epochs[1:])

@@ -1,4 +1,4 @@
-"""Eight seeds as one model; the rate counts each example once for every model."""
+"""Eight seeds as one stacked model; the rate counts each example once for every model."""
 
 import time
 
@@ -11,7 +11,7 @@ SEEDS = 8
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> float:
-    """The seconds for one of the eight."""
+    """Return the seconds per model."""
     start = time.perf_counter()
     together(workload, x, epochs, device, SEEDS, "off")
     return (time.perf_counter() - start) / SEEDS

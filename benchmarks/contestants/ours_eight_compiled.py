@@ -1,4 +1,4 @@
-"""Eight seeds as one compiled model, once it is compiled."""
+"""Eight seeds as one compiled stacked model: the epochs after the first."""
 
 from torch import Tensor
 
@@ -8,6 +8,6 @@ from benchmarks.workloads import Workload
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> float:
-    """The seconds for one of the eight, without the first epoch and without compilation."""
+    """Return the seconds per model, without the first epoch and without compilation."""
     histories = together(workload, x, epochs + 1, device, SEEDS, "on")
     return sum(epoch.seconds for epoch in histories[0].epochs[1:])

@@ -1,4 +1,4 @@
-"""The peer's log-likelihood routine on given weights and images, for `benchmarks.likelihood` and in its environment.
+"""pythae's log-likelihood routine on given weights and images, for `benchmarks.likelihood`.
 
 Arguments: a .npz file with the weights and images, how many images, and K. Prints the seconds and the mean as JSON.
 """

@@ -1,6 +1,6 @@
-"""Time a contestant in a process of its own: python -m benchmarks.contestants.run NAME WORKLOAD DEVICE [EPOCHS].
+"""Time a contestant in its own process: python -m benchmarks.contestants.run NAME WORKLOAD DEVICE [EPOCHS].
 
-Prints examples per second, after a short training that nobody times, as JSON.
+Prints examples per second, after a short untimed training, as JSON.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from benchmarks.workloads import WORKLOADS
 
 
 def main(name: str, key: str, device: str, epochs: str = "0") -> None:
-    """Train twice, and time the second."""
+    """Train twice, and time the second training."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     workload = WORKLOADS[key]
@@ -37,7 +37,7 @@ def main(name: str, key: str, device: str, epochs: str = "0") -> None:
 
 
 def settle(device: str) -> None:
-    """Wait until a GPU has done what it was asked for."""
+    """Wait until a GPU has finished."""
     if device == "cuda":
         torch.cuda.synchronize()
 
