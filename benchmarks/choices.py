@@ -1,9 +1,8 @@
 """Thresholds of the training loop: when to capture a step, compile it, stack models, and use several threads.
 
-Milliseconds of a step for dense models of growing width: eager with one thread; captured; captured with as many threads as
-there are cores; compiled; and of eight stacked models, per model. They determine the number of steps after which capture
-and compilation have repaid their cost.
-"""
+For dense models of growing width, milliseconds of a step: eager with one thread; captured; captured with as many
+threads as there are cores; compiled; and of eight stacked models, per model. They determine the number of steps after
+which capture and compilation have repaid their cost."""
 
 import os
 import time

@@ -1,6 +1,6 @@
 """Growth of time and memory with examples, latent dimensions, image size and samples.
 
-Training N examples of D bytes, in batches of B with S samples, with Θ weights, takes in addition to `import aevb`, in bytes,
+Training N examples of D bytes, in batches of B with S samples, with Θ weights, takes beyond `import aevb`, in bytes,
 
     90 MiB  +  N (D + 8)  +  44 Θ  +  4 B S a D
 
@@ -8,9 +8,9 @@ Training N examples of D bytes, in batches of B with S samples, with Θ weights,
 - 8: an epoch's order;
 - 44 = 4 · 11: a weight, its gradient and Adam's two moments, the same without the gradient in the states after this
   epoch and the one before, and the best weights;
-- a: what the likelihood keeps for the backward pass: 9 tensors of the size of a batch for a Bernoulli, 13 for a Gaussian,
-  30 for a continuous Bernoulli, whose normalizer is a series near ½. Layers much wider than D add 4 of their size.
-"""
+- a: what the likelihood keeps for the backward pass: 9 tensors of the size of a batch for a Bernoulli, 13 for a
+  Gaussian, 30 for a continuous Bernoulli, whose normalizer is a series near ½. Layers much wider than D add 4 of their
+  size."""
 
 import json
 import subprocess

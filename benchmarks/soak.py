@@ -2,11 +2,10 @@
 
     python -m benchmarks.soak [--minutes 60]
 
-Every round trains three models one after another in this process: of images, of a table with missing values, and of images
-by convolutions. Each is interrupted within an epoch, resumed from its checkpoint, evaluated on its test part, loaded
-again and sampled. Leaks would add up: memory in use is compared between the second and the last
-tenth of the rounds, files and threads between the first round and the last. Writes benchmarks/results/soak-cpu.md.
-"""
+Every round trains three models one after another in this process: of images, of a table with missing values, and of
+images by convolutions. Each is interrupted within an epoch, resumed from its checkpoint, evaluated on its test part,
+loaded again and sampled. Leaks would add up: memory in use is compared between the second and the last tenth of the
+rounds, files and threads between the first round and the last. Writes benchmarks/results/soak-cpu.md."""
 
 import argparse
 import gc

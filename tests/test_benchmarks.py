@@ -19,12 +19,12 @@ def tables(out: Path, *options: str) -> str:
 @pytest.mark.slow
 def test_tables_are_written_and_resumed(tmp_path: Path) -> None:
     assert len(tables(tmp_path, "--seeds", "1", "--only", "density").splitlines()) == 1
-    assert "## How well gaps" not in (tmp_path / "README.md").read_text()
+    assert "## Imputation" not in (tmp_path / "README.md").read_text()
     assert len(tables(tmp_path, "--seeds", "1", "--only", "density", "imputation").splitlines()) == 1
     page = (tmp_path / "README.md").read_text()
     lines = [line for line in page.splitlines() if line.startswith("| wine |")]
     assert len(lines) == 4  # the last is of the first run
-    assert all("loses" in line or "better in 1 of 1" in line for line in lines[:2])
+    assert all("**worse**" in line or "better in 1 of 1" in line for line in lines[:2])
     assert tables(tmp_path, "--seeds", "1", "--only", "density", "imputation") == ""
     assert (tmp_path / "README.md").read_text() == page
 
