@@ -52,9 +52,9 @@ def test_the_page_is_whole_and_says_what_the_terminal_says(run: RunFolder, capsy
 
 def main_prints(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The numbers on the terminal's page."""
-    from aevb.cli.terminal import show
+    from aevb.cli.terminal import show_run
 
-    show(run, json=False)
+    show_run(run, json=False)
     return {word for word in capsys.readouterr().out.split() if word.lstrip("-")[:1].isdigit() and "." in word[1:-1]}
 
 
