@@ -283,8 +283,8 @@ def use(folder: Path) -> None:
     """What commands do with a run that is there, whatever it says."""
     run = RunFolder.load(folder)
     run.save_scores([])
-    page.show(run, json=False)
-    page.show(run, json=True)
+    page.show_run(run, json=False)
+    page.show_run(run, json=True)
     assert run.model.sample(2).isfinite().all()
     card(run, "me")
 

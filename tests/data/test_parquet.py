@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from aevb.cli.app import _absolute
+from aevb.workflow.options import with_absolute_paths
 from aevb.config.schema import Config
 from aevb.data import Dataset, load_data, out_of_core
 from aevb.errors import BadInput
@@ -136,7 +136,7 @@ def afar() -> str:
 
 def test_an_address_is_found_from_any_folder(afar: str) -> None:
     config = Config.model_validate({"data": {"source": afar}})
-    assert _absolute(config).data.source == afar
+    assert with_absolute_paths(config).data.source == afar
 
 
 def copied(folder: str, address: str) -> None:
