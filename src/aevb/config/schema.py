@@ -71,6 +71,11 @@ class DataConfig(Section):
     )
 
 
+def _split_names(value: object) -> object:
+    """Return the names in a text, separated by commas, as in a sweep over conditions."""
+    return value.split(",") if isinstance(value, str) else value
+
+
 class WithPieces(Section):
     """A section whose options include those of registered pieces.
 
@@ -129,7 +134,7 @@ class ModelConfig(WithPieces):
     posterior: str = Field("diagonal", description="Family of q(z|x).")
     prior: str = Field("normal", description="Family of p(z).")
     likelihood: str | None = Field(None, description="Family of p(x|z). Default: depends on the kind of data.")
-    condition: Annotated[tuple[str, ...], Parameter(show_default=False)] = Field(
+    condition: Annotated[tuple[str, ...], BeforeValidator(_split_names), Parameter(show_default=False)] = Field(
         (),
         description="Condition of the model, which it does not explain: columns of a table, or label, the class of an"
         " example. Samples are then conditional on values of these.",

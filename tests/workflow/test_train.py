@@ -1,0 +1,101 @@
+"""`aevb.train` is the command `aevb train`; the run that it returns does what the commands do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import aevb
+from aevb.cli.app import main
+from aevb.data import IN_MEMORY
+from aevb.errors import BadInput
+from aevb.workflow.options import with_keywords
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def command(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    return int(stop.value.code or 0)
+
+
+def test_python_and_the_command_give_identical_weights() -> None:
+    run = aevb.train("digits", latent=2, epochs=2, n_importance_samples=3)
+    assert run.folder == Path("runs/digits-1")
+    options = ["--model.latent", "2", "--train.epochs", "2", "--n-importance-samples", "3"]
+    assert command("train", "digits", *options) == 0
+    files = [Path(f"runs/digits-{number}") for number in (1, 2)]
+    assert len({(folder / "model.safetensors").read_bytes() for folder in files}) == 1
+    assert len({(folder / "config.json").read_bytes() for folder in files}) == 1
+    assert aevb.load_run("runs/digits-2").scores == run.scores
+
+
+def test_a_run_does_what_the_commands_do() -> None:
+    run = aevb.train("digits", hidden=8, epochs=2, n_importance_samples=3, out="run")
+    assert {score.split for score in run.scores} == {"valid", "test"}
+    assert (run.history.ended, len(run.history.epochs)) == ("finished", 2)
+    assert run.sample(5).shape == (5, 1, 8, 8)
+    assert run.encode().shape == (len(run.dataset.test), 2)
+    assert run.encode("digits").shape == (1797, 2)
+    assert run.reconstruct(max_examples=3).mean.shape == (3, 1, 8, 8)
+    assert [finding.problem for finding in run.diagnose(n_importance_samples=3)]
+    assert run.report() == Path("run/report.html")
+    assert run.evaluate("train", n_importance_samples=2, max_examples=10)[0].split == "train"
+    again = aevb.load_run("run")
+    assert torch.equal(again.sample(5), run.sample(5))
+    assert again.config == run.config
+
+
+def test_data_in_memory() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    run = aevb.train(x, hidden=8, epochs=1, n_importance_samples=2, out="run")
+    assert run.config.data.source == IN_MEMORY
+    assert run.evaluate(n_importance_samples=2)
+    assert run.score(x[:4], false_alarm_rate=0.2, n_importance_samples=5).log_px.shape == (4,)
+    with pytest.raises(BadInput, match="trained on data in memory"):
+        _ = aevb.load_run("run").dataset
+
+
+@pytest.mark.parametrize(
+    ("keywords", "content"),
+    [
+        ({"latent": 3}, {"model": {"latent": 3}}),
+        ({"lr": 1e-4, "beta": 4.0}, {"train": {"lr": 1e-4}, "objective": {"beta": 4.0}}),
+        ({"binarize": "threshold", "seed": 1}, {"data": {"binarize": "threshold"}, "seed": 1}),
+        ({"objective": "iwae", "n_samples": 5}, {"objective": {"kind": "iwae", "n_samples": 5}}),
+        ({"model": {"latent": 3}, "hidden": (8,)}, {"model": {"latent": 3, "hidden": (8,)}}),
+        ({"model": aevb.ModelConfig.model_validate({"latent": 3})}, {"model": {"latent": 3}}),
+        ({"condition": ("label",)}, {"model": {"condition": ("label",)}}),
+    ],
+)
+def test_options_are_found_in_their_section(keywords: dict[str, object], content: dict[str, object]) -> None:
+    assert with_keywords(None, keywords) == aevb.Config.model_validate(content)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"latnt": 3}, r"unknown option latnt: did you mean latent\?"),
+        ({"latent": "x"}, "--model.latent: input should be a valid integer"),
+        ({"prior": "nothing"}, "no prior is named 'nothing'"),
+    ],
+)
+def test_bad_options_get_one_line(keywords: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        aevb.train("digits", **keywords)  # type: ignore[arg-type]
+    assert not list(Path().iterdir())
+
+
+def test_a_conditional_model_from_a_file_and_in_a_sweep() -> None:
+    Path("c.json").write_text('{"model": {"condition": ["label"], "hidden": [4]}, "train": {"epochs": 1}}')
+    assert command("train", "--config", "c.json", "--n-importance-samples", "2", "--out", "run") == 0
+    assert [column.name for column in aevb.load_run("run").record.data.condition_columns] == ["label"]
+    options = ["--model.hidden", "4", "--train.epochs", "1", "--n-importance-samples", "2", "--out", "many"]
+    assert command("sweep", "digits", "--over", "model.condition", "label", *options) == 0
+    (run,) = Path("many").glob("*/seed=0")
+    assert aevb.load_run(run).config.model.condition == ("label",)
