@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from aevb.workflow.options import with_absolute_paths
 from aevb.config.schema import Config
 from aevb.data import Dataset, load_data, out_of_core
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
+from aevb.workflow.options import with_absolute_paths
 
 ROWS, FILES = 400, 4
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries
 from aevb.models.options import PieceOptions, Positive, Size, Widths
