@@ -20,7 +20,7 @@ def test_no_two_streams_are_the_same() -> None:
     assert len(drawn) == len(names)
 
 
-def test_a_stream_repeats_and_the_generator_is_given_back() -> None:
+def test_a_stream_repeats_and_the_generator_is_restored() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

@@ -1,6 +1,6 @@
 """Noise is as wide as new rows need it.
 
-What has a ± was measured over 8 to 20 seeds, and bounds are about four of these deviations away, or more: with any
+What has a ± was measured over 8 to 20 seeds, and bounds are about four of these std away, or more: with any
 other seed a false alarm is one in ten thousand.
 """
 
@@ -93,7 +93,7 @@ def test_noise_that_is_too_wide_stays() -> None:
 
 
 def test_a_value_that_was_all_but_impossible() -> None:
-    """It is 3,000 deviations away: the search gets there, and the noise of its own column pays for most of it:
+    """It is 3,000 standard deviations away: the search gets there, and the noise of its own column pays for most of it:
     4.2 ± 0.2 more than that of any other."""
     x = rows(400)
     model, truth = shrunk(x[:300], -0.5)

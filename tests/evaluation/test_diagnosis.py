@@ -38,8 +38,8 @@ def plane(noise: float = 0.5) -> Dataset:
 
 def clusters() -> Dataset:
     rng = np.random.default_rng(0)
-    centres = np.array([[0, 0, 1], [10, 0, -1], [5, 9, 0]])
-    return dataset(centres[rng.integers(0, 3, 2000)] + 0.3 * rng.normal(size=(2000, 3)))
+    centers = np.array([[0, 0, 1], [10, 0, -1], [5, 9, 0]])
+    return dataset(centers[rng.integers(0, 3, 2000)] + 0.3 * rng.normal(size=(2000, 3)))
 
 
 def bursts() -> Dataset:
@@ -156,7 +156,7 @@ def test_a_good_autoencoder_has_no_problems(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_are_found_and_more_help(tmp_path: Path) -> None:
-    """The encoder of a trained model, moved by four deviations of its posterior."""
+    """The encoder of a trained model, moved by four standard deviations of its posterior."""
     data = plane()
     run = train(tmp_path / "run", data, config(200), 0)
     head = run.model.posterior.head
@@ -172,7 +172,7 @@ def test_too_few_samples_are_found_and_more_help(tmp_path: Path) -> None:
     assert shares[1] < shares[0]
 
 
-def test_a_diagnosis_does_not_look_at_the_test_part(tmp_path: Path) -> None:
+def test_a_diagnosis_does_not_use_the_test_split(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(2), 0)
     broken = Dataset(
@@ -181,7 +181,7 @@ def test_a_diagnosis_does_not_look_at_the_test_part(tmp_path: Path) -> None:
     assert diagnose(run, broken, n_samples=5) == diagnose(run, data, n_samples=5)
 
 
-def test_a_run_without_an_epoch_cannot_be_judged(tmp_path: Path) -> None:
+def test_a_run_without_an_epoch_has_no_diagnosis(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(1), 0)
     run.epochs.clear()

@@ -42,8 +42,8 @@ def weights(network: nn.Module) -> Tensor:
     return torch.cat([tensor.flatten().double() for tensor in network.state_dict().values()])
 
 
-def test_digits_are_recognised(digits: Dataset, eye: Classifier) -> None:
-    """Measured over six seeds: 0.978 to 0.986, deviation 0.003, so that 0.95 is nine deviations away."""
+def test_digits_are_recognized(digits: Dataset, eye: Classifier) -> None:
+    """Measured over six seeds: 0.978 to 0.986, std 0.003, so that 0.95 is nine std away."""
     assert eye.accuracy > 0.95
     assert eye.stderr == pytest.approx((eye.accuracy * (1 - eye.accuracy) / len(digits.test)) ** 0.5)
 
@@ -56,11 +56,11 @@ def test_accuracy_is_that_on_the_test_part(digits: Dataset, eye: Classifier) -> 
 
 def test_probabilities_are_linear_in_the_features(digits: Dataset, eye: Classifier) -> None:
     x = digits.valid.all().x
-    seen, told = eye.features(x), eye.probabilities(x)
-    assert seen.shape == (len(x), features.FEATURES)
-    torch.testing.assert_close(eye.network[-1](seen).softmax(1), told)
-    torch.testing.assert_close(told.sum(1), torch.ones(len(x)))
-    assert not seen.requires_grad
+    hidden, probabilities = eye.features(x), eye.probabilities(x)
+    assert hidden.shape == (len(x), features.FEATURES)
+    torch.testing.assert_close(eye.network[-1](hidden).softmax(1), probabilities)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(x)))
+    assert not hidden.requires_grad
 
 
 def test_features_are_alike_within_a_class(digits: Dataset, eye: Classifier) -> None:
@@ -92,7 +92,7 @@ def test_convolutions_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_accuracy_is_that_of_the_network_as_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After three steps the moving averages of batch normalisation are far from a batch's own moments."""
+    """After three steps the moving averages of batch normalization are far from a batch's own moments."""
     monkeypatch.setattr(features, "_STEPS", 3)
     dataset = labelled(some("unit", (1, 16, 16), count=200))
     eye, labels = classifier(dataset, cache=tmp_path), dataset.test.labels
@@ -112,7 +112,7 @@ def test_columns_may_have_units_of_their_own(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (1, 8, 8), (9,)])
 @pytest.mark.usefixtures("short")
-def test_greys_share_one_scale(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_gray_values_share_one_scale(shape: tuple[int, ...], tmp_path: Path) -> None:
     """A pixel that is dark in all examples but one is not magnified."""
     dataset = some("unit", shape)
     dataset.train.values.flatten(1)[1:, 0] = 0
@@ -168,7 +168,7 @@ def test_it_is_trained_once(stripes: Dataset, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("short")
-def test_it_is_kept_in_the_users_cache(stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_cached_for_the_user(stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / name)
     classifier(stripes)
     assert len(list((tmp_path / "aevb" / "classifiers").iterdir())) == 1

@@ -32,11 +32,11 @@ Make = Callable[..., Exact]
 
 
 class Around(nn.Module):
-    """A normal around the features, with one deviation."""
+    """A normal around the features, with one standard deviation."""
 
-    def __init__(self, deviation: float) -> None:
+    def __init__(self, std: float) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(deviation)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(std)))
 
     def forward(self, features: Tensor) -> Normal:
         return Normal(features, self.log_scale)
@@ -53,10 +53,10 @@ class Apply(nn.Module):
         return self.function(z)
 
 
-def transparent(decode: Callable[[Tensor], Tensor], latent: int, output: int, deviation: float = 0.1) -> VAE:
+def transparent(decode: Callable[[Tensor], Tensor], latent: int, output: int, std: float = 0.1) -> VAE:
     """A model whose codes are the examples themselves."""
     prior, likelihood = Standard(latent, (latent,)), Gaussian((output,), 1.0)
-    return VAE(nn.Identity(), Around(deviation), prior, Apply(decode), likelihood)
+    return VAE(nn.Identity(), Around(std), prior, Apply(decode), likelihood)
 
 
 def arc(z: Tensor) -> Tensor:
@@ -110,9 +110,9 @@ def test_a_path_ratio_is_the_mean_path_over_the_mean_chord() -> None:
     assert measured.value == pytest.approx(expected, abs=5 * measured.stderr)
 
 
-def test_standard_errors_of_walks_are_those_of_means() -> None:
-    """Over 100 fresh sets, the deviation of what is measured is the standard error reported, within 40 %: the relative
-    error of such a deviation is 7 %, so that false alarms are below 1e-6."""
+def test_standard_errors_of_continuity_are_those_of_means() -> None:
+    """Over 100 fresh sets, the std of what is measured is the standard error reported, within 40 %: the relative
+    error of such a standard deviation is 7 %, so that false alarms are below 1e-6."""
     model = transparent(arc, 1, 2)
     measured = [continuity(model, math.pi * torch.rand(40, 1)).path_ratio for _ in range(100)]
     values, errors = (torch.tensor(numbers) for numbers in zip(*measured, strict=True))
@@ -208,7 +208,7 @@ def test_few_decodings_are_alive_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("x", [torch.zeros(1, 2), torch.zeros(0, 2), torch.tensor([[0.0, 1.0], [math.inf, 0.0]])])
-def test_what_cannot_be_walked_is_refused(x: Tensor) -> None:
+def test_too_few_or_infinite_examples_have_no_continuity(x: Tensor) -> None:
     with pytest.raises(BadInput, match=r"at least two examples|is not finite"):
         continuity(transparent(lambda z: z, 2, 2), x)
 
@@ -222,8 +222,8 @@ def clouds(count: int, distance: float, classes: int = 2) -> tuple[Tensor, Tenso
     return torch.randn(count, 3) + distance * labels.unsqueeze(1) * torch.eye(3)[0], labels
 
 
-def test_classes_far_apart_are_told_apart() -> None:
-    """Centroids 30 apart, deviation √3. The silhouette is 0.925 with a deviation of 0.001, and the relative error of
+def test_distant_classes_are_separated() -> None:
+    """Centroids 30 apart, std √3. The silhouette is 0.925 with a std of 0.001, and the relative error of
     the distance is 2 % (200 sets)."""
     measured = structure(*clouds(200, 30.0), *clouds(400, 30.0))
     assert measured.neighbors == measured.probe == (1, 0)
@@ -254,13 +254,13 @@ def test_silhouette_and_class_distance_of_four_points() -> None:
 
 
 def test_class_distance_is_over_pairs_of_classes() -> None:
-    """Centroids at 0, 3 and 4 of a right angle, and deviations 1, 1 and 0."""
+    """Centroids at 0, 3 and 4 of a right angle, and standard deviations 1, 1 and 0."""
     codes = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [3.0, 1.0], [3.0, -1.0], [0.0, 4.0], [0.0, 4.0]])
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     assert structure(codes, labels, codes, labels).class_distance == pytest.approx((3 + 4 + 5) / 3 / (2 / 3))
 
 
-def test_a_probe_sees_what_a_line_can_tell_and_neighbours_more() -> None:
+def test_a_probe_finds_linear_structure_and_neighbors_find_more() -> None:
     """A ring around a blob: a line finds no more than half the ring and all of the blob."""
     angle = 2 * math.pi * torch.rand(600, 1)
     labels = torch.arange(600) % 2
@@ -331,7 +331,7 @@ def test_what_has_no_structure_is_refused(codes: Tensor, labels: Tensor, message
 @pytest.mark.parametrize(("latent", "variance", "examples"), [(1, 0.5, 1000), (2, 0.5, 1000), (6, 0.05, 300)])
 def test_without_holes_their_share_is_one_percent(exact: Make, latent: int, variance: float, examples: int) -> None:
     """The posterior is the true one and the data are the model's own, so that q(z) = p(z). Mean over ten fresh sets:
-    the deviation of one share is 0.0045, of the last case 0.006 (measured, 150 sets), so that 1.5 % are more than seven
+    the std of one share is 0.0045, of the last case 0.006 (measured, 150 sets), so that 1.5 % are more than seven
     standard errors of the mean. With posteriors as narrow as those of the last case, many examples lie alone, and
     their own posterior, were it not left out, would make holes of far more than 2.5 %."""
     shares = []
@@ -342,10 +342,10 @@ def test_without_holes_their_share_is_one_percent(exact: Make, latent: int, vari
 
 
 def test_a_hole_is_found_and_measured() -> None:
-    """Two narrow posteriors at ±2: all of p(z) but what lies within 2.576 deviations of them is a hole. Within 5
+    """Two narrow posteriors at ±2: all of p(z) but what lies within 2.576 std of them is a hole. Within 5
     standard errors of the share: false alarm below 1e-6."""
     x = torch.tensor([-2.0, 2.0]).repeat(250).unsqueeze(1)
-    measured = prior_holes(transparent(lambda z: z, 1, 1, deviation=0.3), Examples(x), seed=int(torch.randint(999, ())))
+    measured = prior_holes(transparent(lambda z: z, 1, 1, std=0.3), Examples(x), seed=int(torch.randint(999, ())))
     prior, reach = scipy.stats.norm, 2.5758 * 0.3
     expected = 1 - 2 * (prior.cdf(2 + reach) - prior.cdf(2 - reach))
     assert measured.share.stderr is not None
@@ -366,9 +366,9 @@ def test_a_collapsed_posterior_leaves_no_hole(exact: Make) -> None:
     assert prior_holes(linear.model, Examples(linear.sample(50)), int(torch.randint(999, ()))).share.value < 0.0455
 
 
-def test_standard_error_of_a_share_knows_its_threshold(monkeypatch: pytest.MonkeyPatch, exact: Make) -> None:
-    """Over 300 fresh sets, the deviation of the shares is the standard error reported within 22 %, where the error of
-    such a deviation is 4 %, and a binomial error is too small by 29 %."""
+def test_standard_error_of_a_share_includes_its_threshold(monkeypatch: pytest.MonkeyPatch, exact: Make) -> None:
+    """Over 300 fresh sets, the std of the shares is the standard error reported within 22 %, where the error of
+    such a standard deviation is 4 %, and a binomial error is too small by 29 %."""
     monkeypatch.setattr(aggregate_posterior, "SAMPLES", 199)
     monkeypatch.setattr(aggregate_posterior, "LOWEST", 20)
     linear = exact()
@@ -400,7 +400,7 @@ def test_every_family_of_posteriors_finds_the_same(exact: Make) -> None:
         assert measured.share.value == pytest.approx(expected.share.value, abs=2.1 / 999)
 
 
-def test_a_ladder_is_judged_by_its_top_layer() -> None:
+def test_a_hierarchical_model_is_measured_in_its_top_layer() -> None:
     ladder = made((3,), "real", hidden=(7,), latent=(2, 4), latent_hidden=(5,))
     top = VAE(
         nn.Sequential(ladder.encoder, ladder.lower_layers[0].up),
@@ -416,7 +416,7 @@ def test_a_ladder_is_judged_by_its_top_layer() -> None:
 @pytest.mark.parametrize("prior", ["normal", "mixture", "vamp", "flow"])
 @pytest.mark.parametrize("posterior", ["diagonal", "full", "flow"])
 @pytest.mark.parametrize("latent", [1, 3])
-def test_every_prior_and_posterior_can_be_judged(prior: str, posterior: str, latent: int) -> None:
+def test_every_prior_and_posterior_has_prior_holes(prior: str, posterior: str, latent: int) -> None:
     options = {} if prior in ("normal", "flow") else {"components": 3}
     model = made((2, 3, 4), hidden=(7,), latent=(latent,), prior=prior, posterior=posterior, **options)
     measured = prior_holes(model, Examples(torch.rand(7, 2, 3, 4)))
@@ -444,14 +444,14 @@ def test_blocks_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch, exa
     assert small.threshold == pytest.approx(whole.threshold, abs=1e-6)
 
 
-def test_examples_that_are_drawn_anew_and_bytes_are_taken_as_batches() -> None:
+def test_resampled_examples_and_bytes_are_scaled_batches() -> None:
     model = made((1, 4, 4), hidden=(7,))
-    grey = torch.randint(256, (120, 1, 4, 4), dtype=torch.uint8)
-    resampled = prior_holes(model, Examples(grey, None, 1 / 255, resampled=True), 3)
-    assert resampled == prior_holes(model, Examples(grey, None, 1 / 255, resampled=True), 3)
-    assert resampled != prior_holes(model, Examples(grey, None, 1 / 255), 3)
-    assert prior_holes(model, Examples(grey, None, 1 / 255)).threshold == pytest.approx(
-        prior_holes(model, Examples(grey * (1 / 255))).threshold, abs=1e-4
+    gray = torch.randint(256, (120, 1, 4, 4), dtype=torch.uint8)
+    resampled = prior_holes(model, Examples(gray, None, 1 / 255, resampled=True), 3)
+    assert resampled == prior_holes(model, Examples(gray, None, 1 / 255, resampled=True), 3)
+    assert resampled != prior_holes(model, Examples(gray, None, 1 / 255), 3)
+    assert prior_holes(model, Examples(gray, None, 1 / 255)).threshold == pytest.approx(
+        prior_holes(model, Examples(gray * (1 / 255))).threshold, abs=1e-4
     )
 
 
@@ -479,7 +479,7 @@ def test_one_class_only_is_half_as_rich_as_two() -> None:
     assert measured.entropy_of_data.value == pytest.approx(math.log(2))
 
 
-def test_meaning_of_known_predictions() -> None:
+def test_class_coverage_of_known_predictions() -> None:
     samples, data = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.4, 0.5]]), torch.tensor([[0.0, 0.0, 1.0]])
     measured = class_coverage(samples, data)
     assert measured.confidence_of_samples.value == pytest.approx(0.6)
@@ -490,8 +490,8 @@ def test_meaning_of_known_predictions() -> None:
     assert measured.entropy_of_data == (0, None)
 
 
-def test_errors_and_chance_of_meaning_are_what_happens() -> None:
-    """Over 1,000 fresh pairs of sets from one population: the deviation of the entropies is their standard error, and
+def test_errors_of_class_coverage_are_calibrated() -> None:
+    """Over 1,000 fresh pairs of sets from one population: the std of the entropies is their standard error, and
     the mean imbalance that of chance, within 15 %, where both have an error of 2.3 %."""
     population = torch.distributions.Dirichlet(torch.tensor([3.0, 1.0, 0.5, 0.5]))
     measured = [class_coverage(population.sample((200,)), population.sample((300,))) for _ in range(1000)]
@@ -501,7 +501,7 @@ def test_errors_and_chance_of_meaning_are_what_happens() -> None:
     assert imbalances[:, 0].mean().item() == pytest.approx(imbalances[:, 1].mean().item(), rel=0.15)
 
 
-def test_meaning_does_not_depend_on_the_order_of_examples_or_classes() -> None:
+def test_class_coverage_does_not_depend_on_order() -> None:
     samples, data = torch.rand(50, 4).softmax(1), torch.rand(70, 4).softmax(1)
     again = class_coverage(samples.flip(0).roll(1, 1), data[torch.randperm(70)].roll(1, 1))
     for this, that in zip(class_coverage(samples, data), again, strict=True):

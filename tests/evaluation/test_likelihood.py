@@ -38,7 +38,7 @@ def test_importance_sampling_finds_log_px_from_a_wrong_posterior(
     exact: Callable[..., Exact], rows: Rows, features: int
 ) -> None:
     """The mean over 200 examples, posterior means off by 0.3, within 0.02 nats: measured over 40 seeds, the estimate
-    with 2,000 draws has deviation 0.0025 and bias 0.0005, so that fewer than one seed in 10^13 fails."""
+    with 2,000 draws has standard deviation 0.0025 and bias 0.0005, so that fewer than one seed in 10^13 fails."""
     linear = exact(features, error=0.3)
     x = linear.sample(200)
     seed = int(torch.randint(2**31, ()).item())
@@ -47,7 +47,7 @@ def test_importance_sampling_finds_log_px_from_a_wrong_posterior(
     assert scores["bound"].value < scores["log_px"].value - 0.05
 
 
-def test_bound_below_estimate_and_estimate_grows_with_draws(exact: Callable[..., Exact], rows: Rows) -> None:
+def test_the_estimate_is_above_the_bound_and_grows_with_samples(exact: Callable[..., Exact], rows: Rows) -> None:
     """Both hold in expectation; here the gap, about 2 nats, is some hundred times the noise."""
     linear = exact(error=1.0)
     data = rows(linear.sample(200))
@@ -162,14 +162,14 @@ def test_a_score_says_what_it_is(exact: Callable[..., Exact], rows: Rows) -> Non
     assert all((score.stderr is None) == (score.name == "active_units") for score in scores.values())
 
 
-def test_one_draw_gives_no_estimate_of_log_px(exact: Callable[..., Exact], rows: Rows) -> None:
+def test_one_sample_gives_no_estimate_of_log_px(exact: Callable[..., Exact], rows: Rows) -> None:
     linear = exact()
     assert "log_px" not in named(evaluate(linear.model, rows(linear.sample(20)), n_importance_samples=1))
 
 
 def test_standard_error_is_that_of_the_mean(exact: Callable[..., Exact], rows: Rows) -> None:
-    """Over 200 fresh sets of 100 examples, the deviation of the means is the standard error reported, within 25 %: the
-    relative error of such a deviation is 5 %, so false alarms are below 1e-5 for any seed."""
+    """Over 200 fresh sets of 100 examples, the std of the means is the standard error reported, within 25 %: the
+    relative error of such a standard deviation is 5 %, so false alarms are below 1e-5 for any seed."""
     linear = exact()
     scores = [
         named(evaluate(linear.model, rows(linear.sample(100, seed)), n_importance_samples=2)) for seed in range(200)

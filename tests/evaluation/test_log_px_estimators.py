@@ -34,13 +34,13 @@ def entropy(linear: Exact) -> float:
 @pytest.mark.parametrize("error", [0.0, 0.7])
 @pytest.mark.parametrize("variance", [0.005, 0.5])
 def test_quadrature_is_exact(exact: MakeExact, latent: int, error: float, variance: float) -> None:
-    """Also where the encoder is wrong by ten deviations of the posterior and more."""
+    """Also where the encoder is wrong by ten standard deviations of the posterior and more."""
     linear = exact(latent=latent, error=error, variance=variance)
     x = linear.sample(60)
     torch.testing.assert_close(quadrature(linear.model, Examples(x)), linear.log_px(x), rtol=1e-5, atol=2e-4)
 
 
-def test_quadrature_finds_a_mode_that_the_encoder_does_not_know(exact: MakeExact) -> None:
+def test_quadrature_finds_a_mode_that_the_encoder_misses(exact: MakeExact) -> None:
     """x depends on |z| alone and q covers the positive side: importance sampling finds half of the mass."""
 
     class Absolute(torch.nn.Module):
@@ -65,7 +65,7 @@ def test_quadrature_is_for_few_dimensions(exact: MakeExact) -> None:
 
 
 def test_annealing_finds_log_px_where_importance_sampling_does_not(exact: MakeExact) -> None:
-    """Posterior means off by seven deviations: 1,000 plain draws miss by nats, and say so by their effective number."""
+    """Posterior means off by seven std: 1,000 plain draws miss by nats, and say so by their effective number."""
     linear = exact(error=0.7, variance=0.05)
     x = linear.sample(40)
     plain, found = per_example(linear.model, Examples(x), 1000), annealed(linear.model, Examples(x), temperatures=200)
@@ -90,8 +90,8 @@ def test_annealing_with_the_true_posterior_is_exact(exact: MakeExact) -> None:
 @pytest.mark.parametrize(
     ("posterior", "temperatures", "off"), [("diagonal", 60, 0.1), ("full", 60, 0.1), ("flow", 200, 0.2)]
 )
-def test_annealing_of_a_ladder_agrees_with_quadrature(posterior: str, temperatures: int, off: float) -> None:
-    """Means of 30 examples: in 20 seeds they were off by -0.002 with a deviation of 0.017, of a flow -0.03 and 0.02."""
+def test_annealing_with_two_layers_agrees_with_quadrature(posterior: str, temperatures: int, off: float) -> None:
+    """Means of 30 examples: in 20 seeds they were off by -0.002 with a std of 0.017, of a flow -0.03 and 0.02."""
     model = ladder(1, 1, posterior=posterior, spread=0.15)
     x = torch.randn(30, 3, dtype=torch.float64)
     found = annealed(model.float(), Examples(x.float()), temperatures=temperatures)
@@ -181,7 +181,7 @@ def test_the_approximation_gap_of_a_diagonal_posterior(exact: MakeExact) -> None
 
 def test_information_and_marginal_divergence(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
     """With the true posterior q(z) is the prior, and I(x; z) = ½ log det(I + W Wᵀ / c): within 0.1 of 1.65 nats with
-    2,000 examples; in 20 seeds the deviation was 0.03."""
+    2,000 examples; in 20 seeds the standard deviation was 0.03."""
     linear = exact()
     data = rows(linear.sample(2000))
     covariance = torch.eye(5).double() + linear.weight @ linear.weight.T / linear.variance
@@ -203,7 +203,7 @@ def test_information_cannot_exceed_the_logarithm_of_the_examples(
     assert "saturated" in str(scores["mutual_information"].note)
 
 
-def test_information_takes_few_draws_of_many_examples(exact: MakeExact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_information_takes_few_samples_of_many_examples(exact: MakeExact, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the same ones in any order."""
     import aevb.evaluation.information as module
 
@@ -229,13 +229,13 @@ def test_collapsed_weights_are_flagged_and_sound_ones_are_not(
         assert scores["effective_samples"].value == pytest.approx(1.2 if flagged else 100, rel=0.5)
 
 
-def test_few_draws_do_not_collapse_by_being_few(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
+def test_few_samples_are_not_flagged_as_collapsed(exact: MakeExact, rows: Callable[[Tensor], Dataset]) -> None:
     scores = {score.name: score for score in evaluate(exact().model, rows(exact().sample(30)), n_importance_samples=3)}
     assert scores["effective_samples"].value == pytest.approx(3, abs=1e-2)
     assert scores["log_px"].note is None
 
 
-def test_annealing_needs_a_posterior_that_says_where_its_noise_goes(exact: MakeExact) -> None:
+def test_annealing_needs_a_posterior_that_maps_noise(exact: MakeExact) -> None:
     class Foreign(torch.nn.Module):
         def forward(self, features: Tensor) -> torch.distributions.Distribution:
             return torch.distributions.Independent(torch.distributions.Normal(features[:, :2], 1.0), 1)

@@ -110,7 +110,7 @@ def test_scores_of_few_examples_stand_beside_those_of_all(tmp_path: Path) -> Non
     assert [score.examples for score in run.scores if score.name == "bound"] == [10, 40]
 
 
-def test_binarisation_drawn_anew_is_drawn_once(tmp_path: Path) -> None:
+def test_resampled_binarization_is_sampled_once(tmp_path: Path) -> None:
     dataset = load_data("digits", binarize="resampled")
     run = trained(tmp_path / "run", dataset)
     effort = Effort(n_importance_samples=2, examples=300)

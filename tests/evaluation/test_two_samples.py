@@ -108,7 +108,7 @@ def test_few_points_and_constant_columns_are_no_trouble(
         (normal(9, 2), np.full((9, 2), np.inf), "NaN or infinite"),
     ],
 )
-def test_what_are_no_clouds_is_refused(
+def test_invalid_points_are_refused(
     compare: Callable[[Points, Points], Any], x: Array, y: Array, fragment: str
 ) -> None:
     with pytest.raises(BadInput, match=fragment) as caught:
@@ -138,7 +138,7 @@ def test_frechet_distance_is_that_of_the_moments() -> None:
     assert frechet_distance(y, x) == pytest.approx(expected, rel=1e-9)
 
 
-def test_frechet_distance_of_independent_columns_is_that_of_their_deviations() -> None:
+def test_frechet_distance_of_independent_columns_is_that_of_their_standard_deviations() -> None:
     x = with_moments(np.zeros(3), np.diag([1.0, 4.0, 9.0]), 0)
     y = with_moments(np.array([3.0, 0.0, 4.0]), np.diag([4.0, 4.0, 1.0]), 1)
     assert frechet_distance(x, y) == pytest.approx(25 + 1 + 0 + 4, rel=1e-9)
@@ -180,7 +180,7 @@ def test_overlap_is_what_its_definition_says(n: int, m: int, neighbors: int) -> 
 
 
 def test_overlap_is_whole_where_the_distribution_is_the_same() -> None:
-    """Two clouds of 500: over 60 seeds the deviations were 0.004, 0.004, 0.026 and 0.012, and the means as expected."""
+    """Two clouds of 500: over 60 seeds the std were 0.004, 0.004, 0.026 and 0.012, and the means as expected."""
     overlap = manifold_overlap(normal(500), normal(500, 2, 1))
     assert overlap.precision > 0.97
     assert overlap.recall > 0.97
@@ -193,7 +193,7 @@ def test_clouds_far_apart_do_not_overlap() -> None:
 
 
 def test_a_mode_left_out_costs_recall_and_a_mode_made_up_costs_precision() -> None:
-    """One of two far modes; deviations over 30 seeds below 0.01."""
+    """One of two far modes; standard deviations over 30 seeds below 0.01."""
     one, both = normal(300), np.concatenate([normal(300, 2, 1), normal(300, 2, 2) + 100])
     narrow, wide = manifold_overlap(both, one), manifold_overlap(one, both)
     assert narrow.precision > 0.95
@@ -230,7 +230,7 @@ def test_more_neighbors_than_points_are_refused() -> None:
 # Two-sample accuracy.
 
 
-def test_telling_like_from_like_is_chance() -> None:
+def test_accuracy_for_equal_distributions_is_chance() -> None:
     """Over 150 pairs of clouds, of different sizes: the mean accuracy is 1/2, and p-values are small no more often than
     they say."""
     results = [two_sample_accuracy(normal(60, 2, seed), normal(40, 2, seed)) for seed in range(150)]
@@ -242,7 +242,7 @@ def test_telling_like_from_like_is_chance() -> None:
 
 
 def test_accuracy_is_the_best_there_is_on_simple_clouds() -> None:
-    """Uniform on (0, 1) and on (½, 1½): 3/4; over 30 seeds the mean was 0.7500 and the deviation 0.008."""
+    """Uniform on (0, 1) and on (½, 1½): 3/4; over 30 seeds the mean was 0.7500 and the standard deviation 0.008."""
     x, y = (np.random.default_rng(seed).random((2000, 1)) for seed in (0, 1))
     result = two_sample_accuracy(x, y + 0.5)
     assert result.accuracy == pytest.approx(0.75, abs=Z * 0.008)
@@ -250,7 +250,7 @@ def test_accuracy_is_the_best_there_is_on_simple_clouds() -> None:
     assert result.p_value < 1e-20
 
 
-def test_clouds_far_apart_are_told_apart() -> None:
+def test_distant_samples_are_classified() -> None:
     result = two_sample_accuracy(normal(100, 5), normal(300, 5) + 100)
     assert (result.accuracy, result.stderr) == (1, 0)
     assert result.p_value < 1e-20
@@ -290,7 +290,7 @@ def test_copies_are_at_no_distance_at_all() -> None:
     assert copies.copied == 1
 
 
-def test_memorised_samples_are_counted() -> None:
+def test_memorized_samples_are_counted() -> None:
     """300 of 1,000 samples are training examples with a little noise; the others, by chance, add 0.007 ± 0.004."""
     train = normal(1000, 4)
     fake = np.concatenate([train[:300] + 1e-4 * normal(300, 4), normal(700, 4, 1)])
@@ -299,7 +299,7 @@ def test_memorised_samples_are_counted() -> None:
 
 
 def test_fresh_samples_are_as_far_as_held_out_examples() -> None:
-    """Over 60 seeds the deviations were 0.037 and 0.004, and the means 1.00 and 0.010."""
+    """Over 60 seeds the standard deviations were 0.037 and 0.004, and the means 1.00 and 0.010."""
     near = nearest_neighbors(normal(1000, 2, 0), normal(1000, 2, 1), normal(1000, 2, 2))
     assert near.ratio == pytest.approx(1, abs=Z * 0.037)
     assert near.copied == pytest.approx(0.01, abs=Z * 0.004)
@@ -337,8 +337,8 @@ def test_discrepancy_has_no_bias_and_the_right_rate_of_false_alarms() -> None:
         assert binom.isf(1 - 1e-7, 200, level) <= (p_values <= level + 1e-9).sum() <= binom.isf(1e-7, 200, level)
 
 
-def test_standard_error_of_the_discrepancy_is_its_deviation() -> None:
-    """Over 200 pairs of clouds that differ; the relative error of such a deviation is 5 %."""
+def test_standard_error_of_the_discrepancy_is_its_standard_deviation() -> None:
+    """Over 200 pairs of clouds that differ; the relative error of such a standard deviation is 5 %."""
     results = [maximum_mean_discrepancy(normal(50, 2, seed) + 1, normal(70, 2, seed)) for seed in range(200)]
     values, errors = (np.array([result[i] for result in results]) for i in (0, 1))
     assert errors.mean() == pytest.approx(values.std(), rel=0.3)
@@ -388,7 +388,7 @@ def test_distance_on_a_line_is_exact_for_any_numbers_of_points(n: int, m: int) -
 
 
 def test_a_shift_is_seen_along_each_direction() -> None:
-    """(θᵀδ)² is |δ|²/F on average, and the standard error is the deviation over directions."""
+    """(θᵀδ)² is |δ|²/F on average, and the standard error is the standard deviation over directions."""
     x, shift = normal(10, 5), np.arange(5.0)
     results = [sliced_wasserstein(x, x + shift, seed=seed) for seed in range(100)]
     values, errors = (np.array([result[i] for result in results]) for i in (0, 1))

@@ -39,8 +39,8 @@ def classed(count: int = 900, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Rows x = μ_c + W z + ε of three classes, ``(N, 4)``, and the classes ``(N,)``."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(3, size=count)
-    centres, weight = 3 * rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
-    x = centres[labels] + rng.normal(size=(count, 2)) @ weight.T + 0.4 * rng.normal(size=(count, 4))
+    centers, weight = 3 * rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+    x = centers[labels] + rng.normal(size=(count, 2)) @ weight.T + 0.4 * rng.normal(size=(count, 4))
     return torch.from_numpy(x).float(), torch.from_numpy(labels)
 
 
@@ -90,7 +90,7 @@ def test_the_condition_reaches_encoder_and_decoder(latent: tuple[int, ...], post
     assert model.interpolate(x, x.flip(0), 3, condition).shape == (3, *x.shape)
 
 
-def test_draws_of_several_decode_each_under_its_own_condition() -> None:
+def test_each_point_is_decoded_under_its_own_condition() -> None:
     dataset = rows_of_classes(count=60)
     model = model_of(dataset, hidden=(8,))
     z, condition = torch.randn(5, 3, 2), torch.tensor([[0.0], [1.0], [2.0]])
@@ -112,7 +112,7 @@ def test_no_number_depends_on_batches() -> None:
     torch.testing.assert_close(latent_means(model, dataset.test), torch.cat(apart))
 
 
-def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
+def test_captured_and_stacked_training_equal_eager_training() -> None:
     """600 steps are written as a graph, and twice as one stacked model; 10 are not."""
     dataset, objective = rows_of_classes(count=100), build_objective(Config().objective)
     config = TrainConfig(epochs=75, batch_size=10, keep="last")
@@ -130,7 +130,7 @@ def test_written_steps_and_several_seeds_train_as_one_by_python() -> None:
         torch.testing.assert_close(together[1].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
 
 
-def test_what_is_wrong_says_so() -> None:
+def test_messages_of_bad_input() -> None:
     x, labels = classed(count=30)
     unlabelled = UnsplitData("rows", Examples(x))
     with pytest.raises(BadInput, match="no labels"):
@@ -154,7 +154,7 @@ def test_what_is_wrong_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
-def test_every_other_measure_is_to_be_had(name: str) -> None:
+def test_measures_of_a_conditional_model(name: str) -> None:
     dataset = rows_of_classes(count=100)
     scores = measure(name, model_of(dataset, hidden=(4,)), dataset, "test", Effort(n_importance_samples=5, examples=8))
     assert scores

@@ -119,7 +119,7 @@ def test_gradients_against_finite_differences(objective: Objective) -> None:
         assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
-def test_doubly_reparameterised_gradient_is_that_of_iwae_through_every_layer() -> None:
+def test_doubly_reparameterized_gradient_is_that_of_iwae_through_every_layer() -> None:
     """Means over 300 batches within 5 standard errors, for 200 parameters: false alarm below 2e-4 for any seed."""
     model, x = ladder(2, 2, activation="tanh"), torch.randn(4, 3, dtype=torch.float64).repeat(50, 1)
     runs = [torch.stack([gradients(model, objective, x) for _ in range(300)]) for objective in (IWAE(4), DReG(4))]
@@ -149,12 +149,13 @@ def test_divergence_of_a_full_normal_from_any_diagonal_one() -> None:
     torch.testing.assert_close(closed_form_kl(q, p), known)
 
 
-def test_the_command_trains_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_a_hierarchical_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aevb.cli import app as cli
     from aevb.runs.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)
-    options = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --train.epochs 2 --n-importance-samples 3 --out run"
+    model = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8"
+    options = f"{model} --train.epochs 2 --n-importance-samples 3 --out run"
     for command in (
         f"train digits {options}",
         "evaluate run --n-importance-samples 4",

@@ -59,7 +59,7 @@ def test_conv_is_the_network_of_the_report() -> None:
     assert [layer.output_padding for layer in transposed] == [(0, 0), (1, 1), (1, 1)]
     assert [(layer.in_channels, layer.out_channels) for layer in transposed] == [(32, 64), (64, 32), (32, 32)]
     count = sum(p.numel() for p in [*encoder.parameters(), *decoder.parameters()])
-    # Weights and biases of its printed layers, batch normalisation included, without the last linear of the encoder.
+    # Weights and biases of its printed layers, batch normalization included, without the last linear of the encoder.
     encoder_count = (9 * 32 + 32) + 64 + (9 * 32 * 64 + 64) + 128 + (9 * 64 * 32 + 32) + 64
     decoder_count = (2 * 512 + 512) + (9 * 32 * 64 + 64) + 128 + (9 * 64 * 32 + 32) + 64 + (9 * 32 * 32 + 32) + 64
     assert count == encoder_count + decoder_count + (9 * 32 + 1)
@@ -136,7 +136,7 @@ def test_softplus_posterior_is_that_of_the_report() -> None:
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_model_starts_around_the_mean_of_the_data(network: str, likelihood: str) -> None:
+def test_initialize_sets_the_mean_of_the_data(network: str, likelihood: str) -> None:
     x = torch.rand(200, 1, 8, 8) * torch.linspace(0.2, 0.8, 8)
     options = ModelConfig.model_validate({"network": network, "likelihood": likelihood})
     model = build(resolve(options, some("binary", (1, 8, 8))), (1, 8, 8))
@@ -150,7 +150,7 @@ def test_model_starts_around_the_mean_of_the_data(network: str, likelihood: str)
         assert model.likelihood.variance == pytest.approx((x - x.mean(0)).square().mean().item(), rel=1e-4)
 
 
-def test_starting_keeps_a_fixed_variance_and_finite_logits() -> None:
+def test_initialize_keeps_a_fixed_variance_and_finite_logits() -> None:
     fixed, bernoulli, x = Gaussian((3,), 0.05), Bernoulli((3,)), torch.tensor([[0.0, 1.0, 0.5]] * 4)
     fixed.initialize(x)
     assert fixed.variance == pytest.approx(0.05)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -137,7 +138,7 @@ class VAE(nn.Module):
         self.prior = prior
         self.decoder = decoder
         self.likelihood = likelihood
-        self.lower_layers: Sequence[LatentLayer] = nn.ModuleList(lower_layers)  # type: ignore[assignment]
+        self.lower_layers = cast(Sequence[LatentLayer], nn.ModuleList(lower_layers))
         self.condition = condition
 
     @property
