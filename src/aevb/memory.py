@@ -30,14 +30,17 @@ def require(size: float, what: str, advice: str) -> None:
 
     Args:
         size: bytes that are needed.
-        what: needs them; the subject of the message.
+        what: what needs them, for the message.
         advice: what to do if they are not available.
 
     Raises:
         BadInput: fewer bytes are available.
     """
     if size > most():
-        raise BadInput(f"{what} takes {size / _GIB:,.1f} GiB of memory, and there are {most() / _GIB:,.1f}: {advice}")
+        available = most() / _GIB
+        raise BadInput(
+            f"{what} needs {size / _GIB:,.1f} GiB of memory, but only {available:,.1f} are available: {advice}"
+        )
 
 
 def keep_freed_memory() -> None:

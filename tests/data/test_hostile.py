@@ -568,7 +568,7 @@ def test_links_in_a_run_are_not_written_through(cut_off: Path, tmp_path: Path, n
     ],
 )
 def test_a_model_that_no_machine_holds(refused: Callable[..., str], words: list[object]) -> None:
-    assert "GiB of memory, and there are" in refused("train", *words)
+    assert "GiB of memory, but only" in refused("train", *words)
 
 
 def test_a_configuration_without_end(refused: Callable[..., str], tmp_path: Path) -> None:

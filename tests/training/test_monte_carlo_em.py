@@ -13,7 +13,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.errors import BadInput, NonFinite
-from aevb.models.hamiltonian import move, place
+from aevb.models.hamiltonian import move, state_at
 from aevb.models.linear import linear_optimum, linear_vae
 from aevb.models.vae import VAE
 from aevb.training.monte_carlo_em import ACCEPTED, monte_carlo_em
@@ -30,7 +30,7 @@ def test_moves_leave_the_target_invariant(exact: Callable[..., Exact], beta: flo
         return known.model.decode(z).log_prob(x)
 
     torch.manual_seed(0)
-    here = place(log_weight, torch.full((10_000, 1, 2), 3.0))
+    here = state_at(log_weight, torch.full((10_000, 1, 2), 3.0))
     shares = []
     for _ in range(100):
         noise = {"speed": torch.randn(10_000, 1, 2), "chance": torch.rand(10_000, 1)}

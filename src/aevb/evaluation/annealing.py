@@ -30,7 +30,7 @@ from aevb.evaluation.likelihood import per_example, underestimate_note
 from aevb.evaluation.measures import Task
 from aevb.evaluation.posterior_samples import Part, effective_sample_size, noise_at, parts
 from aevb.evaluation.scores import Score
-from aevb.models.hamiltonian import Place, move, place
+from aevb.models.hamiltonian import ChainState, move, state_at
 from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import VAE
@@ -116,11 +116,11 @@ class _Chains:
             total = total + (beta - before) * position.log_weight.cpu().double()
         return torch.as_tensor(total)
 
-    def at(self, noise: Tensor) -> Place:
+    def at(self, noise: Tensor) -> ChainState:
         """Return log w and its gradient at ε ``(S, B, Z)``."""
-        return place(self._log_weight, noise)
+        return state_at(self._log_weight, noise)
 
-    def move(self, start: Place, beta: float, size: Tensor) -> tuple[Place, Tensor]:
+    def move(self, start: ChainState, beta: float, size: Tensor) -> tuple[ChainState, Tensor]:
         """Return the chains after one step of Hamiltonian Monte Carlo, and the acceptance rate, ``(B,)``."""
         count, _, width = start.noise.shape
         speed = normal(self.part.streams, count, width).to(start.noise)

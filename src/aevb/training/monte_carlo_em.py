@@ -21,7 +21,7 @@ from aevb.data.examples import Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.batch import Batch
 from aevb.models.distributions import StandardNormal
-from aevb.models.hamiltonian import move, place
+from aevb.models.hamiltonian import move, state_at
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -92,7 +92,7 @@ def _expectation(model: VAE, train: Examples, z: Tensor, size: float, leapfrogs:
         def log_weight(z: Tensor, batch: Batch = batch) -> Tensor:
             return model.log_joint(batch, z) - StandardNormal(z).log_prob(z)
 
-        start = place(log_weight, state.unsqueeze(0))
+        start = state_at(log_weight, state.unsqueeze(0))
         noise = {"speed": torch.randn_like(start.noise), "chance": torch.rand_like(start.log_weight)}
         end, share = move(log_weight, start, beta=1.0, size=state.new_tensor([size]), leapfrogs=leapfrogs, **noise)
         moved.append(end.noise[0])
