@@ -104,7 +104,7 @@ def test_the_distance_of_another_normal_is_its_divergence(gaussian: Dataset, tmp
 def test_the_grid_agrees_with_adaptive_cells(likelihood: str) -> None:
     """A lively random decoder, whose posteriors have several peaks."""
     dataset = load_data("blobs")
-    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "initial": "lecun"})
+    chosen = ModelConfig.model_validate({"hidden": [32, 32], "likelihood": likelihood, "init": "lecun"})
     torch.manual_seed(0)
     model = build(resolve(chosen, dataset), dataset.shape).eval()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_the_truths_of_the_table_are_those_of_the_sets() -> None:
 @pytest.mark.parametrize("scale", ["smoke", "default", "full"])
 def test_every_set_has_every_setting(scale: Scale) -> None:
     made = recipe("guo", scale)
-    assert len(made.trials) == len(SIZES[scale].places) * len(SETTINGS)
+    assert len(made.trials) == len(SIZES[scale].sets) * len(SETTINGS)
     for name, trial in made.trials.items():
         assert trial.config.train.epochs, name
     reported = made.trials["figure-8-diagonal"].config

@@ -117,7 +117,7 @@ def contours(
     turn = np.linspace(0, 2 * np.pi, 200)
     circle = np.stack([np.cos(turn), np.sin(turn)])
     for axis, (title, ellipses) in zip(axes, normals.items(), strict=True):
-        axis.contourf(density, levels=10, cmap="Greys", extent=extent)
+        axis.contourf(density, levels=10, cmap="binary", extent=extent)
         for ellipse, color in zip(ellipses, cycle(COLORS), strict=False):
             outline = np.linalg.cholesky(ellipse.covariance) @ circle
             for scale, width in ((1, 1.8), (2, 0.9)):

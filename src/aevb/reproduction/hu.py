@@ -184,7 +184,7 @@ def reported_curves() -> dict[tuple[str, str, str], tuple[list[float], list[floa
     curves: dict[tuple[str, str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     text = (files("aevb.reproduction") / "reference" / "hu.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
-        epochs, values = curves[names[row["optimiser"]], terms[row["quantity"]], splits[row["split"]]]
+        epochs, values = curves[names[row["optimizer"]], terms[row["quantity"]], splits[row["split"]]]
         epochs.append(float(row["epoch"]))
         values.append(float(row["value_nats"]))
     return dict(curves)

@@ -46,7 +46,7 @@ FULL = {"posterior": "full", "likelihood": "gaussian-full"}
 ONE_DRAW: dict[str, Any] = {"kind": "elbo-mc"}
 OURS: dict[str, Any] = {
     "model": {**FULL, "init": "lecun", "posterior_scale": "softplus"},
-    "train": {"batch_size": 128, "lr": 3e-3, "lr_decay": 0.5, "clip_grad_norm": 10},
+    "train": {"batch_size": 128, "lr": 3e-3, "lr_schedule": "linear", "lr_decay": 0.5, "clip_grad_norm": 10},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "diagonal": {"model": DIAGONAL, "objective": ONE_DRAW},
