@@ -352,12 +352,12 @@ def test_a_run_that_fails_is_told_and_stops_no_other(aevb: Command, monkeypatch:
     assert "bad, seed 0: digits has grey values" in Path("runs/tiny-smoke/results.md").read_text()
 
 
-def test_ctrl_c_says_how_it_goes_on(aevb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_how_to_resume(aevb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> list[str]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reproduction, "reproduce", interrupted)
-    assert aevb("reproduce tiny --scale smoke") == (130, "", "interrupted: the same command goes on where it stopped\n")
+    assert aevb("reproduce tiny --scale smoke") == (130, "", "interrupted: run the same command to resume\n")
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_an_unknown_report_gets_one_line(names: str, message: str, aevb: Command
     assert not list(Path.cwd().iterdir())
 
 
-def test_missing_data_are_told_before_anything_is_trained(aevb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_data_are_reported_before_anything_is_trained(aevb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config.model_validate({"data": {"source": "mnist", "binarize": "threshold"}})
     made = Recipe(**{**vars(recipe()), "trials": {"small": trial(), "mnist": Trial(config)}})
     monkeypatch.setattr(recipes, "recipe", lambda *_: made)
