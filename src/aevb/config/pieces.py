@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from aevb.errors import BadInput
 from aevb.models.options import PieceOptions
-from aevb.models.registry import Registry
+from aevb.models.registry import Registry, is_plugin
 
 Registries = Mapping[str, Registry[Any]]
 UNKNOWN_PIECE = "unknown_piece"
@@ -46,7 +46,7 @@ def owners(registries: Registries, fields: Mapping[str, Any]) -> dict[str, dict[
                 other = "configuration itself" if option in fields else kinds.setdefault(option, registry.kind)
                 if other != registry.kind:
                     raise BadInput(
-                        f"the option {option!r} of the {registry.kind} {name!r} is one of the {other} as well: rename it"
+                        f"the option {option!r} of the {registry.kind} {name!r} belongs to the {other} too: rename it"
                     )
                 result.setdefault(option, {})[name] = options_class(piece)
     return result
@@ -110,3 +110,10 @@ def summaries(registry: Registry[Any]) -> str:
 def _fail(name: str, value: Any, kind: str | PydanticCustomError) -> NoReturn:
     details = InitErrorDetails(type=kind, loc=(name,), input=value)
     raise ValidationError.from_exception_data("options", [details])
+
+
+def used_plugins(registries: Registries, values: BaseModel) -> list[str]:
+    """Return the modules outside this package that registered the pieces that a section names."""
+    names = {field: getattr(values, field) for field in registries}
+    modules = [registry.module(names[field]) for field, registry in registries.items() if names[field] in registry]
+    return [module for module in modules if is_plugin(module)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries
+from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries, used_plugins
 from aevb.models.options import PieceOptions, Positive, Size, Widths
 from aevb.models.registry import Registry, register
 
@@ -99,6 +99,10 @@ class WithPieces(Section):
     def options(self) -> dict[str, Any]:
         """The options of pieces, as far as they are set; after `aevb.config.resolve.resolve`, all of them."""
         return dict(self.model_extra or {})
+
+    def plugins(self) -> list[str]:
+        """Return the modules outside this package that registered the pieces of this section."""
+        return used_plugins(self.PIECES, self)
 
     def piece_options(self, field: str) -> PieceOptions:
         """Return the options of the piece that a field names."""
@@ -231,6 +235,11 @@ class Config(Section):
     def without_data_dir(self) -> "Config":
         """Return the same configuration for any location of the data."""
         return self.model_copy(update={"data": self.data.model_copy(update={"data_dir": None})})
+
+    def plugins(self) -> list[str]:
+        """Return the modules outside this package that registered the pieces of the run."""
+        data = used_plugins({"source": register.dataset}, self.data)
+        return sorted({*data, *self.model.plugins(), *self.objective.plugins()})
 
     def load_options(self) -> dict[str, Any]:
         """Return the keyword arguments of `aevb.data.load_data` for the data of the run."""

@@ -18,7 +18,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -115,7 +115,7 @@ class Registry(Generic[T]):
 
     def _position(self, name: str) -> tuple[bool, str]:
         module = self._entries[name].module
-        return _is_plugin(module), module
+        return is_plugin(module), module
 
     def items(self) -> list[tuple[str, T]]:
         """Return names and pieces."""
@@ -137,7 +137,7 @@ class Registry(Generic[T]):
     def plugins(self) -> list[str]:
         """Return the modules outside this package that registered pieces of this kind."""
         self._load()
-        return sorted({entry.module for entry in self._entries.values() if _is_plugin(entry.module)})
+        return sorted({entry.module for entry in self._entries.values() if is_plugin(entry.module)})
 
     def _entry(self, name: str) -> Entry[T]:
         self._load()
@@ -199,7 +199,31 @@ register = Kinds()
 def plugins() -> list[str]:
     """Return the modules outside this package that registered pieces of any kind, without importing any."""
     modules = {entry.module for registry in register for entry in registry._entries.values()}
-    return sorted(module for module in modules if _is_plugin(module))
+    return sorted(module for module in modules if is_plugin(module))
+
+
+def is_plugin(module: str) -> bool:
+    """Return whether a module is outside this package."""
+    return module.split(".")[0] != PACKAGE
+
+
+def require_plugins(modules: Iterable[str], user: object) -> None:
+    """Check that plugins are loaded. This loads the installed plugins and those of the environment, and no others.
+
+    Args:
+        modules: the names of the modules that registered the pieces.
+        user: the object that needs them, for the message.
+
+    Raises:
+        BadInput: a plugin is not loaded.
+    """
+    load_plugins()
+    missing = [module for module in modules if module not in plugins()]
+    if missing:
+        raise BadInput(
+            f"{user} needs the plugin {missing[0]}, which is not loaded: import it, or pass --plugin {missing[0]} (a"
+            " module, or the path of its .py file)"
+        )
 
 
 def import_all(home: str) -> None:
@@ -269,7 +293,3 @@ def _path(piece: Any) -> str:
     """Return where a piece is defined, module:name."""
     owner = piece if hasattr(piece, "__qualname__") else type(piece)
     return f"{owner.__module__}:{owner.__qualname__}"
-
-
-def _is_plugin(module: str) -> bool:
-    return module.split(".")[0] != PACKAGE

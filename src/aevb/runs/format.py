@@ -13,7 +13,7 @@ from aevb.errors import BadInput
 from aevb.training.history import Epoch
 
 FORMAT = 1
-RECORDED = ("format", "aevb", "dataset", "resolved")
+RECORDED = ("format", "aevb", "plugins", "dataset", "resolved")
 """Keys of a run's config.json that are not part of its configuration."""
 _INFINITE = {"bound": -math.inf, "rate": math.inf}
 """Metrics that are infinite for an autoencoder and null in the file: JSON has no infinities."""

@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from typing_extensions import Self
 
 from aevb.config.build import build, weight_bytes
@@ -33,6 +34,7 @@ from aevb.errors import BadInput
 from aevb.evaluation import Score, Split, evaluate
 from aevb.evaluation.likelihood import per_example
 from aevb.files import create_folder, flush, os_errors_as_bad_input, temporary_name, write_atomically, write_bytes
+from aevb.models.registry import require_plugins
 from aevb.models.vae import VAE
 from aevb.runs.checkpoint import load_state, load_weights, pack_state, pack_weights, require_weights
 from aevb.runs.format import FORMAT, configuration, damaged_as_bad_input, epoch_line, read_epochs, read_json, to_json
@@ -367,6 +369,7 @@ class RunFolder:
         recorded = {
             "format": FORMAT,
             "aevb": version("aevb"),
+            "plugins": self.config.model_copy(update={"model": self.resolved}).plugins(),
             "dataset": self.data.model_dump(mode="json"),
             "resolved": self.resolved.model_dump(mode="json"),
         }
@@ -382,6 +385,7 @@ def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:
     with damaged_as_bad_input(path):
         if not isinstance(content, dict):
             raise TypeError(f"expected an object, got a {type(content).__name__}")
+        require_plugins(TypeAdapter(list[str]).validate_python(content.get("plugins", [])), path.parent)
         return (
             Config.model_validate(configuration(content, path)),
             ModelConfig.model_validate(content["resolved"]),
