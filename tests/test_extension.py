@@ -1,0 +1,280 @@
+"""Adding a piece: one new file outside the package, then it is used by its name.
+
+Each plugin below is the content of one file. Its piece is trained, saved, loaded, evaluated, swept and, where possible,
+exported and explored. `docs/own-pieces.md` shows the same to a user.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIKELIHOOD = '''
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from aevb.models.likelihoods import Likelihood
+from aevb.models.options import PieceOptions
+from aevb.models.registry import register
+
+
+class StudentOptions(PieceOptions):
+    freedom: Annotated[float, Field(gt=0)] = Field(5.0, description="Degrees of freedom.")
+
+
+@register.likelihood("student")
+class Student(Likelihood):
+    """Independent values with heavy tails."""
+
+    Options = StudentOptions
+    supports = ("binary", "unit", "counts", "real")
+
+    def __init__(self, event, freedom):
+        super().__init__(event)
+        self.freedom, self.log_scale = freedom, nn.Parameter(torch.tensor(0.0))
+
+    def initialize(self, x):
+        self.log_scale.data.fill_(x.std().log())
+        return x.mean(0)
+
+    def forward(self, output):
+        p = torch.distributions.StudentT(self.freedom, output, self.log_scale.exp(), validate_args=False)
+        return torch.distributions.Independent(p, len(self.event), validate_args=False)
+'''
+POSTERIOR = '''
+import torch
+
+from aevb.models.distributions import Normal
+from aevb.models.posteriors import Posterior
+from aevb.models.registry import register
+
+
+@register.posterior("unit-variance")
+class UnitVariance(Posterior):
+    """A normal with learned mean and variance 1."""
+
+    def __init__(self, features, latent):
+        super().__init__(features, latent)
+        self.head = torch.nn.Linear(features, latent)
+
+    def forward(self, features):
+        loc = self.head(features)
+        return Normal(loc, torch.zeros_like(loc))
+'''
+PRIOR = '''
+import torch
+from torch import nn
+from pydantic import Field
+
+from aevb.models.distributions import Normal
+from aevb.models.options import PieceOptions
+from aevb.models.priors import Prior
+from aevb.models.registry import register
+
+
+class WideOptions(PieceOptions):
+    width: float = Field(2.0, description="Standard deviation of the prior.")
+
+
+@register.prior("wide")
+class Wide(Prior):
+    """A normal with a given standard deviation."""
+
+    Options = WideOptions
+
+    def __init__(self, latent, event, width):
+        super().__init__(latent, event)
+        self.register_buffer("log_scale", torch.full((latent,), width).log())
+
+    def forward(self, encode):
+        return Normal(self.origin, self.log_scale)
+'''
+NETWORK = '''
+from torch import nn
+from pydantic import Field
+
+from aevb.models.networks import Network, mlp_decoder, mlp_encoder
+from aevb.models.options import PieceOptions, Size
+from aevb.models.registry import register
+
+
+class SkipOptions(PieceOptions):
+    depth: Size = Field(2, description="Number of blocks.")
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(width, width), nn.ReLU())
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+
+@register.network("skip")
+class Skip(Network):
+    """Fully connected blocks with skip connections."""
+
+    Options = SkipOptions
+
+    def __init__(self, activation, depth):
+        super().__init__(activation)
+        self.depth = depth
+
+    def encoder(self, event, context=0):
+        first, width = mlp_encoder(event, (8,), self.activation, context)
+        return nn.Sequential(first, *(Block(width) for _ in range(self.depth))), width
+
+    def decoder(self, latent, output):
+        return nn.Sequential(
+            nn.Linear(latent, 8), *(Block(8) for _ in range(self.depth)), mlp_decoder(8, (), output, self.activation)
+        )
+'''
+OBJECTIVE = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from aevb.models.objectives import Terms
+from aevb.models.options import PieceOptions
+from aevb.models.registry import register
+
+
+class CapacityOptions(PieceOptions):
+    capacity: float = Field(1.0, description="Nats of the rate that are aimed at.")
+
+
+@register.objective("capacity")
+@dataclass(frozen=True)
+class Capacity:
+    """The distortion, and the distance of the rate from a capacity."""
+
+    Options: ClassVar = CapacityOptions
+    n_samples: int = 1
+    capacity: float = 1.0
+
+    def __call__(self, trace, done=1.0):
+        distortion = -trace.log_likelihood.mean(0)
+        loss = distortion + (trace.rate - self.capacity).abs()
+        return Terms(loss, -(distortion + trace.rate), trace.rate, distortion)
+'''
+DATASET = '''
+import numpy as np
+
+from aevb.models.registry import register
+
+
+@register.dataset("rings")
+def rings(split_seed=0):
+    """Two noisy circles."""
+    rng = np.random.default_rng(split_seed)
+    labels = rng.integers(0, 2, 200)
+    angle = rng.uniform(0, 2 * np.pi, 200)
+    points = (1 + labels)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return points.astype(np.float32), labels
+'''
+PLUGINS = {
+    "my_student": (LIKELIHOOD, ["--model.likelihood", "student", "--model.freedom", "3"]),
+    "my_posterior": (POSTERIOR, ["--model.posterior", "unit-variance"]),
+    "my_prior": (PRIOR, ["--model.prior", "wide", "--model.width", "1.5"]),
+    "my_network": (NETWORK, ["--model.network", "skip", "--model.depth", "1"]),
+    "my_objective": (OBJECTIVE, ["--objective.kind", "capacity", "--objective.capacity", "2"]),
+    "my_dataset": (DATASET, []),
+}
+SCRIPT = """
+import contextlib, io, json, sys
+from aevb.cli.app import main
+
+for words in json.load(sys.stdin):
+    print("$", *words, flush=True)
+    try:
+        main(words)
+    except SystemExit as stop:
+        assert not stop.code, words
+"""
+
+
+def commands(folder: Path, *lines: list[str]) -> str:
+    """Run commands one after another in one new process, in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], input=json.dumps(lines), cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def refused(folder: Path, *words: str) -> str:
+    """Return the one line of a command that is refused."""
+    command = [sys.executable, "-m", "aevb", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_one_file_adds_a_piece(name: str, tmp_path: Path) -> None:
+    code, options = PLUGINS[name]
+    (tmp_path / f"{name}.py").write_text(code)
+    data = "rings" if name == "my_dataset" else "blobs"
+    plugin = ["--plugin", f"{name}.py"]
+    hidden = [] if name == "my_network" else ["--model.hidden", "8"]
+    common = [data, *options, *hidden, "--train.epochs", "1", *plugin]
+    out = commands(
+        tmp_path,
+        ["train", *common, "--out", "run"],
+        ["evaluate", "run", "--n-importance-samples", "5", *plugin],
+        ["sweep", *common, "--over", "model.latent", "1", "2", "--jobs", "2", "--out", "swept"],
+        ["export", "run", *plugin],
+        ["explore", "run", *plugin],
+        ["train", "--help", *plugin],
+    )
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["plugins"] == [name]
+    assert (tmp_path / "run" / "explorer.html").exists()
+    for option in options:
+        assert option in out
+    line = refused(tmp_path, "evaluate", "run")
+    assert f"needs the plugin {name}, which is not loaded" in line
+    assert f"--plugin {name}" in line
+
+
+def test_a_configuration_file_may_have_options_of_a_plugin(tmp_path: Path) -> None:
+    (tmp_path / "my_student.py").write_text(LIKELIHOOD)
+    content = {"model": {"likelihood": "student", "freedom": -1.0}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    words = ["train", "blobs", "--config", "config.json"]
+    assert "unknown option --model.freedom" in refused(tmp_path, *words) or "student" in refused(tmp_path, *words)
+    line = refused(tmp_path, *words, "--plugin", "my_student.py")
+    assert "--model.freedom: input should be greater than 0" in line
+
+
+def test_two_kinds_cannot_own_one_option(tmp_path: Path) -> None:
+    (tmp_path / "clash.py").write_text(PRIOR.replace("width", "variance").replace('"wide"', '"clash"'))
+    words = ["train", "blobs", "--plugin", "clash.py", "--model.variance", "2"]
+    assert "the option 'variance' of the likelihood" in refused(tmp_path, *words)
+
+
+def test_opening_a_run_imports_nothing_that_it_names(tmp_path: Path) -> None:
+    """The module of a missing plugin is not imported, even if it could be."""
+    (tmp_path / "my_prior.py").write_text(PRIOR)
+    commands(tmp_path, ["train", "blobs", "--model.prior", "wide", "--model.hidden", "8", "--train.epochs", "1",
+                        "--out", "run", "--plugin", "my_prior.py"])  # fmt: skip
+    (tmp_path / "my_prior.py").write_text("raise SystemExit('imported')")
+    code = (
+        "import sys, aevb\n"
+        "try: aevb.load_run('run')\n"
+        "except aevb.BadInput as error: print(error)\n"
+        "assert 'my_prior' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=environment
+    )
+    assert "run needs the plugin my_prior, which is not loaded" in done.stdout
