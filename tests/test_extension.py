@@ -17,35 +17,33 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import nn
 
+from aevb.models.distributions import Laplace
 from aevb.models.likelihoods import Likelihood
 from aevb.models.options import PieceOptions
 from aevb.models.registry import register
 
 
-class StudentOptions(PieceOptions):
-    freedom: Annotated[float, Field(gt=0)] = Field(5.0, description="Degrees of freedom.")
+class SharpOptions(PieceOptions):
+    kappa: Annotated[float, Field(gt=0)] = Field(1.0, description="Inverse of the scale.")
 
 
-@register.likelihood("student")
-class Student(Likelihood):
-    """Independent values with heavy tails."""
+@register.likelihood("sharp")
+class Sharp(Likelihood):
+    """A Laplace density with a given scale."""
 
-    Options = StudentOptions
+    Options = SharpOptions
     supports = ("binary", "unit", "counts", "real")
 
-    def __init__(self, event, freedom):
+    def __init__(self, event, kappa):
         super().__init__(event)
-        self.freedom, self.log_scale = freedom, nn.Parameter(torch.tensor(0.0))
+        self.register_buffer("log_scale", -torch.tensor(kappa).log())
 
     def initialize(self, x):
-        self.log_scale.data.fill_(x.std().log())
         return x.mean(0)
 
     def forward(self, output):
-        p = torch.distributions.StudentT(self.freedom, output, self.log_scale.exp(), validate_args=False)
-        return torch.distributions.Independent(p, len(self.event), validate_args=False)
+        return Laplace(output, self.log_scale, len(self.event))
 '''
 POSTERIOR = '''
 import torch
@@ -181,7 +179,7 @@ def rings(split_seed=0):
     return points.astype(np.float32), labels
 '''
 PLUGINS = {
-    "my_student": (LIKELIHOOD, ["--model.likelihood", "student", "--model.freedom", "3"]),
+    "my_likelihood": (LIKELIHOOD, ["--model.likelihood", "sharp", "--model.kappa", "3"]),
     "my_posterior": (POSTERIOR, ["--model.posterior", "unit-variance"]),
     "my_prior": (PRIOR, ["--model.prior", "wide", "--model.width", "1.5"]),
     "my_network": (NETWORK, ["--model.network", "skip", "--model.depth", "1"]),
@@ -246,13 +244,13 @@ def test_one_file_adds_a_piece(name: str, tmp_path: Path) -> None:
 
 
 def test_a_configuration_file_may_have_options_of_a_plugin(tmp_path: Path) -> None:
-    (tmp_path / "my_student.py").write_text(LIKELIHOOD)
-    content = {"model": {"likelihood": "student", "freedom": -1.0}}
+    (tmp_path / "my_likelihood.py").write_text(LIKELIHOOD)
+    content = {"model": {"likelihood": "sharp", "kappa": -1.0}}
     (tmp_path / "config.json").write_text(json.dumps(content))
     words = ["train", "blobs", "--config", "config.json"]
-    assert "unknown option --model.freedom" in refused(tmp_path, *words) or "student" in refused(tmp_path, *words)
-    line = refused(tmp_path, *words, "--plugin", "my_student.py")
-    assert "--model.freedom: input should be greater than 0" in line
+    assert "unknown option --model.kappa" in refused(tmp_path, *words) or "sharp" in refused(tmp_path, *words)
+    line = refused(tmp_path, *words, "--plugin", "my_likelihood.py")
+    assert "--model.kappa: input should be greater than 0" in line
 
 
 def test_two_kinds_cannot_own_one_option(tmp_path: Path) -> None:
