@@ -1,15 +1,15 @@
-"""The errors that a user, not a programmer, can mend: their messages are one line."""
+"""Errors that a user can fix; their messages are one line."""
 
 LONGEST = 480
-"""Characters of a message."""
+"""Maximum number of characters of a message."""
 
 
 class BadInput(ValueError):
-    """Something given to aevb cannot be used: a file, a value, an option or a run folder.
+    """An invalid input: a file, a value, an option or a run folder.
 
-    The message is one line that names the thing, what was expected and what to do. The commands print it and exit with
-    status 2; everything else that goes wrong is a bug and keeps its traceback. Names and values in it come from files,
-    so it is made a line that can be shown anywhere, however they are.
+    The message is one line that says what is wrong, what was expected and what to do. The commands print it and exit
+    with status 2; every other exception is a bug and keeps its traceback. Names and values in the message may come from
+    files: line breaks and control characters are replaced.
     """
 
     def __init__(self, message: str) -> None:
@@ -17,7 +17,7 @@ class BadInput(ValueError):
 
 
 class NonFinite(ArithmeticError):
-    """Training met a number that is not finite. The model has the weights of the last whole epoch."""
+    """A tensor that is not finite in training. The model has the weights of the last complete epoch."""
 
     def __init__(self, tensor: str, epoch: int, step: int) -> None:
         super().__init__(
@@ -27,15 +27,15 @@ class NonFinite(ArithmeticError):
 
 
 class Lost(RuntimeError):
-    """Another process of a job that shares a training is gone. The run has what its last checkpoint has."""
+    """The loss of another process of a distributed job. The run is at its last checkpoint."""
 
 
 class Notice(UserWarning):
-    """Something is done in another way than was asked for, with the same numbers; its message is one line."""
+    """A warning that aevb uses another method than requested, with the same results; its message is one line."""
 
 
 def printable(text: str) -> str:
-    """Text in which what is not printable, such as the beginning of a terminal's commands, is written as an escape."""
+    """Return text with characters that are not printable, such as control sequences of a terminal, as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

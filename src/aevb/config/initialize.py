@@ -1,18 +1,18 @@
-"""A model of a table that begins as the best linear one.
+"""Data-dependent initialization: a model of a table starts at the best linear one.
 
-Factor analysis explains numbers x, in units of their deviations, by Z common causes and noise of each column:
+Factor analysis explains standardized numbers x by Z common causes and noise of each column:
 
     x = W z + ε,    z ~ N(0, I),  ε ~ N(0, Ψ),  Ψ diagonal
 
-Its maximum likelihood is found by EM over what is there (Rubin & Thayer 1982). Rotated until WᵀΨ⁻¹W is diagonal, it has
-posteriors with independent dimensions,
+Its maximum likelihood is found by EM over the values that are not missing (Rubin & Thayer 1982). Rotated until WᵀΨ⁻¹W
+is diagonal, it has posteriors with independent dimensions,
 
     q(z|x) = N(S WᵀΨ⁻¹x, S),    S = (I + WᵀΨ⁻¹W)⁻¹ = diag s
 
-and so is a VAE whose bound is tight. Where values are missing the encoder is the linear one that comes closest. A
-network of rectified units computes any linear map of Z numbers by 2 Z units of each hidden layer, since
-t = max(t, 0) - max(-t, 0); the others begin as they were, and unheard. Training goes on from there: where columns
-nearly follow from each other, the way there by small steps is long.
+and is a VAE whose bound is tight. With missing values the encoder is the closest linear one. A network of rectified
+units computes any linear map of Z numbers by 2 Z units of each hidden layer, since t = max(t, 0) - max(-t, 0); the
+other units keep their initial weights, with outgoing weights of zero. Training continues from there: where columns
+nearly follow from each other, gradient descent would take many steps to the same point.
 """
 
 from typing import NamedTuple
@@ -26,11 +26,11 @@ from aevb.models.posteriors import Diagonal, Full, ScaledPosterior
 from aevb.models.vae import VAE
 
 ROUNDS = 300
-"""Of EM."""
+"""Iterations of EM."""
 MOST = 2000
-"""Rows, about, that factors are taken from."""
+"""Approximate maximum of the rows for factor analysis."""
 LEAST = 1e-4
-"""Variance of noise, of one of all."""
+"""Smallest variance of the noise, relative to that of the column."""
 
 
 class Factors(NamedTuple):
@@ -39,7 +39,7 @@ class Factors(NamedTuple):
     Attributes:
         weight: W, ``(D, Z)``, with WᵀΨ⁻¹W diagonal.
         variance: the diagonal of Ψ, ``(D,)``.
-        encoding: what gives the mean of q(z|x), of x with zeros in its gaps, ``(Z, D)``.
+        encoding: maps x, with zeros for missing values, to the mean of q(z|x), ``(Z, D)``.
         spread: the variance of q(z|x), ``(Z,)``.
     """
 
@@ -50,66 +50,68 @@ class Factors(NamedTuple):
 
 
 def factors(x: Tensor, latent: int) -> Factors:
-    """Factor analysis of standardized rows.
+    """Return the factor analysis of standardized rows.
 
     Args:
         x: ``(N, D)``, NaN where a value is missing.
         latent: Z.
     """
-    there = (~x.isnan()).double()
+    present = (~x.isnan()).double()
     x = x.double().nan_to_num()
     values, vectors = torch.linalg.eigh(x.T @ x / len(x))
     weight = vectors[:, -latent:] * values[-latent:].clamp_min(LEAST).sqrt()
     variance = (1 - weight.square().sum(1)).clamp_min(0.01)
     for _ in range(ROUNDS):
-        weight, variance = _maximised(x, there, *_posteriors(x, there, weight, variance))
+        weight, variance = _maximize(x, present, *_posteriors(x, present, weight, variance))
     _, _, rotation = torch.linalg.svd(weight / variance.sqrt()[:, None], full_matrices=False)
     weight = weight @ rotation.T
-    return _whole(weight, variance) if there.all() else _with_gaps(x, there, weight, variance)
+    return _complete(weight, variance) if present.all() else _incomplete(x, present, weight, variance)
 
 
-def _whole(weight: Tensor, variance: Tensor) -> Factors:
-    """With the encoder of whole rows, which is exact."""
+def _complete(weight: Tensor, variance: Tensor) -> Factors:
+    """Return factors with the encoder of complete rows, which is exact."""
     precision = 1 + (weight.square() / variance[:, None]).sum(0)
     return Factors(weight, variance, (weight / variance[:, None]).T / precision[:, None], 1 / precision)
 
 
-def _with_gaps(x: Tensor, there: Tensor, weight: Tensor, variance: Tensor) -> Factors:
-    """With the one linear encoder that comes closest to the posteriors of rows of all patterns."""
-    mean, covariance = _posteriors(x, there, weight, variance)
+def _incomplete(x: Tensor, present: Tensor, weight: Tensor, variance: Tensor) -> Factors:
+    """Return factors with the linear encoder that is closest to the posteriors of all rows."""
+    mean, covariance = _posteriors(x, present, weight, variance)
     encoding = torch.linalg.lstsq(x, mean).solution.T
     encoded = x @ encoding.T
     spread = covariance.diagonal(dim1=1, dim2=2).mean(0) + (mean - encoded).square().mean(0)
     return Factors(weight, variance, encoding, spread)
 
 
-def _posteriors(x: Tensor, there: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Means ``(N, Z)`` and covariances ``(N, Z, Z)`` of p(z|x)."""
-    known, latent = there / variance, weight.shape[1]
+def _posteriors(x: Tensor, present: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means ``(N, Z)`` and covariances ``(N, Z, Z)`` of p(z|x)."""
+    precision, latent = present / variance, weight.shape[1]
     products = (weight[:, :, None] * weight[:, None, :]).flatten(1)
-    covariance = torch.linalg.inv(torch.eye(latent, dtype=x.dtype) + (known @ products).view(-1, latent, latent))
-    return (covariance @ ((known * x) @ weight)[:, :, None]).squeeze(2), covariance
+    covariance = torch.linalg.inv(torch.eye(latent, dtype=x.dtype) + (precision @ products).view(-1, latent, latent))
+    return (covariance @ ((precision * x) @ weight)[:, :, None]).squeeze(2), covariance
 
 
-def _maximised(x: Tensor, there: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """W and Ψ that are best for these posteriors."""
+def _maximize(x: Tensor, present: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return W and Ψ that maximize the expected log-likelihood under these posteriors."""
     latent = mean.shape[1]
     second = covariance + mean[:, :, None] * mean[:, None, :]
-    moments = (there.T @ second.flatten(1)).view(-1, latent, latent)
+    moments = (present.T @ second.flatten(1)).view(-1, latent, latent)
     crossed = x.T @ mean
     weight = torch.linalg.solve(moments + 1e-9 * torch.eye(latent, dtype=x.dtype), crossed)
     left = x.square().sum(0) - (weight * crossed).sum(1)
-    return weight, (left / there.sum(0).clamp_min(1)).clamp_min(LEAST)
+    return weight, (left / present.sum(0).clamp_min(1)).clamp_min(LEAST)
 
 
 def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
-    """Start a model at examples: of a table at factor analysis of its numbers, where the networks can carry it and
-    there are enough rows; else as `VAE.initialize` does.
+    """Initialize a model from examples.
+
+    A model of a table starts at factor analysis of its numbers, if the networks can compute it and there are enough
+    rows; otherwise this is `VAE.initialize`.
 
     Args:
-        model: freshly built.
-        examples: that it will learn from, or some of them.
-        output: whether p(x|z) is to begin there, too.
+        model: a model with its initial weights.
+        examples: some or all of the training examples.
+        output: whether p(x|z) is initialized as well.
     """
     batch = examples.all()
     model.initialize(batch, output=output)
@@ -118,29 +120,29 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
         real, positive, *_ = batch.x.split(likely.split, 1)
         numbers = likely.units(torch.cat([real, positive.log()], 1))
         latent = min(posterior.latent, numbers.shape[1] - 1)
-        if latent > 0 and len(batch) > numbers.shape[1] and _can_carry(model, latent):
-            _take(model, factors(numbers[:: -(-len(batch) // MOST)], latent))
+        if latent > 0 and len(batch) > numbers.shape[1] and _can_compute(model, latent):
+            _set_factors(model, factors(numbers[:: -(-len(batch) // MOST)], latent))
 
 
 @torch.no_grad()
-def _take(model: VAE, found: Factors) -> None:
-    """Let p(x|z) and q(z|x) be those of factor analysis."""
+def _set_factors(model: VAE, result: Factors) -> None:
+    """Set p(x|z) and q(z|x) to those of factor analysis."""
     posterior, likelihood = model.posterior, model.likelihood
     assert isinstance(posterior, ScaledPosterior)
     assert isinstance(likelihood, Columns)
-    head, latent = posterior.head, found.weight.shape[1]
-    likelihood.log_scale.copy_(0.5 * found.variance.log())
+    head, latent = posterior.head, result.weight.shape[1]
+    likelihood.log_scale.copy_(0.5 * result.variance.log())
     head.weight.zero_()
-    scale = found.spread.log() if posterior.scale == "log-variance" else found.spread.expm1().log()
+    scale = result.spread.log() if posterior.scale == "log-variance" else result.spread.expm1().log()
     head.bias[posterior.latent : posterior.latent + latent] = scale.to(head.bias)
     one = torch.eye(latent, dtype=torch.float64)
     *hidden, last = _layers(model.decoder)
-    _carry(_layers(model.encoder), head, found.encoding, one)
-    _carry(hidden, last, one, found.weight)
+    _set_linear(_layers(model.encoder), head, result.encoding, one)
+    _set_linear(hidden, last, one, result.weight)
 
 
-def _can_carry(model: VAE, latent: int) -> bool:
-    """Whether hidden layers are of rectified units, and wide enough."""
+def _can_compute(model: VAE, latent: int) -> bool:
+    """Return whether the hidden layers have rectified units and are wide enough."""
     modules = [*model.encoder.modules(), *model.decoder.modules()]
     others = any(isinstance(module, nn.Tanh | nn.ELU) for module in modules)
     return not others and all(layer.out_features >= 2 * latent for layer in _layers(model.encoder))
@@ -150,8 +152,8 @@ def _layers(network: nn.Module) -> list[nn.Linear]:
     return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
 
 
-def _carry(hidden: list[nn.Linear], last: nn.Linear, inner: Tensor, outer: Tensor) -> None:
-    """Let layers compute outer inner x, of the first values in x to the first outputs."""
+def _set_linear(hidden: list[nn.Linear], last: nn.Linear, inner: Tensor, outer: Tensor) -> None:
+    """Set layers to compute outer @ inner @ x, from the first values of x to the first outputs."""
     count, reading = len(inner), inner
     for layer in hidden:
         layer.weight[: 2 * count] = 0.0

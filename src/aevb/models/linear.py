@@ -9,7 +9,7 @@ With λ_1 ≥ λ_2 ≥ … the eigenvalues of the examples' covariance and Z lat
     c = 1/(D - Z) Σ_{j>Z} λ_j
     1/N Σ log p(x) = -½ [D log 2π + Σ_{j≤Z} log λ_j + (D - Z) log c + D]
 
-Of any linear decoder, at its optimum or not, all is known in closed form (`LinearGaussian`): with S⁻¹ = I + WᵀW/c,
+Any linear decoder has closed forms (`LinearGaussian`), at its optimum or not: with S⁻¹ = I + WᵀW/c,
 
     p(x) = N(x; b, W Wᵀ + c I),    p(z|x) = N(z; S Wᵀ(x - b)/c, S)
     E_q log p(x|z) = -½ [D log 2πc + (|x - W μ - b|² + Σ_j s_j |W_j|²) / c],    q = N(μ, diag s)
@@ -31,7 +31,7 @@ from aevb.models.vae import VAE
 
 
 def linear_vae(features: int, latent: int) -> VAE:
-    """A VAE without hidden layers, with one learned variance: D = `features`, Z = `latent`."""
+    """Return a VAE without hidden layers and with one learned variance: D = `features`, Z = `latent`."""
     event = (features,)
     encoder, width = mlp_encoder(event, (), "relu")
     decoder = mlp_decoder(latent, (), event, "relu")
@@ -39,13 +39,13 @@ def linear_vae(features: int, latent: int) -> VAE:
 
 
 def linear_optimum(x: Tensor, latent: int) -> float:
-    """The largest mean log-likelihood of examples ``(N, D)`` under a linear VAE with `latent` dimensions.
+    """Return the largest mean log-likelihood of examples ``(N, D)`` under a linear VAE with `latent` dimensions.
 
     Returns:
         Nats per example.
 
     Raises:
-        BadInput: there are not fewer latent dimensions than columns, or the rest has no variance.
+        BadInput: the latent dimensions are not fewer than the columns, or the remaining dimensions have no variance.
     """
     features = x.shape[1]
     eigenvalues = torch.linalg.eigvalsh(torch.cov(x.double().T, correction=0).view(features, features)).flip(0)
@@ -72,10 +72,10 @@ class LinearGaussian(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, model: VAE) -> "LinearGaussian":
-        """The decoder of a linear VAE, or linear autoencoder, read off where it takes 0 and the unit vectors.
+        """Return the decoder of a linear VAE or linear autoencoder, from its outputs at 0 and the unit vectors.
 
         Raises:
-            BadInput: the likelihood is no normal of one variance, or the decoder is not linear.
+            BadInput: the likelihood is not a normal with one variance, or the decoder is not linear.
         """
         latent = model.prior_distribution().event_shape[0]
         corners = torch.cat([torch.zeros(1, latent), torch.eye(latent), torch.ones(1, latent)])
@@ -86,19 +86,19 @@ class LinearGaussian(NamedTuple):
         return cls(weight, bias, model.likelihood.variance)
 
     def log_px(self, x: Tensor) -> Tensor:
-        """log p(x) of ``(B, D)`` in nats, ``(B,)``."""
+        """Return log p(x) of ``(B, D)`` in nats, ``(B,)``."""
         noise = self.variance * torch.eye(len(self.bias), dtype=torch.float64)
         density = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
         return torch.as_tensor(density.log_prob(x.double()))
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
-        """p(z|x) for ``(B, D)``, over ``(B, Z)``."""
+        """Return p(z|x) for ``(B, D)``, over ``(B, Z)``."""
         precision = torch.eye(self.weight.shape[1], dtype=torch.float64) + self.weight.T @ self.weight / self.variance
         mean = torch.linalg.solve(precision, self.weight.T @ (x.double() - self.bias).T / self.variance)
         return MultivariateNormal(mean.T, precision_matrix=precision)
 
     def log_likelihood(self, x: Tensor, q: Distribution) -> Tensor:
-        """E_q log p(x|z) for ``(B, D)`` and q with independent dimensions over ``(B, Z)``, in nats, ``(B,)``."""
+        """Return E_q log p(x|z) for ``(B, D)`` and q with independent dimensions over ``(B, Z)``, in nats, ``(B,)``."""
         error = (x.double() - self.bias - q.mean.double() @ self.weight.T).square().sum(1)
         spread = q.variance.double() @ self.weight.square().sum(0)
         return -0.5 * (len(self.bias) * math.log(2 * math.pi * self.variance) + (error + spread) / self.variance)
