@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from torch.distributed.run import get_args_parser
 
-from aevb.cli import app as cli
+from aevb.cli import train as cli
 from aevb.data import load_data
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
