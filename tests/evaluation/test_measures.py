@@ -50,7 +50,8 @@ def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score
 def test_every_measure_of_a_plane(tmp_path: Path) -> None:
     dataset = load_data("gaussian", validation=200)
     run = trained(tmp_path / "run", dataset)
-    assert set(NAMES) == set(register.measure)
+    own = {name for name in register.measure if register.measure.module(name).startswith("aevb.")}
+    assert set(NAMES) == own
     for name, expected in NAMES.items():
         scores = everything(run, dataset, name)
         assert expected <= set(scores)

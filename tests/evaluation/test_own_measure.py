@@ -13,10 +13,10 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.models.registry import register
 
 
-@register.measure("mean-norm", titles={"mean_norm": "norm of the latent means"}, needs=("unconditional",))
-def mean_norm(task):
+@register.measure("latent-norm", titles={"latent_norm": "norm of the latent means"}, needs=("unconditional",))
+def latent_norm(task):
     """Norm of the latent means."""
-    return [task.mean_score("mean_norm", latent_means(task.model, task.examples).norm(dim=1), "norm of E q(z|x)")]
+    return [task.mean_score("latent_norm", latent_means(task.model, task.examples).norm(dim=1), "norm of E q(z|x)")]
 '''
 
 
@@ -28,12 +28,12 @@ def test_a_measure_in_one_new_file(
     Path("own_measure.py").write_text(MEASURE)
     for command in (
         "train digits --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --out run",
-        "evaluate run --measure mean-norm --plugin own_measure.py",
+        "evaluate run --measure latent-norm --plugin own_measure.py",
     ):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             main(command.split())
         assert not stop.value.code
-    assert titles()["mean_norm"] == "norm of the latent means"
+    assert titles()["latent_norm"] == "norm of the latent means"
     assert "norm of the latent means" in capsys.readouterr().out
-    assert "mean_norm" in {score["name"] for score in json.loads(Path("run/scores.json").read_text())["scores"]}
+    assert "latent_norm" in {score["name"] for score in json.loads(Path("run/scores.json").read_text())["scores"]}

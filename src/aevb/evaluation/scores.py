@@ -52,7 +52,9 @@ class Score:
 def titles() -> dict[str, str]:
     """Return the title of each score by its name, in the order in which scores are listed."""
     measures = sorted(register.measure.names(), key=lambda name: name != DEFAULT)
-    return {score: title for name in measures for score, title in register.measure.facts(name)["titles"].items()}
+    return {
+        score: title for name in measures for score, title in register.measure.facts(name).get("titles", {}).items()
+    }
 
 
 def mean_score(
