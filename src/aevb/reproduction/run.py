@@ -69,10 +69,12 @@ def reproduce(
     Returns:
         The failures, one line each.
     """
-    outcomes = sweep(list(cells(recipe, results)), jobs=jobs, on_run=on_run)
+    planned = list(cells(recipe, results))
+    outcomes = sweep(planned, jobs=jobs, on_run=on_run)
     wanted = {results.path(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
     studies = Parallel(n_jobs=jobs)(delayed(_study)(study, path, results.data_dir) for path, study in wanted.items())
-    problems = {results.path(outcome.values["trial"], outcome.values[SEED]): outcome.problem for outcome in outcomes}
+    folders = {(cell.values["trial"], cell.values[SEED]): cell.folder for cell in planned}
+    problems = {folders[outcome.values["trial"], outcome.values[SEED]]: outcome.problem for outcome in outcomes}
     problems |= dict(zip(wanted, studies, strict=True))
     failed = {path: problem for path, problem in problems.items() if problem}
     results.failed.update(failed)

@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from aevb.data import NormalMixture, truth
 
 Array = NDArray[np.float64]
-Array = NDArray[np.float64]
 
 NODES = 40
 """Nodes of the Gauss-Hermite rule in each dimension."""

@@ -16,7 +16,6 @@ from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
-Array = NDArray[np.float64]
 
 SAMPLES = 2000
 """Samples of z per point for the comparison of the two estimators of the bound."""
