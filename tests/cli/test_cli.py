@@ -86,8 +86,8 @@ def test_train_without_arguments(aevb: Callable[..., Result], tmp_path: Path) ->
     assert (result.status, result.err) == (0, "")
     for words in (
         "digits: 1258 train, 180 validation, 359 test",
-        "binarisation: none",
-        "K = 10 draws",
+        "binarization: none",
+        "K = 10 samples",
         "log p(x)",
         "±",
     ):
@@ -168,7 +168,7 @@ def test_binarisations_are_named_wherever_a_number_is(
     options = ["--model.likelihood", likelihood, "--model.network", network, "--data.binarize", binarize]
     result = aevb("train", *options, "--train.epochs", 1, "--n-importance-samples", 2, "--out", "run", "--json")
     assert {score["binarization"] for score in json.loads(result.out)["scores"]} == {binarize}
-    assert f"binarisation: {binarize}" in aevb("evaluate", "run", "--n-importance-samples", 2).out
+    assert f"binarization: {binarize}" in aevb("evaluate", "run", "--n-importance-samples", 2).out
 
 
 def test_train_on_rows(aevb: Callable[..., Result]) -> None:

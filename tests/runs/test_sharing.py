@@ -222,7 +222,7 @@ def test_pickles_are_never_read(saved: Path, tmp_path: Path) -> None:
 
 def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> None:
     run = fit_run(CONFIG, tmp_path / "run", stripes)
-    assert "None were measured" in sharing.card(run, "hub:me/stripes")
+    assert "No scores were computed" in sharing.card(run, "hub:me/stripes")
     run.evaluate(stripes, n_importance_samples=5)
     card = sharing.card(run, "hub:me/stripes")
     assert card.startswith("---\nlibrary_name: aevb\n")
@@ -453,7 +453,7 @@ def test_a_link_in_a_repository_is_a_text(model: VariationalAutoencoder, hub: Se
     ("place", "said"),
     [
         ("me/nothing", "cannot fetch hub:me/nothing: "),
-        ("nowhere", "nowhere is neither a folder here nor an address on the hub: expected OWNER/NAME"),
+        ("nowhere", "nowhere is neither a folder nor an address on the hub: expected OWNER/NAME"),
         ("../../etc/passwd", "neither a folder here nor an address"),
     ],
 )

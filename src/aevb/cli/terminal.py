@@ -126,7 +126,7 @@ def show_run(run: RunFolder, json: bool) -> None:
         return
     scores, table, console = numbers(run), new_table(), _output()
     table.add_column("nats per example")
-    for split in scores.parts:
+    for split in scores.splits:
         table.add_column(printable(split), justify="right")
     for title, cells in scores.rows:
         table.add_row(title, *cells)

@@ -1,4 +1,4 @@
-"""A trained model for other programs: encoder and decoder as ONNX files, checked against PyTorch.
+"""Encoder and decoder as ONNX files, compared with PyTorch.
 
     encoder.onnx    x ``(B, *event)``  →  mean, stddev ``(B, Z)`` of q(z | x)
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
@@ -9,13 +9,14 @@ that of the lowest stochastic layer, of several layers given the means above it.
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aevb.columns import Column, modelled
@@ -26,16 +27,18 @@ from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 
+Inputs = Mapping[str, Tensor]
+Array = NDArray[np.float32]
 CHECKED = (1, 3, 16)
-"""Examples at once in the check."""
+"""Batch sizes of the comparison."""
 
 
 class Exported(NamedTuple):
-    """A file, and how far what it computes is from PyTorch.
+    """An exported file.
 
     Attributes:
         path: of the file.
-        difference: the largest, of any number it gives for any batch that was tried.
+        difference: largest absolute difference of an output from that of PyTorch, over several batch sizes.
     """
 
     path: Path
@@ -43,7 +46,7 @@ class Exported(NamedTuple):
 
 
 class Piece(nn.Module):
-    """What becomes a file: tensors to what is asked of a model."""
+    """A function of a model that is exported."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -60,20 +63,22 @@ class Encoder(Piece):
 
 
 class _Decoder(Piece):
+    """Maps z, and the condition, to the mean of p(x | z)."""
+
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the mean of p(x | z)."""
         return self.model.decode(z, condition).mean
 
 
 def export(run: RunFolder, folder: Path) -> list[Exported]:
-    """Write encoder.onnx and decoder.onnx, and compute with them what PyTorch computes for samples of the model.
+    """Write encoder.onnx and decoder.onnx, and compare them with PyTorch on samples of the model.
 
     Args:
         run: on the CPU.
         folder: to write into.
 
     Raises:
-        BadInput: an operation of the model has no counterpart, or a file cannot be written.
+        BadInput: an operation of the model has no counterpart in ONNX, or a file cannot be written.
     """
     model, condition = run.model, _conditions(run.data.condition_columns)
     x, z = samples(model, condition)
@@ -97,41 +102,40 @@ def samples(model: VAE, condition: Tensor | None = None) -> tuple[Tensor, Tensor
     return x, z
 
 
-def written(path: Path, piece: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
-    """Write a piece of a model, and compute with it what PyTorch computes.
+def written(path: Path, piece: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Exported:
+    """Write a function of a model, and compare it with PyTorch.
 
     Args:
         path: of the file.
-        piece: tensors over the same examples to a tensor, or to several.
-        first: what it takes, by the name in the file, each of `CHECKED` examples.
-        outputs: the names of what it gives.
-        given: of a conditional model, what else it takes.
+        piece: the function, of tensors with the same batch dimension.
+        inputs: examples by name of the input, at least `max(CHECKED)` each.
+        outputs: names of the outputs.
 
     Raises:
-        BadInput: an operation has no counterpart, or the file cannot be written.
+        BadInput: an operation has no counterpart in ONNX, or the file cannot be written.
     """
     try:
         with _quiet():
             program = torch.onnx.export(
                 piece,
-                tuple(tensor[:2] for tensor in given.values()),
-                input_names=list(given),
+                tuple(tensor[:2] for tensor in inputs.values()),
+                input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("B")},) * len(given),
+                dynamic_shapes=({0: torch.export.Dim("B")},) * len(inputs),
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever a piece does that ONNX has no word for
+    except Exception as error:  # any operation without a counterpart in ONNX
         raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
     write_atomically(path, lambda file: program.save(file))  # type: ignore[union-attr]
     run = _runner(path)
-    batches = [{name: tensor[:count] for name, tensor in given.items()} for count in CHECKED]
+    batches = [{name: tensor[:count] for name, tensor in inputs.items()} for count in CHECKED]
     return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter has to say of libraries that are not there."""
+    """Silence warnings of the exporter about libraries that are not installed."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -145,22 +149,21 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _runner(path: Path) -> Any:
-    """What computes a file: onnxruntime where it is installed, else the reference of ONNX itself."""
+def _runner(path: Path) -> Callable[[Inputs], Sequence[Array]]:
+    """Return a function that runs a file, by onnxruntime if it is installed, else by the reference of ONNX."""
     try:
         import onnxruntime
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        session: Any = ReferenceEvaluator(str(path))
+        session = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda given: session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+    return lambda inputs: session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
 
 
 @torch.no_grad()
-def _difference(piece: nn.Module, found: Sequence[np.ndarray[Any, Any]], given: Mapping[str, Tensor]) -> float:
-    made = piece(*given.values())
-    expected = made if isinstance(made, tuple) else (made,)
-    pairs = zip(found, expected, strict=True)
-    return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)
+def _difference(piece: nn.Module, outputs: Sequence[Array], inputs: Inputs) -> float:
+    expected = piece(*inputs.values())
+    pairs = zip(outputs, expected if isinstance(expected, tuple) else (expected,), strict=True)
+    return max(float(np.abs(actual - tensor.numpy()).max()) for actual, tensor in pairs)

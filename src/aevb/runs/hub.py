@@ -1,7 +1,7 @@
-"""The Hugging Face hub, where run folders can be put and fetched from: hub:OWNER/NAME, or hub:OWNER/NAME@REVISION.
+"""Run folders on the Hugging Face hub: hub:OWNER/NAME, or hub:OWNER/NAME@REVISION.
 
-Only files of names that are asked for are fetched, into the hub's own cache, and none of them is ever executed. Who one
-is there, and which server it is, decide `hf auth login`, HF_TOKEN and HF_ENDPOINT. Needs the extra `hub`.
+Only files with known names are downloaded, into the cache of the hub, and none is executed. `hf auth login`, HF_TOKEN
+and HF_ENDPOINT select the account and the server. Needs the extra `hub`.
 """
 
 import re
@@ -13,41 +13,40 @@ from textwrap import shorten
 from typing import Any
 
 from aevb.errors import BadInput
+from aevb.files import HUB_PREFIX as PREFIX
 
-PREFIX = "hub:"
 
-
-def is_address(place: object) -> bool:
-    """Whether something is meant to lie on the hub."""
-    return str(place).startswith(PREFIX)
+def is_address(location: object) -> bool:
+    """Return whether a location is an address on the hub."""
+    return str(location).startswith(PREFIX)
 
 
 def fetch(address: str, files: Sequence[str], *, revision: str | None = None, **options: Any) -> Path:
-    """The folder, in the hub's cache, with those of the files that a repository has.
+    """Download files of a repository and return their folder in the cache of the hub.
 
     Args:
-        address: of a model, with or without hub: before it.
-        files: their names.
-        revision: a branch, a tag or a commit, where the address does not say.
+        address: of a model, with or without hub: in front.
+        files: names; those that do not exist are skipped.
+        revision: branch, tag or commit, if the address has none.
         options: token, cache_dir, force_download and local_files_only, as in `huggingface_hub.snapshot_download`.
 
     Raises:
-        BadInput: there is no such repository, it cannot be reached, or the extra is missing.
+        BadInput: the repository does not exist or cannot be reached, or the extra is not installed.
     """
-    repo_id, _, asked = address.removeprefix(PREFIX).partition("@")
+    repo_id, _, own_revision = address.removeprefix(PREFIX).partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
-        raise BadInput(f"{address} is neither a folder here nor an address on the hub: expected OWNER/NAME")
+        raise BadInput(f"{address} is neither a folder nor an address on the hub: expected OWNER/NAME")
     library = _library()
     with _explained(f"cannot fetch {PREFIX}{repo_id}"):
-        found = library.snapshot_download(
+        folder = library.snapshot_download(
             repo_id,
-            revision=asked or revision,
+            revision=own_revision or revision,
             allow_patterns=list(files),
             library_name="aevb",
             library_version=version("aevb"),
             **options,
         )
-    return Path(found)
+    return Path(folder)
 
 
 def push(
@@ -61,15 +60,16 @@ def push(
     branch: str | None,
     create_pr: bool | None,
 ) -> str:
-    """Put files of a folder into a repository, which is made where there is none, and say where they are.
+    """Upload files of a folder to a repository, created if it does not exist, and return the address of the commit.
 
     Args:
-        folder, files: which.
-        repo_id: OWNER/NAME, or NAME alone for one's own.
+        folder: with the files.
+        files: names of the files.
+        repo_id: OWNER/NAME, or NAME in your own namespace.
         commit_message, private, token, branch, create_pr: as in `huggingface_hub.ModelHubMixin.push_to_hub`.
 
     Raises:
-        BadInput: it may not be written, cannot be reached, or the extra is missing.
+        BadInput: the repository cannot be reached or written, or the extra is not installed.
     """
     repo_id = repo_id.removeprefix(PREFIX)
     library = _library()
@@ -90,9 +90,9 @@ def _library() -> Any:
 
 @contextmanager
 def _explained(action: str) -> Iterator[None]:
-    """What went wrong in one line."""
+    """Turn any error into a `BadInput` of one line."""
     try:
         yield
-    except Exception as error:  # each version of the library has errors of its own
+    except Exception as error:  # the errors differ between versions of the library
         reason = shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise BadInput(f"{action}: {reason}") from error

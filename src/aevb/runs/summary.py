@@ -1,4 +1,4 @@
-"""What a run is and what it reached, in words: for the terminal and for its page."""
+"""Summary of a run for the terminal, its page and its model card: data, model, training and scores."""
 
 from collections import Counter
 from math import floor, log10
@@ -14,39 +14,39 @@ class Numbers(NamedTuple):
     """Scores as a table.
 
     Attributes:
-        parts: of the data, a column each.
-        rows: the title of a score, and its cells.
-        legend: what has to be known to read them, a line each.
+        splits: titles of the columns.
+        rows: title and cells of each score.
+        legend: lines that explain the scores.
     """
 
-    parts: list[str]
+    splits: list[str]
     rows: list[tuple[str, list[str]]]
     legend: list[str]
 
 
 def description(run: RunFolder) -> dict[str, str]:
-    """What was trained on what: data, model, training."""
+    """Return descriptions of the data, the model and the training of a run."""
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
     widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     latent = " and ".join(map(str, model.latent))
     return {
-        "data": f"{data.name}: {sizes}; {_values(run)}{_given(run)}",
-        "model": f"{model.network} {widths} {model.activation}, z of {latent}, {model.posterior} posterior,"
-        f" {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
-        "training": _ending(outcome) if outcome else f"under way or killed; weights of epoch {run.weights_epoch}",
+        "data": f"{data.name}: {sizes}; {_values(run)}{_condition(run)}",
+        "model": f"{model.network} {widths} {model.activation}, {latent} latent dimensions,"
+        f" {model.posterior} posterior, {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
+        "training": _ending(outcome) if outcome else f"running or killed; weights of epoch {run.weights_epoch}",
     }
 
 
 def numbers(run: RunFolder) -> Numbers:
-    """The scores of a run."""
-    parts = list(dict.fromkeys(_part(run, score) for score in run.scores))
-    rows = [(title, [_cell(run, name, part) for part in parts]) for name, title in titles().items()]
-    return Numbers(parts, [row for row in rows if any(row[1])], _legend(run))
+    """Return the scores of a run as a table."""
+    splits = list(dict.fromkeys(_split(run, score) for score in run.scores))
+    rows = [(title, [_cell(run, name, split) for split in splits]) for name, title in titles().items()]
+    return Numbers(splits, [row for row in rows if any(row[1])], _legend(run))
 
 
 def with_error(score: Score) -> str:
-    """Value and standard error, to at least two digits of the error."""
+    """Return value ± standard error, with at least two digits of the error."""
     if score.stderr is None:
         return f"{score.value:.2f}"
     decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr > 0 else 2
@@ -54,19 +54,19 @@ def with_error(score: Score) -> str:
 
 
 def _values(run: RunFolder) -> str:
-    """What an example is."""
+    """Return the shape and kind of an example, or the types of the columns."""
     data = run.data
     if not data.columns:
         shape = " x ".join(map(str, data.shape))
-        return f"{shape}, {data.kind} values, binarisation: {run.config.data.binarize}"
+        return f"{shape}, {data.kind} values, binarization: {run.config.data.binarize}"
     kinds = Counter(column.kind for column in data.columns)
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-def _given(run: RunFolder) -> str:
-    """What every number is conditional on."""
+def _condition(run: RunFolder) -> str:
+    """Return the condition of all scores."""
     names = ", ".join(column.name for column in run.data.condition_columns)
-    return f"; given {names}: p(x) is p(x|{names})" if names else ""
+    return f"; condition {names}: p(x) is p(x|{names})" if names else ""
 
 
 def _variance(run: RunFolder) -> str:
@@ -76,38 +76,39 @@ def _variance(run: RunFolder) -> str:
 
 
 def _ending(outcome: Outcome) -> str:
+    """Return how training ended."""
     how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
     return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
 
 
-def _part(run: RunFolder, score: Score) -> str:
-    """The part of the data that a score is of, with its size where that is not the whole part."""
+def _split(run: RunFolder, score: Score) -> str:
+    """Return the split of a score, with the number of examples if it is not the whole split."""
     name = {"valid": "validation"}.get(score.split, score.split)
     return name if score.examples in (None, getattr(run.data, score.split, None)) else f"{name} ({score.examples})"
 
 
-def _cell(run: RunFolder, name: str, part: str) -> str:
-    found = [score for score in run.scores if (score.name, _part(run, score)) == (name, part)]
-    if not found:
+def _cell(run: RunFolder, name: str, split: str) -> str:
+    scores = [score for score in run.scores if (score.name, _split(run, score)) == (name, split)]
+    if not scores:
         return ""
     if name == "active_units":
-        return f"{found[-1].value:.0f} of {sum(run.config.model.latent)}"
-    return with_error(found[-1])
+        return f"{scores[-1].value:.0f} of {sum(run.config.model.latent)}"
+    return with_error(scores[-1])
 
 
 def _legend(run: RunFolder) -> list[str]:
-    draws = {_part(run, score): score.n_importance_samples for score in run.scores if score.name == "log_px"}
+    n_samples = {_split(run, score): score.n_importance_samples for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]
     lines += [
-        f"log p(x) on {part}: importance sampling with K = {k} draws, a lower bound in expectation."
-        for part, k in draws.items()
+        f"log p(x) on {split}: importance sampling with K = {k} samples, a lower bound in expectation."
+        for split, k in n_samples.items()
     ]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
     titled = titles()
     notes = {
-        f"{_part(run, score)}: {score.note}": titled.get(score.name, score.name)
+        f"{_split(run, score)}: {score.note}": titled.get(score.name, score.name)
         for score in reversed(run.scores)
         if score.note
     }
