@@ -1,7 +1,7 @@
 """Variational autoencoders on PyTorch: train one on your data, trust its numbers, explore what it learned.
 
-`__all__` is the public API; the packages in `SUBMODULES` are documented, too. Both are imported when first used, so that
-`import aevb` is fast.
+`__all__` is the public API, and the packages in `SUBMODULES` are documented as well. Both are imported when they are
+first used, so that `import aevb` is fast.
 """
 
 from importlib import import_module

@@ -22,7 +22,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import aevb
 from aevb import VariationalAutoencoder
 from aevb.cli import app as cli
 from aevb.cli import terminal as page
@@ -30,6 +29,7 @@ from aevb.config.schema import Config
 from aevb.data import load_data
 from aevb.errors import BadInput
 from aevb.files import write_atomically
+from aevb.runs.run_folder import RunFolder
 from aevb.runs.sharing import save_pretrained
 from aevb.workflow.fitting import fit_run
 
@@ -502,7 +502,7 @@ def test_runs(refused: Callable[..., str], tmp_path: Path, trained: Path, file: 
     if file != "estimator.json":
         assert str(folder / file) in refused("sample", folder)
         with modest(), pytest.raises(BadInput, match=str(folder)):
-            aevb.load_run(folder)
+            RunFolder.load(folder)
     with modest(), pytest.raises(BadInput, match=str(folder)):
         VariationalAutoencoder.from_pretrained(folder)
     assert not SPRUNG.exists()
@@ -620,7 +620,7 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
     done("explore", run, "--no-open")
     done("sample", run, "--out", "samples.csv")
     assert COMMAND in Path("samples.csv").read_text()
-    save_pretrained(aevb.load_run(run), "saved")
+    save_pretrained(RunFolder.load(run), "saved")
     for written in (Path(run, "report.html"), Path(run, "explorer.html"), Path("saved", "README.md")):
         assert not any(script in written.read_text(encoding="utf-8") for script in SCRIPTS), written
     assert SCRIPTS[0].replace("<", "&lt;") in Path("saved", "README.md").read_text()

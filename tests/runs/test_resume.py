@@ -17,7 +17,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-import aevb
 from aevb import files
 from aevb.config.schema import Config
 from aevb.data import Dataset
@@ -110,7 +109,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        assert aevb.load_run(folder).outcome is None  # good weights, at any moment
+        assert RunFolder.load(folder).outcome is None  # good weights, at any moment
     assert resume(folder, LONG)
     fit_run(LONG, tmp_path / "whole", data())
     assert end(folder) == end(tmp_path / "whole")
@@ -198,7 +197,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             fit_run(chosen, folder, data(), resume=True)
         assert "\n" not in str(caught.value)
         monkeypatch.setattr(files, "flush", flush)
-        assert aevb.load_run(folder).model
+        assert RunFolder.load(folder).model
     resume(folder, chosen)
     assert end(folder) == end(tmp_path / "whole")
 
@@ -234,7 +233,7 @@ def test_a_run_cut_off_after_its_last_epoch(run: RunFolder, monkeypatch: pytest.
     assert len(epochs) < 40
     monkeypatch.undo()
     assert resume(folder, chosen) == []
-    outcome = aevb.load_run(folder).outcome
+    outcome = RunFolder.load(folder).outcome
     assert outcome
     assert (outcome.ended, outcome.kept, outcome.epochs) == ("early", len(epochs) - 1, len(epochs))
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-import aevb
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
@@ -30,7 +29,7 @@ def run(tmp_path: Path, stripes: Dataset) -> RunFolder:
 
 
 def test_a_run_comes_back(run: RunFolder, stripes: Dataset) -> None:
-    again = aevb.load_run(run.folder)
+    again = RunFolder.load(run.folder)
     assert again.config == run.config
     assert again.data == run.data
     assert again.epochs == run.epochs
@@ -73,7 +72,7 @@ def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) 
     for name, variance in (("fixed", 0.05), ("learned", "learned")):
         model = CONFIG.model.model_copy(update={"variance": variance})
         run = fit_run(CONFIG.model_copy(update={"model": model}), tmp_path / name, stripes)
-        torch.testing.assert_close(aevb.load_run(run.folder).model.state_dict(), run.model.state_dict())
+        torch.testing.assert_close(RunFolder.load(run.folder).model.state_dict(), run.model.state_dict())
 
 
 def test_a_taken_folder_is_refused_and_left_alone(run: RunFolder, stripes: Dataset) -> None:
@@ -101,10 +100,10 @@ def test_damaged_files_are_named(run: RunFolder, name: str, damage: str) -> None
     )
     if name == "metrics.jsonl" and damage in ("empty", "half"):
         # A line that was cut off while it was written does not count.
-        assert len(aevb.load_run(run.folder).epochs) < 3
+        assert len(RunFolder.load(run.folder).epochs) < 3
         return
     with pytest.raises(BadInput, match=f"{name} is damaged or was not written by aevb") as caught:
-        aevb.load_run(run.folder)
+        RunFolder.load(run.folder)
     assert "\n" not in str(caught.value)
 
 
@@ -112,14 +111,14 @@ def test_damaged_files_are_named(run: RunFolder, name: str, damage: str) -> None
 def test_missing_files_are_named(run: RunFolder, name: str) -> None:
     (run.folder / name).unlink()
     with pytest.raises(BadInput, match=name):
-        aevb.load_run(run.folder)
+        RunFolder.load(run.folder)
 
 
 def test_weights_know_their_epoch(run: RunFolder) -> None:
     assert run.outcome
-    assert aevb.load_run(run.folder).weights_epoch == run.outcome.kept
+    assert RunFolder.load(run.folder).weights_epoch == run.outcome.kept
     run.save_weights(2)
-    assert aevb.load_run(run.folder).weights_epoch == 2
+    assert RunFolder.load(run.folder).weights_epoch == 2
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -129,13 +128,13 @@ def edit(path: Path, **changes: Any) -> None:
 def test_a_newer_format_is_refused(run: RunFolder) -> None:
     edit(run.folder / "config.json", format=FORMAT + 1, aevb="9.0", surprise=1)
     with pytest.raises(BadInput, match=r"has format 2 of aevb 9.0, .* install that version or a newer one"):
-        aevb.load_run(run.folder)
+        RunFolder.load(run.folder)
 
 
 def test_weights_of_another_model_are_refused(run: RunFolder) -> None:
     edit(run.folder / "config.json", resolved=run.resolved.model_dump() | {"latent": 3})
     with pytest.raises(BadInput, match=r"model.safetensors is damaged or was not written by aevb"):
-        aevb.load_run(run.folder)
+        RunFolder.load(run.folder)
 
 
 def test_no_space_is_noticed_before_training(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +181,7 @@ def test_a_failure_later_leaves_the_last_good_weights(tmp_path: Path, stripes: D
 
     with pytest.raises(RuntimeError, match="a bug"):
         fit_run(CONFIG, tmp_path / "run", stripes, on_epoch=fail)
-    run = aevb.load_run(tmp_path / "run")
+    run = RunFolder.load(tmp_path / "run")
     assert run.outcome
     assert (run.outcome.ended, len(run.epochs)) == ("failed", 2)
 

@@ -23,7 +23,7 @@ from aevb.cli.app import main
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.runs import sharing
-from aevb.runs.run_folder import SHARED_FILES
+from aevb.runs.run_folder import SHARED_FILES, RunFolder
 from aevb.workflow.fitting import fit_run
 from tests.estimators.test_sklearn import quick, wine
 from tests.runs.test_runs import CONFIG, edit
@@ -92,7 +92,7 @@ def test_parameters_of_any_kind_come_back(x: NDArray[np.float64], tmp_path: Path
 
 
 def test_a_saved_estimator_is_a_run_folder_without_its_data(saved: Path, x: NDArray[np.float64]) -> None:
-    run = aevb.load_run(saved)
+    run = RunFolder.load(saved)
     assert {path.name for path in saved.iterdir()} == set(SHARED_FILES)
     assert (run.data.train, run.data.valid, run.data.test) == (160, 18, 0)
     assert len(run.epochs) == 5
@@ -404,11 +404,11 @@ def test_runs_by_the_commands(
     assert set(hub.files["me/stripes"]) == set(SHARED_FILES) - {"estimator.json"}
     assert b"secret" not in b"".join(hub.files["me/stripes"].values())
     assert command("pull", "me/stripes") == 0
-    pulled = aevb.load_run("runs/stripes")
+    pulled = RunFolder.load("runs/stripes")
     assert (pulled.scores, pulled.epochs) == (run.scores, run.epochs)
     assert command("pull", "me/stripes") == 2
     capsys.readouterr()
-    there = aevb.load_run("hub:me/stripes")
+    there = RunFolder.load("hub:me/stripes")
     assert str(there.folder) == "hub:me/stripes"
     before = sorted(tmp_path.rglob("*"))
     assert there.evaluate(stripes, n_importance_samples=5) == run.scores

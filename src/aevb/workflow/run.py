@@ -23,6 +23,7 @@ from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
+from aevb.runs import sharing
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.records import ReferenceScores
@@ -341,6 +342,25 @@ class Run:
             BadInput: an operation cannot be exported, or a file cannot be written.
         """
         return export(self.record, Path(folder) if folder else self.folder / "onnx")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the run with a model card into a folder that does not exist or is empty, without its data.
+
+        Raises:
+            BadInput: the folder already exists or cannot be written.
+        """
+        sharing.save_pretrained(self.record, folder)
+
+    def push_to_hub(self, repo_id: str) -> str:
+        """Upload the run with a model card to the Hugging Face hub and return the address of the commit.
+
+        Args:
+            repo_id: OWNER/NAME, or NAME in your own namespace; created if it does not exist.
+
+        Raises:
+            BadInput: the repository cannot be reached or written, or the extra `hub` is not installed.
+        """
+        return sharing.push_to_hub(self.record, repo_id)
 
     def _examples(self, data: object) -> Examples:
         if data is None:
