@@ -197,7 +197,7 @@ def test_weights_are_written_now_and_then(tmp_path: Path, stripes: Dataset) -> N
 
 def test_changed_data_are_noticed(run: RunFolder, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     for dataset, same in ((stripes, True), (replace(stripes, test=stripes.valid), False)):
-        monkeypatch.setattr(run_folder, "load", lambda dataset=dataset, **_: dataset)
+        monkeypatch.setattr(run_folder, "load_data", lambda dataset=dataset, **_: dataset)
         if same:
             assert run.load_data() is dataset
         else:

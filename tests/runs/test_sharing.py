@@ -230,7 +230,7 @@ def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> 
     assert "- data: stripes: 80 train, 20 validation, 20 test; 1 x 4 x 4, unit values" in card
     scores = {score.name: score for score in run.scores}
     assert f"| log p(x) | {scores['log_px'].value:.2f}" in card
-    assert "20 examples of the test part" in card
+    assert "20 examples of the test split" in card
     assert 'aevb.load_run("hub:me/stripes")' in card
     assert "aevb pull me/stripes --out stripes" in card
 
@@ -247,7 +247,7 @@ def test_the_card_of_an_estimator_can_be_followed(
     exec(block, names)
     assert names["model"].n_features_in_ == 13
     assert "| x0 | real |  |" in card
-    assert "53 examples of the test part" in card
+    assert "53 examples of the test split" in card
     np.save("DATA.npy", x)
     for line in re.findall(r"^aevb .*$", card, re.MULTILINE):
         assert command(*line.replace("DATA", "DATA.npy").split()[1:]) == 0
@@ -454,7 +454,7 @@ def test_a_link_in_a_repository_is_a_text(model: VariationalAutoencoder, hub: Se
     [
         ("me/nothing", "cannot fetch hub:me/nothing: "),
         ("nowhere", "nowhere is neither a folder nor an address on the hub: expected OWNER/NAME"),
-        ("../../etc/passwd", "neither a folder here nor an address"),
+        ("../../etc/passwd", "neither a folder nor an address"),
     ],
 )
 @pytest.mark.usefixtures("hub")
