@@ -93,3 +93,11 @@ def test_the_path_of_a_plugin_exists_and_names_no_other_module(tmp_path: Path) -
 
 def test_the_registry_is_light() -> None:
     python("import aevb.models.registry, sys; assert 'torch' not in sys.modules").check_returncode()
+
+
+@pytest.mark.parametrize("kind", ["likelihood", "posterior", "prior", "network", "objective", "dataset"])
+def test_the_readme_has_every_registered_name(kind: str) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    pieces: Registry[object] = getattr(registry.register, kind)
+    names = [name for name in pieces if not registry.is_plugin(pieces.module(name))]
+    assert [name for name in names if name not in readme] == []
