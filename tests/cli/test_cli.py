@@ -211,7 +211,7 @@ def test_a_run_is_varied_by_its_own_configuration(aevb: Callable[..., Result]) -
         aevb("train", "rows.npy", "--config", "run/config.json", "--n-importance-samples", 2, "--out", "rows").status
         == 0
     )
-    assert RunFolder.load("rows").resolved.mean == "identity"
+    assert RunFolder.load("rows").resolved.options["mean_link"] == "identity"
 
 
 def test_keys_of_a_configuration_file_may_be_written_as_options(aevb: Callable[..., Result]) -> None:

@@ -101,7 +101,7 @@ def test_a_dataset_is_returned_as_it_is() -> None:
     assert load_data(dataset) is dataset
     for options in ({"binarize": "threshold"}, {"split_seed": 1}, {"condition": ["label"]}, {"in_memory": "off"}):
         with pytest.raises(BadInput, match="already a Dataset: omit the options"):
-            load_data(dataset, **options)  # type: ignore[arg-type]
+            load_data(dataset, **options)
 
 
 @pytest.mark.parametrize(

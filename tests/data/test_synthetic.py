@@ -147,7 +147,7 @@ def test_gaussian_and_mixture_are_those_of_scipy() -> None:
             normal((-root, -root / 2), turned(120, 3, 1 / 3)).pdf(far),
             normal((right, -root / 2), turned(60, 3, 1 / 3)).pdf(far),
         )
-        logs = truth("mixture", variant).log_prob(far)  # type: ignore[arg-type]
+        logs = truth("mixture", variant).log_prob(far)
         np.testing.assert_allclose(logs, np.log(np.mean(parts, 0)), rtol=1e-9)
 
 

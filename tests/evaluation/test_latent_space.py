@@ -20,7 +20,7 @@ from aevb.evaluation.latent_space import STEPS, continuity, structure
 from aevb.evaluation.sample_quality import class_coverage
 from aevb.models.distributions import Normal, Point
 from aevb.models.likelihoods import Gaussian
-from aevb.models.posteriors import Diagonal, FlowPosterior, Full, Posterior
+from aevb.models.posteriors import Diagonal, FlowPosterior, Full
 from aevb.models.priors import Standard
 from aevb.models.registry import register
 from aevb.models.vae import VAE
@@ -387,7 +387,7 @@ def test_every_family_of_posteriors_finds_the_same(exact: Make) -> None:
     x, diagonal = Examples(linear.sample(150)), linear.model.posterior
     assert isinstance(diagonal, Diagonal)
     expected = prior_holes(linear.model, x)
-    posteriors: list[Posterior] = [Full(5, 3), FlowPosterior(5, 3)]
+    posteriors: list[Full | FlowPosterior] = [Full(5, 3), FlowPosterior(5, 3)]
     for posterior in posteriors:
         with torch.no_grad():
             for parameter in posterior.parameters():

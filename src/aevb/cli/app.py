@@ -134,7 +134,12 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: TextIO | str | None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     """Print a notice of this package in one line, and other warnings as usual."""
     notice = issubclass(category, Notice)

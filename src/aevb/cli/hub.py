@@ -4,7 +4,7 @@ import json as json_format
 from pathlib import Path
 
 from aevb.cli.common import Flag, Json, Plugins, RunPath
-from aevb.runs.hub import PREFIX
+from aevb.files import HUB_PREFIX
 from aevb.runs.run_folder import RunFolder
 from aevb.runs.sharing import push_to_hub, save_pretrained
 
@@ -48,7 +48,7 @@ def pull(
         repo: OWNER/NAME, or OWNER/NAME@REVISION for a branch, a tag or a commit.
         out: Run folder to create. Default: runs/NAME.
     """
-    name = repo.removeprefix(PREFIX)
+    name = repo.removeprefix(HUB_PREFIX)
     folder = out or Path("runs") / Path(name.partition("@")[0]).name
-    save_pretrained(RunFolder.load(PREFIX + name), folder)
+    save_pretrained(RunFolder.load(HUB_PREFIX + name), folder)
     print(json_format.dumps({"run": str(folder)}) if json else f"wrote {folder}")

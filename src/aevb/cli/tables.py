@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from aevb.cli import terminal
 from aevb.cli.common import Count, DataDir, Device, ImportanceSamples, Json, Plugins, ReadPath, Seed, Source
+from aevb.columns import Value
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.read import SUFFIXES
 from aevb.data.tables.write import write_table
@@ -47,7 +48,7 @@ def score(
         scored = loaded.score(
             data, false_alarm_rate=false_alarm_rate, n_importance_samples=n_importance_samples, seed=seed
         )
-    columns: dict[str, list[object]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
+    columns: dict[str, list[Value | None]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
     if scored.is_anomaly is not None and scored.p_values is not None:
         columns |= {"p_value": scored.p_values.tolist(), "anomaly": scored.is_anomaly.tolist()}
     write_atomically(path, lambda file: write_table(file, columns))

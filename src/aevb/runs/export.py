@@ -159,7 +159,11 @@ def _runner(path: Path) -> Callable[[Inputs], Sequence[Array]]:
         session = ReferenceEvaluator(str(path))
     else:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+
+    def run(inputs: Inputs) -> Sequence[Array]:
+        return list(session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()}))
+
+    return run
 
 
 @torch.no_grad()

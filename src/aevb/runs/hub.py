@@ -13,12 +13,12 @@ from textwrap import shorten
 from typing import Any
 
 from aevb.errors import BadInput
-from aevb.files import HUB_PREFIX as PREFIX
+from aevb.files import HUB_PREFIX
 
 
 def is_address(location: object) -> bool:
     """Return whether a location is an address on the hub."""
-    return str(location).startswith(PREFIX)
+    return str(location).startswith(HUB_PREFIX)
 
 
 def fetch(address: str, files: Sequence[str], *, revision: str | None = None, **options: Any) -> Path:
@@ -33,11 +33,11 @@ def fetch(address: str, files: Sequence[str], *, revision: str | None = None, **
     Raises:
         BadInput: the repository does not exist or cannot be reached, or the extra is not installed.
     """
-    repo_id, _, own_revision = address.removeprefix(PREFIX).partition("@")
+    repo_id, _, own_revision = address.removeprefix(HUB_PREFIX).partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
         raise BadInput(f"{address} is neither a folder nor an address on the hub: expected OWNER/NAME")
     library = _library()
-    with _explained(f"cannot fetch {PREFIX}{repo_id}"):
+    with _explained(f"cannot fetch {HUB_PREFIX}{repo_id}"):
         folder = library.snapshot_download(
             repo_id,
             revision=own_revision or revision,
@@ -71,9 +71,9 @@ def push(
     Raises:
         BadInput: the repository cannot be reached or written, or the extra is not installed.
     """
-    repo_id = repo_id.removeprefix(PREFIX)
+    repo_id = repo_id.removeprefix(HUB_PREFIX)
     library = _library()
-    with _explained(f"cannot push to {PREFIX}{repo_id}"):
+    with _explained(f"cannot push to {HUB_PREFIX}{repo_id}"):
         api = library.HfApi(token=token, library_name="aevb", library_version=version("aevb"))
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         options = {"commit_message": commit_message, "revision": branch, "create_pr": create_pr}

@@ -206,7 +206,7 @@ class RunFolder:
         self.require_same_data(dataset)
         return dataset
 
-    def read_examples(self, source: str, data_dir: str | None = None) -> Examples:
+    def read_examples(self, source: object, data_dir: str | None = None) -> Examples:
         """Read all examples of another source for the model.
 
         Raises:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aevb.columns import Column, modelled
 from aevb.evaluation.scores import titles
+from aevb.files import HUB_PREFIX
 from aevb.runs import hub
 from aevb.runs.run_folder import SHARED_FILES, RunFolder
 from aevb.runs.summary import description, with_error
@@ -53,7 +54,7 @@ def push_to_hub(
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
-        run.save_copy(folder, card(run, hub.PREFIX + repo_id.removeprefix(hub.PREFIX)))
+        run.save_copy(folder, card(run, HUB_PREFIX + repo_id.removeprefix(HUB_PREFIX)))
         return hub.push(
             folder,
             SHARED_FILES,
@@ -80,7 +81,7 @@ def card(run: RunFolder, location: str) -> str:
 
 
 def _title(location: str) -> str:
-    name = Path(location.removeprefix(hub.PREFIX).partition("@")[0]).name
+    name = Path(location.removeprefix(HUB_PREFIX).partition("@")[0]).name
     return f"# {_plain(name)}\n\nA variational autoencoder, trained with [aevb]({SOURCE}).\n"
 
 
@@ -136,7 +137,7 @@ def _use(run: RunFolder, location: str) -> Iterator[str]:
         lines = [
             f"from aevb import {name}",
             "",
-            f'model = {name}.from_pretrained("{location.removeprefix(hub.PREFIX)}")',
+            f'model = {name}.from_pretrained("{location.removeprefix(HUB_PREFIX)}")',
         ]
         lines += [f"model.{method}(x)  # rows with the columns above"]
     else:
@@ -148,7 +149,7 @@ def _use(run: RunFolder, location: str) -> Iterator[str]:
         ]
     yield "\n".join(["```sh", "pip install 'aevb[hub]'", "```", "", "```python", *lines, "```", ""])
     folder, table = Path(location.partition("@")[0]).name, bool(modelled(run.data.columns))
-    fetched = [f"aevb pull {location.removeprefix(hub.PREFIX)} --out {folder}"] if hub.is_address(location) else []
+    fetched = [f"aevb pull {location.removeprefix(HUB_PREFIX)} --out {folder}"] if hub.is_address(location) else []
     shell = [*fetched, f"aevb sample {folder} --n-samples 100", f"aevb encode {folder} DATA --out codes.csv"]
     shell += [f"aevb score {folder} DATA --out scores.csv"] if run.estimator else []  # others need their test split
     shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []

@@ -56,7 +56,7 @@ class Anomalies(NamedTuple):
     @property
     def p_values(self) -> Tensor | None:
         """Conformal p-value of each example, ``(N,)``; None without a reference."""
-        return self.reference and p_values(self.log_px, _reference(self.reference))
+        return None if self.reference is None else p_values(self.log_px, _reference(self.reference))
 
 
 class Reconstructions(NamedTuple):
@@ -267,7 +267,7 @@ class Run:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
         log_px = per_example(model, examples, n_importance_samples, seed=seed).log_px
-        limit = reference and threshold(_reference(reference), false_alarm_rate)
+        limit = threshold(_reference(reference), false_alarm_rate) if reference else None
         return Anomalies(log_px, reference, limit)
 
     def impute(

@@ -60,7 +60,7 @@ def train(
         return train_and_report(
             chosen,
             dataset,
-            out=out and Path(out),
+            out=Path(out) if out is not None else None,
             device=device,
             n_importance_samples=n_importance_samples,
             logger=group,
