@@ -39,8 +39,8 @@ class DataConfig(Section):
         " count: real, positive, count, binary, categorical; label, which the model does not use; none, which leaves"
         " the column out.",
     )
-    variant: Literal["printed", "corrected"] | None = Field(
-        None, description="Variant of figure-8 and mixture: as printed in their report, or corrected (default)."
+    variant: str | None = Field(
+        None, description="Variant of a data set: printed or corrected (default) of figure-8 and mixture."
     )
     binarize: Literal["none", "threshold", "resampled", "treat-as-probabilities"] = Field(
         "none",

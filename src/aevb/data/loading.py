@@ -19,7 +19,6 @@ from aevb.data.examples import Examples
 from aevb.data.out_of_core import InMemory
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
-from aevb.data.sources.synthetic import Variant
 from aevb.data.splits import ValidateOn, match_examples, require_seed, split_data
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes
@@ -43,7 +42,7 @@ def load_data(
     validate_on: ValidateOn = "random",
     split_seed: int = 0,
     image_size: int | None = None,
-    variant: Variant | None = None,
+    variant: str | None = None,
     column_types: ColumnTypes | None = None,
     condition: Sequence[str] = (),
     in_memory: InMemory = "auto",
