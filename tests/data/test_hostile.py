@@ -365,7 +365,9 @@ def test_data(refused: Callable[..., str], tmp_path: Path, make: Callable[[Path]
 
 @pytest.mark.parametrize(("count", "said"), [(60_000, "declares 47040000 bytes"), (2**31, "expected at most")])
 @pytest.mark.parametrize("ending", ["", ".gz"])
-def test_idx_files_that_lie(refused: Callable[..., str], tmp_path: Path, ending: str, count: int, said: str) -> None:
+def test_idx_files_with_wrong_headers_are_refused(
+    refused: Callable[..., str], tmp_path: Path, ending: str, count: int, said: str
+) -> None:
     (tmp_path / "mnist").mkdir()
     for name in ("train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         written(tmp_path / "mnist" / name, b"\0\0\x08\x01" + struct.pack(">I", 0))
@@ -537,7 +539,7 @@ def test_a_shape(refused: Callable[..., str], cut_off: Path, shape: list[int]) -
     assert str(cut_off) in refused("sample", cut_off)
 
 
-def test_figures_that_lead_elsewhere(refused: Callable[..., str], cut_off: Path, tmp_path: Path) -> None:
+def test_figures_outside_the_run_are_refused(refused: Callable[..., str], cut_off: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (cut_off / "figures").symlink_to(tmp_path / "elsewhere")
     assert "figures is a link to another place" in refused("report", cut_off)
@@ -567,11 +569,11 @@ def test_links_in_a_run_are_not_written_through(cut_off: Path, tmp_path: Path, n
         ["--model.latent", 2**24, "--model.prior", "flow"],
     ],
 )
-def test_a_model_that_no_machine_holds(refused: Callable[..., str], words: list[object]) -> None:
+def test_a_model_too_large_for_any_machine_is_refused(refused: Callable[..., str], words: list[object]) -> None:
     assert "GiB of memory, but only" in refused("train", *words)
 
 
-def test_a_configuration_without_end(refused: Callable[..., str], tmp_path: Path) -> None:
+def test_an_endless_configuration_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     for content in (DEEP, '{"model": ' * 5000, '{"format": "new"}', "[1]", '{"train": {"epochs": 1e999}}'):
         written(tmp_path / "c.json", content.encode())
         assert str(tmp_path / "c.json") in refused("train", "--config", tmp_path / "c.json")
@@ -635,7 +637,7 @@ def test_a_status_is_a_text(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     assert COMMAND not in err
 
 
-def test_a_message_is_a_line_that_can_be_shown() -> None:
+def test_a_message_is_one_printable_line() -> None:
     line = str(BadInput(f"one\ntwo {COMMAND} \u202e \ud800 {'x' * 5000} end"))
     assert line.startswith(r"one two \x1b[2J \u202e \ud800 xxx")
     assert line.endswith("xxx end")

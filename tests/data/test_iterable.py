@@ -1,4 +1,4 @@
-"""Streams of examples: each once in an epoch, shuffled, the same again, and one line where they are not usable."""
+"""Streams of examples: order, reproducibility and errors."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def _small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Numbered(IterableDataset[Any]):
-    """Rows of four numbers, of which the first is the row's own, with a label."""
+    """Rows of four numbers, the first of which is the number of the row, with a label."""
 
     def __init__(self, rows: int = 300) -> None:
         self.rows = torch.randn(rows, 4, generator=torch.Generator().manual_seed(0))
@@ -44,7 +44,7 @@ def epoch(seed: int = 0, start: int = 0, per_epoch: int = 300) -> Tensor:
     return torch.cat([order.batch(slice(first, first + 25)).x for first in range(start, per_epoch, 25)])
 
 
-def test_each_comes_once_and_shuffled() -> None:
+def test_every_example_occurs_once_and_shuffled() -> None:
     first, again, other = epoch(), epoch(), epoch(1)
     assert sorted(first[:, 0].tolist()) == list(range(300))
     assert torch.equal(first, again)
@@ -53,11 +53,11 @@ def test_each_comes_once_and_shuffled() -> None:
 
 
 @pytest.mark.parametrize("start", [25, 50, 175])
-def test_an_epoch_can_be_entered_anywhere(start: int) -> None:
+def test_an_epoch_can_be_resumed_anywhere(start: int) -> None:
     assert torch.equal(epoch(start=start), epoch()[start:])
 
 
-def test_fit_takes_it_and_goes_on_within_an_epoch() -> None:
+def test_fit_accepts_a_stream_and_resumes_within_an_epoch() -> None:
     stream, dataset = from_iterable(Numbered(), 300), some("real", (4,))
     states: list[TrainingState] = []
     weights = []
@@ -92,14 +92,14 @@ def test_bytes_stay_bytes() -> None:
         ([torch.zeros(2)] * 3, "ended after 3 examples"),
     ],
 )
-def test_streams_that_cannot_be_used(items: list[Any], fragment: str) -> None:
+def test_unusable_streams_are_refused(items: list[Any], fragment: str) -> None:
     with pytest.raises(BadInput) as caught:
         from_iterable(items, 5).shuffled().batch(slice(0, 5))
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_thread_ends_when_an_epoch_is_left() -> None:
+def test_the_thread_ends_with_an_unfinished_epoch() -> None:
     order = from_iterable(Numbered(), 300).shuffled()
     assert isinstance(order.batch(slice(0, 5)).x, Tensor)
     del order
@@ -109,7 +109,7 @@ def test_the_thread_ends_when_an_epoch_is_left() -> None:
         time.sleep(0.01)
 
 
-def test_batches_may_be_larger_than_the_look() -> None:
+def test_batches_may_be_larger_than_the_first_examples() -> None:
     stream = from_iterable(Numbered(), 300, n_first=5)
     assert isinstance(stream.subsample(10), Examples)
     assert len(stream.subsample(10)) == 10

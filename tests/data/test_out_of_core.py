@@ -47,7 +47,7 @@ def _no_reader_is_left() -> Iterator[None]:
 
 
 def numbered(rows: int = 1000) -> NDArray[np.float32]:
-    """Rows of three numbers, of which the first is the row's own."""
+    """Return rows of three numbers, the first of which is the number of the row."""
     rest = np.random.default_rng(0).normal(size=(rows, 2))
     return np.column_stack([np.arange(rows), rest]).astype(np.float32)
 
@@ -58,7 +58,7 @@ def saved(folder: Path, array: NDArray[Any], name: str = "rows.npy") -> str:
 
 
 def left(path: str, **options: Any) -> Dataset:
-    """Loaded, with its training examples left in the file."""
+    """Load a file with its training examples on disk."""
     dataset = load_data(path, in_memory="off", **options)
     assert dataset.out_of_core
     return dataset
@@ -69,7 +69,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def epoch(order: Order, total: int, size: int = 70, start: int = 0) -> Tensor:
-    """The batches of what is left of an epoch, one behind the other."""
+    """Return the concatenated batches of the rest of an epoch."""
     return torch.cat([order.batch(slice(first, first + size)).x for first in range(start, total, size)])
 
 
@@ -81,7 +81,7 @@ def rows_of(*examples: Examples | Tensor) -> list[int]:
 # The order.
 
 
-def test_every_row_is_in_one_part_and_comes_once_in_an_epoch(tmp_path: Path) -> None:
+def test_every_row_is_in_one_split_and_once_in_an_epoch(tmp_path: Path) -> None:
     dataset = left(saved(tmp_path, numbered()))
     supply = dataset.train_source
     learnt = epoch(supply.shuffled(generator()), len(supply))
@@ -99,7 +99,7 @@ def test_order_is_a_function_of_the_generator(tmp_path: Path) -> None:
     assert rows_of(first) == rows_of(other)
 
 
-def test_rows_come_from_all_over_the_file_in_each_buffer(tmp_path: Path) -> None:
+def test_each_buffer_has_rows_from_the_whole_file(tmp_path: Path) -> None:
     supply = left(saved(tmp_path, numbered())).train_source
     learnt = epoch(supply.shuffled(generator()), len(supply))[:, 0]
     for part in learnt.split(300):
@@ -109,13 +109,13 @@ def test_rows_come_from_all_over_the_file_in_each_buffer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("start", [70, 350, 700, 840])
-def test_an_epoch_can_be_entered_anywhere(tmp_path: Path, start: int) -> None:
+def test_an_epoch_can_be_resumed_anywhere(tmp_path: Path, start: int) -> None:
     supply = left(saved(tmp_path, numbered())).train_source
     whole = epoch(supply.shuffled(generator()), len(supply))
     assert torch.equal(epoch(supply.shuffled(generator()), len(supply), start=start), whole[start:])
 
 
-def test_a_buffer_that_holds_all_makes_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buffer_of_all_rows_allows_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_core, "BUFFER", 2**20)
     supply = left(saved(tmp_path, numbered())).train_source
     halves = epoch(supply.shuffled(generator()), len(supply)).chunk(2)
@@ -126,7 +126,7 @@ def test_a_buffer_that_holds_all_makes_any_order(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", ">i4", "<i8", "u1", "?"])
-def test_numbers_are_those_of_memory_whatever_their_type(tmp_path: Path, dtype: str) -> None:
+def test_values_of_any_type_are_those_of_memory(tmp_path: Path, dtype: str) -> None:
     values = np.random.default_rng(0).integers(0, 2 if dtype == "?" else 200, size=(100, 5)).astype(dtype)
     path = saved(tmp_path, values)
     dataset, whole = left(path), load_data(path)
@@ -146,7 +146,7 @@ def test_images_are_laid_out_and_scaled_as_in_memory(tmp_path: Path, shape: tupl
     assert all((every == image).flatten(1).all(1).any() for image in batch)
 
 
-def test_greys_are_binarised_as_they_are_read(tmp_path: Path) -> None:
+def test_gray_levels_are_binarized_when_they_are_read(tmp_path: Path) -> None:
     path = saved(tmp_path, np.random.default_rng(0).uniform(size=(200, 4)))
     drawn, cut = left(path, binarize="resampled").train_source, left(path, binarize="threshold").train_source
     first, again, other = (drawn.shuffled(generator()).batch(slice(0, 50), generator(seed)).x for seed in (0, 0, 1))
@@ -156,13 +156,13 @@ def test_greys_are_binarised_as_they_are_read(tmp_path: Path) -> None:
     assert set(cut.shuffled(generator()).batch(slice(0, 50)).x.unique().tolist()) == {0.0, 1.0}
 
 
-def test_what_comes_after_the_last_ones_is_not_learned_from(tmp_path: Path) -> None:
+def test_rows_after_the_last_validation_rows_are_skipped(tmp_path: Path) -> None:
     dataset = left(saved(tmp_path, numbered()), validate_on="last")
     learnt = epoch(dataset.train_source.shuffled(generator()), len(dataset.train_source))
     assert max(rows_of(learnt)) < min(rows_of(dataset.valid))
 
 
-def test_only_large_files_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_large_files_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, numbered())
     assert load_data(path).out_of_core is None
     monkeypatch.setattr(out_of_core, "LIMIT", 12_000)
@@ -170,7 +170,7 @@ def test_only_large_files_stay_where_they_are(tmp_path: Path, monkeypatch: pytes
     assert load_data(path, in_memory="on").out_of_core is None
 
 
-def test_fingerprint_tells_other_data(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_data(tmp_path: Path) -> None:
     path, rows = saved(tmp_path, numbered()), numbered()
     first = left(path).fingerprint
     assert left(path).fingerprint == first
@@ -189,7 +189,7 @@ def one_line(error: BadInput, *fragments: object) -> None:
 
 
 def spoilt(path: str, spoil: Callable[[NDArray[np.float32]], None]) -> BadInput:
-    """What learning from a file says, of which something is changed after it was opened."""
+    """Return the message of training on a file that is changed after it was opened."""
     supply = left(path).train_source
     rows = np.load(path)
     spoil(rows)
@@ -225,7 +225,7 @@ def test_a_file_that_shrinks_is_named(tmp_path: Path) -> None:
     one_line(caught.value, path, "shorter")
 
 
-def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
+def test_a_deleted_file_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path, numbered())
     supply = left(path).train_source
     Path(path).unlink()
@@ -256,7 +256,7 @@ def header(path: Path, shape: tuple[int, ...], descr: str = "<f4", fortran: bool
         (lambda path: header(path, (100, 10), "|O"), "real numbers"),
     ],
 )
-def test_files_that_lie_or_are_damaged(tmp_path: Path, make: Callable[[Path], str], fragment: str) -> None:
+def test_damaged_files_are_refused(tmp_path: Path, make: Callable[[Path], str], fragment: str) -> None:
     with pytest.raises(BadInput) as caught:
         load_data(make(tmp_path / "x.npy"), in_memory="off")
     one_line(caught.value, "x.npy", fragment)
@@ -272,7 +272,7 @@ def config(path: str) -> Config:
 
 
 @pytest.mark.parametrize("after", [5, 18, 29])
-def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -> None:
+def test_a_run_is_resumed_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -> None:
     chosen, steps = config(saved(tmp_path, numbered())), count(1)
     dataset = load_data(**chosen.load_options())
 
@@ -289,7 +289,7 @@ def test_a_run_goes_on_within_an_epoch_bit_for_bit(tmp_path: Path, after: int) -
     assert weights[0] == weights[1]
 
 
-def test_a_fault_while_training_leaves_no_thread_and_says_so(tmp_path: Path) -> None:
+def test_an_error_during_training_leaves_no_thread(tmp_path: Path) -> None:
     chosen = config(path := saved(tmp_path, numbered()))
     dataset, steps = load_data(**chosen.load_options()), count(1)
 
@@ -310,7 +310,7 @@ def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
         fit_runs(places, dataset)
 
 
-def test_train_takes_what_stays_in_its_file(tmp_path: Path) -> None:
+def test_train_reads_examples_out_of_core(tmp_path: Path) -> None:
     saved(tmp_path, numbered(300))
     options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--n-importance-samples", "10"]
     done = aevb(tmp_path, "train", "rows.npy", *options, "--out", "run")
@@ -325,7 +325,7 @@ def aevb(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_all_commands_take_what_stays_in_its_file(tmp_path: Path) -> None:
+def test_all_commands_read_examples_out_of_core(tmp_path: Path) -> None:
     saved(tmp_path, np.random.default_rng(0).integers(0, 256, size=(400, 8, 8), dtype=np.uint8))
     options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--n-importance-samples", "10"]
     done = aevb(tmp_path, "train", "rows.npy", *options, "--out", "run", "--seeds", "2")
@@ -364,7 +364,7 @@ print(json.dumps([len(dataset.train_source), peak, rate, run.outcome.ended]))
 
 
 def trained_for(folder: Path, gib: int, steps: int) -> tuple[int, float, float]:
-    """Examples, largest resident MiB and examples per second of computing time, of some steps on a sparse file."""
+    """Train some steps on a sparse file; return examples, peak resident MiB and examples per second of CPU time."""
     rows = gib * 2**30 // 784
     header(folder / "big.npy", (rows, 28, 28), "|u1", body=0)
     os.truncate(folder / "big.npy", (folder / "big.npy").stat().st_size + rows * 784)

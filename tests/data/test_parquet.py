@@ -29,7 +29,7 @@ def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def columns(seed: int = 0) -> dict[str, Any]:
-    """Columns of each kind, with gaps; `rare` has a value that only one row has."""
+    """Return columns of each type, with missing values; `rare` has a value that occurs in one row."""
     rng = np.random.default_rng(seed)
 
     def gaps(values: Any) -> list[Any]:
@@ -48,7 +48,7 @@ def columns(seed: int = 0) -> dict[str, Any]:
 
 
 def written(folder: Path, content: dict[str, Any], suffix: str = "parquet", dictionary: bool = False) -> str:
-    """A folder of files with groups of 30 rows."""
+    """Write a folder of files with groups of 30 rows."""
     folder.mkdir(exist_ok=True)
     table = pa.table(content)
     if dictionary:
@@ -66,7 +66,7 @@ def written(folder: Path, content: dict[str, Any], suffix: str = "parquet", dict
 
 
 def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
-    """All rows that are learned from or held out, those with gaps as well."""
+    """Return all training and held-out rows."""
     order, total = dataset.train_source.shuffled(torch.Generator().manual_seed(0)), len(dataset.train_source)
     parts = [order.batch(slice(first, first + 37)).x for first in range(0, total, 37)]
     values = torch.cat([*parts, dataset.valid.values, dataset.test.values])
@@ -75,7 +75,7 @@ def every_row(dataset: Dataset) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
 @pytest.mark.parametrize("dictionary", [False, True])
-def test_rows_are_those_of_one_table_in_memory(tmp_path: Path, suffix: str, dictionary: bool) -> None:
+def test_rows_are_those_of_a_table_in_memory(tmp_path: Path, suffix: str, dictionary: bool) -> None:
     folder = written(tmp_path / "rows", columns(), suffix, dictionary)
     far, near = load_data(folder, in_memory="off"), load_data(folder)
     assert far.out_of_core
@@ -85,14 +85,14 @@ def test_rows_are_those_of_one_table_in_memory(tmp_path: Path, suffix: str, dict
     assert every_row(far) == every_row(near)
 
 
-def test_a_value_that_few_rows_have_is_known_and_learned_from(tmp_path: Path) -> None:
+def test_a_rare_category_is_collected_and_trained_on(tmp_path: Path) -> None:
     dataset = load_data(written(tmp_path / "rows", columns()), in_memory="off")
     rare = next(column for column in dataset.columns if column.name == "rare")
     assert rare.values == ("common", "rare", "usual")
     assert rare.kind == "categorical"
 
 
-def test_one_large_file_is_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_large_file_is_read_equally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(tmp_path / "rows.parquet")
     pq.write_table(pa.table(columns()), path, row_group_size=50)
     near = load_data(path)
@@ -114,7 +114,7 @@ def test_conditions_and_labels(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_is_trained_opened_and_measured(tmp_path: Path) -> None:
+def test_a_run_is_trained_loaded_and_evaluated(tmp_path: Path) -> None:
     data = {"source": written(tmp_path / "rows", columns()), "in_memory": "off"}
     config = Config.model_validate({"data": data, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch_size": 20}})
     dataset = load_data(**config.load_options())
@@ -134,7 +134,7 @@ def afar() -> str:
     return f"memory://{uuid.uuid4()}"
 
 
-def test_an_address_is_found_from_any_folder(afar: str) -> None:
+def test_an_address_does_not_depend_on_the_working_folder(afar: str) -> None:
     config = Config.model_validate({"data": {"source": afar}})
     assert with_absolute_paths(config).data.source == afar
 
@@ -168,7 +168,7 @@ def test_an_array_at_an_address(tmp_path: Path, afar: str, in_memory: Any) -> No
         ("memory://{}/x.txt", "unknown format"),
     ],
 )
-def test_addresses_that_lead_nowhere(afar: str, address: str, fragment: str) -> None:
+def test_unusable_addresses_are_refused(afar: str, address: str, fragment: str) -> None:
     filled = address.format(afar.split("//")[1])
     if "{}" in address:
         fsspec.filesystem("memory").pipe(filled.removeprefix("memory:/"), b"text")
@@ -211,7 +211,9 @@ def a_stream(folder: Path) -> None:
         (a_stream, ("data.arrow", "not a stream")),
     ],
 )
-def test_folders_that_cannot_be_read(tmp_path: Path, spoil: Callable[[Path], None], fragments: tuple[str, ...]) -> None:
+def test_unreadable_folders_are_refused(
+    tmp_path: Path, spoil: Callable[[Path], None], fragments: tuple[str, ...]
+) -> None:
     folder = written(tmp_path / "rows", columns())
     spoil(Path(folder))
     with pytest.raises(BadInput) as caught:
@@ -229,7 +231,7 @@ def unseen(dataset: Dataset) -> int:
     ("name", "value", "fragment"),
     [("place", "east", "'east'"), ("times", -3, "whole numbers from 0"), ("number", float("inf"), "finite numbers")],
 )
-def test_rows_that_were_changed_are_named(tmp_path: Path, name: str, value: Any, fragment: str) -> None:
+def test_changed_rows_are_named(tmp_path: Path, name: str, value: Any, fragment: str) -> None:
     content = columns()
     dataset = load_data(written(tmp_path / "rows", content, "arrow"), in_memory="off")
     row = unseen(dataset)
@@ -241,7 +243,7 @@ def test_rows_that_were_changed_are_named(tmp_path: Path, name: str, value: Any,
     assert fragment in str(caught.value)
 
 
-def test_a_parquet_file_that_was_changed_is_named(tmp_path: Path) -> None:
+def test_a_changed_parquet_file_is_named(tmp_path: Path) -> None:
     content = columns()
     dataset = load_data(written(tmp_path / "rows", content), in_memory="off")
     written(tmp_path / "rows", content | {"number": [0.0] * ROWS})
@@ -249,7 +251,7 @@ def test_a_parquet_file_that_was_changed_is_named(tmp_path: Path) -> None:
         every_row(dataset)
 
 
-def test_numbers_that_turn_out_to_be_others_want_a_kind(tmp_path: Path) -> None:
+def test_numbers_absent_from_the_scan_require_a_type(tmp_path: Path) -> None:
     content = columns() | {"same": [5.0] * ROWS}
     row = unseen(load_data(written(tmp_path / "rows", content), in_memory="off"))
     content["same"][row] = 6.0
@@ -271,6 +273,6 @@ def test_many_categories_are_refused_as_in_a_table(tmp_path: Path) -> None:
         load_data(written(tmp_path / "rows", content), in_memory="off")
 
 
-def test_folders_of_images_are_still_that(tmp_path: Path) -> None:
+def test_a_folder_without_tables_is_one_of_images(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no images"):
         load_data(str(tmp_path))

@@ -1,6 +1,6 @@
-"""The sets whose density is known: points against the density, and the density against independent formulas.
+"""Data sets with a known density: points against the density, and the density against independent formulas.
 
-Statistical tests have fixed seeds, so that they pass or fail for good. The chance that a right program would fail is
+Statistical tests have fixed seeds, so that their results do not change. The probability of a false alarm is
 below 1e-6 for each: z tests at 5.3 standard errors, chi-square tests at p = 1e-6.
 """
 
@@ -30,7 +30,7 @@ PLANAR = ("gaussian", "gaussian-rotated", "figure-8", "blobs", "mixture")
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a set beside its code."""
+    """Known facts about a data set."""
 
     name: str
     variant: Variant | None
@@ -60,14 +60,14 @@ def distribution(known: Known) -> Truth:
 
 @cache
 def drawn(known: Known) -> tuple[Array, Array]:
-    """Fresh points and their log p(x)."""
+    """Return new points and their log p(x)."""
     x, _ = distribution(known).sample(POINTS, np.random.default_rng(12))
     return x, distribution(known).log_prob(x)
 
 
 @cache
 def cells(known: Known) -> tuple[Array, Array]:
-    """The integrals of p and of p log p over each cell, ``(CELLS, CELLS)``: Gauss-Legendre with 6 x 6 nodes in each."""
+    """Return the integrals of p and of p log p over each cell, ``(CELLS, CELLS)``, by 6 x 6 Gauss-Legendre nodes."""
     nodes, weights = np.polynomial.legendre.leggauss(6)
     edges = np.linspace(-known.reach, known.reach, CELLS + 1)
     half = known.reach / CELLS
@@ -80,7 +80,7 @@ def cells(known: Known) -> tuple[Array, Array]:
 
 
 def chi_square(known: Known, x: Array) -> float:
-    """The probability that points of the density fall less evenly into the cells than these."""
+    """Return the p-value of the chi-square test that points follow the density."""
     edges = np.linspace(-known.reach, known.reach, CELLS + 1)
     counts, expected = np.histogram2d(x[:, 0], x[:, 1], bins=(edges, edges))[0], len(x) * cells(known)[0]
     kept = expected >= 20
@@ -107,12 +107,12 @@ def test_the_expected_log_density_agrees_with_fresh_points(known: Known) -> None
 
 
 @EACH
-def test_points_fall_where_the_density_says(known: Known) -> None:
+def test_points_follow_the_density(known: Known) -> None:
     assert chi_square(known, drawn(known)[0]) > P
 
 
 @EACH
-def test_the_chi_square_test_would_see_a_small_error(known: Known) -> None:
+def test_the_chi_square_test_detects_a_small_error(known: Known) -> None:
     assert chi_square(known, drawn(known)[0] * 1.03) < P
 
 
@@ -185,7 +185,7 @@ def test_curves_are_those_of_the_report(
     np.testing.assert_allclose(source.log_prob(x), expected, rtol=0, atol=1e-6)
 
 
-def test_blobs_are_labelled_by_their_plateau() -> None:
+def test_blobs_are_labeled_by_their_plateau() -> None:
     source = truth("blobs")
     x, labels = source.sample(POINTS, np.random.default_rng(8))
     assert labels is not None
@@ -200,7 +200,7 @@ def test_blobs_are_labelled_by_their_plateau() -> None:
 
 
 @pytest.mark.parametrize("variant", ["corrected", "printed"])
-def test_the_mixture_is_labelled_by_its_component(variant: Variant) -> None:
+def test_the_mixture_is_labeled_by_its_component(variant: Variant) -> None:
     source = truth("mixture", variant)
     x, labels = source.sample(POINTS, np.random.default_rng(8))
     assert labels is not None
@@ -268,12 +268,12 @@ def test_splits_are_disjoint(known: Known) -> None:
     assert len(points.unique(dim=0)) >= len(points) - 3
 
 
-def test_without_a_variant_the_mended_form_is_loaded() -> None:
+def test_the_default_variant_is_the_corrected_one() -> None:
     for name in ("figure-8", "mixture"):
-        default, mended, printed = (
+        default, corrected, printed = (
             load_data(name, variant=variant).fingerprint for variant in (None, "corrected", "printed")
         )
-        assert default == mended != printed
+        assert default == corrected != printed
         assert truth(name).best_gaussian() == truth(name, "corrected").best_gaussian()
 
 
@@ -291,19 +291,19 @@ def test_points_are_a_function_of_name_variant_and_seed_alone(known: Known) -> N
 
 
 @pytest.mark.parametrize("name", PLANAR)
-def test_global_random_states_stay_as_they_are(name: str) -> None:
+def test_global_random_states_are_unchanged(name: str) -> None:
     before, legacy = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
     load_data(name)
     assert torch.equal(torch.get_rng_state(), before)
     assert str(np.random.get_state()) == legacy  # noqa: NPY002
 
 
-def test_seeds_sets_and_variants_have_points_of_their_own() -> None:
+def test_seeds_data_sets_and_variants_have_different_points() -> None:
     loaded = [load_data(known.name, variant=known.variant, split_seed=seed) for known in SETS for seed in (0, 2**40)]
     assert len({dataset.fingerprint for dataset in loaded}) == len(loaded)
     # Not the same noise through another map either: the two forms of the mixture share their first component.
-    mended, printed = (load_data("mixture", variant=variant).test.values for variant in ("corrected", "printed"))
-    assert len(torch.cat([mended, printed]).unique(dim=0)) >= len(mended) + len(printed) - 3
+    corrected, printed = (load_data("mixture", variant=variant).test.values for variant in ("corrected", "printed"))
+    assert len(torch.cat([corrected, printed]).unique(dim=0)) >= len(corrected) + len(printed) - 3
 
 
 def test_validation_can_be_chosen_and_test_cannot() -> None:
@@ -326,14 +326,14 @@ def refusal(call: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("variant", ["printed", "corrected", "other"])
 @pytest.mark.parametrize("name", ["gaussian", "gaussian-rotated", "blobs", "digits", "mnist"])
-def test_a_variant_is_for_two_sets_only(name: str, variant: Variant) -> None:
+def test_a_variant_applies_to_two_data_sets_only(name: str, variant: Variant) -> None:
     message = refusal(lambda: load_data(name, variant=variant))
     assert message == f"variant={variant!r} applies to figure-8 and mixture, which {name!r} is not: omit it"
     if name in PLANAR:
         assert refusal(lambda: truth(name, variant)) == message
 
 
-def test_a_variant_is_not_for_files(tmp_path: object) -> None:
+def test_a_variant_does_not_apply_to_files(tmp_path: object) -> None:
     np.save(f"{tmp_path}/points.npy", np.random.default_rng(0).standard_normal((20, 2)))
     for source in (f"{tmp_path}/points.npy", str(tmp_path)):
         assert repr(source) in refusal(partial(load_data, source, variant="corrected"))
@@ -342,14 +342,14 @@ def test_a_variant_is_not_for_files(tmp_path: object) -> None:
 
 @pytest.mark.parametrize("name", ["figure-8", "mixture"])
 @pytest.mark.parametrize("variant", ["", "Printed", "mend"])
-def test_an_unknown_variant_names_the_two(name: str, variant: Variant) -> None:
+def test_an_unknown_variant_is_refused(name: str, variant: Variant) -> None:
     message = f"variant={variant!r} of {name} is unknown: expected printed or corrected"
     assert refusal(lambda: load_data(name, variant=variant)) == message
     assert refusal(lambda: truth(name, variant)) == message
 
 
 @pytest.mark.parametrize("name", ["digits", "figure8", ""])
-def test_other_sets_have_no_known_density(name: str) -> None:
+def test_other_data_sets_have_no_known_density(name: str) -> None:
     message = refusal(lambda: truth(name))
     assert repr(name) in message
     assert all(known in message for known in PLANAR)
@@ -360,11 +360,11 @@ def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     assert str(shape) in refusal(lambda: truth("mixture").log_prob(np.zeros(shape)))
 
 
-def test_other_options_that_do_not_fit() -> None:
+def test_options_that_do_not_apply_are_refused() -> None:
     assert "split_seed=-1" in refusal(lambda: load_data("blobs", split_seed=-1))
     assert "image_size=8" in refusal(lambda: load_data("blobs", image_size=8))
     assert "requires values in [0, 1]" in refusal(lambda: load_data("blobs", binarize="threshold"))
 
 
-def test_the_names_are_known() -> None:
+def test_the_names_are_registered() -> None:
     assert set(PLANAR) < set(register.dataset)

@@ -35,7 +35,7 @@ KINDS = {
 
 
 def people(count: int = 400, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of every kind of column, with gaps; towns go with incomes."""
+    """Return rows with columns of every type and missing values; incomes depend on towns."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(count):
@@ -72,7 +72,7 @@ def customers(tmp_path: Path) -> Path:
     return written(tmp_path / "customers.csv", people())
 
 
-def test_what_columns_are_taken_for(customers: Path) -> None:
+def test_column_types_are_inferred(customers: Path) -> None:
     dataset = load_data(str(customers))
     assert {column.name: column.kind for column in dataset.columns} == KINDS
     assert dataset.kind == "columns"
@@ -84,7 +84,7 @@ def test_what_columns_are_taken_for(customers: Path) -> None:
     assert "country is always 'CH'" in notes
 
 
-def test_kinds_can_be_given(customers: Path) -> None:
+def test_column_types_can_be_declared(customers: Path) -> None:
     given = {"age": "real", "town": "label", "smoker": "none"}
     rows = [row for row in people() if row["town"]]
     dataset = load_data(str(written(customers, rows)), column_types=given)  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def test_kinds_can_be_given(customers: Path) -> None:
         ([None, None, None], "constant"),
     ],
 )
-def test_kinds_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
+def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
     rows = [{"x": value, "y": place % 4 / 3} for place, value in enumerate(values)]
     found = unsplit_table("t", read_columns(written(tmp_path / "t.csv", rows)), {}).columns[0]
     assert (found.name, found.kind) == ("x", kind)
@@ -140,7 +140,7 @@ def test_kinds_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
         ("a\n" + "\n".join(f"t{n % 150}" for n in range(600)), "150 different texts"),
     ],
 )
-def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
+def test_unusable_tables_are_refused(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(BadInput, match=said) as caught:
@@ -148,7 +148,7 @@ def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_bytes_other_than_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(b"a,b\n\xff\xfe,1\n")
     with pytest.raises(BadInput, match="cannot be read"):
@@ -156,14 +156,14 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"town": "Zug"}, {"age": -1}, {"age": 1.5}, {"income": 0}, {"height": "tall"}])
-def test_what_a_model_cannot_take(change: dict[str, Any], customers: Path, tmp_path: Path) -> None:
+def test_rows_that_do_not_match_the_model_are_refused(change: dict[str, Any], customers: Path, tmp_path: Path) -> None:
     columns = load_data(str(customers)).columns
     other = written(tmp_path / "other.csv", [row | change for row in people(3)])
     with pytest.raises(BadInput, match=f"column '{next(iter(change))}'"):
         encode_rows(read_columns(other), columns, "other.csv")
 
 
-def test_other_tables_may_have_their_columns_in_any_order_and_more_of_them(customers: Path, tmp_path: Path) -> None:
+def test_columns_may_have_any_order_and_others_are_ignored(customers: Path, tmp_path: Path) -> None:
     columns = load_data(str(customers)).columns
     rows = people(20, seed=1)
     turned = [{"extra": 1, **dict(reversed(row.items()))} for row in rows]
@@ -177,7 +177,7 @@ def test_other_tables_may_have_their_columns_in_any_order_and_more_of_them(custo
         encode_rows(read_columns(written(tmp_path / "c.csv", [rows[0]])), columns, "c.csv")
 
 
-def test_a_table_comes_back_as_it_was(customers: Path) -> None:
+def test_decoding_inverts_encoding(customers: Path) -> None:
     raws = read_columns(customers)
     columns = unsplit_table("t", raws, {}).columns
     back = decode_rows(columns, encode_rows(raws, columns, "t").numpy())
@@ -201,8 +201,8 @@ def model_of(dataset: Dataset, **options: Any) -> Any:
     return model
 
 
-def test_what_is_missing_is_integrated_out(customers: Path) -> None:
-    """log p of a row with gaps is that of the marginal: what stands in a gap changes nothing."""
+def test_missing_values_are_marginalized_out(customers: Path) -> None:
+    """log p of a row with missing values is that of the marginal."""
     dataset = load_data(str(customers))
     model = model_of(dataset)
     p = model.decode(torch.zeros(2))
@@ -222,7 +222,7 @@ def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
         assert p.log_prob(rows).exp().sum().item() == pytest.approx(1.0, rel=1e-5)
 
 
-def test_gradients_are_finite_whatever_is_missing(customers: Path) -> None:
+def test_gradients_are_finite_with_missing_values(customers: Path) -> None:
     dataset = load_data(str(customers))
     model = model_of(dataset)
     x = dataset.train.batch(slice(0, 20)).x.clone()
@@ -241,7 +241,7 @@ def run(*arguments: str) -> None:
 def test_round_trip_by_the_commands(
     customers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kinds, categories, types and the order of the columns survive training, saving, loading and sampling."""
+    """Types, categories and the order of columns are kept by training, saving, loading and sampling."""
     monkeypatch.chdir(tmp_path)
     run("train", str(customers), "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20")
     assert "smoker" in capsys.readouterr().err
@@ -258,7 +258,7 @@ def test_round_trip_by_the_commands(
 
 @pytest.mark.parametrize("given", [(), ("--model.condition", "town")])
 def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The types of its columns, too, and categories that nobody has."""
+    """A Parquet file keeps the types of its columns and categories that do not occur."""
     pytest.importorskip("pyarrow")
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -302,7 +302,7 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
 
 
 def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Towns go with incomes: a model that has learned so fills most gaps right."""
+    """Incomes depend on towns: a trained model imputes most of them correctly."""
     monkeypatch.chdir(tmp_path)
     run("train", str(customers), "--train.epochs", "150", "--out", "run", "--n-importance-samples", "20")
     rows = people(200, seed=1)
@@ -385,7 +385,7 @@ def test_parquet(tmp_path: Path) -> None:
         load_data(str(tmp_path / "bad.parquet"))
 
 
-def test_a_run_says_what_its_columns_are(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_lists_its_columns(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     card = json.loads((tmp_path / "run" / "config.json").read_text())["dataset"]
