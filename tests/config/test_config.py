@@ -49,7 +49,7 @@ def test_resolving_twice_changes_nothing() -> None:
         (
             {"likelihood": "bernoulli"},
             "unit",
-            "has grey values.*--data.binarize threshold.*--model.likelihood cont",
+            "has gray values.*--data.binarize threshold.*--model.likelihood cont",
         ),
         (
             {"likelihood": "bernoulli"},
@@ -57,7 +57,7 @@ def test_resolving_twice_changes_nothing() -> None:
             "has real values.*explains zeros and ones: use --model.like.* gaussian",
         ),
         ({"likelihood": "poisson"}, "real", "explains zeros and ones or counts"),
-        ({"likelihood": "continuous-bernoulli"}, "counts", "explains zeros and ones or grey values"),
+        ({"likelihood": "continuous-bernoulli"}, "counts", "explains zeros and ones or gray values"),
         ({"variance": 0.1}, "binary", "--model.variance 0.1 has no meaning for this model"),
         ({"variance": 0.1, "likelihood": "laplace"}, "real", "--model.variance 0.1 has no meaning"),
         ({"mean_link": "sigmoid"}, "binary", "--model.mean-link sigmoid has no meaning"),
@@ -97,11 +97,11 @@ def test_a_configuration_survives_json() -> None:
 
 
 @pytest.mark.parametrize("likelihood", ["categorical", "poisson", "negative-binomial"])
-def test_greys_as_probabilities_are_for_bernoulli(likelihood: Any) -> None:
-    grey = replace(some("unit", (3,)), kind="binary", binarize="treat-as-probabilities")
-    assert resolve(ModelConfig(), grey).likelihood == "bernoulli"
+def test_grays_as_probabilities_are_for_bernoulli(likelihood: Any) -> None:
+    gray = replace(some("unit", (3,)), kind="binary", binarize="treat-as-probabilities")
+    assert resolve(ModelConfig(), gray).likelihood == "bernoulli"
     with pytest.raises(BadInput, match=f"not {likelihood}: use --data.binarize threshold or resampled"):
-        resolve(ModelConfig(likelihood=likelihood), grey)
+        resolve(ModelConfig(likelihood=likelihood), gray)
 
 
 def test_build_gives_the_pieces() -> None:

@@ -75,7 +75,7 @@ def test_pairs_stand_one_above_the_other(tmp_path: Path, channels: int) -> None:
         ([torch.nan] * 4, [255] * 4),
     ],
 )
-def test_grey_images_of_any_scale(tmp_path: Path, values: list[float], expected: list[int]) -> None:
+def test_gray_images_of_any_scale(tmp_path: Path, values: list[float], expected: list[int]) -> None:
     pixels = picture(torch.tensor(values).view(1, 1, 2, 2), 1, tmp_path / "grey.png")
     assert pixels[:2, :2].flatten().tolist() == expected
     assert set(pixels[2:].flatten()) | set(pixels[:, 2:].flatten()) == {255}, "gaps are paper"
@@ -96,7 +96,7 @@ def test_a_pair_has_one_range_and_one_polarity(tmp_path: Path) -> None:
 
 
 def test_figures_of_photographs() -> None:
-    """Bright grey images in [0, 255], by a model that knows nothing but their mean: all figures are that image."""
+    """Bright gray images in [0, 255], by a model that knows nothing but their mean: all figures are that image."""
     photographs = torch.tensor([255.0, 204, 153, 0]).view(1, 1, 2, 2).repeat(20, 1, 1, 1)
     part = Examples(photographs)
     dataset = Dataset("photographs", "real", part.shape, part, part, part, "none", None)

@@ -9,7 +9,7 @@ from aevb.models.registry import register
 
 KINDS = {
     "binary": "zeros and ones",
-    "unit": "grey values",
+    "unit": "gray values",
     "counts": "counts",
     "real": "real values",
     "columns": "the columns of a table",
@@ -57,7 +57,7 @@ def _check_likelihood(model: ModelConfig, dataset: Dataset) -> None:
     if dataset.binarize == "treat-as-probabilities" and not continuous:
         accepting = [name for name, piece in register.likelihood.items() if piece.accepts_probabilities]
         raise BadInput(
-            f"{dataset.name} has grey values, which the likelihood {' or '.join(accepting)} takes as probabilities, not"
+            f"{dataset.name} has gray values, which the likelihood {' or '.join(accepting)} takes as probabilities, not"
             f" {model.likelihood}: use --data.binarize threshold or resampled"
         )
 

@@ -44,7 +44,7 @@ class DataConfig(Section):
     )
     binarize: Literal["none", "threshold", "resampled", "treat-as-probabilities"] = Field(
         "none",
-        description="Binarization of grey values: none; threshold, 1 from 0.5 on; resampled, sampled anew for each"
+        description="Binarization of gray values: none; threshold, 1 from 0.5 on; resampled, sampled anew for each"
         " batch (for validation and test once); or treat-as-probabilities.",
     )
     validation: Annotated[float, Field(gt=0)] | None = Field(

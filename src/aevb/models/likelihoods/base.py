@@ -28,7 +28,7 @@ class Likelihood(nn.Module, ABC):
         Options: the options, which arrive as keyword arguments of the constructor.
         supports: the kinds of data that it can explain.
         default_for: the kinds of data for which it is the default.
-        accepts_probabilities: whether grey values in [0, 1] may stand for the probabilities of binary values.
+        accepts_probabilities: whether gray values in [0, 1] may stand for the probabilities of binary values.
     """
 
     Options: ClassVar[type[PieceOptions]] = PieceOptions
