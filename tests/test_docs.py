@@ -30,6 +30,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 PAGES = [path for path in sorted(DOCS.glob("*.md")) if "```text" in path.read_text(encoding="utf-8")]
+LONG = ("cluster", "embeddings", "imputation", "tables")
+"""Pages that take more than ten seconds."""
 LINK = re.compile(r"""(?:\]\(|src=")([^)"#]+)""")
 
 
@@ -99,7 +101,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page.stem in LONG else ()) for page in PAGES],
+    ids=[page.stem for page in PAGES],
+)
 def test_pages_show_what_comes_out(page: Path, folder: Path) -> None:
     pytest.importorskip("pandas")
     for block, printed in played(page.read_text(encoding="utf-8")):
@@ -163,5 +169,5 @@ if __name__ == "__main__":
 
     torch.set_num_threads(1)
     os.environ["COLUMNS"] = "110"
-    for name in sys.argv[1:] or PAGES:
-        rewrite(Path(name).resolve())
+    for path in [Path(name).resolve() for name in sys.argv[1:] or PAGES]:
+        rewrite(path)

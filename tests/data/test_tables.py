@@ -316,7 +316,7 @@ def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyt
     assert len(lines) == sum(row[name] is None for row in gaps for name in KINDS)
     heights = [line for line in lines if line["column"] == "height"]
     assert all(float(line["q05"]) < float(line["q95"]) for line in heights)
-    assert np.mean([float(line["deviation"]) for line in heights]) == pytest.approx(10, rel=0.2)
+    assert np.mean([float(line["std"]) for line in heights]) == pytest.approx(10, rel=0.2)
 
 
 def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_false_alarms_are_as_rare_as_stated() -> None:
 
 
 def test_too_few_rows_for_a_low_false_alarm_rate() -> None:
-    with pytest.raises(BadInput, match=r"cannot bear out a false-alarm rate of 0.001: at least 999"):
+    with pytest.raises(BadInput, match=r"too few for a false-alarm rate of 0.001: at least 999"):
         VAEOutlierDetector(quick(), false_alarm_rate=0.001).fit(wine())
 
 

@@ -112,7 +112,7 @@ def value(findings: list[Finding], name: str) -> float | None:
     return next((finding.value for finding in findings if finding.metric == name), None)
 
 
-LONG = ("hundred dimensions", "no noise")
+LONG = ("hundred dimensions", "no noise", "too much noise", "bursts", "weight of 50")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,7 @@ def test_a_problem_is_found_alone_and_its_remedy_helps(name: str, tmp_path: Path
     assert (after < found.value) if found.better == "lower" else (after > found.value)
 
 
+@pytest.mark.slow
 def test_the_weight_of_one_gives_the_better_bound(tmp_path: Path) -> None:
     """With weight 1 there is no finding, so its metric is compared here."""
     problem = PROBLEMS["weight of 0.05"]
@@ -155,6 +156,7 @@ def test_a_good_autoencoder_has_no_problems(tmp_path: Path) -> None:
     assert diagnose(run, data, n_samples=N_SAMPLES) == []
 
 
+@pytest.mark.slow
 def test_too_few_samples_are_found_and_more_help(tmp_path: Path) -> None:
     """The encoder of a trained model, moved by four standard deviations of its posterior."""
     data = plane()
@@ -189,8 +191,7 @@ def test_a_run_without_an_epoch_has_no_diagnosis(tmp_path: Path) -> None:
         diagnose(run, data, n_samples=5)
 
 
-@pytest.mark.parametrize("ill", [False, True])
-@pytest.mark.parametrize("json_wanted", [False, True])
+@pytest.mark.parametrize(("ill", "json_wanted"), [pytest.param(True, False, marks=pytest.mark.slow), (False, True)])
 def test_the_command(
     ill: bool, json_wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

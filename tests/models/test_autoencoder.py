@@ -160,8 +160,8 @@ def test_the_command_for_baselines(json_wanted: bool, capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     if json_wanted:
         content = json.loads(shown)
-        assert list(content) == ["PCA, 1 components", "2 normals, full"]
-        assert content["2 normals, full"][0]["estimator"] == "exact, mixture of normals"
+        assert list(content) == ["PCA, 1 components", "Gaussian mixture, 2 components, full"]
+        assert content["Gaussian mixture, 2 components, full"][0]["estimator"] == "exact, mixture of normals"
     else:
         assert "squared error" in shown
-        assert "2 normals, full" in shown
+        assert "Gaussian mixture, 2 components, full" in shown

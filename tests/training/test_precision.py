@@ -157,6 +157,7 @@ def test_stacked_models_in_bfloat16(stripes: Dataset) -> None:
     assert bounds["bf16"] == pytest.approx(bounds["float32"], abs=0.5)
 
 
+@pytest.mark.slow
 def test_digits_are_learned_equally_well() -> None:
     """Held-out bound of models with three seeds, by captured steps: within half a nat, on average."""
     dataset, bounds = load_data("digits"), dict[str, list[float]]()

@@ -266,7 +266,7 @@ def test_a_missing_extra_is_told_before_anything_is_made(
 
 def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "wandb" in refused(capsys, "--logger", "wandb", "--out", str(tmp_path / "run"))
-    assert "--logger is for one run" in refused(capsys, "--logger", "tensorboard", "--seeds", "2")
+    assert "--logger supports a single run" in refused(capsys, "--logger", "tensorboard", "--seeds", "2")
 
 
 def test_a_run_that_cannot_begin_says_that_alone(trackio: Library, tmp_path: Path) -> None:

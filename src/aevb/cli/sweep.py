@@ -43,7 +43,7 @@ def sweep(
         seeds: Runs of each combination, with seeds --seed, --seed + 1, ...
     """
     own_device = choose_device(device)
-    chosen = with_absolute_paths(command_settings.from_options(settings, config, data))
+    chosen = command_settings.from_options(settings, config, data)
     axes = command_settings.axes(over)
     folder = out or Path("runs") / f"{load_source(chosen).name}-sweep"
     return sweep_and_show(chosen, axes, folder, seeds, n_importance_samples, own_device, json, jobs)
@@ -60,7 +60,7 @@ def sweep_and_show(
     jobs: int = 1,
 ) -> int:
     """Run a sweep, write its table and figure into the folder and print it. Returns the exit status."""
-    cells = sweeps.plan(config, axes, seeds, folder, n_importance_samples)
+    cells = sweeps.plan(with_absolute_paths(config), axes, seeds, folder, n_importance_samples)
     with terminal.run_counter(len(cells)) as advance:
         results = sweeps.sweep(cells, jobs=jobs, device=device, on_run=advance)
     rows = aggregate(results)

@@ -15,7 +15,6 @@ from aevb.errors import BadInput
 from aevb.training.environment import process_group, world_size
 from aevb.workflow.devices import choose_device
 from aevb.workflow.loggers import open_loggers
-from aevb.workflow.options import with_absolute_paths
 from aevb.workflow.train import free_folder, load_source, train_and_report
 
 Loggers = Annotated[
@@ -55,7 +54,6 @@ def train(
     chosen = from_run(resume, settings, refused) if resume else from_options(settings, config, data)
     if logger and seeds > 1:
         raise BadInput("--logger supports a single run: omit --logger or --seeds")
-    chosen = with_absolute_paths(chosen)
     if seeds > 1:
         return _train_seeds(chosen, out, seeds, n_importance_samples, device, json)
     with open_loggers(logger) as group:

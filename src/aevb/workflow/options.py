@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from aevb.config.pieces import owners
 from aevb.config.problems import describe
 from aevb.config.schema import Config, WithPieces
+from aevb.data import IN_MEMORY
 from aevb.errors import BadInput
 from aevb.models.registry import register
 
@@ -105,7 +106,8 @@ def _is_content(value: object) -> TypeGuard[Content]:
 def with_absolute_paths(config: Config) -> Config:
     """Return a configuration whose paths do not depend on the working directory."""
     source, data_dir = config.data.source, absolute_data_dir(config.data.data_dir)
-    paths = {} if source in register.dataset or "://" in source else {"source": str(Path(source).resolve())}
+    is_path = source not in register.dataset and source != IN_MEMORY and "://" not in source
+    paths = {"source": str(Path(source).resolve())} if is_path else {}
     paths |= {"data_dir": data_dir} if data_dir else {}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
 

@@ -68,13 +68,11 @@ def train(
 
 
 def with_source(config: Config, data: object) -> Config:
-    """Return a configuration with the source of the data and absolute paths."""
+    """Return a configuration with the source of the data."""
     if data is None:
-        return with_absolute_paths(config)
-    named = isinstance(data, str | Path)
-    source = config.data.model_copy(update={"source": str(data) if named else IN_MEMORY})
-    chosen = config.model_copy(update={"data": source})
-    return with_absolute_paths(chosen) if named else chosen
+        return config
+    source = str(data) if isinstance(data, str | Path) else IN_MEMORY
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
 
 
 def load_source(config: Config, data: object = None) -> Dataset:
@@ -99,7 +97,7 @@ def train_and_report(
     """Train, evaluate, diagnose and report, as one of the processes that torchrun started, or alone.
 
     Args:
-        config: with absolute paths.
+        config: recorded with absolute paths.
         dataset: the data.
         out: run folder to create.
         resume: run folder of an interrupted run to resume instead.
@@ -116,6 +114,7 @@ def train_and_report(
         Lost: another process of the job ended.
     """
     logger, progress = logger or LoggerGroup([]), progress or NoProgress()
+    config = with_absolute_paths(config)
     progress.loaded(dataset)
     with environment.process_group(choose_device(device)) as own_device:
         folder = environment.run_on_first(lambda: resume or out or free_folder(dataset.name))
