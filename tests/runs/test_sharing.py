@@ -155,10 +155,10 @@ def test_an_estimator_that_is_not_fitted_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_another_estimator_says_which(saved: Path, tmp_path: Path, stripes: Dataset) -> None:
-    with pytest.raises(BadInput, match=r"holds no VAEImputer: use VariationalAutoencoder\.from_pretrained"):
+    with pytest.raises(BadInput, match=r"contains no VAEImputer: use VariationalAutoencoder\.from_pretrained"):
         VAEImputer.from_pretrained(saved)
     fit_run(CONFIG, tmp_path / "run", stripes)
-    with pytest.raises(BadInput, match=r"holds no VAEImputer: use aevb\.load_run"):
+    with pytest.raises(BadInput, match=r"contains no VAEImputer: use aevb\.load_run"):
         VAEImputer.from_pretrained(tmp_path / "run")
 
 

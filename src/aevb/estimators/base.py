@@ -103,7 +103,7 @@ class PretrainedEstimator(BaseEstimator):
         name = run.estimator.name if run.estimator else None
         if name != cls.__name__:
             advice = f"use {name}.from_pretrained" if name else "use aevb.load_run"
-            raise BadInput(f"{pretrained_model_name_or_path} holds no {cls.__name__}: {advice}")
+            raise BadInput(f"{pretrained_model_name_or_path} contains no {cls.__name__}: {advice}")
         try:
             return cls._from_run(run)
         except (TypeError, ValueError) as error:
