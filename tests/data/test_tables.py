@@ -351,9 +351,9 @@ def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyte
 def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
-    run("encode", "run", str(customers), "--out", "codes.npy")
+    run("encode", "run", str(customers), "--out", "latent-means.npy")
     run("encode", "run", str(customers), "--out", "codes.csv")
-    assert np.load("codes.npy").shape == (400, 2)
+    assert np.load("latent-means.npy").shape == (400, 2)
     assert len((tmp_path / "codes.csv").read_text().splitlines()) == 401
 
 

@@ -113,8 +113,8 @@ def test_the_commands_take_a_saved_estimator(
     np.save("x.npy", x)
     assert command("sample", "detector", "--n-samples", "7", "--out", "new.csv") == 0
     assert len(Path("new.csv").read_text().splitlines()) == 8
-    assert command("encode", "detector", "x.npy", "--out", "codes.npy") == 0
-    assert np.allclose(np.load("codes.npy"), detector.estimator_.transform(x), atol=1e-4)
+    assert command("encode", "detector", "x.npy", "--out", "latent-means.npy") == 0
+    assert np.allclose(np.load("latent-means.npy"), detector.estimator_.transform(x), atol=1e-4)
     gaps = np.where(wine(0.1) != x, np.nan, x)
     np.save("gaps.npy", gaps)
     assert (

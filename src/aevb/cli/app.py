@@ -30,7 +30,7 @@ COMMANDS = {
     "explore": ("export:explore", "Write an interactive page of a trained model and open it."),
     "sample": ("sample:sample", "Sample from a trained model."),
     "reconstruct": ("sample:reconstruct", "Reconstruct test examples."),
-    "encode": ("sample:encode", "Write the latent codes of examples."),
+    "encode": ("sample:encode", "Write the latent means of examples."),
     "score": ("tables:score", "Compute log p(x) of examples and flag anomalies."),
     "impute": ("tables:impute", "Impute the missing values of a table."),
     "export": ("export:export", "Export encoder and decoder as ONNX files."),

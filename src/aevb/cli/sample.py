@@ -104,14 +104,14 @@ def encode(
     json: Json = False,
     plugin: Plugins = (),
 ) -> None:
-    """Write the latent codes of examples, the means of q(z|x).
+    """Write the latent means of examples, the means of q(z|x).
 
     Args:
-        out: Array (.npy) or table (.csv, .tsv, .parquet). Default: codes.npy in the run folder.
+        out: Array (.npy) or table (.csv, .tsv, .parquet). Default: latent-means.npy in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     means = loaded.encode(data).double().numpy()
-    path = out or loaded.folder / "codes.npy"
+    path = out or loaded.folder / "latent-means.npy"
     if path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, means.astype("float32")))
     else:

@@ -111,7 +111,7 @@ class ELBOOptions(WeightOptions):
 @register.objective("elbo")
 @dataclass(frozen=True)
 class ELBO:
-    """The evidence lower bound (ELBO) with its KL in closed form, where one exists.
+    """The evidence lower bound with closed-form KL where one exists.
 
     Attributes:
         n_samples: S.
@@ -136,7 +136,7 @@ class ELBO:
 @register.objective("elbo-mc")
 @dataclass(frozen=True)
 class MonteCarloELBO:
-    """The evidence lower bound (ELBO), with every term estimated from the samples.
+    """The evidence lower bound with all terms estimated from the samples.
 
     Attributes:
         n_samples: S.
@@ -186,9 +186,10 @@ class DReG:
 @register.objective("beta-tc")
 @dataclass(frozen=True)
 class BetaTC:
-    """The ELBO with the total correlation of the aggregate posterior, KL(q(z) || Π_j q(z_j)), weighted by β.
+    """The evidence lower bound with the total correlation weighted by β.
 
-    q(z) is estimated by the mixture of the posteriors of the batch.
+    The total correlation of the aggregate posterior is KL(q(z) || Π_j q(z_j)); q(z) is estimated by the mixture of the
+    posteriors of the batch.
 
     Attributes:
         n_samples: S.
