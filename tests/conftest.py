@@ -137,7 +137,7 @@ def rows() -> Callable[[Tensor], Dataset]:
 
 @pytest.fixture
 def stripes() -> Dataset:
-    """Tiny grey images of two classes, 4 x 4."""
+    """Tiny gray images of two classes, 4 x 4."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, size=120)
     bright = np.where(labels[:, None, None, None] == 1, np.eye(4), np.eye(4)[::-1])

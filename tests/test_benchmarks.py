@@ -30,6 +30,7 @@ def test_tables_are_written_and_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.slow
 def test_without_a_gpu_its_table_is_unchanged() -> None:
     results = {path: path.stat().st_mtime_ns for path in (ROOT / "benchmarks" / "results").iterdir()}
     command = [sys.executable, "-m", "benchmarks", "--device", "cuda"]

@@ -251,6 +251,7 @@ def test_units_of_the_data_do_not_matter(aevb: Callable[..., Result]) -> None:
     assert bounds[1] == pytest.approx(bounds[0] - 3 * np.log(1024), abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_terminal_without_greek(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aevb", "train", *QUICK, "--n-importance-samples", "2", "--out", "run"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -299,7 +300,7 @@ def test_main_module_and_installed_command() -> None:
         (["trian"], 'unknown command "trian". did you mean "train"'),
         (["train", "mnis"], "mnist"),
         (["train", "missing.npy"], "missing.npy"),
-        (["train", "--model.likelihood", "bernoulli"], "digits has grey values.*--data.binarize threshold"),
+        (["train", "--model.likelihood", "bernoulli"], "digits has gray values.*--data.binarize threshold"),
         (["train", "--data.test", "0.9", "--data.validation", "0.2"], "leave none"),
         (["train", "--device", "tpu"], "device tpu is not available on this machine: expected auto, cpu"),
         (["train", "--config", "no.json"], "cannot read --config no.json: no such file"),
@@ -520,6 +521,7 @@ def test_what_was_trained_is_kept(tmp_path: Path, ended_by: signal.Signals) -> N
     assert run.outcome.epochs == len(run.epochs) >= 1
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_cut_off(
     aevb: Callable[..., Result], refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

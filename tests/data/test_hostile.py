@@ -542,7 +542,7 @@ def test_a_shape(refused: Callable[..., str], cut_off: Path, shape: list[int]) -
 def test_figures_outside_the_run_are_refused(refused: Callable[..., str], cut_off: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (cut_off / "figures").symlink_to(tmp_path / "elsewhere")
-    assert "figures is a link to another place" in refused("report", cut_off)
+    assert "figures is a symbolic link" in refused("report", cut_off)
 
 
 @pytest.mark.parametrize("name", ["report.html", "metrics.jsonl", "scores.json", "model.safetensors", "explorer.html"])

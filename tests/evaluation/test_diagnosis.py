@@ -150,6 +150,7 @@ def test_a_good_model_has_no_problems(tmp_path: Path) -> None:
     assert diagnose(train(tmp_path / "run", data, config(200), 0), data, n_samples=N_SAMPLES) == []
 
 
+@pytest.mark.slow
 def test_a_good_autoencoder_has_no_problems(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(200, model={"posterior": "point"}), 0)

@@ -110,6 +110,7 @@ def test_a_path_ratio_is_the_mean_path_over_the_mean_chord() -> None:
     assert measured.value == pytest.approx(expected, abs=5 * measured.stderr)
 
 
+@pytest.mark.slow
 def test_standard_errors_of_continuity_are_those_of_means() -> None:
     """Over 100 fresh sets, the std of what is measured is the standard error reported, within 40 %: the relative
     error of such a standard deviation is 7 %, so that false alarms are below 1e-6."""

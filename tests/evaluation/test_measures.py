@@ -47,6 +47,7 @@ def everything(run: RunFolder, dataset: Dataset, *names: str) -> dict[str, Score
     return {score.name: score for name in names for score in measure(name, run.model, dataset, "test", EFFORT)}
 
 
+@pytest.mark.slow
 def test_every_measure_of_a_plane(tmp_path: Path) -> None:
     dataset = load_data("gaussian", validation=200)
     run = trained(tmp_path / "run", dataset)

@@ -438,6 +438,7 @@ def test_a_plane_of_more_dimensions_is_chosen(browser: Any, tmp_path: Path) -> N
     opened.close()
 
 
+@pytest.mark.slow
 def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -> None:
     runs = [(trained(stripes, tmp_path / name, latent=latent), stripes) for name, latent in (("a", 2), ("b", 3))]
     path = explore(runs)
@@ -464,6 +465,7 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
     opened.close()
 
 
+@pytest.mark.slow
 def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
     dataset = some("unit", (1, 8, 8), 40)
     run = trained(dataset, tmp_path / "run")

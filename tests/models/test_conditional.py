@@ -168,7 +168,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     np.savez("stripes.npz", x=images, y=labels)
     common = ["--model.hidden", "16", "--train.epochs", "80", "--train.batch-size", "20", "--train.lr", "1e-2"]
     assert command("train", "stripes.npz", "--model.condition", "label", "--out", "run", *common) == 0
-    assert "given label" in capsys.readouterr().out
+    assert "condition label" in capsys.readouterr().out
     run = RunFolder.load("run")
     assert run.load_data().condition_columns == run.data.condition_columns
     assert command("sample", "run", "--condition.label", "1", "--out", "ones.npy") == 0

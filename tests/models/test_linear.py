@@ -41,6 +41,7 @@ def test_optimum_needs_fewer_dimensions_than_columns() -> None:
         linear_optimum(rows(), 5)
 
 
+@pytest.mark.slow
 def test_the_command_reaches_the_optimum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_the_command_reaches_the_optimum(
     assert scores["log_px"] == pytest.approx(optimum, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_linear_vae_reaches_the_optimum_in_python() -> None:
     x = rows()
     torch.manual_seed(0)

@@ -347,9 +347,9 @@ def test_a_run_that_fails_is_told_and_stops_no_other(aevb: Command, monkeypatch:
     assert status == 2
     assert "page: runs/tiny-smoke/report.html" in out
     assert "tiny, 1 of 2 runs: trial bad, seed 0, failed" in err
-    assert "aevb: tiny: bad, seed 0: digits has grey values" in err
+    assert "aevb: tiny: bad, seed 0: digits has gray values" in err
     assert Path("runs/tiny-smoke/small/seed=0/model.safetensors").is_file()
-    assert "bad, seed 0: digits has grey values" in Path("runs/tiny-smoke/results.md").read_text()
+    assert "bad, seed 0: digits has gray values" in Path("runs/tiny-smoke/results.md").read_text()
 
 
 def test_ctrl_c_says_how_to_resume(aevb: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ def together(cases: Sequence[str], place: Path) -> dict[str, list[list[float]]]:
 
 
 @pytest.mark.parametrize("cases", [USUAL, pytest.param(RARE, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_two_processes_train_as_one(cases: Sequence[str], tmp_path: Path) -> None:
     found = together(cases, tmp_path)
     for case in cases:

@@ -54,6 +54,7 @@ def log_px(model: VAE, x: Tensor) -> float:
     return float(density.log_prob(x.double()).mean())
 
 
+@pytest.mark.slow
 def test_monte_carlo_em_reaches_probabilistic_pca(exact: Callable[..., Exact]) -> None:
     """On a linear decoder its maximum is known: 30 standard errors below it at first, then within a few hundredths."""
     x = exact(variance=0.25).sample(1000)

@@ -56,6 +56,7 @@ def test_what_is_finished_is_not_repeated(tmp_path: Path, seeds: int) -> None:
     assert [path.parent for path in changed] == [found[1].folder]
 
 
+@pytest.mark.slow
 def test_runs_in_processes_are_the_same(tmp_path: Path) -> None:
     alone, together = sweep(cells(tmp_path / "a")), sweep(cells(tmp_path / "b"), jobs=2)
     for one, other in zip(alone, together, strict=True):
@@ -106,7 +107,7 @@ def test_the_command(aevb: Callable[[str], tuple[int, str, str]]) -> None:
     status, out, _ = aevb(command)
     assert status == 0
     assert "model.likelihood" in out
-    assert "failed: digits has grey values" in out
+    assert "failed: digits has gray values" in out
     rows = json.loads(aevb(f"{command} --json")[1])
     assert [row["seeds"] for row in rows] == [2, 0]
     assert rows[0]["values"] == {"model.likelihood": "gaussian", "model.latent": "2"}

@@ -9,10 +9,11 @@ from typing import Literal
 
 from joblib import cpu_count
 
+from aevb import reproduction as recipes
 from aevb.cli import terminal
 from aevb.cli.common import Count, Jobs, Json, Plugins
 from aevb.errors import BadInput
-from aevb.reproduction import NAMES, pages
+from aevb.reproduction import pages
 from aevb.reproduction import run as reproduction
 from aevb.reproduction.facts import Report
 from aevb.workflow.options import absolute_data_dir
@@ -61,13 +62,13 @@ def reproduce(
 
 def _known(names: Sequence[str]) -> list[str]:
     """Return the names of the reports, each once."""
-    known = (*NAMES, "all")
+    known = (*recipes.NAMES, "all")
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             advice = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
             raise BadInput(f"no report is named {name!r}: {advice}")
-    return list(NAMES if "all" in names else dict.fromkeys(names))
+    return list(recipes.NAMES if "all" in names else dict.fromkeys(names))
 
 
 def _reproduce(plan: reproduction.Plan, jobs: int, share: Callable[[], float], json: bool) -> Report:
