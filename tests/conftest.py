@@ -37,6 +37,12 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts without plugins; the option --plugin adds to this variable of the process."""
+    monkeypatch.setenv("AEVB_PLUGINS", "")
+
+
 @pytest.fixture
 def data_dir() -> Path:
     """The folder with MNIST and Fashion-MNIST."""
