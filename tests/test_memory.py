@@ -29,6 +29,7 @@ def faults(first: str) -> int:
     return int(subprocess.run(command, env=surroundings, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
 def test_freed_memory_is_kept_on_request_and_not_by_an_import() -> None:
     default, kept = faults("import aevb"), faults("from aevb.memory import keep_freed_memory; keep_freed_memory()")

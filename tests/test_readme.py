@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aevb.cli.app import app
+from tests import pieces
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,12 @@ def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_commands_are_understood(command: str) -> None:
     """Parsed as typed, not run."""
     app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+
+
+def test_the_tables_of_pieces_are_those_of_the_registry() -> None:
+    """`python -m tests.pieces` writes them."""
+    assert pieces.readme() == README
+    assert pieces.page() == (ROOT / "docs" / "pieces.md").read_text(encoding="utf-8")
 
 
 def test_two_commands_start_from_a_bare_clone() -> None:

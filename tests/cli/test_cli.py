@@ -160,7 +160,7 @@ def test_reconstruct(aevb: Callable[..., Result], run: Path) -> None:
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("conv", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("binarize", ["threshold", "resampled", "treat-as-probabilities"])
 def test_binarisations_are_named_wherever_a_number_is(
     aevb: Callable[..., Result], likelihood: str, network: str, binarize: str
@@ -200,6 +200,7 @@ def test_a_configuration_file_and_options_over_it(aevb: Callable[..., Result]) -
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_run_is_varied_by_its_own_configuration(aevb: Callable[..., Result]) -> None:
     """What the data decided for the one run is not taken as a choice for the other."""
     np.save("rows.npy", 50 * np.random.default_rng(0).normal(size=(60, 3)))
@@ -238,6 +239,7 @@ def test_the_smallest_set(aevb: Callable[..., Result]) -> None:
     assert scores["bound", "test"]["stderr"] > 0
 
 
+@pytest.mark.slow
 def test_units_of_the_data_do_not_matter(aevb: Callable[..., Result]) -> None:
     """In other units the same run, with all log-densities moved by the logarithm of the units' ratio."""
     x = np.random.default_rng(0).normal(size=(200, 3)) @ np.array([[2.0, 0, 1], [0, 1, 1], [0, 0, 0.5]])
@@ -469,6 +471,7 @@ def test_a_truncated_run(refused: Callable[..., str], run: Path) -> None:
     assert "model.safetensors is damaged" in refused("evaluate", run)
 
 
+@pytest.mark.slow
 def test_data_that_changed_since(refused: Callable[..., str], aevb: Callable[..., Result], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "rows.npy", rng.normal(size=(50, 3)))
@@ -507,7 +510,7 @@ def begun(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_what_was_trained_is_kept(tmp_path: Path, ended_by: signal.Signals) -> None:
     process = begun(tmp_path, "--train.epochs", "100000")
     os.kill(process.pid, ended_by)

@@ -310,6 +310,7 @@ def test_several_models_are_trained_one_by_one(tmp_path: Path) -> None:
         fit_runs(places, dataset)
 
 
+@pytest.mark.slow
 def test_train_reads_examples_out_of_core(tmp_path: Path) -> None:
     saved(tmp_path, numbered(300))
     options = ["--data.in-memory", "off", "--model.hidden", "8", "--train.epochs", "2", "--n-importance-samples", "10"]

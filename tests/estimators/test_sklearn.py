@@ -42,6 +42,7 @@ def wine(gaps: float = 0.0) -> NDArray[np.float64]:
     return x
 
 
+@pytest.mark.slow
 def test_in_pipelines_and_searches() -> None:
     x, y = load_wine(return_X_y=True)
     pipeline = make_pipeline(quick(epochs=200, n_components=4, learning_rate=1e-2), LogisticRegression())

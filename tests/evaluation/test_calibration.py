@@ -70,6 +70,7 @@ def test_noise_that_is_too_small_becomes_the_true_one() -> None:
     assert off.abs().max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_few_rows_move_all_columns_alike() -> None:
     """Eight at a time, by 0.45 ± 0.05 where it should be 0.5, and columns differ by 0.07 ± 0.01."""
     x = rows(2080)
@@ -92,6 +93,7 @@ def test_noise_that_is_too_wide_stays() -> None:
     assert all(torch.allclose(weight, before[name], atol=1e-6) for name, weight in weights(model).items())
 
 
+@pytest.mark.slow
 def test_a_value_that_was_all_but_impossible() -> None:
     """It is 3,000 standard deviations away: the search gets there, and the noise of its own column pays for most of it:
     4.2 ± 0.2 more than that of any other."""
@@ -143,7 +145,10 @@ def quick(**options: Any) -> VariationalAutoencoder:
     return VariationalAutoencoder(5, hidden=(16,), **{"column_types": {"x8": "binary"}} | training | options)
 
 
-@pytest.mark.parametrize("options", [{}, {"posterior": "full"}, {"prior": "mixture"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, *(pytest.param(options, marks=pytest.mark.slow) for options in ({"posterior": "full"}, {"prior": "mixture"}))],
+)
 def test_an_imputer_widens_noise_and_changes_nothing_else(options: dict[str, Any]) -> None:
     """By 0.35 on average over its columns, and in 24 fits of other seeds by 0.08 at least."""
     learned = weights(quick(validation=0.4, **options).fit(few()).model_)

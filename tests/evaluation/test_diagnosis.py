@@ -112,7 +112,7 @@ def value(findings: list[Finding], name: str) -> float | None:
     return next((finding.value for finding in findings if finding.metric == name), None)
 
 
-LONG = ("hundred dimensions", "no noise", "too much noise", "bursts", "weight of 50")
+LONG = {*PROBLEMS} - {"weight of 0.05"}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,8 @@ def test_a_run_without_an_epoch_has_no_diagnosis(tmp_path: Path) -> None:
         diagnose(run, data, n_samples=5)
 
 
-@pytest.mark.parametrize(("ill", "json_wanted"), [pytest.param(True, False, marks=pytest.mark.slow), (False, True)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("ill", "json_wanted"), [(True, False), (False, True)])
 def test_the_command(
     ill: bool, json_wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

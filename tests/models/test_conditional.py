@@ -153,7 +153,9 @@ def test_messages_of_bad_input() -> None:
         parse_condition(dataset.condition_columns, {"size": "1"})
 
 
-@pytest.mark.parametrize("name", ["likelihood", "annealing", "gaps", "sample-quality"])
+@pytest.mark.parametrize(
+    "name", ["likelihood", pytest.param("annealing", marks=pytest.mark.slow), "gaps", "sample-quality"]
+)
 def test_measures_of_a_conditional_model(name: str) -> None:
     dataset = rows_of_classes(count=100)
     scores = measure(name, model_of(dataset, hidden=(4,)), dataset, "test", Effort(n_importance_samples=5, examples=8))
@@ -229,6 +231,7 @@ def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any,
     assert not Path("other").exists()
 
 
+@pytest.mark.slow
 def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: Any) -> None:
     folder = str(tmp_path / "run")
     assert command("train", "digits", "--model.condition", "label", "--train.epochs", "1", "--out", folder) == 0
@@ -240,6 +243,7 @@ def test_the_explorer_shows_the_model_under_a_condition(tmp_path: Path, capsys: 
     assert 'href="explorer.html"' in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_exported_files_take_the_condition(tmp_path: Path) -> None:
     import onnxruntime
 

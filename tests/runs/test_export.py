@@ -26,13 +26,13 @@ def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
 @pytest.mark.parametrize(
     ("kind", "shape", "options"),
     [
-        ("real", (3,), {}),
-        ("unit", (1, 8, 8), {}),
+        pytest.param("real", (3,), {}, marks=pytest.mark.slow),
+        pytest.param("unit", (1, 8, 8), {}, marks=pytest.mark.slow),
         ("unit", (1, 12, 12), {"network": "conv", "channels": (4, 8), "hidden": None}),
         ("counts", (4,), {"latent": (3, 2)}),
-        ("real", (3,), {"posterior": "full", "prior": "mixture"}),
+        pytest.param("real", (3,), {"posterior": "full", "prior": "mixture"}, marks=pytest.mark.slow),
         ("columns", (3,), {}),
-        ("binary", (1, 8, 8), {"posterior": "point"}),
+        pytest.param("binary", (1, 8, 8), {"posterior": "point"}, marks=pytest.mark.slow),
     ],
 )
 def test_files_compute_what_pytorch_computes(kind: Any, shape: Any, options: dict[str, Any], tmp_path: Path) -> None:
@@ -44,6 +44,7 @@ def test_files_compute_what_pytorch_computes(kind: Any, shape: Any, options: dic
         onnx.checker.check_model(onnx.load(file.path))
 
 
+@pytest.mark.slow
 def test_gaps_in_tables_are_gaps_to_the_encoder(tmp_path: Path) -> None:
     import onnxruntime
 

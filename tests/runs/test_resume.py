@@ -92,7 +92,7 @@ def content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
 def test_a_killed_process(tmp_path: Path, kills: int) -> None:
     """Killed at moments that nobody chose, be it in the middle of writing."""
     processes = multiprocessing.get_context("forkserver")
@@ -137,7 +137,7 @@ def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, A
         assert end(folder) == end(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: int) -> None:
     """Of one model, and of two that are trained as one: 600 steps, with noise and values that are drawn anew."""
     small = {"model": {"hidden": [4], "posterior": "full"}, "train": TRAIN | {"epochs": 200, "clip_grad_norm": 5.0}}

@@ -87,7 +87,7 @@ def test_batch_normalization_needs_micro_batches_of_several_examples(stripes: Da
 
 def test_micro_batches_exclude_capture_and_stacking(stripes: Dataset) -> None:
     options = TrainConfig(epochs=1, batch_size=20, micro_batches=2, compile="on")
-    with pytest.warns(Notice, match="without compilation: batches are split into micro-batches"):
+    with pytest.warns(Notice, match="not compiled: batches are split into micro-batches"):
         fit(small(stripes), ELBO(), stripes.train, config=options)
     with pytest.raises(CaptureError, match="for one model at a time"):
         fit_stacked([TrainingJob(small(stripes)), TrainingJob(small(stripes))], ELBO(), stripes.train, config=options)

@@ -113,7 +113,7 @@ def test_a_step_that_cannot_be_captured_is_trained_in_eager_mode(layer: nn.Modul
     with pytest.raises(CaptureError, match=reason) as refusal:
         capture_step(model, ELBO(), dataset.train.batch(slice(0, 5)))
     assert "\n" not in str(refusal.value)
-    with pytest.warns(Notice, match="without compilation"):
+    with pytest.warns(Notice, match="not compiled"):
         history = fit(model, ELBO(), dataset.train, config=TrainConfig(epochs=1, compile="on"))
     assert len(history.epochs) == 1
 
@@ -244,7 +244,7 @@ def test_without_a_compiler_training_continues_with_a_notice(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "compil" in line)
-    assert line.startswith("aevb: training goes on without compilation: the compiler failed: ")
+    assert line.startswith("aevb: training is not compiled: the compiler failed: ")
 
 
 def test_auto_compiles_only_long_trainings(stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def choose_backend(
         if len(models) > 1:
             raise
         if config.compile == "on":
-            warnings.warn(f"training goes on without compilation: {reason}", Notice, stacklevel=2)
+            _warn_not_compiled(reason)
         return eager
 
 
@@ -113,9 +113,11 @@ def _warn_of_micro_batches(models: Sequence[VAE], config: TrainConfig) -> None:
     if len(models) > 1:
         raise CaptureError("micro-batches are for one model at a time")
     if config.compile == "on":
-        warnings.warn(
-            "training goes on without compilation: batches are split into micro-batches", Notice, stacklevel=2
-        )
+        _warn_not_compiled("batches are split into micro-batches")
+
+
+def _warn_not_compiled(reason: object) -> None:
+    warnings.warn(f"training is not compiled: {reason}", Notice, stacklevel=2)
 
 
 @contextmanager
