@@ -251,6 +251,7 @@ def test_one_file_adds_a_piece(name: str, tmp_path: Path) -> None:
     assert f"--plugin {name}" in line
 
 
+@pytest.mark.slow
 def test_a_configuration_file_may_have_options_of_a_plugin(tmp_path: Path) -> None:
     (tmp_path / "my_likelihood.py").write_text(LIKELIHOOD)
     (tmp_path / "config.json").write_text(json.dumps({"model": {"likelihood": "sharp", "kappa": -1.0}}))
@@ -264,6 +265,7 @@ def test_a_configuration_file_without_its_plugin(tmp_path: Path) -> None:
     assert "no likelihood is named 'sharp'" in refused(tmp_path, "train", "blobs", "--config", "config.json")
 
 
+@pytest.mark.slow
 def test_two_kinds_cannot_own_one_option(tmp_path: Path) -> None:
     (tmp_path / "clash.py").write_text(PRIOR.replace("width", "variance").replace('"wide"', '"clash"'))
     words = ["train", "blobs", "--plugin", "clash.py", "--model.variance", "2"]

@@ -601,6 +601,7 @@ def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("x.csv")
 
 
+@pytest.mark.slow
 def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """In the terminal and on pages; a table of samples has the user's own values, as they were."""
 

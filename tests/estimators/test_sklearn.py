@@ -105,6 +105,7 @@ def test_an_imputer_beats_the_means() -> None:
     assert (draws.std(0)[lost] > 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_of_an_imputer_have_nominal_coverage() -> None:
     """Of eight columns with three common causes: on fresh rows 90 % intervals cover 85 to 95 %, and the error is within
     a tenth of that of the true conditional means."""

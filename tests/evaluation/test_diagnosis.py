@@ -145,6 +145,7 @@ def test_the_weight_of_one_gives_the_better_bound(tmp_path: Path) -> None:
     assert bounds[1] > bounds[0] + 0.5
 
 
+@pytest.mark.slow
 def test_a_good_model_has_no_problems(tmp_path: Path) -> None:
     data = plane()
     assert diagnose(train(tmp_path / "run", data, config(200), 0), data, n_samples=N_SAMPLES) == []

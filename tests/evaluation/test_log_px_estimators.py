@@ -113,6 +113,7 @@ def test_the_sandwich_holds_log_px(exact: MakeExact) -> None:
     assert (loose.upper - loose.lower).mean() > 0.2
 
 
+@pytest.mark.slow
 def test_annealing_does_not_depend_on_batches_or_order(exact: MakeExact) -> None:
     """To what HMC makes of rounding in ten temperatures."""
     linear = exact(error=0.3)

@@ -230,6 +230,7 @@ def test_more_neighbors_than_points_are_refused() -> None:
 # Two-sample accuracy.
 
 
+@pytest.mark.slow
 def test_accuracy_for_equal_distributions_is_chance() -> None:
     """Over 150 pairs of clouds, of different sizes: the mean accuracy is 1/2, and p-values are small no more often than
     they say."""

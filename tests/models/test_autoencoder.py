@@ -43,6 +43,7 @@ def cloud(rows: Callable[[torch.Tensor], Dataset]) -> Dataset:
     return rows(torch.from_numpy(x).float())
 
 
+@pytest.mark.slow
 def test_a_linear_autoencoder_finds_the_principal_subspace(tmp_path: Path, cloud: Dataset) -> None:
     """Largest angle between the subspaces below one degree, and the same squared error (Baldi & Hornik 1989)."""
     run = autoencoder(tmp_path / "run", cloud, epochs=200)

@@ -112,6 +112,7 @@ def test_no_number_depends_on_batches() -> None:
     torch.testing.assert_close(latent_means(model, dataset.test), torch.cat(apart))
 
 
+@pytest.mark.slow
 def test_captured_and_stacked_training_equal_eager_training() -> None:
     """600 steps are written as a graph, and twice as one stacked model; 10 are not."""
     dataset, objective = rows_of_classes(count=100), build_objective(Config().objective)

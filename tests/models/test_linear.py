@@ -77,7 +77,8 @@ def test_linear_vae_reaches_the_optimum_in_python() -> None:
     assert log_px == pytest.approx(linear_optimum(x, 2), abs=1e-3)
 
 
-@pytest.mark.parametrize("posterior", [pytest.param("diagonal", marks=pytest.mark.slow), "full"])
+@pytest.mark.slow
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
 def test_a_full_posterior_closes_the_gap_that_a_diagonal_one_leaves(posterior: str) -> None:
     """The true posterior of x = W z + √c ε has precision Λ = I + WᵀW/c, here with correlation. The best diagonal one
     has the precisions Λ_jj, and its gap is ½ [Σ log Λ_jj - log det Λ]; the full one has none."""

@@ -137,7 +137,8 @@ def test_an_interrupted_run(tmp_path: Path, optimizer: str, options: dict[str, A
         assert end(folder) == end(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 2])
 def test_within_an_epoch_of_steps_that_are_written_down(tmp_path: Path, seeds: int) -> None:
     """Of one model, and of two that are trained as one: 600 steps, with noise and values that are drawn anew."""
     small = {"model": {"hidden": [4], "posterior": "full"}, "train": TRAIN | {"epochs": 200, "clip_grad_norm": 5.0}}

@@ -101,6 +101,7 @@ def test_the_averages_are_measured_and_kept(stripes: Dataset, keep: str) -> None
     assert valid != validate(model, ELBO(), stripes.valid)
 
 
+@pytest.mark.slow
 def test_averages_are_better_where_weights_oscillate(stripes: Dataset) -> None:
     """At a rate that does not fall: on average over the last ten epochs, measured on what is held out."""
     for seed in range(3):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from aevb import plots
 from aevb.cli import settings as command_settings
 from aevb.cli import terminal
 from aevb.cli.common import ConfigFile, Count, Device, ImportanceSamples, Jobs, Json, Plugins, Settings, TrainingData
@@ -60,6 +59,8 @@ def sweep_and_show(
     jobs: int = 1,
 ) -> int:
     """Run a sweep, write its table and figure into the folder and print it. Returns the exit status."""
+    from aevb import plots  # which takes a while to import, as matplotlib does
+
     cells = sweeps.plan(with_absolute_paths(config), axes, seeds, folder, n_importance_samples)
     with terminal.run_counter(len(cells)) as advance:
         results = sweeps.sweep(cells, jobs=jobs, device=device, on_run=advance)

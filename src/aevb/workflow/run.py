@@ -1,15 +1,15 @@
 """A run: a trained model with its data and its run folder, as `aevb.train` and `aevb.load_run` return it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from aevb import explorer, plots, report
+from aevb import report
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.condition import all_conditions, parse_condition
@@ -308,6 +308,8 @@ class Run:
         Raises:
             BadInput: a network cannot be exported or is too large, or the condition does not suit the model.
         """
+        from aevb import explorer  # which takes a while to import, as matplotlib does
+
         path = explorer.explore([run.explorable(condition) for run in (self, *others)])
         if (path.parent / "report.html").is_file():  # the report links to the page
             report.write_run(self.record, load_findings(self.folder))
@@ -317,6 +319,8 @@ class Run:
         """Return the record and the data for the explorer; a conditional model under a condition."""
         if not (condition or self.record.data.condition_columns):
             return self.record, self.dataset
+        from aevb import explorer
+
         return explorer.under(self.record, self.dataset, self._stated(condition or {}))
 
     def report(self) -> Path:
@@ -325,8 +329,10 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or a file cannot be written.
         """
+        from aevb import plots
+
         for name, figure in plots.figures(self.record, self.dataset):
-            self.record.save_figure(name, _figure_writer(figure))
+            self.record.save_figure(name, partial(plots.save, figure))
         findings = None
         if self.record.epochs and len(self.dataset.valid) > 1:
             findings = self.diagnose(n_importance_samples=REPORT_IMPORTANCE_SAMPLES)
@@ -388,11 +394,6 @@ class Run:
 
 def _reference(scores: ReferenceScores) -> Tensor:
     return torch.tensor(scores.log_px, dtype=torch.float64)
-
-
-def _figure_writer(figure: Figure) -> Callable[[Path], None]:
-    """Return a function that writes a figure to a path."""
-    return lambda path: plots.save(figure, path)
 
 
 def load_run(folder: str | Path, device: torch.device | str = "cpu", *, data_dir: str | None = None) -> "Run":
