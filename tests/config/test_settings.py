@@ -73,6 +73,8 @@ def test_a_mean_with_its_epsilon_divided_is_a_sum(stripes: Dataset) -> None:
 def test_epsilon_is_refused_where_it_has_no_meaning(stripes: Dataset) -> None:
     with pytest.raises(BadInput, match=r"--train\.eps has no meaning for sgd"):
         moved(stripes, optimizer="sgd", eps=1e-3)
+    with pytest.raises(BadInput, match=r"--train\.bias-correction has no meaning for rmsprop"):
+        moved(stripes, optimizer="rmsprop", bias_correction="off")
 
 
 @pytest.mark.parametrize(("scheme", "biases"), [("lecun", 1.0), ("small", 0.01)])

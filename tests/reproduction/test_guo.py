@@ -17,8 +17,9 @@ from aevb.models.vae import VAE
 from aevb.reproduction import recipe
 from aevb.reproduction.guo import divergences, measures
 from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES
-from aevb.reproduction.recipe import Results, Scale, judge
+from aevb.reproduction.quantities import Results
 from aevb.reproduction.run import reproduce
+from aevb.reproduction.verdicts import Scale, judge
 from aevb.runs.run_folder import RunFolder
 
 
@@ -163,6 +164,6 @@ def test_every_set_has_every_setting(scale: Scale) -> None:
 def test_smoke(tmp_path: Path) -> None:
     made, results = recipe("guo", "smoke"), Results(tmp_path, range(1))
     assert not reproduce(made, results)
-    verdicts = judge(made, results, "smoke")
+    verdicts = judge(made.claims, results, "smoke")
     assert any(verdict.values for verdict in verdicts)
     assert all(picture.draw(results).axes for picture in made.pictures)

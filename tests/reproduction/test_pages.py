@@ -23,27 +23,16 @@ from aevb.reproduction import run as reproduction
 from aevb.reproduction import wording as claims
 from aevb.reproduction.facts import Report
 from aevb.reproduction.pages import write
-from aevb.reproduction.recipe import (
-    Above,
-    Below,
-    Claim,
-    Missing,
-    Near,
-    Picture,
-    Recipe,
-    Results,
-    Trial,
-    Verdict,
-    number,
-    score,
-)
+from aevb.reproduction.quantities import Missing, Results, number, score
+from aevb.reproduction.recipe import Picture, Recipe, Trial
+from aevb.reproduction.verdicts import Above, Below, Claim, Near, Verdict
 
 HOSTILE = "<script>alert('x')</script> | a *b* `c` & <img src=http://example.org/x.png>"
 Command = Callable[[str], tuple[int, str, str]]
 
 
 def study(seed: int, _: str | None) -> dict[str, float]:
-    return {"difference": 1.0 + seed}
+    return {"difference": 1.5 + 0.002 * seed}
 
 
 def curve(results: Results) -> Figure:
@@ -145,8 +134,9 @@ def test_the_page_is_whole_and_has_every_claim(report: Report, page: Page) -> No
         assert claim.label in page.text
     for words in (
         "A Title & More",
-        "1 of 4 claims holds, 1 fails, 1 is not judged at this scale, 1 has no number.",
-        "1.50 ± 0.71",
+        "1 of 2 claims holds, 1 fails.",
+        "0 of 2 expectations hold, 1 is not judged at this scale, 1 has no number.",
+        "1.5010 ± 0.0014",
         "within 0.1 of 1.5",
         "Read with care.",
         "In the report: A curve that rises.",
@@ -183,7 +173,7 @@ def test_the_pictures_are_in_the_page_with_words_for_those_who_do_not_see_them(r
 
 
 def test_tables_can_be_read_by_ear(page: Page) -> None:
-    assert len(page.found("caption")) == len(page.found("table")) == 2
+    assert len(page.found("caption")) == len(page.found("table")) == 3
     assert {head["scope"] for head in page.found("th")} == {"col", "row"}
 
 
@@ -201,29 +191,28 @@ def test_the_same_as_markdown(report: Report) -> None:
     text = (report.folder / "results.md").read_text(encoding="utf-8")
     lines = text.splitlines()
     table = [line for line in lines if line.startswith("| ")]
-    assert len(table) == 2 + 4 + 2 + 2
+    assert len(table) == (2 + 2) + (2 + 2) + (2 + 2)
     assert r"\<script>alert('x')\</script> \| a \*b\* \`c\` &" in table[3]
-    assert [line.replace(r"\|", "").count("|") for line in table[:6]] == [7] * 6
+    assert [line.replace(r"\|", "").count("|") for line in table[:8]] == [8] * 8
     assert table[2].startswith("| 1 | the difference is near ")
-    assert "✓ holds, 0 of 2 seeds" in table[2]
+    assert "✓ holds: [1.4883, 1.5137] from 2 runs" in table[2].replace("\\", "")
     assert "![Figure 3a: A bound.](figures/curve.png)" in lines
-    assert "- Claim 1: Read with care." in lines
+    assert "- 1: Read with care." in lines
     assert "aevb reproduce tiny --scale smoke --seeds 2" in lines
     assert str(report.folder.parent) not in text
-    start = lines.index("```json")
-    settings = json.loads("\n".join(lines[start + 1 : lines.index("```", start)]))
-    assert Config.model_validate(settings) == report.recipe.trials["small"].config
 
 
 def test_the_same_for_programs(report: Report) -> None:
     content = json.loads((report.folder / "results.json").read_text(encoding="utf-8"))
     assert [claim["outcome"] for claim in content["claims"]] == ["holds", "fails", "not judged", "not judged"]
     first, *_, last = content["claims"]
-    assert first["values"] == {"0": 1.0, "1": 2.0}
-    assert (first["mean"], first["std"]) == (1.5, pytest.approx(math.sqrt(0.5)))
+    assert first["values"] == {"0": 1.5, "1": 1.502}
+    assert (first["mean"], first["std"]) == (1.501, pytest.approx(0.002 * math.sqrt(0.5)))
+    assert first["interval"] == pytest.approx([1.501 - 0.0127062, 1.501 + 0.0127062], abs=1e-6)
     assert last["values"] == {"0": None, "1": None}
     assert last["mean"] is None
     assert content["seeds"] == [0, 1]
+    assert Config.model_validate(content["trials"]["small"]["config"]) == report.recipe.trials["small"].config
     assert content["training_seconds"] > 0
 
 
@@ -300,7 +289,7 @@ def test_times_are_told_in_their_units(seconds: float, text: str) -> None:
     ],
 )
 def test_claims_are_counted_in_words(values: list[float], text: str) -> None:
-    claim = Claim("more", None, number("study", "more"), Above(0))
+    claim = Claim("more", None, number("study", "more"), Above(0), exact=True)
     assert claims.summary([Verdict(claim, [value], judged=True) for value in values]) == text
 
 
@@ -327,7 +316,7 @@ def aevb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_the_command(aevb: Command) -> None:
     status, out, err = aevb("reproduce tiny --scale smoke --jobs 1")
     assert status == 0
-    assert "tiny: 0 of 4 claims hold, 2 fail, 1 is not judged at this scale, 1 has no number" in out
+    assert "tiny: 0 of 2 claims hold, 2 are undecided; our own questions: 0 of 2 expectations hold" in out
     assert "page: runs/tiny-smoke/report.html" in out
     assert err.splitlines() == [
         "tiny, 1 of 2 runs: trial small, seed 0, done",

@@ -1,7 +1,6 @@
 """The vocabulary of recipes, and every recipe carried out at its smallest scale."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -11,25 +10,10 @@ import pytest
 from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.reproduction import NAMES, recipe
-from aevb.reproduction.recipe import (
-    Above,
-    Below,
-    Claim,
-    Missing,
-    Near,
-    Quantity,
-    Recipe,
-    Results,
-    Scale,
-    Trial,
-    Verdict,
-    epoch,
-    judge,
-    least,
-    number,
-    score,
-)
+from aevb.reproduction.quantities import Missing, Quantity, Results, epoch, least, number, score
+from aevb.reproduction.recipe import Recipe, Trial
 from aevb.reproduction.run import cells, reproduce, share_done
+from aevb.reproduction.verdicts import Scale
 
 LEFT_OUT = {"hu": "after epoch", "guo": "set "}
 """What the smallest scale has no number for: late epochs, and most of the sets."""
@@ -53,36 +37,6 @@ def test_quantities_have_the_arithmetic_of_numbers(nothing: Results) -> None:
     assert least(one, two - 9.0).values(nothing) == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("rule", "good", "bad"),
-    [(Near(10, 1), [9.0, 11.0], [8.99, 11.01]), (Above(0), [0.1], [0.0, -1.0]), (Below(0), [-0.1], [0.0, 1.0])],
-)
-def test_rules(rule: Near | Above | Below, good: list[float], bad: list[float]) -> None:
-    assert all(map(rule.holds, good))
-    assert not any(map(rule.holds, bad))
-    assert not rule.holds(math.nan)
-
-
-def test_a_verdict_is_on_the_mean_over_seeds() -> None:
-    claim = Claim("it is high", "high", constant(), Above(1.0))
-    verdict = Verdict(claim, [0.5, 2.0], judged=True)
-    assert (verdict.outcome, verdict.agree, verdict.mean) == ("holds", 1, 1.25)
-    assert verdict.std == pytest.approx(1.5 / math.sqrt(2))
-    assert Verdict(claim, [0.5, 1.0], judged=True).outcome == "fails"
-    assert Verdict(claim, [2.0], judged=False).outcome == "not judged"
-    assert Verdict(claim, [], judged=True).outcome == "not judged"
-    assert math.isnan(Verdict(claim, [2.0], judged=True).std)
-
-
-def test_a_claim_is_judged_from_its_scale_on(nothing: Results) -> None:
-    claims = [Claim(scale, None, constant(2.0, 2.0), Above(1.0), scale) for scale in get_args(Scale)]
-    made = Recipe("it", "It", "Nobody", "", {}, claims, [])
-    outcomes = {scale: [verdict.outcome for verdict in judge(made, nothing, scale)] for scale in get_args(Scale)}
-    assert outcomes["smoke"] == ["holds", "not judged", "not judged"]
-    assert outcomes["default"] == ["holds", "holds", "not judged"]
-    assert outcomes["full"] == ["holds", "holds", "holds"]
-
-
 def test_what_is_not_there_is_missing(nothing: Results) -> None:
     for quantity in (score("a", "bound"), epoch("a", "bound"), number("a", "value")):
         assert quantity.values(nothing) == []
@@ -98,7 +52,7 @@ def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Result
         return {"square": seed**2}
 
     trials = {"a": Trial(QUICK, n_importance_samples=2), "b": Trial(QUICK, n_importance_samples=2, seeds=1)}
-    made = Recipe("it", "It", "Nobody", "", trials, [], [], {"study": study})
+    made = Recipe("it", "It", "Nobody", "", trials, [], [], studies={"study": study})
     assert share_done(list(cells(made, nothing))) == 0
     assert reproduce(made, nothing) == []
     assert share_done(list(cells(made, nothing))) == 1

@@ -17,8 +17,9 @@ from aevb.config.schema import ModelConfig
 from aevb.data import load_data
 from aevb.evaluation import baselines
 from aevb.reproduction import race, recipe
+from aevb.reproduction.quantities import Missing, Results
 from aevb.reproduction.race import Race
-from aevb.reproduction.recipe import Missing, Results, Scale, judge
+from aevb.reproduction.verdicts import Scale, judge
 from aevb.reproduction.yong import measures
 from aevb.runs.run_folder import RunFolder
 from tests.conftest import some
@@ -45,7 +46,7 @@ class Asked(Results):
 @pytest.mark.parametrize("scale", SCALES)
 def test_claims_ask_for_what_is_made(scale: Scale, tmp_path: Path) -> None:
     made, asked = recipe("yong", scale), Asked(tmp_path, range(1))
-    assert all(verdict.outcome == "not judged" for verdict in judge(made, asked, scale))
+    assert all(verdict.outcome == "not judged" for verdict in judge(made.claims, asked, scale))
     assert asked.trials <= set(made.trials)
     assert asked.studies <= set(made.studies)
     assert all(pickle.loads(pickle.dumps(study)) for study in made.studies.values())

@@ -20,7 +20,7 @@ from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
 from aevb.training.fit import fit
 from aevb.training.history import Epoch, History
-from aevb.training.optimizer import OPTIMIZERS
+from aevb.training.optimizer import OPTIMIZERS, build_optimizer, set_learning_rate
 from aevb.training.state import TrainingState
 from aevb.training.validation import validate
 
@@ -181,6 +181,26 @@ def test_default_length_is_a_number_of_steps() -> None:
     assert TrainConfig(epochs=3, batch_size=7).plan(2) == (3, 1)
 
 
+def test_adam_without_bias_correction() -> None:
+    """Against the formula, with a learning rate that changes and two groups, of which one is slower."""
+    config = TrainConfig(lr=0.1, eps=1e-3, bias_lr_factor=0.5, bias_correction="off")
+    weights = {name: torch.ones(3, requires_grad=True) for name in ("weight", "bias")}
+    optimizer = build_optimizer(weights, config)
+    expected = {name: torch.ones(3) for name in weights}
+    first, second = ({name: torch.zeros(3) for name in weights} for _ in range(2))
+    for lr in (0.1, 0.1, 0.05, 0.02):
+        set_learning_rate(optimizer, lr)
+        for name, weight in weights.items():
+            weight.grad = gradient = torch.randn(3)
+            first[name] = 0.9 * first[name] + 0.1 * gradient
+            second[name] = 0.999 * second[name] + 0.001 * gradient**2
+            factor = 0.5 if name == "bias" else 1.0
+            expected[name] -= factor * lr * first[name] / (second[name].sqrt() + 1e-3)
+        optimizer.step()
+        for name, weight in weights.items():
+            torch.testing.assert_close(weight.detach(), expected[name], rtol=1e-5, atol=1e-6)
+
+
 def test_gradient_clipping(stripes: Dataset) -> None:
     """With plain steps of SGD, no step is longer than rate times norm; momentum makes at most 10 of it."""
     model = small(stripes)
@@ -317,12 +337,14 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
     assert all(epoch.train.bound == pytest.approx(-epoch.train.loss) for epoch in epochs)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, "uncorrected adam"])
 @pytest.mark.parametrize(
     "options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "lr_decay": 1.0}]
 )
 def test_training_resumes_from_any_state(stripes: Dataset, optimizer: Any, options: dict[str, Any]) -> None:
     """Twice from each: no state is changed by what was trained from it."""
+    if optimizer == "uncorrected adam":
+        optimizer, options = "adam", options | {"bias_correction": "off"}
     config = TrainConfig(epochs=5, batch_size=20, optimizer=optimizer, **options)
     states: list[TrainingState] = []
 

@@ -84,12 +84,17 @@ def _reproduce(plan: reproduction.Plan, jobs: int, share: Callable[[], float], j
 
 def _show_report(report: Report) -> None:
     """Print the claims of a report and the path of its page."""
-    table, claims, console = terminal.new_table(), report.claim_table, terminal.wide_output()
-    for column in claims.columns:
-        table.add_column(column, justify="right" if column in ("", "ours") else "left")
-    for row in claims.rows:
-        table.add_row(*row)
-    console.print(table)
-    console.print()
-    console.print(f"{report.recipe.name}: {report.summary}; mean ± standard deviation over the seeds.", soft_wrap=True)
+    console = terminal.wide_output()
+    for group in report.groups:
+        table, claims = terminal.new_table(), group.table
+        for column in claims.columns:
+            table.add_column(column, justify="right" if column in ("", "ours") else "left")
+        for row in claims.rows:
+            table.add_row(*row)
+        console.print(group.title, highlight=False)
+        console.print(table)
+        console.print()
+    summaries = "; our own questions: ".join(group.summary for group in report.groups)
+    console.print(f"{report.recipe.name}: {summaries}.", soft_wrap=True)
+    console.print("ours: mean ± standard deviation over the seeds; verdict: by the 95 % interval of the mean.")
     console.print(f"page: {report.folder / 'report.html'}", soft_wrap=True)

@@ -174,6 +174,9 @@ class TrainConfig(Section):
     eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
     )
+    bias_correction: Literal["on", "off"] = Field(
+        "on", description="Adam: divide the moments by 1 - beta^t. off makes the first steps longer."
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Decoupled weight decay of weights and biases."
     )

@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from aevb.reproduction.recipe import Recipe, Scale
+from aevb.reproduction.recipe import Recipe
+from aevb.reproduction.verdicts import Scale
 
 NAMES = ("hu", "yong", "zhao", "guo", "laird")
 

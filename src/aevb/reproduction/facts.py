@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from aevb.evaluation.scores import titles
 from aevb.report import wording as report_wording
-from aevb.report.settings import differences, versions, whole
+from aevb.report.settings import differences, versions
 from aevb.reproduction import wording
 from aevb.reproduction.figures import Drawn, draw
-from aevb.reproduction.recipe import Recipe, Results, Scale, Trial, Verdict, judge
+from aevb.reproduction.quantities import Results
+from aevb.reproduction.recipe import Recipe, Trial
+from aevb.reproduction.verdicts import Scale, Verdict, judge
 from aevb.runs.aggregate import SEED, Row, aggregate, result_of
 from aevb.runs.run_folder import RunFolder
 
@@ -29,18 +31,19 @@ class Table(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A row of the table of claims.
+    """A row of a table of claims.
 
     Attributes:
         number: the number of the claim, from 1.
-        label, reported, ours, required: cells.
-        outcome: holds, fails or not judged.
-        reason: the reason of the outcome.
+        label, unit, reported, ours, required: cells.
+        outcome: holds, fails, undecided or not judged.
+        reason: the evidence.
         note: the text below the claim.
     """
 
     number: int
     label: str
+    unit: str
     reported: str
     ours: str
     required: str
@@ -52,6 +55,37 @@ class Judged(NamedTuple):
     def mark(self) -> str:
         """The outcome as a symbol."""
         return wording.MARKS[self.outcome]
+
+
+class Group(NamedTuple):
+    """Claims of one origin.
+
+    Attributes:
+        title: the title of their table.
+        summary: the number of claims that hold, in words.
+        claims: the rows.
+    """
+
+    title: str
+    summary: str
+    claims: Sequence[Judged]
+
+    @property
+    def table(self) -> Table:
+        """The rows as text, without notes."""
+        rows = [
+            [
+                str(row.number),
+                row.label,
+                row.reported,
+                row.ours,
+                row.unit,
+                row.required,
+                f"{row.mark} {row.outcome}: {row.reason}",
+            ]
+            for row in self.claims
+        ]
+        return Table(["", "claim", "reported", "ours", "unit", "required", "verdict"], rows)
 
 
 class Trained(NamedTuple):
@@ -83,11 +117,6 @@ class Trained(NamedTuple):
     def settings(self) -> list[str]:
         """The settings that differ from the defaults, as `model.latent=2`."""
         return differences(self.trial.config)
-
-    @property
-    def config(self) -> str:
-        """The configuration as JSON that `--config` reads."""
-        return whole(self.trial.config)
 
     @property
     def others(self) -> dict[str, str]:
@@ -133,8 +162,8 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """The number of claims that hold, in words."""
-        return wording.summary(self.verdicts)
+        """The number of the report's claims that hold, in words."""
+        return self.groups[0].summary
 
     @property
     def command(self) -> str:
@@ -147,37 +176,39 @@ class Report:
         return versions()
 
     @cached_property
-    def claims(self) -> list[Judged]:
-        """The rows of the table of claims."""
-        return [
-            Judged(
-                number=number,
-                label=verdict.claim.label,
-                reported=wording.reported(verdict.claim.reported),
-                ours=report_wording.with_spread(verdict.mean, verdict.std),
-                required=verdict.claim.rule.text,
-                outcome=verdict.outcome,
-                reason=wording.reason(verdict),
-                note=verdict.claim.note,
-            )
-            for number, verdict in enumerate(self.verdicts, 1)
-        ]
+    def groups(self) -> list[Group]:
+        """The claims of the report, and our own expectations, if there are any."""
+        numbered = list(enumerate(self.verdicts, 1))
+        noun = self.recipe.noun
+        titles = {True: (f"{noun.capitalize()}s of the report", noun), False: ("Our own questions", "expectation")}
+        groups = []
+        for of_report, (title, name) in titles.items():
+            chosen = [pair for pair in numbered if pair[1].claim.of_report == of_report]
+            if chosen or of_report:
+                summary = wording.summary([verdict for _, verdict in chosen], name)
+                groups.append(Group(title, summary, [_judged(*pair) for pair in chosen]))
+        return groups
 
     @property
-    def claim_table(self) -> Table:
-        """The table of claims as text, without notes."""
-        rows = [
-            [
-                str(row.number),
-                row.label,
-                row.reported,
-                row.ours,
-                row.required,
-                f"{row.mark} {row.outcome}, {row.reason}",
-            ]
-            for row in self.claims
-        ]
-        return Table(["", "claim", "reported", "ours", "required", "verdict"], rows)
+    def claims(self) -> list[Judged]:
+        """The rows of all tables of claims."""
+        return [row for group in self.groups for row in group.claims]
+
+    @property
+    def key(self) -> Drawn | None:
+        """The figure that the page opens with; None without one."""
+        return next((drawn for drawn in self.figures if drawn.picture.name == self.recipe.key), None)
+
+    @property
+    def other_figures(self) -> list[Drawn]:
+        """The figures but the first."""
+        return [drawn for drawn in self.figures if drawn is not self.key]
+
+    @property
+    def introduction(self) -> list[str]:
+        """The paragraphs that the page opens with: at full scale what was learned, then what is reproduced."""
+        learned = self.recipe.learned if self.scale == "full" else ""
+        return [paragraph for text in (learned, self.recipe.about) for paragraph in text.split("\n\n") if paragraph]
 
     @property
     def remarks(self) -> dict[str, Sequence[str]]:
@@ -231,12 +262,27 @@ def gather(recipe: Recipe, results: Results, scale: Scale, failures: Sequence[st
         folder=results.folder,
         scale=scale,
         seeds=results.seeds,
-        verdicts=judge(recipe, results, scale),
+        verdicts=judge(recipe.claims, results, scale),
         by_seed=[{seed: claim.ours.value(results, seed) for seed in results.seeds} for claim in recipe.claims],
         figures=[draw(picture, results) for picture in recipe.pictures],
         trials=[_trained(name, trial, runs[name]) for name, trial in recipe.trials.items()],
         seconds=sum(second for group in runs.values() for second in _seconds(group)),
         failures=[failure.replace(f"{results.folder}/", "") for failure in failures],
+    )
+
+
+def _judged(number: int, verdict: Verdict) -> Judged:
+    claim = verdict.claim
+    return Judged(
+        number=number,
+        label=claim.label,
+        unit=claim.unit,
+        reported=wording.reported(claim.reported),
+        ours=report_wording.with_spread(verdict.mean, verdict.std),
+        required=verdict.required,
+        outcome=verdict.outcome,
+        reason=wording.reason(verdict),
+        note=claim.note,
     )
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from aevb import plots
 from aevb.files import write_atomically
-from aevb.reproduction.recipe import Missing, Picture, Results
+from aevb.reproduction.quantities import Missing, Results
+from aevb.reproduction.recipe import Picture
 
 LARGEST = 250_000
 """The largest size of an image in bytes; larger images are reduced to fewer colors."""

@@ -1,6 +1,6 @@
 """Dillon Laird, "Auto-Encoding Variational Bayes": gray MNIST as probabilities, Adagrad, two latent dimensions.
 
-    aevb reproduce laird --scale full      days on two cores: 110 million images per run
+    aevb reproduce laird --scale full      110 million images per run with Adagrad, hours on two cores
 
 According to its code, the report's number is
 
@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 
 from aevb import plots
 from aevb.config.schema import Config
-from aevb.reproduction.recipe import Above, Below, Claim, Near, Picture, Quantity, Recipe, Results, Scale, Trial, score
+from aevb.reproduction.quantities import Quantity, Results, score
+from aevb.reproduction.recipe import Picture, Recipe, Trial
+from aevb.reproduction.verdicts import Above, Below, Claim, Near, Scale
 
 EPOCHS = {"smoke": 1, "default": 40, "full": 2000}
 ADAM_EPOCHS = {"smoke": 1, "default": 40, "full": 200}
 """Epochs with Adam, which requires fewer."""
-ADAGRAD = "With this learning rate and such small initial weights, Adagrad has not converged after 40 epochs."
 KINGMA_WELLING = -133.5
 """Test bound after 10^8 images with three latent dimensions, their Figure 2."""
 
@@ -48,7 +49,8 @@ def recipe(scale: Scale) -> Recipe:
         ],
         differences=[
             "Every example has its own noise. The gradient has the same mean and a lower variance.",
-            "Three seeds; the shorter scales train on fewer images (the report: 110 million).",
+            "Three seeds with Adam and one with Adagrad, whose runs take 2,000 epochs; the spread over seeds is taken"
+            " from the runs with Adam. The shorter scales train on fewer images (the report: 110 million).",
             "The 5,000 validation images are chosen at random.",
         ],
     )
@@ -56,11 +58,12 @@ def recipe(scale: Scale) -> Recipe:
 
 def _trials(scale: Scale) -> dict[str, Trial]:
     adam = {"optimizer": "adam", "lr": 1e-3, "lr_decay": 0.5, "keep": "best", "epochs": ADAM_EPOCHS[scale]}
+    seeds = 1 if scale == "full" else None  # an hour or two each
     return {
-        "as-reported": _trial(scale, objective={"beta": 2}),
+        "as-reported": _trial(scale, objective={"beta": 2}, seeds=seeds),
         "adam": _trial(scale, objective={"beta": 2}, train=adam, init="data"),
-        "true-bound": _trial(scale),
-        "z3": _trial(scale, latent=3),
+        "true-bound": _trial(scale, seeds=seeds),
+        "z3": _trial(scale, latent=3, seeds=seeds),
         "z3-adam": _trial(scale, latent=3, train=adam, init="data"),
         "continuous-bernoulli": _trial(
             scale, binarize="none", likelihood="continuous-bernoulli", train=adam, init="data"
@@ -78,6 +81,7 @@ def _trial(
     init: str = "small",
     objective: dict[str, Any] | None = None,
     train: dict[str, Any] | None = None,
+    seeds: int | None = None,
 ) -> Trial:
     smoke = scale == "smoke"
     data = {"source": "digits" if smoke else "mnist", "binarize": binarize, "validation": 100 if smoke else 5000}
@@ -85,7 +89,7 @@ def _trial(
     adagrad = {"optimizer": "adagrad", "lr": 0.01, "lr_schedule": "constant", "keep": "last"}
     optimizer = {"epochs": EPOCHS[scale], "batch_size": 128} | (train or adagrad)
     config = {"data": data, "model": model, "objective": objective or {}, "train": optimizer}
-    return Trial(Config.model_validate(config))
+    return Trial(Config.model_validate(config), seeds=seeds)
 
 
 def _loss(trial: str, split: str = "test") -> Quantity:
@@ -95,19 +99,22 @@ def _loss(trial: str, split: str = "test") -> Quantity:
 
 def _claims() -> list[Claim]:
     training = Quantity(lambda results, seed: results.run("as-reported", seed).epochs[-1].train.loss)
+    adam, adam_bound = _loss("adam"), score("z3-adam", "bound")
     return [
-        Claim("2 latent dimensions: distortion + 2 KL, test", 156, _loss("as-reported"), Near(156, 2.0), note=ADAGRAD),
-        Claim("2 latent dimensions: distortion + 2 KL, last epoch of training", 155, training, Near(155, 2.0)),
-        Claim("2 latent dimensions, with Adam: distortion + 2 KL, test", 156, _loss("adam"), Near(156, 2.0),
-              note="A value below the range means that Adam converges further than the report."),
+        Claim("2 latent dimensions: distortion + 2 KL, test", 156, _loss("as-reported"), Near(156, 2.0), "full",
+              spread=adam),
+        Claim("2 latent dimensions: distortion + 2 KL, last epoch of training", 155, training, Near(155, 2.0), "full",
+              spread=adam),
+        Claim("3 latent dimensions, corrected KL: negative bound, test", 136, -score("z3", "bound"), Near(136, 2.0),
+              "full", spread=adam_bound),
         Claim("2 latent dimensions, the same model: true bound, test", None, score("as-reported", "bound"),
-              Above(-156.0)),
+              Above(-156.0), "full", spread=adam),
         Claim("2 latent dimensions, trained with the true bound: bound, test", None, score("true-bound", "bound"),
-              Above(-156.0)),
-        Claim("3 latent dimensions, Adagrad: negative bound, test", 136, -score("z3", "bound"), Near(136, 2.0), "full",
-              note="Reported by the author after correcting the KL."),
-        Claim("3 latent dimensions: better than Figure 2 of Kingma & Welling: negative bound, test", -KINGMA_WELLING,
-              -score("z3-adam", "bound"), Below(-KINGMA_WELLING)),
+              Above(-156.0), "full", spread=adam),
+        Claim("2 latent dimensions, with Adam: at most the reported distortion + 2 KL, test", None, adam,
+              Below(158.0)),
+        Claim("3 latent dimensions, with Adam: a lower negative bound than in Figure 2 of Kingma & Welling, test", None,
+              -adam_bound, Below(-KINGMA_WELLING)),
     ]  # fmt: skip
 
 

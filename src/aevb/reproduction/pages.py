@@ -3,7 +3,7 @@
     report.html     a self-contained page
     results.md      the same as Markdown, with the images in figures/
     figures/        an image of each figure of the report
-    results.json    claims and numbers for programs
+    results.json    claims, numbers and configurations for programs
 
 The pages are made from the runs; nothing is trained. All texts are escaped: nothing in them is executed.
 """
@@ -19,9 +19,12 @@ from markupsafe import Markup
 
 from aevb.files import write_atomically
 from aevb.report.rendering import embedded, environment, typeset
+from aevb.reproduction import verdicts
 from aevb.reproduction.facts import Report, Table, gather
 from aevb.reproduction.figures import Drawn
-from aevb.reproduction.recipe import Recipe, Results, Scale
+from aevb.reproduction.quantities import Results
+from aevb.reproduction.recipe import Recipe
+from aevb.reproduction.verdicts import Scale
 
 WIDEST = 40
 """The largest width to which the cells of a Markdown table are padded."""
@@ -89,20 +92,33 @@ def content(report: Report) -> dict[str, object]:
         "seeds": list(report.seeds),
         "training_seconds": report.seconds,
         "summary": report.summary,
+        "rule": (verdicts.__doc__ or "").strip(),
         "claims": [
             {
                 "claim": verdict.claim.label,
+                "of_report": verdict.claim.of_report,
                 "reported": verdict.claim.reported,
-                "required": verdict.claim.rule.text,
+                "unit": verdict.claim.unit,
+                "required": verdict.required,
                 "scale": verdict.claim.scale,
                 "values": {seed: _finite(value) for seed, value in values.items()},
                 "mean": _finite(verdict.mean),
                 "std": _finite(verdict.std),
-                "agree": verdict.agree,
+                "interval": verdict.interval and [_finite(limit) for limit in verdict.interval],
                 "outcome": verdict.outcome,
             }
             for verdict, values in zip(report.verdicts, report.by_seed, strict=True)
         ],
+        "trials": {
+            trial.name: {
+                "seeds": trial.seeds,
+                "seconds": _finite(trial.seconds),
+                "scores": trial.scores,
+                "notes": trial.notes,
+                "config": trial.trial.config.model_dump(mode="json"),
+            }
+            for trial in report.trials
+        },
         "failures": list(report.failures),
     }
 

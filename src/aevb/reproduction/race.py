@@ -27,7 +27,7 @@ from aevb.data import Dataset, Examples, load_data
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
-from aevb.reproduction.recipe import Results
+from aevb.reproduction.quantities import Results
 from aevb.rng import RNGStream, seeded
 from aevb.training.fit import fit
 from aevb.training.monte_carlo_em import monte_carlo_em

@@ -14,7 +14,9 @@ from aevb import reproduction as recipes
 from aevb.data import load_data
 from aevb.errors import BadInput, NonFinite
 from aevb.files import write_atomically
-from aevb.reproduction.recipe import Recipe, Results, Scale, Study
+from aevb.reproduction.quantities import Results
+from aevb.reproduction.recipe import Recipe, Study
+from aevb.reproduction.verdicts import Scale
 from aevb.runs.aggregate import SEED, RunResult
 from aevb.workflow.sweep import Cell, sweep
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from aevb.report.wording import counted
-from aevb.reproduction.recipe import Verdict
+from aevb.reproduction.verdicts import CONFIDENCE, Interval, Occurs, Verdict
 
-MARKS = {"holds": "✓", "fails": "✗", "not judged": "–"}
+MARKS = {"holds": "✓", "fails": "✗", "undecided": "?", "not judged": "–"}
 """Symbols of outcomes, which differ in shape as well as in color."""
 
 
@@ -15,22 +15,39 @@ def reported(value: str | float | None) -> str:
 
 
 def reason(verdict: Verdict) -> str:
-    """Return the reason of an outcome: the number of seeds that agree, or the reason for no judgment."""
+    """Return the evidence for an outcome, or the reason for no judgment."""
     if not verdict.judged:
         return f"requires --scale {verdict.claim.scale}"
     if verdict.outcome == "not judged":
         return "no number"
-    return f"{verdict.agree} of {counted(len(verdict.values), 'seed')}"
+    runs = counted(len(verdict.values), "run")
+    if isinstance(verdict.claim.rule, Occurs):
+        most = 1 - (1 - CONFIDENCE) ** (1 / len(verdict.values))
+        bound = "" if any(verdict.values) else f", so in at most {100 * most:.0f} % of runs"
+        return f"in {sum(map(bool, verdict.values))} of {runs}{bound}"
+    if verdict.interval is None:
+        return "one run, no interval"
+    if verdict.claim.exact:
+        return "exact"
+    return f"{_range(verdict.interval)} from {runs}"
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
+def _range(interval: Interval) -> str:
+    decimals = 2 if interval.high - interval.low >= 0.1 else 4
+    return f"[{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"
+
+
+def summary(verdicts: Sequence[Verdict], noun: str = "claim") -> str:
     """Return the number of claims that hold, as a sentence without period."""
-    holds, fails = (sum(verdict.outcome == outcome for verdict in verdicts) for outcome in ("holds", "fails"))
+    holds, fails, undecided = (
+        sum(verdict.outcome == outcome for verdict in verdicts) for outcome in ("holds", "fails", "undecided")
+    )
     small = sum(not verdict.judged for verdict in verdicts)
-    without = len(verdicts) - holds - fails - small
+    without = len(verdicts) - holds - fails - undecided - small
     parts = [
-        f"{holds} of {counted(len(verdicts), 'claim')} {'holds' if holds == 1 else 'hold'}",
+        f"{holds} of {counted(len(verdicts), noun)} {'holds' if holds == 1 else 'hold'}",
         f"{fails} {'fails' if fails == 1 else 'fail'}" if fails else "",
+        f"{undecided} {'is' if undecided == 1 else 'are'} undecided" if undecided else "",
         f"{small} {'is' if small == 1 else 'are'} not judged at this scale" if small else "",
         f"{without} {'has' if without == 1 else 'have'} no number" if without else "",
     ]

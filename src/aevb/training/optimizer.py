@@ -2,12 +2,43 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aevb.config.schema import TrainConfig
 from aevb.errors import BadInput
+
+
+class UncorrectedAdam(torch.optim.Adam):
+    """Adam without the correction of the bias of its moments (Kingma & Ba 2015, Section 3).
+
+    At step t the correction divides the moments m and v by 1 - β₁ᵗ and 1 - β₂ᵗ:
+
+        lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)  =  lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε √(1 - β₂ᵗ))
+
+    A step with lr (1 - β₁ᵗ) / √(1 - β₂ᵗ) and ε / √(1 - β₂ᵗ) cancels it.
+    """
+
+    def step(self, closure: Any = None) -> Any:
+        chosen = [(group["lr"], group["eps"]) for group in self.param_groups]
+        for group in self.param_groups:
+            (first, second), t = group["betas"], self._next_step(group["params"])
+            root = sqrt(1 - second**t)
+            group["lr"] *= (1 - first**t) / root
+            group["eps"] /= root
+        try:
+            return super().step(closure)
+        finally:
+            for group, (lr, eps) in zip(self.param_groups, chosen, strict=True):
+                group["lr"], group["eps"] = lr, eps
+
+    def _next_step(self, weights: list[Tensor]) -> int:
+        """Return the number of the next step, from 1."""
+        return 1 + max((int(self.state[weight]["step"]) for weight in weights if self.state[weight]), default=0)
+
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -35,7 +66,12 @@ def build_optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch
     if config.optimizer in _WITH_FUSED_KERNEL:
         # PyTorch has no fused kernels for sharded weights.
         options["fused"] = {type(weight) for weight in weights.values()} <= {Tensor, nn.Parameter}
-    return OPTIMIZERS[config.optimizer](groups, lr=config.lr, **options)
+    build = OPTIMIZERS[config.optimizer]
+    if config.bias_correction == "off":
+        if config.optimizer != "adam":
+            raise BadInput(f"--train.bias-correction has no meaning for {config.optimizer}: leave it out")
+        build = UncorrectedAdam
+    return build(groups, lr=config.lr, **options)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

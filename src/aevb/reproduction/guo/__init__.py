@@ -30,10 +30,8 @@ from aevb.reproduction.guo.claims import claims
 from aevb.reproduction.guo.divergences import directions
 from aevb.reproduction.guo.figures import pictures
 from aevb.reproduction.guo.trials import trials
-from aevb.reproduction.recipe import (
-    Recipe,
-    Scale,
-)
+from aevb.reproduction.recipe import Recipe
+from aevb.reproduction.verdicts import Scale
 
 ABOUT = """VAEs with normal distributions on five sets of points in the plane, and their failures. The density of every
 set is known, so that the distance of each model from the truth is a number in nats, exact up to the choice of test

@@ -16,11 +16,9 @@ from aevb import plots
 from aevb.data import truth
 from aevb.reproduction.guo.claims import NEAR, REPORTED, available, family, kl
 from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES, Points
-from aevb.reproduction.recipe import (
-    Picture,
-    Results,
-    Scale,
-)
+from aevb.reproduction.quantities import Results
+from aevb.reproduction.recipe import Picture
+from aevb.reproduction.verdicts import Scale
 from aevb.rng import RNGStream, seeded
 
 SHOWN = 2000

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 from aevb.config.schema import Config
 from aevb.data import Variant
 from aevb.reproduction.guo.measures import estimators, from_truth, gaps
-from aevb.reproduction.recipe import (
-    Scale,
-    Trial,
-)
+from aevb.reproduction.recipe import Trial
+from aevb.reproduction.verdicts import Scale
 from aevb.workflow.sweep import Measure
 
 

@@ -12,10 +12,8 @@ the principal subspace, 1e-3 nats between the linear VAE and probabilistic PCA, 
 from functools import partial
 
 from aevb.reproduction import race
-from aevb.reproduction.recipe import (
-    Recipe,
-    Scale,
-)
+from aevb.reproduction.recipe import Recipe
+from aevb.reproduction.verdicts import Scale
 from aevb.reproduction.yong.claims import claims
 from aevb.reproduction.yong.figures import pictures
 from aevb.reproduction.yong.measures import mixtures
@@ -67,6 +65,7 @@ def recipe(scale: Scale) -> Recipe:
         },
         claims=claims(length),
         pictures=pictures(length),
+        noun="check",
         errata=ERRATA,
         differences=DIFFERENCES,
     )

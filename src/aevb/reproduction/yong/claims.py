@@ -2,15 +2,8 @@
 
 from functools import partial
 
-from aevb.reproduction.recipe import (
-    Above,
-    Below,
-    Claim,
-    Near,
-    Quantity,
-    number,
-    score,
-)
+from aevb.reproduction.quantities import Quantity, number, score
+from aevb.reproduction.verdicts import Above, Below, Claim, Near
 from aevb.reproduction.yong.measures import COMPONENTS, FRECHET
 from aevb.reproduction.yong.trials import Length
 
@@ -26,11 +19,12 @@ def _page_claims(length: Length) -> list[Claim]:
     angle = score("linear-digits", "subspace_angle", "train")
     claims = [
         Claim(
-            "Largest angle between linear autoencoder and principal subspace, digits, 2 latent dimensions, degrees",
+            "Largest angle between linear autoencoder and principal subspace, digits, 2 latent dimensions",
             "“AE uses neural networks instead of SVD”",
             angle,
             Below(1),
             "smoke",
+            unit="degrees",
         )
     ]
     for size in length.sizes:
@@ -42,19 +36,28 @@ def _page_claims(length: Length) -> list[Claim]:
                 None,
                 error["linear"] - error["pca"],
                 Near(0, 0.5),
+                unit="",
             ),
             Claim(
                 f"Squared error of the deep autoencoder minus that of PCA, {where}",
                 None,
                 error["deep"] - error["pca"],
                 Below(0),
+                unit="",
             ),
-            Claim(f"Squared error of the VAE minus that of PCA, {where}", None, error["vae"] - error["pca"], Below(0)),
+            Claim(
+                f"Squared error of the VAE minus that of PCA, {where}",
+                None,
+                error["vae"] - error["pca"],
+                Below(0),
+                unit="",
+            ),
             Claim(
                 f"Fréchet distance of samples from data, z ~ N(0, I), VAE minus deep autoencoder, {where}",
                 "“this data distribution is passed to a decoder network”",
                 score_of("vae", size, FRECHET[False]) - score_of("deep", size, FRECHET[False]),
                 Below(0),
+                unit="",
                 note="An autoencoder has no p(z): the distribution of its latent means is unknown.",
             ),
             Claim(
@@ -62,6 +65,7 @@ def _page_claims(length: Length) -> list[Claim]:
                 None,
                 score_of("vae", size, FRECHET[False]) - score_of("deep", size, FRECHET[True]),
                 Above(0),
+                unit="",
                 note="By this measure, two moments of the latent means more than compensate for the missing p(z).",
             ),
         ]
@@ -78,30 +82,30 @@ def _identity_claims() -> list[Claim]:
     plane = partial(score, "vae-digits", split="train")
     return [
         Claim(
-            "Largest |log p(x) - ELBO - KL(q(z|x) || p(z|x))|, linear VAE after 5 epochs, closed forms, nats",
+            "Largest |log p(x) - ELBO - KL(q(z|x) || p(z|x))|, linear VAE after 5 epochs, closed forms",
             "log P(x) = ELBO + KL(q(z|x) || P(z|x))",
             young("identity_error"),
             Below(1e-4),
             "smoke",
         ),
         Claim(
-            "The same, VAE with 100 hidden units, each term by a different quadrature rule, nats",
+            "The same, VAE with 100 hidden units, each term by a different quadrature rule",
             "log P(x) = ELBO + KL(q(z|x) || P(z|x))",
             plane("identity_error"),
             Below(1e-4),
             "smoke",
         ),
         Claim(
-            "Median KL(q(z|x) || p(z|x)) of the linear VAE after 5 epochs, nats",
+            "Median KL(q(z|x) || p(z|x)) of the linear VAE after 5 epochs",
             "“greater than or equal to 0”",
             young("posterior_gap"),
             Above(0.01),
             "smoke",
             note="The divergence in the identity is not zero.",
         ),
-        Claim("The same, VAE with 100 hidden units, nats", None, plane("posterior_gap"), Above(0.01), "smoke"),
+        Claim("The same, VAE with 100 hidden units", None, plane("posterior_gap"), Above(0.01), "smoke"),
         Claim(
-            "Error of the identity with the printed sign of KL(q(z|x) || p(z)), nats",
+            "Error of the identity with the printed sign of KL(q(z|x) || p(z))",
             "-KL = -½ Σ (1 + log σ² - μ² - σ²)",
             plane("identity_error_as_printed"),
             Above(1),
@@ -116,38 +120,38 @@ def _mixture_claims() -> list[Claim]:
     optimum = score(digits, "log_px_ppca", "train")
     return [
         Claim(
-            "log p(x) of the linear VAE minus that of probabilistic PCA, digits, training split, nats",
+            "log p(x) of the linear VAE minus that of probabilistic PCA, digits, training split",
             "“we can always adjust ELBO to be equal to log P(x)”",
             score(digits, "log_px_exact", "train") - optimum,
             Near(0, 1e-3),
         ),
         Claim(
-            "Its bound minus log p(x) of probabilistic PCA, nats",
+            "Its bound minus log p(x) of probabilistic PCA",
             None,
             score(digits, "bound_exact", "train") - optimum,
             Near(0, 1e-3),
         ),
         Claim(
-            "Test log p(x) of the linear VAE minus that of probabilistic PCA, digits, nats",
+            "Test log p(x) of the linear VAE minus that of probabilistic PCA, digits",
             None,
             score(digits, "log_px_exact") - score(digits, "log_px_ppca"),
             Near(0, 1e-2),
         ),
         Claim(
-            "Test log p(x) of the linear VAE minus that of one normal fitted by EM, figure 8, nats",
+            "Test log p(x) of the linear VAE minus that of one normal fitted by EM, figure 8",
             None,
             score(line, "log_px_exact") - mixture_log_px(0),
             Near(0, 1e-2),
             note="With a linear mean, the continuous mixture is a single normal.",
         ),
         Claim(
-            f"Test log p(x) of {COMPONENTS[-1]} normals fitted by EM minus that of the linear VAE, figure 8, nats",
+            f"Test log p(x) of {COMPONENTS[-1]} normals fitted by EM minus that of the linear VAE, figure 8",
             None,
             mixture_log_px(-1) - score(line, "log_px_exact"),
             Above(0.1),
         ),
         Claim(
-            "Test log p(x) of a VAE with a one-dimensional z minus that of the truth, figure 8, nats",
+            "Test log p(x) of a VAE with a one-dimensional z minus that of the truth, figure 8",
             "“our code is replaced by a continuous variable z”",
             score(curve, "log_px") - number("mixtures", "truth"),
             Near(0, 0.05),
@@ -168,10 +172,11 @@ def _race_claims(length: Length) -> list[Claim]:
             "“Sampling-based solutions, e.g. Monte Carlo EM, would in general be too slow”",
             number("race-large", "speedup"),
             Above(4),
+            unit="",
             note="0 if AEVB does not reach it.",
         ),
         Claim(
-            "Final test log p(x) of AEVB minus that of Monte Carlo EM, all images, nats",
+            "Final test log p(x) of AEVB minus that of Monte Carlo EM, all images",
             None,
             number("race-large", "gain"),
             Above(0),
@@ -181,10 +186,11 @@ def _race_claims(length: Length) -> list[Claim]:
             "K & W, Fig. 3: similar speed",
             number("race-small", "speedup"),
             Below(4),
+            unit="",
             note="On few images, a pass over all of them is cheap.",
         ),
         Claim(
-            f"Final test log p(x) of AEVB minus that of Monte Carlo EM, {few}, nats",
+            f"Final test log p(x) of AEVB minus that of Monte Carlo EM, {few}",
             "K & W, Fig. 3: -1.6 after 60 million images",
             number("race-small", "gain"),
             Near(0, 5),
@@ -194,5 +200,6 @@ def _race_claims(length: Length) -> list[Claim]:
             "K & W: 0.9",
             number("race-small", "accepted"),
             Near(0.9, 0.03),
+            unit="",
         ),
     ]

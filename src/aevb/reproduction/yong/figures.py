@@ -18,12 +18,8 @@ from aevb.data import Dataset
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.reproduction import race
-from aevb.reproduction.recipe import (
-    Picture,
-    Results,
-    number,
-    score,
-)
+from aevb.reproduction.quantities import Results, number, score
+from aevb.reproduction.recipe import Picture
 from aevb.reproduction.yong.claims import KINDS, score_of
 from aevb.reproduction.yong.measures import (
     COMPONENTS,

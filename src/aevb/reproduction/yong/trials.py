@@ -8,10 +8,8 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.evaluation.elbo_identity import Identity
 from aevb.reproduction.race import Race
-from aevb.reproduction.recipe import (
-    Scale,
-    Trial,
-)
+from aevb.reproduction.recipe import Trial
+from aevb.reproduction.verdicts import Scale
 from aevb.reproduction.yong.measures import (
     FRECHET,
     PCA_MEASURE,

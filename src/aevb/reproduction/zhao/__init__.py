@@ -11,10 +11,8 @@ The trials minimize this sum (β = 2), except those of the true bound, which con
 docs/results/zhao.
 """
 
-from aevb.reproduction.recipe import (
-    Recipe,
-    Scale,
-)
+from aevb.reproduction.recipe import Recipe
+from aevb.reproduction.verdicts import Scale
 from aevb.reproduction.zhao.claims import claims
 from aevb.reproduction.zhao.figures import pictures
 from aevb.reproduction.zhao.trials import VARIANCE, trials

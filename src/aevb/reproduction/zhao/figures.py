@@ -10,11 +10,8 @@ from matplotlib.figure import Figure
 from aevb import plots
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
-from aevb.reproduction.recipe import (
-    Picture,
-    Results,
-    score,
-)
+from aevb.reproduction.quantities import Results, score
+from aevb.reproduction.recipe import Picture
 from aevb.reproduction.zhao.claims import report_loss
 from aevb.reproduction.zhao.trials import LATENT, NETWORKS, REPORTED, SETS, VARIANCE, trial_name
 from aevb.rng import RNGStream, seeded
