@@ -228,7 +228,7 @@ def test_one_file_adds_a_piece(name: str, tmp_path: Path) -> None:
     data = "rings" if name == "my_dataset" else "digits"
     plugin, few = ["--plugin", f"{name}.py"], ["--n-importance-samples", "2"]
     hidden = [] if name == "my_network" else ["--model.hidden", "8"]
-    common = [data, *options, *hidden, "--train.epochs", "3", *few, *plugin]
+    common = [data, *options, *hidden, "--train.epochs", "3", "--train.lr", "0.01", *few, *plugin]
     out = commands(
         tmp_path,
         ["train", *common, "--out", "run"],

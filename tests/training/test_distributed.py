@@ -116,7 +116,7 @@ def test_a_lost_process_ends_the_job_and_another_number_resumes(tmp_path: Path, 
     ("options", "said"),
     [
         (["nothing"], "no data set is named 'nothing'"),
-        (["digits", "--seeds", "2"], "--seeds 2 under torchrun"),
+        (["digits", "--seeds", "2"], "--seeds 2 does not work under torchrun"),
         (["digits", "--train.batch-size", "1"], "cannot be shared by 2 processes"),
     ],
 )
