@@ -253,9 +253,9 @@ def test_clouds_share_their_plane() -> None:
 
 def test_a_strip_has_a_point_for_each_seed() -> None:
     values = {"one": {"a": [1.0, 2.0], "b": [0.1]}, "two": {"a": [0.5], "b": []}}
-    figure = plots.strips(values, {"one": {"level": 3.0}, "two": {"level": 4.0}}, "nats", linear=0.01)
+    figure = plots.strips(values, {"one": {"level": 3.0}, "two": {"level": 4.0}}, "nats", least=0.2)
     points = [cloud for cloud in figure.axes[0].collections if isinstance(cloud, PathCollection)]
-    assert [np.asarray(cloud.get_offsets())[:, 1].tolist() for cloud in points] == [[1.0, 2.0], [0.1], [0.5], []]
+    assert [np.asarray(cloud.get_offsets())[:, 1].tolist() for cloud in points] == [[1.0, 2.0], [0.2], [0.5], []]
     places = [np.asarray(cloud.get_offsets())[0, 0] for cloud in points[1:3]]
     np.testing.assert_allclose(places, [0, 1], atol=0.5)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "level"]
@@ -306,14 +306,16 @@ def test_sheets_have_one_range() -> None:
     assert all(image.shape == (10, 10) for image in shown(figure))
 
 
-def test_clouds_share_a_legend() -> None:
-    labels, classes = torch.tensor([0, 2, 2, 0]), ["a", "b", "c"]
+def test_latent_means_have_the_names_of_their_classes() -> None:
+    labels = torch.tensor([0, 2, 2, 0])
     clouds = {"first": torch.randn(4, 2), "second": torch.randn(4, 2)}
-    figure = plots.scatter_latent_means(clouds, [labels, labels], classes)
+    figure = plots.scatter_latent_means(
+        {title: plots.Labelled(cloud, labels, ("a", "b", "c")) for title, cloud in clouds.items()}
+    )
     figure.canvas.draw()
     assert [axis.get_title() for axis in figure.axes] == ["first", "second"]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["a", "c"]
     for axis, cloud in zip(figure.axes, clouds.values(), strict=True):
+        assert [text.get_text() for text in axis.texts] == ["a", "c"]
+        assert axis.texts[0].get_position() == pytest.approx(cloud[labels == 0].median(0).values.tolist())
         drawn = np.concatenate([np.asarray(points.get_offsets()) for points in axis.collections])
         np.testing.assert_allclose(np.sort(drawn, 0), np.sort(cloud.numpy(), 0), rtol=1e-6)

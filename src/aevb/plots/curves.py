@@ -17,6 +17,9 @@ from aevb.runs.aggregate import Row
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
+LONG = 200
+"""The number of epochs above which the axis of epochs is logarithmic."""
+
 
 def training(epochs: Sequence[Epoch]) -> Figure:
     """Plot bound, distortion and rate over the epochs; of an autoencoder, the distortion alone."""
@@ -63,32 +66,44 @@ def learning_curves(
 
 
 def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: Mapping[str, float]) -> Figure:
-    """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted."""
+    """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted.
+
+    Long trainings have a logarithmic axis of epochs. The vertical axis leaves out the first 5 % of training.
+    """
     figure, axes = subplots(len(runs), columns=2, width=5, height=3)
     for axis, (name, group), color in zip(axes, runs.items(), cycle(COLORS), strict=False):
         _curve(axis, group, "loss", "train", _Line(color, "--", "training"), constant)
         _curve(axis, group, "loss", "valid", _Line(color, label="validation"), constant)
         axis.axhline(reported[name], color="black", linestyle=":", linewidth=1, label="reported")
         axis.set(title=name, xlabel="epoch", ylabel="nats per example")
+        if limits := robust_limits(axis):
+            axis.set_ylim(limits)
+        if max(len(run.epochs) for run in group) > LONG:
+            axis.set_xscale("log")
     axes[0].legend()
     return figure
 
 
-def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: str, ticks: Sequence[str]) -> Figure:
-    """Plot mean ± standard deviation over seeds for each value of a field: one panel per quantity, one color per name.
+def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: str, ticks: Sequence[float]) -> Figure:
+    """Plot mean ± standard deviation over seeds for each value of a field, on a logarithmic axis.
 
     Args:
-        curves: the values of the seeds at each tick, by quantity and name; an empty tick is skipped.
+        curves: the values of the seeds at each tick, by quantity (with its unit: the label of the vertical axis) and
+            name; an empty tick is skipped.
         field: the name of the field that varies.
         ticks: the values of the field.
+
+    Returns:
+        One panel per quantity, one color per name.
     """
     figure, axes = subplots(len(curves), columns=2, width=5, height=3.5)
-    for axis, (title, lines) in zip(axes, curves.items(), strict=True):
+    for axis, (quantity, lines) in zip(axes, curves.items(), strict=True):
         for (name, numbers), color in zip(lines.items(), cycle(COLORS), strict=False):
-            positions = [position for position, values in enumerate(numbers) if values]
-            values = [numbers[position] for position in positions]
-            _seeds_band(axis, positions, values, _Line(color, label=name, marker="o"))
-        axis.set(title=title, xlabel=field, xticks=range(len(ticks)), xticklabels=ticks)
+            found = {tick: values for tick, values in zip(ticks, numbers, strict=True) if values}
+            _seeds_band(axis, list(found), list(found.values()), _Line(color, label=name, marker="o"))
+        axis.set(xlabel=field, ylabel=quantity, xscale="log")
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
     axes[0].legend()
     return figure
 
@@ -109,13 +124,13 @@ def _curve(axis: Axes, runs: Sequence[RunFolder], term: str, split: str, line: _
     _seeds_band(axis, range(1, length + 1), list(zip(*values, strict=True)), line)
 
 
-def _seeds_band(axis: Axes, positions: Sequence[int], values: Sequence[Sequence[float]], line: _Line) -> None:
+def _seeds_band(axis: Axes, positions: Sequence[float], values: Sequence[Sequence[float]], line: _Line) -> None:
     """Plot mean and standard deviation of the values of the seeds at each position."""
     std = [float(np.std(numbers, ddof=1)) if len(numbers) > 1 else math.nan for numbers in values]
     _band(axis, positions, [float(np.mean(numbers)) for numbers in values], std, line)
 
 
-def _band(axis: Axes, positions: Sequence[int], mean: Sequence[float], std: Sequence[float], line: _Line) -> None:
+def _band(axis: Axes, positions: Sequence[float], mean: Sequence[float], std: Sequence[float], line: _Line) -> None:
     """Plot a line through means, with a band of ± one standard deviation where it is known."""
     low, high = np.array(mean) - np.array(std), np.array(mean) + np.array(std)
     axis.plot(positions, mean, color=line.color, linestyle=line.style, label=line.label, marker=line.marker)
@@ -156,18 +171,18 @@ Levels = Mapping[str, Mapping[str, float]]
 
 @rc_context(STYLE)
 def progress(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], levels: Levels, ylabel: str) -> Figure:
-    """Plot curves over the epochs: one panel per group, one color per setting, one line per seed.
+    """Plot curves over the epochs: one panel per group, one color per setting, one thin line per seed.
 
-    The vertical axis shows the range of the second half of training and of the levels.
+    The vertical axis leaves out the first epoch. It shows the levels.
     """
     figure, axes = subplots(len(curves), width=3, height=2.6)
     for axis, (group, settings) in zip(axes, curves.items(), strict=True):
         for (name, lines), color in zip(settings.items(), cycle(COLORS), strict=False):
             for seed, line in enumerate(lines):
-                axis.plot(range(1, len(line) + 1), line, color=color, linewidth=1, label="_" * (seed > 0) + name)
+                axis.plot(range(1, len(line) + 1), line, color=color, linewidth=0.8, label="_" * (seed > 0) + name)
         for (name, level), style in zip(levels[group].items(), LINES, strict=False):
             axis.axhline(level, color="black", linewidth=0.8, linestyle=style, label=name)
-        late = (value for lines in settings.values() for line in lines for value in line[len(line) // 2 :])
+        late = (value for lines in settings.values() for line in lines for value in line[1:])
         shown = [*late, *levels[group].values()]
         low, high = min(shown), max(shown)
         margin = 0.05 * (high - low) or 1.0
@@ -178,14 +193,14 @@ def progress(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], leve
 
 
 @rc_context(STYLE)
-def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, ylabel: str, linear: float) -> Figure:
+def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, ylabel: str, least: float) -> Figure:
     """Plot one point per seed: groups side by side, one color per setting; levels are short lines.
 
     Args:
         values: the values of the seeds, by group and setting.
         levels: the reference levels of each group.
         ylabel: the label of the vertical axis.
-        linear: the axis is linear below this value and logarithmic above it.
+        least: the lower end of the logarithmic axis; smaller values are drawn there.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -193,11 +208,14 @@ def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, 
         hidden = "_" * (position > 0)  # the legend names each setting once
         for number, ((name, seeds), color) in enumerate(zip(settings.items(), cycle(COLORS), strict=False)):
             middle = position + 0.8 * ((number + 0.5) / len(settings) - 0.5)
-            axis.scatter(_side_by_side(middle, len(seeds)), seeds, s=16, color=color, linewidths=0, label=hidden + name)
+            shown = np.maximum(seeds, least)
+            axis.scatter(_side_by_side(middle, len(seeds)), shown, s=16, color=color, linewidths=0, label=hidden + name)
         for (name, level), style in zip(levels[group].items(), LINES, strict=False):
             axis.hlines(level, position - 0.45, position + 0.45, "black", style, linewidth=1, label=hidden + name)
-    axis.set_yscale("symlog", linthresh=linear)
-    axis.set(ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
+    axis.set(yscale="log", ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
+    axis.set_ylim(bottom=0.8 * least)
+    ticks = [tick for tick in axis.get_yticks() if least <= tick <= axis.get_ylim()[1]]
+    axis.set_yticks(ticks, [f"≤ {tick:g}" if tick == ticks[0] else f"{tick:g}" for tick in ticks])
     legend_below(figure, axis)
     return figure
 
@@ -209,15 +227,16 @@ def _side_by_side(middle: float, count: int, width: float = 0.1) -> NDArray[np.f
 
 @rc_context(STYLE)
 def stacks(parts: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) -> Figure:
-    """Plot sums as stacked bars: one panel per group, one bar per setting, one color per part."""
-    figure, axes = subplots(len(parts), width=3, height=2.6)
+    """Plot sums as stacked bars on one scale: one panel per group, one bar per setting, one color per part."""
+    figure, axes = subplots(len(parts), width=3, height=2.6, share=True)
+    highest = max(sum(bar.values()) for settings in parts.values() for bar in settings.values())
     for axis, (group, settings) in zip(axes, parts.items(), strict=True):
         names = next(iter(settings.values()))
         heights = np.array([list(bar.values()) for bar in settings.values()])  # (settings, parts)
         tops = np.cumsum(heights, 1)
         for name, height, top, color in zip(names, heights.T, tops.T, COLORS, strict=False):
             axis.bar(list(settings), height, bottom=top - height, color=color, label=name, width=0.7)
-        axis.set(title=group, ylabel=ylabel, ylim=(None, 1.05 * tops.max()))
+        axis.set(title=group, ylabel=ylabel, ylim=(None, 1.05 * highest))
         for label in axis.get_xticklabels():
             label.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")
     legend_below(figure, axes[0])

@@ -10,17 +10,18 @@ from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.data.examples import Examples
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
-from aevb.plots.style import COLORS, STYLE, as_text, subplots
+from aevb.plots.style import CLASS_COLORS, COLORS, STYLE, as_text, subplots
 
 MOST_BARS, MOST_LETTERS = 8, 14
 """The largest number of values of a column, and of letters of their names, in a bar chart."""
-CLASSES = 2 * len(COLORS)
+CLASSES = 2 * len(CLASS_COLORS)
 """The largest number of distinguishable classes: ten colors, with two markers."""
 
 
@@ -39,25 +40,41 @@ def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None)
     return figure
 
 
+class Labelled(NamedTuple):
+    """Latent means of labelled examples.
+
+    Attributes:
+        means: ``(N, 2)``.
+        labels: the class of each example, ``(N,)``.
+        classes: the names of the classes.
+    """
+
+    means: Tensor
+    labels: Tensor
+    classes: Sequence[str]
+
+
 @rc_context(STYLE)
-def scatter_latent_means(clouds: Mapping[str, Tensor], labels: Sequence[Tensor], classes: Sequence[str]) -> Figure:
-    """Plot latent means ``(N, 2)`` of each title side by side, colored by the class ``(N,)`` of their examples."""
-    figure, axes = subplots(len(clouds), columns=2, width=4.6, height=4.2)
-    for axis, (title, means), numbers in zip(axes, clouds.items(), labels, strict=True):
-        _scatter_classes(axis, means, numbers, classes, min(12.0, 3e4 / len(numbers)))
+def scatter_latent_means(panels: Mapping[str, Labelled]) -> Figure:
+    """Plot latent means side by side, colored by class; the name of each class is at the median of its means."""
+    figure, axes = subplots(len(panels), columns=2, width=5.2, height=4.6)
+    for axis, (title, (means, labels, classes)) in zip(axes, panels.items(), strict=True):
+        _scatter_classes(axis, means, labels, classes, min(12.0, 3e4 / len(labels)))
+        for number in labels.unique().tolist():
+            x, y = means[labels == number].median(0).values.tolist()
+            name = axis.text(x, y, as_text(classes[number]), ha="center", va="center", weight="bold")
+            name.set_path_effects([withStroke(linewidth=3, foreground="white")])
         axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$")
-    handles = axes[0].get_legend_handles_labels()
-    _opaque(figure.legend(*handles, loc="outside right center", markerscale=3))
     return figure
 
 
 def _scatter_classes(axis: Axes, means: Tensor, labels: Tensor, names: Sequence[str], size: float) -> None:
     """Plot the classes that occur; the color and marker of a class do not depend on the others."""
     for number in labels.unique().tolist():
-        second, first = divmod(number, len(COLORS))
+        second, first = divmod(number, len(CLASS_COLORS))
         x, y = means[labels == number].T
         axis.scatter(
-            x, y, size, COLORS[first], marker="o^"[second], label=as_text(names[number]), alpha=0.6, linewidths=0
+            x, y, size, CLASS_COLORS[first], marker="o^"[second], label=as_text(names[number]), alpha=0.6, linewidths=0
         )
 
 

@@ -15,6 +15,19 @@ from matplotlib.figure import Figure
 from aevb.errors import printable
 
 COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
+CLASS_COLORS = [
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#d62728",
+    "#9467bd",
+    "#8c564b",
+    "#e377c2",
+    "#000000",
+    "#bcbd22",
+    "#17becf",
+]
+"""Ten saturated colors, for small points of classes."""
 STYLE: Any = {
     "axes.prop_cycle": f"cycler('color', {COLORS})",
     "axes.spines.top": False,

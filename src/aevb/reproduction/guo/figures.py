@@ -46,20 +46,24 @@ def _hues(x: Tensor) -> Tensor:
 
 
 def _training(results: Results) -> Figure:
-    """Plot the validation bound during training."""
+    """Plot the validation bound of the reported settings during training."""
     curves = {
         data.title: {
             setting: [[made.valid.bound for made in run.epochs if made.valid] for run in results.runs(name)]
-            for setting in SETTINGS
+            for setting in REPORTED
             for name in [f"{place}-{setting}"]
         }
         for place, data in _shown(results)
     }
-    levels = {
-        data.title: {"truth": data.log_px, "best normal": truth(data.source, data.variant).best_gaussian()}
-        for data in SETS.values()
-    }
+    levels = {data.title: _levels(place, data, results) for place, data in _shown(results)}
     return plots.progress(curves, levels, "validation bound, nats")
+
+
+def _levels(place: str, data: Points, results: Results) -> dict[str, float]:
+    """Return the mean log density of the validation points under the truth, and under the best normal."""
+    density, points = truth(data.source, data.variant), results.dataset(f"{place}-full").valid.all().x
+    curves = {"truth": density, "best normal": density.gaussian()}
+    return {name: float(curve.log_prob(points).mean()) for name, curve in curves.items()}
 
 
 def _summary(results: Results) -> Figure:
@@ -69,7 +73,7 @@ def _summary(results: Results) -> Figure:
         for place, data in _shown(results)
     }
     levels = {_broken(data.title): {"0.02 nats": NEAR, "best normal": available(data)} for data in SETS.values()}
-    return plots.strips(values, levels, "nats from the truth", linear=1e-3)
+    return plots.strips(values, levels, "nats from the truth", least=1e-3)
 
 
 def _parts(results: Results) -> Figure:
@@ -127,15 +131,16 @@ def pictures(scale: Scale) -> Iterator[Picture]:
     yield Picture(
         "training",
         "Figures 3d to 7d",
-        "The validation bound, a line for each seed; for the setting weighted, the bound with K = 16.",
+        "The validation bound (ELBO) of the reported settings, a line for each seed. Levels: mean log density of the"
+        " same points under the truth and under the best normal.",
         "The training curve of each set.",
         _training,
     )
     yield Picture(
         "summary",
         "All sets",
-        "E log p*(x) - log p(x) over test points, a point for each seed; the axis is logarithmic above 0.001. Negative"
-        " values are sampling error: the divergence is not negative.",
+        "E log p*(x) - log p(x) over test points, a point for each seed; values below 0.001, also"
+        " negative ones, which are sampling error, are drawn at 0.001.",
         "None.",
         _summary,
     )

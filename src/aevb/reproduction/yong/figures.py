@@ -138,8 +138,10 @@ def _draw_codes(results: Results) -> Figure:
     dataset, models = _models(results, 2)
     test = dataset.test.subsample(3000)
     assert test.labels is not None
-    clouds = {KINDS[kind]: latent_means(model, test) for kind, model in models.items()}
-    return plots.scatter_latent_means(clouds, [test.labels] * len(clouds), dataset.classes or ())
+    classes = dataset.classes or ()
+    return plots.scatter_latent_means(
+        {KINDS[kind]: plots.Labelled(latent_means(model, test), test.labels, classes) for kind, model in models.items()}
+    )
 
 
 @rc_context(plots.STYLE)

@@ -58,7 +58,7 @@ def pictures() -> list[Picture]:
         Picture(
             "codes",
             "Latent means",
-            "Latent means of test images, 2 latent dimensions, colored by class.",
+            "Latent means of test images, 2 latent dimensions, with the name of each class at its median.",
             "Not shown.",
             lambda results: _codes(results, {_title(*of): trial_name(*of, 2) for of in REPORTED}),
         ),
@@ -122,10 +122,15 @@ def _reconstructions(results: Results) -> Figure:
 
 
 def _codes(results: Results, trials: Mapping[str, str]) -> Figure:
-    tests = {title: results.dataset(trial).test for title, trial in trials.items()}
-    clouds = {title: latent_means(results.run(trials[title]).model, test) for title, test in tests.items()}
-    labels = [test.labels for test in tests.values() if test.labels is not None]
-    return plots.scatter_latent_means(clouds, labels, tuple("0123456789"))
+    return plots.scatter_latent_means({title: _labelled(results, trial) for title, trial in trials.items()})
+
+
+def _labelled(results: Results, trial: str) -> plots.Labelled:
+    dataset = results.dataset(trial)
+    assert dataset.test.labels is not None
+    return plots.Labelled(
+        latent_means(results.run(trial).model, dataset.test), dataset.test.labels, dataset.classes or ()
+    )
 
 
 def _spaces(results: Results) -> Figure:
@@ -140,11 +145,14 @@ def _training(results: Results) -> Figure:
 
 
 def _sweep(results: Results) -> Figure:
-    fields = {"loss, test images": report_loss, "Fréchet distance": lambda trial: score(trial, "frechet_distance")}
+    fields = {
+        "loss, nats per test image": report_loss,
+        "Fréchet distance of samples": lambda trial: score(trial, "frechet_distance"),
+    }
     curves = {
         title: {
             _title(*of): [quantity(trial_name(*of, latent)).values(results) for latent in LATENT] for of in REPORTED
         }
         for title, quantity in fields.items()
     }  # fmt: skip
-    return plots.bands(curves, "latent dimensions", list(map(str, LATENT)))
+    return plots.bands(curves, "latent dimensions", LATENT)
