@@ -8,10 +8,18 @@ from torch import Tensor, nn
 from aevb.columns import Column, of_kind, widths
 
 
-class Standardize(nn.Module):
-    """(x - shift) / spread for each element of an event.
+LINEAR = 5.0
+"""Standard deviations up to which inputs are not compressed."""
+ROUNDING = {torch.float32: 2.5e-7, torch.float64: 1e-14}
+"""Standard deviation, relative to the mean, up to which an element is constant apart from rounding, by type."""
+LEAST_OF_IMAGES = 0.1
+"""Least standard deviation of a pixel, relative to the root mean square over the pixels."""
 
-    It is the identity until `initialize` takes mean and standard deviation from examples.
+
+class Standardize(nn.Module):
+    """(x - shift) / spread for each element of an event, compressed beyond five units.
+
+    It is the identity, apart from the compression, until `initialize` takes mean and standard deviation from examples.
 
     Attributes:
         output: the shape of its output for one example.
@@ -30,18 +38,31 @@ class Standardize(nn.Module):
     def initialize(self, x: Tensor) -> None:
         """Take mean and standard deviation from examples ``(B, *event)``, without missing values (NaN).
 
-        The standard deviation of elements that are constant is set to 1.
+        The standard deviation of elements that are constant up to rounding is set to 1. The pixels of images have the
+        same unit: a pixel that hardly varies gets a tenth of the usual standard deviation.
         """
-        self.shift.copy_(x.nanmean(0).nan_to_num())
-        spread = (x - self.shift).square().nanmean(0).sqrt()
-        self.spread.copy_(torch.where(spread > 0, spread, 1.0))
+        values = x.double()
+        mean = values.nanmean(0).nan_to_num()
+        spread = (values - mean).square().nanmean(0).sqrt().nan_to_num()
+        varies = spread > ROUNDING.get(x.dtype, 0.01) * mean.abs()
+        if spread.dim() == 3:
+            spread = spread.clamp_min(LEAST_OF_IMAGES * spread.square().mean().sqrt())
+            varies = spread > 0
+        self.shift.copy_(mean)
+        self.spread.copy_(torch.where(varies, spread, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.shift) / self.spread
+        return compress((x - self.shift) / self.spread)
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return shift + spread y."""
         return self.shift + self.spread * y
+
+
+def compress(y: Tensor) -> Tensor:
+    """Return y, and ± (5 + log(|y| - 4)) beyond ± 5, which is smooth: no value of one example dominates a network."""
+    size = y.abs()
+    return torch.where(size > LINEAR, y.sign() * (LINEAR + (size - LINEAR).clamp_min(0).log1p()), y)
 
 
 class Embedding(Standardize):
