@@ -75,7 +75,7 @@ def test_a_data_frame_is_read_as_a_table(library: Any, tmp_path: Path) -> None:
     assert {column.name: column.kind for column in dataset.columns} == {"age": "real", "town": "categorical"}
     stored = load_data(tmp_path / "people.csv", column_types={"age": "real"})
     assert torch.equal(dataset.train.values, stored.train.values)
-    spec = DataSpec(dataset.kind, dataset.shape, dataset.columns, (), "none", None, 0, None)
+    spec = DataSpec(dataset.kind, dataset.shape, dataset.columns, (), "none", None, None, 0, None)
     assert len(read_examples(library.DataFrame(columns), spec)) == 50
 
 

@@ -5,16 +5,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from torch import Tensor
 
 from aevb.cli import terminal
 from aevb.cli.common import Count, DataDir, Device, ImportanceSamples, Json, Plugins, ReadPath, Seed, Source
 from aevb.columns import Value
+from aevb.data import Examples
 from aevb.data.tables.encode import decode_rows
+from aevb.data.tables.fill import fill_table
 from aevb.data.tables.read import SUFFIXES
 from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.evaluation import imputation
 from aevb.files import require_local, write_atomically
+from aevb.runs.records import DataCard
 from aevb.workflow.run import load_run
 
 
@@ -88,13 +92,20 @@ def impute(
         draws = loaded.impute(
             examples, n_imputations=n_imputations, n_importance_samples=n_importance_samples, seed=seed
         ).imputations
-    columns, condition_columns = data_card.columns, data_card.condition_columns
-    condition = None if examples.condition is None else examples.condition.numpy()
-    rows = decode_rows(columns, imputation.fill(columns, examples.values, draws), condition_columns, condition)
-    missing = imputation.imputation_table(columns, examples.values, draws)
-    write_atomically(path, lambda file: write_table(file, rows, (*columns, *condition_columns)))
+    missing = imputation.imputation_table(data_card.columns, examples.values, draws)
+    write_atomically(path, lambda file: _write_filled(file, Path(data), data_card, examples, draws))
     write_atomically(draws_path, lambda file: write_table(file, missing))
     terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)
+
+
+def _write_filled(path: Path, source: Path, card: DataCard, examples: Examples, draws: Tensor) -> None:
+    """Write a table with its missing values replaced; the other cells of a file stay as they are."""
+    columns = (*card.columns, *card.condition_columns)
+    if source.is_file() and source.suffix.lower() in SUFFIXES:
+        return fill_table(source, path, imputation.imputed_cells(card.columns, examples.values, draws), columns)
+    condition = None if examples.condition is None else examples.condition.numpy()
+    filled = imputation.fill(card.columns, examples.values, draws)
+    return write_table(path, decode_rows(card.columns, filled, card.condition_columns, condition), columns)
 
 
 def require_table_file(path: Path) -> Path:

@@ -39,6 +39,11 @@ class DataConfig(Section):
         " count: real, positive, count, binary, categorical; label, which the model does not use; none, which leaves"
         " the column out.",
     )
+    missing: tuple[str, ...] | None = Field(
+        None,
+        description="Texts of a .csv or .tsv file that mean a missing value, besides empty fields. Default: those of"
+        " pandas, such as NA, NaN, null and None.",
+    )
     variant: str | None = Field(
         None, description="Variant of a data set: printed or corrected (default) of figure-8 and mixture."
     )

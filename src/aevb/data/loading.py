@@ -29,6 +29,7 @@ from aevb.models.registry import register
 _APPLIES_TO: Mapping[Option, str] = {
     "image_size": "a folder of images",
     "column_types": "a table",
+    "missing": "a .csv or .tsv file",
     "variant": "a data set with variants",
 }
 
@@ -44,6 +45,7 @@ def load_data(
     image_size: int | None = None,
     variant: str | None = None,
     column_types: ColumnTypes | None = None,
+    missing: Sequence[str] | None = None,
     condition: Sequence[str] = (),
     in_memory: InMemory = "auto",
     data_dir: str | Path | None = None,
@@ -69,6 +71,8 @@ def load_data(
         variant: form of a data set, "printed" or "corrected" (default) for figure-8 and mixture; see
             `aevb.data.sources.synthetic`.
         column_types: types of columns of a table, by name, that are not to be inferred; see `aevb.data.tables.infer`.
+        missing: texts of a .csv or .tsv file that mean a missing value, besides empty fields. Default: those of
+            `pandas.read_csv`, such as NA and NaN.
         condition: columns of a table, or `label`, that a conditional model receives and does not model.
         in_memory: "on" reads everything into memory; "off" leaves .npy, Parquet and Arrow files on disk, where shares
             refer to a scan of them (`aevb.data.out_of_core`); "auto" does so above 2 GiB, and 256 MiB for tables.
@@ -86,7 +90,8 @@ def load_data(
     _require_choice("validate_on", validate_on, get_args(ValidateOn))
     _require_choice("in_memory", in_memory, get_args(InMemory))
     require_seed(split_seed)
-    options = ReadOptions(image_size, variant, column_types or {}, in_memory, split_seed, data_dir)
+    markers = None if missing is None else tuple(missing)
+    options = ReadOptions(image_size, variant, column_types or {}, markers, in_memory, split_seed, data_dir)
     if isinstance(source, Dataset):
         splitting = (binarize, validation, test, validate_on, tuple(condition))
         if splitting != ("none", None, None, "random", ()) or options.given():
@@ -106,6 +111,7 @@ class DataSpec(NamedTuple):
         condition_columns: columns of the condition.
         binarize: as in `load_data`.
         image_size: as in `load_data`.
+        missing: as in `load_data`.
         split_seed: as in `load_data`.
         data_dir: as in `load_data`.
     """
@@ -116,6 +122,7 @@ class DataSpec(NamedTuple):
     condition_columns: tuple[Column, ...]
     binarize: Binarize
     image_size: int | None
+    missing: tuple[str, ...] | None
     split_seed: int
     data_dir: str | Path | None
 
@@ -145,7 +152,7 @@ def read_examples(source: object, spec: DataSpec) -> Examples:
 def _read_rows(data: object, spec: DataSpec) -> Examples:
     subject = _subject(data)
     source = _source(subject)
-    raw_columns = source.columns(subject) if source else None
+    raw_columns = source.columns(subject, ReadOptions(missing=spec.missing)) if source else None
     if raw_columns is None:
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)

@@ -126,7 +126,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def transform(self, X: Rows) -> NDArray[np.float64]:
         """Return the mean of q(z|x) of each row, ``(N, Z)``."""
-        return latent_means(self.model_, self._examples(X)).numpy()
+        examples = self._examples(X)
+        return latent_means(self.model_, examples).numpy()
 
     def inverse_transform(self, X: ArrayLike) -> Rows:
         """Return the mean of p(x|z) at points ``(N, Z)``, as rows."""
@@ -144,7 +145,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
         """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``."""
-        return per_example(self.model_, self._examples(X), self.n_importance_samples, seed=self.seed_).log_px.numpy()
+        examples = self._examples(X)
+        return per_example(self.model_, examples, self.n_importance_samples, seed=self.seed_).log_px.numpy()
 
     def score(self, X: Rows, y: object = None) -> float:
         """Return the mean of log p(x), in nats."""

@@ -82,6 +82,17 @@ def fill(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> NDArray[n
     return torch.where(x.isnan(), typical(imputations, columns), x).numpy()
 
 
+def imputed_cells(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> dict[str, dict[int, Value]]:
+    """Return the typical imputation of each missing value of x ``(N, D)``, by column and row."""
+    filled, order = typical(imputations, columns), modelled(columns)
+    cells: dict[str, dict[int, Value]] = {}
+    for row, position in x.isnan().nonzero().tolist():
+        value = decode_value(order[position], filled[row, position].item())
+        if value is not None:
+            cells.setdefault(order[position].name, {})[row] = value
+    return cells
+
+
 def imputation_table(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> Table:
     """Return a table with one line for each missing value.
 

@@ -216,7 +216,8 @@ class RunFolder:
         folder = data_dir or settings.data_dir
         signature = (data.kind, data.shape, data.columns, data.condition_columns)
         return read_examples(
-            source, DataSpec(*signature, settings.binarize, settings.image_size, settings.split_seed, folder)
+            source,
+            DataSpec(*signature, settings.binarize, settings.image_size, settings.missing, settings.split_seed, folder),
         )
 
     def reference_scores(

@@ -51,7 +51,7 @@ class ImageFolderSource:
         assert isinstance(data, LocalLocation)
         return read_images(data.path, options.image_size)
 
-    def columns(self, data: object) -> None:
+    def columns(self, data: object, options: ReadOptions) -> None:
         return None
 
 

@@ -44,7 +44,7 @@ class ArraySource:
     def read(self, data: object, options: ReadOptions) -> UnsplitData:
         return from_object(IN_MEMORY, data)
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         return array_columns(as_rows(_as_arrays(data)["x"], IN_MEMORY))
 
 
@@ -64,7 +64,7 @@ class FrameSource:
         assert is_frame(data)
         return unsplit_table(IN_MEMORY, frame_columns(data), options.column_types)
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         assert is_frame(data)
         return frame_columns(data)
 
@@ -84,7 +84,7 @@ class TorchSource:
     def read(self, data: object, options: ReadOptions) -> UnsplitData:
         return from_arrays(IN_MEMORY, _materialize(data))
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         return array_columns(as_rows(_materialize(data)["x"], IN_MEMORY))
 
 

@@ -42,7 +42,7 @@ class NpySource:
             return read_out_of_core(data, options.split_seed)
         return read_arrays(data.path) if isinstance(data, LocalLocation) else _read_remote(data)
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         return array_columns(read_rows(data.path)) if isinstance(data, LocalLocation) else None
 
 

@@ -61,7 +61,7 @@ class ParquetSource:
             return read_row_groups(data, options.column_types, options.split_seed, "off")
         return unsplit_table(data.path.resolve().name, read_columns(data.path), options.column_types)
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         assert isinstance(data, LocalLocation | RemoteLocation)
         if _is_local_parquet(data):
             return read_columns(data.path)

@@ -39,7 +39,7 @@ class RegisteredSource:
         accepted = signature(function).parameters
         return from_object(data, function(**{name: value for name, value in values.items() if name in accepted}))
 
-    def columns(self, data: object) -> None:
+    def columns(self, data: object, options: ReadOptions) -> None:
         return None
 
 

@@ -16,7 +16,7 @@ from aevb.data.tables.infer import ColumnTypes
 from aevb.data.tables.read import RawColumn
 from aevb.models.registry import import_all
 
-Option = Literal["image_size", "variant", "column_types"]
+Option = Literal["image_size", "variant", "column_types", "missing"]
 """Options that only some sources have."""
 
 
@@ -27,6 +27,7 @@ class ReadOptions:
     image_size: int | None = None
     variant: str | None = None
     column_types: ColumnTypes = field(default_factory=dict)
+    missing: tuple[str, ...] | None = None
     in_memory: InMemory = "auto"
     split_seed: int = 0
     data_dir: str | Path | None = None
@@ -63,7 +64,7 @@ class Source(Protocol):
             BadInput: the data cannot be read or hold values that no model supports.
         """
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         """Return the columns of a table; None if the data are not a table.
 
         Raises:

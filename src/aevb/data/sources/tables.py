@@ -12,7 +12,7 @@ class TextTableSource:
     """.csv and .tsv files."""
 
     description = "a .csv or .tsv file"
-    options: frozenset[Option] = frozenset({"column_types"})
+    options: frozenset[Option] = frozenset({"column_types", "missing"})
     priority = 30
     in_memory = False
 
@@ -21,8 +21,8 @@ class TextTableSource:
 
     def read(self, data: object, options: ReadOptions) -> UnsplitData:
         assert isinstance(data, LocalLocation)
-        return unsplit_table(data.path.resolve().name, read_columns(data.path), options.column_types)
+        return unsplit_table(data.path.resolve().name, read_columns(data.path, options.missing), options.column_types)
 
-    def columns(self, data: object) -> list[RawColumn] | None:
+    def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         assert isinstance(data, LocalLocation)
-        return read_columns(data.path)
+        return read_columns(data.path, options.missing)

@@ -59,6 +59,7 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
         if column:
             columns.append(column)
         notes += _notes(raw, column, declared=declared_type is not None)
+    notes += _missing_notes(raw_columns)
     if not modelled(columns):
         raise BadInput(f"{name} has no column that varies: expected at least one")
     values = encode_rows(raw_columns, columns, name)
@@ -108,7 +109,8 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
         row = next(i for i, text in enumerate(raw.texts) if text is not None and parse_number(text) is None)
         raise BadInput(
             f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
-            f" {raw.texts[row]!r} in row {row} counted from 0: fix these values or clear them"
+            f" {raw.texts[row]!r} in row {row} counted from 0: fix or clear these values, or pass --data.missing"
+            f" {raw.texts[row]!r} if it means a missing value"
         )
     if len(distinct) > MAX_CATEGORIES and len(distinct) < count / 2:
         raise BadInput(
@@ -151,6 +153,12 @@ def _notes(raw: RawColumn, column: Column | None, *, declared: bool) -> list[str
         state = f"always {column.values[0]!r}" if column.values else "empty"
         return [f"{raw.name} is {state} and not part of the model"]
     return []
+
+
+def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
+    counts = {raw.name: len(raw) - len(raw.present) for raw in raw_columns}
+    found = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
+    return [f"missing values: {found}"] if found else []
 
 
 def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:

@@ -1,6 +1,8 @@
 """Columns of .csv, .tsv and .parquet files as they are stored, before their types are inferred.
 
-Missing values may occur anywhere: empty, NA, NaN, null, None or ?. A row counts even if all its values are missing.
+Missing values may occur anywhere. In a text file they are empty fields and those that pandas takes for missing: NA,
+NaN, null, None and others, as they are spelled in `MISSING`. A row counts even if all its values are missing. The row
+index that pandas writes, and the nameless first column of a text file, are no columns.
 """
 
 import csv
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+"""Texts that mean a missing value, by default those of `pandas.read_csv`."""
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""Name of the row index in a Parquet file that pandas has written."""
 MAX_CATEGORIES = 100
 """Largest number of categories of a column that is not declared to be categorical."""
 MAX_COLUMNS = 100_000
@@ -46,7 +54,7 @@ class RawColumn:
     Attributes:
         name: name of the column.
         numbers: float64, NaN where missing; None for a column of texts.
-        texts: None where missing; empty for a column of numbers.
+        texts: None where missing; of a text file also those of numbers, otherwise empty for a column of numbers.
         whole: whether the numbers have an integer type.
         logical: whether the values are truth values.
         dtype: name of the type in its file or data frame; empty for a text file.
@@ -84,13 +92,18 @@ class RawColumn:
         return [int(value) if self.whole else float(value) for value in values]
 
 
-def read_columns(path: Path) -> list[RawColumn]:
+def read_columns(path: Path, missing: Sequence[str] | None = None) -> list[RawColumn]:
     """Read the columns of a file, whose suffix determines its format.
+
+    Args:
+        path: a text or Parquet file.
+        missing: texts of a text file that mean a missing value, besides empty fields. Default: `MISSING`.
 
     Raises:
         BadInput: the file cannot be read.
     """
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
+    markers = frozenset(MISSING if missing is None else ("", *missing))
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path, markers)
     require_distinct([column.name for column in columns], str(path))
     return columns
 
@@ -130,12 +143,24 @@ def dates_message(name: str) -> str:
 # Text files.
 
 
-def _read_text(path: Path) -> list[RawColumn]:
+def _read_text(path: Path, missing: frozenset[str]) -> list[RawColumn]:
+    header, rows = read_fields(path)
+    texts = zip(header, zip(*rows, strict=True), strict=True)
+    return [_parse_texts(name, column, missing) for name, column in texts if name]
+
+
+def delimiter_of(path: Path, first: str) -> str:
+    """Return the delimiter of a text file with this first line."""
+    return "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
+
+
+def read_fields(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the column names and the fields of each row of a text file. The first column may have no name: ""."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = next(_lines(file), "")
             file.seek(0)
-            delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
+            delimiter = delimiter_of(path, first)
             _require_few_columns(first.count(delimiter) + 1, path)
             header, *rows = _rows(csv.reader(_lines(file), delimiter=delimiter, strict=True), path)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -145,13 +170,13 @@ def _read_text(path: Path) -> list[RawColumn]:
         raise BadInput(
             f"{path} cannot be read ({reason}): expected a table in UTF-8 with the column names in its first line"
         ) from error
-    if not all(header):
+    if not (header[1:] or header[0]) or not all(header[1:]):
         raise BadInput(f"{path} has a column without a name in its first line: add a name")
     if not rows:
         raise BadInput(f"{path} has no rows: expected at least one below the column names")
     if all(parse_number(name) is not None for name in header):
         raise BadInput(f"{path} begins with a line of numbers: expected the column names")
-    return [_parse_texts(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True)]
+    return header, rows
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -182,18 +207,19 @@ def _rows(reader: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
         yield [field.strip() for field in row]
 
 
-def _parse_texts(name: str, texts: Sequence[str]) -> RawColumn:
+def _parse_texts(name: str, texts: Sequence[str], missing: frozenset[str]) -> RawColumn:
     """Return a column of numbers if all values that are not missing are numbers, else a column of texts."""
-    values = [None if text.lower() in MISSING else text for text in texts]
+    values = [None if text in missing else text for text in texts]
     present = {text for text in values if text is not None}
     if present and all(text.lower() in _TRUTH for text in present):
         truth = [np.nan if text is None else float(_TRUTH[text.lower()]) for text in values]
-        return RawColumn(name, np.array(truth), logical=True)
+        return RawColumn(name, np.array(truth), values, logical=True)
     numbers = {text: parse_number(text) for text in present}
     if any(number is None for number in numbers.values()):
         return RawColumn(name, None, values)
     whole = all(re.fullmatch(r"[+-]?\d+", text) for text in present)
-    return RawColumn(name, np.array([np.nan if text is None else numbers[text] for text in values]), whole=whole)
+    parsed = np.array([np.nan if text is None else numbers[text] for text in values])
+    return RawColumn(name, parsed, values, whole=whole)
 
 
 # Parquet and Arrow.
@@ -203,7 +229,7 @@ def _read_parquet(path: Path) -> list[RawColumn]:
     arrow = arrow_library()
     try:
         file = arrow.parquet.ParquetFile(path)
-        names = file.schema_arrow.names
+        names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
         _require_few_columns(len(names), path)
         _require_proportionate(file.metadata, path)
         columns = [arrow_column(name, file.read([name]).column(0)) for name in names]

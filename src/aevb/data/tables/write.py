@@ -33,10 +33,11 @@ def write_table(path: Path, table: Mapping[str, Sequence[Value | None]], columns
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
         writer.writerow(table)
-        writer.writerows(zip(*(map(_as_text, values) for values in table.values()), strict=True))
+        writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
 
 
-def _as_text(value: Value | None) -> object:
+def as_text(value: Value | None) -> object:
+    """Return a value as a text file has it."""
     return "" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 

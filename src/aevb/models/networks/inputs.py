@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from aevb.columns import Column, of_kind, widths
 
-
 LINEAR = 5.0
 """Standard deviations up to which inputs are not compressed."""
 ROUNDING = {torch.float32: 2.5e-7, torch.float64: 1e-14}
