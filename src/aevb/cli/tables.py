@@ -43,8 +43,9 @@ def score(
 
     Args:
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
-        out: Table (.csv, .tsv, .parquet) with the columns row, log_px, p_value and anomaly. Default: scores-DATA.csv in
-            the run folder.
+        out: Table (.csv, .tsv, .parquet) with the columns row, log_px, p_value and anomaly, and reason if an example
+            has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv in the run
+            folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
@@ -55,6 +56,8 @@ def score(
     columns: dict[str, list[Value | None]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
     if scored.is_anomaly is not None and scored.p_values is not None:
         columns |= {"p_value": scored.p_values.tolist(), "anomaly": scored.is_anomaly.tolist()}
+    if scored.outside:
+        columns["reason"] = [scored.outside.get(row) for row in range(len(scored.log_px))]
     write_atomically(path, lambda file: write_table(file, columns))
     terminal.show_anomalies(scored, path, false_alarm_rate, json)
 

@@ -30,6 +30,7 @@ class Dataset:
         condition_columns: columns that a conditional model receives and does not model.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all training examples, if they are not in memory.
+        byte_scale: factor that maps the bytes of the source to values; None if the source had no bytes.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Dataset:
     condition_columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
+    byte_scale: float | None = None
 
     @property
     def train_source(self) -> ExampleSource:

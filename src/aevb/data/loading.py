@@ -16,10 +16,11 @@ from aevb.data.binarization import Binarize
 from aevb.data.condition import label_condition, with_condition
 from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples
+from aevb.data.match import Outside, match_examples
 from aevb.data.out_of_core import InMemory
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
-from aevb.data.splits import ValidateOn, match_examples, require_seed, split_data
+from aevb.data.splits import ValidateOn, require_seed, split_data
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes
 from aevb.data.value_kinds import Kind
@@ -114,6 +115,8 @@ class DataSpec(NamedTuple):
         missing: as in `load_data`.
         split_seed: as in `load_data`.
         data_dir: as in `load_data`.
+        byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
+        largest: the largest value that the model can explain; None without one.
     """
 
     kind: Kind
@@ -125,31 +128,44 @@ class DataSpec(NamedTuple):
     missing: tuple[str, ...] | None
     split_seed: int
     data_dir: str | Path | None
+    byte_scale: float | None = None
+    largest: int | None = None
 
 
-def read_examples(source: object, spec: DataSpec) -> Examples:
+def read_examples(source: object, spec: DataSpec, outside: Outside | None = None) -> Examples:
     """Read all examples of data, in the form that a model was trained on.
 
     Args:
         source: as in `load_data`.
         spec: the form of the training data.
+        outside: receives the examples with values that the training data could not have, by index, with the reason;
+            these values are replaced. None to refuse them.
 
     Raises:
         BadInput: as in `load_data`, or the examples have another kind or shape, or lack columns.
     """
     if spec.columns:
-        return _read_rows(source, spec)
+        return _read_rows(source, spec, outside)
     options = ReadOptions(
         image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
     )
     unsplit = _read(source, options)
-    examples = match_examples(unsplit, spec.kind, spec.shape, spec.binarize, spec.split_seed)
+    examples = match_examples(
+        unsplit,
+        spec.kind,
+        spec.shape,
+        spec.binarize,
+        spec.split_seed,
+        byte_scale=spec.byte_scale,
+        largest=spec.largest,
+        outside=outside,
+    )
     if not spec.condition_columns:
         return examples
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0]))
 
 
-def _read_rows(data: object, spec: DataSpec) -> Examples:
+def _read_rows(data: object, spec: DataSpec, outside: Outside | None) -> Examples:
     subject = _subject(data)
     source = _source(subject)
     raw_columns = source.columns(subject, ReadOptions(missing=spec.missing)) if source else None
@@ -157,7 +173,7 @@ def _read_rows(data: object, spec: DataSpec) -> Examples:
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
     condition = encode_rows(raw_columns, spec.condition_columns, name) if spec.condition_columns else None
-    return Examples(encode_rows(raw_columns, spec.columns, name), condition=condition)
+    return Examples(encode_rows(raw_columns, spec.columns, name, outside), condition=condition)
 
 
 def _read(data: object, options: ReadOptions) -> UnsplitData:

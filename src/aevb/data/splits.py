@@ -20,8 +20,7 @@ from aevb.data.binarization import (
     split_generator,
 )
 from aevb.data.dataset import Dataset, UnsplitData
-from aevb.data.examples import Examples
-from aevb.data.value_kinds import Kind, kind_of
+from aevb.data.value_kinds import kind_of
 from aevb.errors import BadInput
 
 ValidateOn = Literal["random", "last"]
@@ -71,32 +70,8 @@ def split_data(
         condition_columns=data.condition_columns,
         notes=(*data.notes, out_of_core.note) if out_of_core else data.notes,
         out_of_core=out_of_core,
+        byte_scale=data.examples.scale if data.examples.values.dtype == torch.uint8 else None,
     )
-
-
-def match_examples(data: UnsplitData, kind: Kind, shape: tuple[int, ...], binarize: Binarize, seed: int) -> Examples:
-    """Return all examples of a source in the form of the data that a model was trained on.
-
-    Args:
-        data: not a table.
-        kind: kind of the values of the training data.
-        shape: shape of one training example.
-        binarize: binarization of the training data.
-        seed: seed of binary values that are sampled.
-
-    Raises:
-        BadInput: the examples have another shape, or values that the training data could not have.
-    """
-    examples = data.examples
-    if examples.shape != shape:
-        raise BadInput(f"{data.name} has examples of shape {examples.shape}: expected {shape}, as in the training data")
-    actual, generality = kind_of(examples), {"binary": 0, "unit": 1, "counts": 1, "real": 2}
-    expected: Kind = kind if binarize == "none" else "unit"
-    if generality[actual] > generality[expected] or (generality[actual] == 1 and actual != expected != "real"):
-        raise BadInput(f"{data.name} has {actual} values: expected {expected} values, as in the training data")
-    if actual == "binary":
-        return as_bits(examples)
-    return binarize_splits([examples] * 3, binarize, seed)[2]
 
 
 def require_seed(seed: int) -> None:

@@ -8,6 +8,7 @@ Values are compared as they are stored: a value of 1 is stored as `stored_one`.
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from aevb.data.examples import Examples
@@ -31,18 +32,23 @@ def kind_of(examples: Examples) -> Kind:
     return "counts" if _are_counts(values) else "real"
 
 
+def fits(examples: Examples, kind: Kind, largest: int | None = None) -> Tensor:
+    """Return whether each value is of a kind, ``(N, *event)``; counts may have a largest value."""
+    values, top = examples.values, stored_one(examples)
+    if kind == "binary":
+        return (values == 0) | (values == top)
+    if kind == "unit":
+        return (values >= 0) & (values <= top)
+    if kind == "counts":
+        numbers = values if values.is_floating_point() else values.int()
+        limit = _LARGEST_COUNT if largest is None else largest
+        return (numbers >= 0) & (numbers <= limit) & (numbers == numbers.round())
+    return torch.ones_like(values, dtype=torch.bool)
+
+
 def first_mismatch(examples: Examples, kind: Kind) -> int | None:
     """Return the index of the first example with a value that is not of this kind, or None."""
-    values, top = examples.values.flatten(1), stored_one(examples)
-    if kind == "binary":
-        fits = (values == 0) | (values == top)
-    elif kind == "unit":
-        fits = (values >= 0) & (values <= top)
-    elif kind == "counts" and values.is_floating_point():
-        fits = (values >= 0) & (values <= _LARGEST_COUNT) & (values == values.round())
-    else:
-        return None
-    rows = fits.all(1)
+    rows = fits(examples, kind).flatten(1).all(1)
     return None if bool(rows.all()) else int(rows.int().argmin())
 
 

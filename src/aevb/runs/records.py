@@ -16,7 +16,7 @@ class DataCard(BaseModel):
     """The data of a run: enough to rebuild the model and to recognize the same data again.
 
     Attributes:
-        name, kind, shape, classes, fingerprint, columns, condition_columns: those of the data set.
+        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale: those of the data set.
         train, valid, test: numbers of examples.
     """
 
@@ -32,6 +32,7 @@ class DataCard(BaseModel):
     fingerprint: str
     columns: tuple[Column, ...] = ()
     condition_columns: tuple[Column, ...] = ()
+    byte_scale: float | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -47,6 +48,7 @@ class DataCard(BaseModel):
             fingerprint=dataset.fingerprint,
             columns=dataset.columns,
             condition_columns=dataset.condition_columns,
+            byte_scale=dataset.byte_scale,
         )
 
 

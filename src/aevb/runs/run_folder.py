@@ -206,19 +206,35 @@ class RunFolder:
         self.require_same_data(dataset)
         return dataset
 
-    def read_examples(self, source: object, data_dir: str | None = None) -> Examples:
+    def read_examples(
+        self, source: object, data_dir: str | None = None, outside: dict[int, str] | None = None
+    ) -> Examples:
         """Read all examples of another source for the model.
+
+        Args:
+            source: as in `load_data`.
+            data_dir: as in `load_data`.
+            outside: receives the examples with values that the training data could not have, by index, with the
+                reason; None to refuse them.
 
         Raises:
             BadInput: they cannot be read, or differ in kind, shape or columns from the training data.
         """
-        data, settings = self.data, self.config.data
-        folder = data_dir or settings.data_dir
-        signature = (data.kind, data.shape, data.columns, data.condition_columns)
-        return read_examples(
-            source,
-            DataSpec(*signature, settings.binarize, settings.image_size, settings.missing, settings.split_seed, folder),
+        data, settings, classes = self.data, self.config.data, self.resolved.options.get("classes")
+        spec = DataSpec(
+            kind=data.kind,
+            shape=data.shape,
+            columns=data.columns,
+            condition_columns=data.condition_columns,
+            binarize=settings.binarize,
+            image_size=settings.image_size,
+            missing=settings.missing,
+            split_seed=settings.split_seed,
+            data_dir=data_dir or settings.data_dir,
+            byte_scale=data.byte_scale,
+            largest=None if classes is None else classes - 1,
         )
+        return read_examples(source, spec, outside)
 
     def reference_scores(
         self, n_importance_samples: int, *, seed: int = 0, dataset: Dataset | None = None, data_dir: str | None = None

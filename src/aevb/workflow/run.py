@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,14 +39,16 @@ class Anomalies(NamedTuple):
     """log p(x) of examples, compared with held-out ones.
 
     Attributes:
-        log_px: of each example, in nats, ``(N,)``.
+        log_px: of each example, in nats, ``(N,)``; -inf for values that the training data could not have.
         reference: log p(x) of held-out examples; None if none were held out.
         threshold: log p(x) below which an example is an anomaly, in nats; None without a reference.
+        outside: why examples are outside of what the training data could have, by index.
     """
 
     log_px: Tensor
     reference: ReferenceScores | None
     threshold: float | None
+    outside: Mapping[int, str]
 
     @property
     def is_anomaly(self) -> Tensor | None:
@@ -251,6 +253,9 @@ class Run:
     ) -> Anomalies:
         """Return log p(x) of each example, and the threshold below which it is an anomaly.
 
+        A value that the training data could not have, such as 1.3 where they lie in [0, 1] or a new category, makes an
+        example an anomaly with log p(x) = -inf.
+
         Args:
             data: examples like the training data.
             false_alarm_rate: largest share of normal examples that are flagged as anomalies.
@@ -260,15 +265,17 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or too few examples were held out for the rate.
         """
-        examples = self._examples(data)
+        outside: dict[int, str] = {}
+        examples = self._examples(data, outside)
         dataset = None if self.record.estimator else self.dataset
         reference = self.record.reference_scores(n_importance_samples, seed=seed, dataset=dataset)
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
         log_px = per_example(model, examples, n_importance_samples, seed=seed).log_px
+        log_px[list(outside)] = -inf
         limit = threshold(_reference(reference), false_alarm_rate) if reference else None
-        return Anomalies(log_px, reference, limit)
+        return Anomalies(log_px, reference, limit, outside)
 
     def impute(
         self, data: object, *, n_imputations: int = 100, n_importance_samples: int = 1000, seed: int = 0
@@ -368,10 +375,10 @@ class Run:
         """
         return sharing.push_to_hub(self.record, repo_id)
 
-    def _examples(self, data: object) -> Examples:
+    def _examples(self, data: object, outside: dict[int, str] | None = None) -> Examples:
         if data is None:
             return self.dataset.test.materialize()
-        return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir)
+        return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir, outside)
 
     def _condition(self, condition: Mapping[str, str] | None, count: int) -> Tensor | None:
         """Return the condition of `count` samples: one for all, or each class in turn; None if unconditional."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column, Value, modelled
-from aevb.data.tables.read import RawColumn
+from aevb.data.tables.read import RawColumn, parse_number
 from aevb.errors import BadInput
 
 Table = dict[str, list[Value | None]]
@@ -21,13 +21,17 @@ _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32
 _EXPECTED = {"real": "finite numbers", "positive": "numbers above 0", "count": "whole numbers from 0"}
 
 
-def encode_rows(raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str) -> Tensor:
+def encode_rows(
+    raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str, outside: dict[int, str] | None = None
+) -> Tensor:
     """Return the rows of a table as the input of a model, ``(N, D)`` in float32, NaN where missing.
 
     Args:
         raw_columns: columns of the table.
         columns: columns of the model.
         name: name of the table.
+        outside: receives the rows with values that the type of their column does not allow, with the reason; these
+            values then count as missing. None to refuse them.
 
     Raises:
         BadInput: a column is missing, or has values that its type does not allow.
@@ -39,8 +43,10 @@ def encode_rows(raw_columns: Sequence[RawColumn], columns: Sequence[Column], nam
     count = len(next(iter(by_name.values())))
     values = torch.empty(count, len(encoded))
     for position, column in enumerate(encoded):
-        require_finite(by_name[column.name], name)
-        values[:, position] = torch.from_numpy(encode_column(by_name[column.name], column, name))
+        raw = by_name[column.name]
+        if outside is None:
+            require_finite(raw, name)
+        values[:, position] = torch.from_numpy(encode_column(raw, column, name, outside))
     return values
 
 
@@ -71,25 +77,26 @@ def decode_rows(
     return table
 
 
-def encode_column(raw: RawColumn, column: Column, table: str) -> NDArray[np.float32]:
-    """Return a column as numbers, ``(N,)``, NaN where missing.
+def encode_column(
+    raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None = None
+) -> NDArray[np.float32]:
+    """Return a column as numbers, ``(N,)``, NaN where missing; `outside` as for `encode_rows`.
 
     Raises:
         BadInput: a value is not allowed by the type of the column.
     """
     if column.kind in ("binary", "categorical"):
-        return _category_codes(raw, column, table)
-    if raw.numbers is None:
-        if not len(raw.present):
-            return np.full(len(raw), np.nan, dtype=np.float32)
-        raise BadInput(f"{table}: column {column.name!r} holds texts such as {raw.present[0]!r}: expected numbers")
-    numbers = raw.numbers
+        return _category_codes(raw, column, table, outside)
+    numbers = _numbers(raw, column, table, outside)
     wrong = {
         "real": np.abs(numbers) > _LARGEST,
         "positive": (numbers < _SMALLEST) | (numbers > _LARGEST),
         "count": (numbers < 0) | (numbers != np.round(numbers)) | (numbers > LARGEST_COUNT),
     }[column.kind] & ~np.isnan(numbers)
-    if wrong.any():
+    if wrong.any() and outside is not None:
+        _report(outside, column, {row: f"{numbers[row]:g}" for row in wrong.nonzero()[0].tolist()})
+        numbers = np.where(wrong, np.nan, numbers)
+    elif wrong.any():
         row = int(wrong.argmax())
         raise BadInput(
             f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_EXPECTED[column.kind]}, the"
@@ -98,20 +105,42 @@ def encode_column(raw: RawColumn, column: Column, table: str) -> NDArray[np.floa
     return numbers.astype(np.float32)
 
 
-def _category_codes(raw: RawColumn, column: Column, table: str) -> NDArray[np.float32]:
+def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
+    """Return the numbers of a column; texts are refused or reported."""
+    if raw.numbers is not None:
+        return raw.numbers
+    parsed = {row: parse_number(text) for row, text in enumerate(raw.texts) if text is not None}
+    wrong = {row: raw.texts[row] for row, number in parsed.items() if number is None}
+    if wrong and outside is None:
+        row, text = next(iter(wrong.items()))
+        raise BadInput(f"{table}: column {column.name!r} holds {text!r} in row {row} counted from 0: expected numbers")
+    if outside is not None:
+        _report(outside, column, {row: repr(text) for row, text in wrong.items()})
+    return np.array([parsed.get(row) for row in range(len(raw))], dtype=np.float64)
+
+
+def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) -> None:
+    """Add rows and the values in them that the training data could not have."""
+    for row, value in values.items():
+        reason = f"{column.name} is {value}, which the training data could not have"
+        outside[row] = f"{outside[row]}; {reason}" if row in outside else reason
+
+
+def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float32]:
     values = _category_values(raw, as_texts=any(isinstance(value, str) for value in column.values))
     codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)} | {
         None: np.nan
     }
-    try:
-        return np.array([codes[value] for value in values], dtype=np.float32)
-    except KeyError as error:
-        row = values.index(error.args[0])
+    unknown = {row: value for row, value in enumerate(values) if value not in codes}
+    if unknown and outside is None:
+        (row, value), known = next(iter(unknown.items())), ", ".join(map(str, column.values[:10]))
         raise BadInput(
-            f"{table}: column {column.name!r} holds {error.args[0]!r} in row {row} counted from 0, which does not occur"
-            f" in the training data: expected one of {', '.join(map(str, column.values[:10]))}; clear it to count it as"
-            " missing"
-        ) from error
+            f"{table}: column {column.name!r} holds {value!r} in row {row} counted from 0, which does not occur in the"
+            f" training data: expected one of {known}; clear it to count it as missing"
+        )
+    if outside is not None:
+        _report(outside, column, {row: repr(value) for row, value in unknown.items()})
+    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float32)
 
 
 def _category_values(raw: RawColumn, *, as_texts: bool) -> Sequence[Value | None]:

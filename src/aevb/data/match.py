@@ -1,0 +1,101 @@
+"""New examples in the form of the data that a model was trained on, whatever else is in their file.
+
+A new file is not interpreted by its own content: bytes have the scale of the training data, and gray images become
+color images for a model of color images. Values that the training data could not have are refused, or, where examples
+are scored, reported: they are the anomalies.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from aevb.data.binarization import Binarize, as_bits, binarize_splits
+from aevb.data.dataset import UnsplitData
+from aevb.data.examples import Examples
+from aevb.data.value_kinds import Kind, fits, kind_of, stored_one
+from aevb.errors import BadInput
+
+Outside = dict[int, str]
+"""The reason why an example is outside of what the training data could have, by its index."""
+_EXPECTED = {"binary": "0 or 1", "unit": "values in [0, 1]", "counts": "whole numbers from 0", "real": "real values"}
+
+
+def match_examples(
+    data: UnsplitData,
+    kind: Kind,
+    shape: tuple[int, ...],
+    binarize: Binarize,
+    seed: int,
+    *,
+    byte_scale: float | None = None,
+    largest: int | None = None,
+    outside: Outside | None = None,
+) -> Examples:
+    """Return all examples of a source in the form of the data that a model was trained on.
+
+    Args:
+        data: not a table.
+        kind: kind of the values of the training data.
+        shape: shape of one training example.
+        binarize: binarization of the training data.
+        seed: seed of binary values that are sampled.
+        byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
+        largest: the largest value that the model can explain; None without one.
+        outside: receives the examples with values that the training data could not have, which are then moved to the
+            nearest values that it could have; None to refuse them.
+
+    Raises:
+        BadInput: the examples have another shape, or values that the training data could not have.
+    """
+    expected: Kind = kind if binarize == "none" else "unit"
+    examples = _with_channels(_scaled(data.examples, expected, byte_scale), shape)
+    if examples.shape != shape:
+        raise BadInput(f"{data.name} has examples of shape {examples.shape}: expected {shape}, as in the training data")
+    good = fits(examples, expected, largest)
+    if not bool(good.all()):
+        reasons = _reasons(examples, good, expected, largest)
+        if outside is None:
+            row, reason = next(iter(reasons.items()))
+            raise BadInput(f"{data.name}: row {row} counted from 0 {reason}")
+        outside |= reasons
+        examples = replace(examples, values=_moved(examples, expected, largest))
+    if kind_of(examples) == "binary":
+        return as_bits(examples)
+    return binarize_splits([examples] * 3, binarize, seed)[2]
+
+
+def _scaled(examples: Examples, expected: Kind, byte_scale: float | None) -> Examples:
+    if examples.values.dtype != torch.uint8:
+        return examples
+    if byte_scale is None and examples.values.dim() == 4 and expected != "binary":
+        byte_scale = 1 / 255
+    return examples if byte_scale is None else replace(examples, scale=byte_scale)
+
+
+def _with_channels(examples: Examples, shape: tuple[int, ...]) -> Examples:
+    """Return gray images with three equal channels if the model is of color images."""
+    if len(shape) == len(examples.shape) == 3 and (examples.shape[0], shape[0]) == (1, 3):
+        return replace(examples, values=examples.values.expand(-1, 3, -1, -1).contiguous())
+    return examples
+
+
+def _reasons(examples: Examples, good: Tensor, expected: Kind, largest: int | None) -> Outside:
+    limit = f" to {largest}" if expected == "counts" and largest is not None else ""
+    values, wrong = examples.values.flatten(1), ~good.flatten(1)
+    first = wrong.int().argmax(1)
+    wanted = f"expected {_EXPECTED[expected]}{limit}, as in the training data"
+    return {
+        row: f"has the value {values[row, first[row]].item() * examples.scale:g}: {wanted}"
+        for row in wrong.any(1).nonzero().flatten().tolist()
+    }
+
+
+def _moved(examples: Examples, expected: Kind, largest: int | None) -> Tensor:
+    """Return the nearest values of the expected kind."""
+    values, top = examples.values, stored_one(examples)
+    if expected == "binary":
+        return torch.where(values > top / 2, top, 0).to(values.dtype)
+    if expected == "unit":
+        return values.clamp(0, top)
+    return values.round().clamp(0, largest) if values.is_floating_point() else values.clamp(0, largest)

@@ -1,0 +1,159 @@
+"""The score of an example depends on it and on the model, and not on what else is in its file."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import aevb
+from aevb.cli import app as cli
+from aevb.errors import BadInput
+
+RNG = np.random.default_rng(0)
+CATEGORICAL = {"likelihood": "categorical"}
+QUICK: dict[str, Any] = {"hidden": (4,), "epochs": 2, "n_importance_samples": 2}
+
+
+def trained(data: object, folder: Path, **options: Any) -> aevb.Run:
+    return aevb.train(data, out=folder, **QUICK | options)
+
+
+def scores(run: aevb.Run, data: object) -> NDArray[np.float64]:
+    return run.score(data, n_importance_samples=5, false_alarm_rate=0.2).log_px.numpy()
+
+
+def frames() -> NDArray[np.uint8]:
+    """Gray levels, of which every third frame has only 0 and 1."""
+    x = RNG.gamma(1.0, 8.0, (60, 4, 4)).clip(0, 255).astype(np.uint8)
+    x[::3] = RNG.integers(0, 2, (20, 4, 4))
+    return x
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (frames(), {}),
+        (RNG.integers(0, 256, (60, 4, 4)).astype(np.uint8), {"binarize": "threshold"}),
+        (frames()[:, None].repeat(3, 1), {}),
+        (RNG.random((60, 3)), {}),
+        (RNG.integers(0, 2, (60, 3)), {}),
+        (RNG.integers(0, 2, (60, 1, 4, 4)).astype(np.uint8) * 255, {}),
+        (RNG.poisson(20.0, (60, 3)), {}),
+        (RNG.poisson(20.0, (60, 3)).astype(np.uint8), {}),
+        (RNG.integers(0, 4, (60, 3)), CATEGORICAL),
+        (RNG.normal(size=(60, 3)), {}),
+        (RNG.normal(size=(60, 1, 4, 4)), {}),
+    ],
+)
+@pytest.mark.parametrize("stored", ["array", *(pytest.param(name, marks=pytest.mark.slow) for name in ("npy", "npz"))])
+def test_rows_of_arrays(values: NDArray[Any], options: dict[str, Any], stored: str, tmp_path: Path) -> None:
+    run = trained(values, tmp_path / "run", **options)
+
+    def kept(rows: NDArray[Any], name: str) -> object:
+        if stored == "array":
+            return rows
+        path = tmp_path / f"{name}.{stored}"
+        np.save(path, rows) if stored == "npy" else np.savez(path, x=rows)
+        return path
+
+    chosen = np.array([0, 3, 7, 6])
+    together = scores(run, kept(values[chosen], "some"))
+    for position, row in enumerate(chosen):
+        assert scores(run, kept(values[row : row + 1], "one"))[0] == pytest.approx(together[position], abs=1e-4)
+    # The first row keeps its random numbers whatever comes after it.
+    assert scores(run, kept(values[:9], "many"))[0] == pytest.approx(together[0], abs=1e-4)
+
+
+def test_a_gray_image_for_a_model_of_gray_and_color(tmp_path: Path) -> None:
+    for name in ("mixed", "gray", "both"):
+        (tmp_path / name).mkdir()
+    images = [Image.fromarray(RNG.integers(0, 256, (4, 5, 3)).astype(np.uint8)) for _ in range(20)]
+    for number, image in enumerate(images):
+        (image if number % 2 else image.convert("L")).save(tmp_path / "mixed" / f"{number}.png")
+    images[0].convert("L").save(tmp_path / "gray" / "0.png")
+    images[0].convert("L").save(tmp_path / "both" / "0.png")
+    images[1].save(tmp_path / "both" / "1.png")
+    run = trained(tmp_path / "mixed", tmp_path / "run")
+    assert scores(run, tmp_path / "gray")[0] == pytest.approx(scores(run, tmp_path / "both")[0], abs=1e-4)
+    gray = trained(np.stack([np.asarray(image.convert("L")) for image in images]), tmp_path / "gray-run")
+    with pytest.raises(BadInput, match=r"examples of shape \(3, 4, 5\): expected \(1, 4, 5\)"):
+        scores(gray, tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong", "options", "said"),
+    [
+        (RNG.random((60, 3)), 1.3, {}, "has the value 1.3: expected values in [0, 1]"),
+        (RNG.random((60, 3)), -0.5, {}, "has the value -0.5: expected values in [0, 1]"),
+        (RNG.integers(0, 2, (60, 3)), 2, {}, "has the value 2: expected 0 or 1"),
+        (RNG.poisson(2.0, (60, 3)), 1.5, {}, "has the value 1.5: expected whole numbers from 0"),
+        (
+            RNG.integers(0, 4, (60, 3)),
+            4,
+            {"likelihood": "categorical"},
+            "has the value 4: expected whole numbers from 0 to 3",
+        ),
+    ],
+)
+def test_a_value_that_training_could_not_have_is_the_anomaly(
+    values: NDArray[Any], wrong: float, options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    run = trained(values, tmp_path / "run", **options)
+    new = values[:12].astype(float)
+    new[5, 1] = wrong
+    scored = run.score(new, n_importance_samples=5, false_alarm_rate=0.2)
+    assert list(scored.outside) == [5]
+    assert scored.outside[5] == f"{said}, as in the training data"
+    assert scored.log_px[5] == -math.inf
+    assert scored.log_px.isfinite().sum() == 11
+    assert scored.is_anomaly is not None
+    assert scored.is_anomaly[5]
+    assert scored.p_values is not None
+    assert scored.p_values[5] == scored.p_values.min() == 1 / 13
+    np.testing.assert_allclose(scored.log_px[:5], scores(run, values[:5].astype(float)), atol=1e-4)
+    with pytest.raises(BadInput, match="row 5 counted from 0 has the value"):
+        run.encode(new)
+
+
+def write(name: str, rows: list[Any]) -> None:
+    with Path(name).open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def test_rows_of_a_table_with_new_categories_and_impossible_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [["grade", "visits", "x"], *([("123A"[row % 4]), row % 3, f"{row / 7:.3f}"] for row in range(80))]
+    write("t.csv", rows)
+    run = trained("t.csv", Path("run"), column_types={"visits": "count"})
+    kinds = {column.name: column.kind for column in run.record.data.columns}
+    assert kinds["grade"] == "categorical"
+    new = [rows[0], ["1", 1, 0.5], ["B", 1, 0.5], ["A", -2, "much"], ["2", 1, "inf"]]
+    write("new.csv", new)
+    write("alone.csv", new[:2])
+    scored = run.score("new.csv", n_importance_samples=5, false_alarm_rate=0.2)
+    assert scored.log_px[1:].tolist() == [-math.inf] * 3
+    assert scored.log_px[0].item() == pytest.approx(scores(run, "alone.csv")[0], abs=1e-4)
+    assert "grade is 'B'" in scored.outside[1]
+    assert "visits is -2" in scored.outside[2]
+    assert "x is 'much'" in scored.outside[2]
+    assert "x is inf" in scored.outside[3]
+    options = ["--false-alarm-rate", "0.2", "--n-importance-samples", "5"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["score", "run", "new.csv", "--out", "s.csv", *options])
+    assert not stop.value.code
+    with Path("s.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["log_px"] for row in table[1:]] == ["-inf"] * 3
+    assert [bool(row["reason"]) for row in table] == [False, True, True, True]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["encode", "run", "new.csv", "--out", "codes.npy"])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert "column 'x' holds 'much' in row 2 counted from 0" in line
