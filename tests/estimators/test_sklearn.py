@@ -4,11 +4,13 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas
 import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -273,3 +275,50 @@ def test_frames_with_integer_column_names(tmp_path: Any) -> None:
         assert filled.index.equals(x.index)
         assert not filled.isna().any(axis=None)
         assert list(one.estimator_.sample(3).columns) == list(range(13))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"n_components": 0}, "an int in the range"),
+        ({"hidden": (0,)}, "a sequence of positive integers"),
+        ({"hidden": "500"}, "a sequence of positive integers"),
+        ({"posterior": "round"}, "a str among"),
+        ({"prior": "round"}, "a str among"),
+        ({"beta": -1.0}, "a float in the range"),
+        ({"epochs": 0}, "an int in the range"),
+        ({"batch_size": 0}, "an int in the range"),
+        ({"learning_rate": 0.0}, "a float in the range"),
+        ({"validation": 2.0}, "a float in the range"),
+        ({"n_importance_samples": 0}, "an int in the range"),
+        ({"random_state": -1}, "an int in the range"),
+        ({"device": "abacus"}, "a device of PyTorch"),
+    ],
+)
+def test_wrong_parameters_are_named_as_in_scikit_learn(parameters: dict[str, Any], expected: str) -> None:
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of VariationalAutoencoder must be.* {expected}"):
+        quick(**parameters).fit(wine())
+
+
+def test_wrong_parameters_of_wrappers() -> None:
+    with pytest.raises(ValueError, match="The 'false_alarm_rate' parameter of VAEOutlierDetector must be"):
+        VAEOutlierDetector(false_alarm_rate=1.5).fit(wine())
+    with pytest.raises(ValueError, match="The 'n_imputations' parameter of VAEImputer must be"):
+        VAEImputer(n_imputations=0).fit(wine())
+
+
+@pytest.mark.parametrize("method", ["transform", "score_samples", "inverse_transform", "score"])
+def test_an_unfitted_model_says_so(method: str) -> None:
+    with pytest.raises(NotFittedError):
+        getattr(VariationalAutoencoder(), method)(wine())
+
+
+def test_an_impossible_row_is_an_outlier() -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"x": rng.normal(size=60), "kind": rng.choice(["a", "b"], 60)})
+    detector = VAEOutlierDetector(quick(), false_alarm_rate=0.4, held_out=0.5).fit(frame)
+    new = frame.head(3).assign(kind=["a", "z", "b"])
+    assert detector.score_samples(new)[1] == -np.inf
+    assert detector.predict(new)[1] == -1
+    np.testing.assert_allclose(detector.score_samples(new)[0], detector.score_samples(new.head(1))[0], atol=1e-6)

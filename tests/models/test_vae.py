@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -256,3 +257,22 @@ def test_terms_add_up() -> None:
         assert all(term.shape == (4,) for term in terms)
         torch.testing.assert_close(terms.bound, -(terms.rate + terms.distortion))
         torch.testing.assert_close(terms.loss, -terms.bound)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.zeros((2, 1, 4, 4), dtype=np.float32), "x is a numpy.ndarray: expected a tensor"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.float64), "x is torch.float64 and the model torch.float32"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "x is torch.uint8 and the model torch.float32"),
+        (torch.zeros(1, 4, 4), r"expected \(B, 1, 4, 4\); pass x\[None\] for one example"),
+        (torch.zeros(2, 4, 4), r"has the shape \(2, 4, 4\): expected \(B, 1, 4, 4\)"),
+    ],
+)
+@pytest.mark.parametrize("method", ["encode", "reconstruct", "latent_means"])
+def test_other_inputs_get_a_sentence(x: Any, said: str, method: str) -> None:
+    model = build(resolve(ModelConfig(), some("unit", (1, 4, 4))), (1, 4, 4))
+    with pytest.raises(BadInput, match=said):
+        getattr(model, method)(x)
+    with pytest.raises(BadInput, match=r"z is a numpy\.ndarray"):
+        model.decode(np.zeros((2, 2)))  # type: ignore[arg-type]

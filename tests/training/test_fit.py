@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
@@ -369,3 +369,10 @@ def test_training_resumes_from_any_state(stripes: Dataset, optimizer: Any, optio
         assert (history.kept, history.ended) == (whole.kept, whole.ended)
         assert [epoch.train for epoch in history.epochs] == [epoch.train for epoch in whole.epochs[start.number :]]
         assert same(weights, again)
+
+
+def test_batches_of_one_and_batch_normalization_of_vectors(stripes: Dataset) -> None:
+    model = small(stripes)
+    model.encoder = nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.BatchNorm1d(8))
+    with pytest.raises(BadInput, match="batch normalization needs batches of two examples or more"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=1, batch_size=1))

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from typing_extensions import Self
@@ -25,9 +27,11 @@ from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import RawColumn
 from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, seed_of, to_json
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
+from aevb.estimators.parameters import validate_device, validate_names, validate_widths
 from aevb.evaluation import Score
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
+from aevb.models.registry import register
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome
 from aevb.runs.run_folder import RunFolder
@@ -69,6 +73,22 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         columns_: names and types of the columns of X.
         seed_: the seed.
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden": "no_validation",
+        "posterior": "no_validation",
+        "prior": "no_validation",
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "validation": [Interval(Real, 0, 1, closed="left")],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "column_types": [Mapping, StrOptions({"inferred"}), None],
+        "random_state": ["random_state", np.random.Generator],
+        "device": "no_validation",
+    }
 
     def __init__(
         self,
@@ -145,7 +165,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
         """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``."""
-        examples = self._examples(X)
+        return self._score(X)
+
+    def _score(self, X: Rows, outside: dict[int, str] | None = None) -> NDArray[np.float64]:
+        examples = self._examples(X, outside)
         return per_example(self.model_, examples, self.n_importance_samples, seed=self.seed_).log_px.numpy()
 
     def score(self, X: Rows, y: object = None) -> float:
@@ -165,6 +188,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _start(self, X: Rows, validation: float) -> Dataset:
         """Determine the columns of X and build the model; return the rows as a data set."""
+        self._validate_parameters()
         self.seed_ = seed_of(self.random_state)
         self._state: TrainingState | None = None
         columns = read_columns(self._validate(X, reset=True))
@@ -179,6 +203,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.model_.to(self.device)
         self._run = RunFolder(Path(IN_MEMORY), config, resolved, _data_card(dataset), self.model_)
         return dataset
+
+    def _validate_parameters(self) -> None:
+        self._validate_params()
+        validate_widths(self, "hidden")
+        validate_names(self, {"posterior": register.posterior, "prior": register.prior})
+        validate_device(self, "device")
 
     def _train(self, examples: Examples, valid: Examples | None, config: TrainConfig) -> None:
         """Train the model in float32 from the last state, record its history, and leave it in float64."""
@@ -199,10 +229,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _keep_state(self, state: TrainingState) -> None:
         self._state = state
 
-    def _examples(self, X: Rows) -> Examples:
-        """Return X as the model takes it."""
+    def _examples(self, X: Rows, outside: dict[int, str] | None = None) -> Examples:
+        """Return X as the model takes it; `outside` as for `encode_rows`."""
         check_is_fitted(self)
-        return Examples(encode_rows(read_columns(self._validate(X)), self.columns_, "X"))
+        return Examples(encode_rows(read_columns(self._validate(X)), self.columns_, "X", outside))
 
     def _to_rows(self, values: Tensor) -> Rows:
         """Return rows of the model ``(N, D)`` as an array or a data frame like X."""

@@ -1,7 +1,11 @@
 """Imputation: missing values from the observed values of the row."""
 
+from numbers import Integral
+from typing import Any, ClassVar
+
 import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from typing_extensions import Self
@@ -29,6 +33,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         estimator_: fitted, with calibrated noise.
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [VariationalAutoencoder, None],
+        "n_imputations": [Interval(Integral, 1, None, closed="left")],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+    }
+
     def __init__(
         self,
         estimator: VariationalAutoencoder | None = None,
@@ -50,6 +60,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         Raises:
             BadInput: a column has no values.
         """
+        self._validate_params()
         X = self._validate(X, reset=True)
         self.estimator_ = model = self._new_model()
         held_out = model._fit(X)

@@ -1,12 +1,15 @@
 """Outliers: rows that are less probable than nearly all held-out rows."""
 
 from dataclasses import replace
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import OutlierMixin
 from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from typing_extensions import Self
 
@@ -32,6 +35,12 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         offset_: log p(x) below which a row is an outlier, in nats.
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [VariationalAutoencoder, None],
+        "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
+        "held_out": [Interval(Real, 0, 1, closed="neither")],
+    }
+
     def __init__(
         self,
         estimator: VariationalAutoencoder | None = None,
@@ -53,6 +62,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         Raises:
             BadInput: too few rows are held out for the false-alarm rate.
         """
+        self._validate_params()
         X = self._validate(X, reset=True)
         model = self._new_model()
         order = np.random.default_rng(seed_of(model.random_state)).permutation(_num_samples(X))
@@ -62,9 +72,12 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         return self
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
-        """Return log p(x) of each row in nats, ``(N,)``."""
+        """Return log p(x) of each row in nats, ``(N,)``; -inf for values that no row could have."""
         check_is_fitted(self)
-        return self.estimator_.score_samples(self._validate(X))
+        outside: dict[int, str] = {}
+        log_px = self.estimator_._score(self._validate(X), outside)
+        log_px[list(outside)] = -np.inf
+        return log_px
 
     def decision_function(self, X: Rows) -> NDArray[np.float64]:
         """Return log p(x) minus the offset, ``(N,)``: negative for outliers."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aevb.errors import BadInput
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -42,3 +44,27 @@ class Batch:
 def as_batch(batch: Batch | Tensor) -> Batch:
     """Return a batch; a plain tensor ``(B, *event)`` becomes a batch without a condition."""
     return batch if isinstance(batch, Batch) else Batch(batch)
+
+
+def require_tensor(name: str, value: object, dtype: torch.dtype, event: tuple[int, ...] | None = None) -> None:
+    """Check the type and the shape of an argument.
+
+    Args:
+        name: its name, for the message.
+        value: the argument.
+        dtype: the floating-point type of the model.
+        event: the shape of one example, if the argument consists of examples ``(B, *event)``.
+
+    Raises:
+        BadInput: it is no tensor, or has another type or shape.
+    """
+    if not isinstance(value, Tensor):
+        kind = f"{type(value).__module__}.{type(value).__name__}"
+        raise BadInput(f"{name} is a {kind}: expected a tensor; pass torch.as_tensor({name}, dtype={dtype})")
+    if value.dtype != dtype and not (value.is_floating_point() and torch.is_autocast_enabled(value.device.type)):
+        raise BadInput(f"{name} is {value.dtype} and the model {dtype}: pass {name}.to({dtype})")
+    if event is not None and tuple(value.shape[1:]) != event:
+        one = tuple(value.shape) == event
+        advice = f"pass {name}[None] for one example" if one else "the first dimension is that of the examples"
+        expected = ", ".join(map(str, ("B", *event)))
+        raise BadInput(f"{name} has the shape {tuple(value.shape)}: expected ({expected}); {advice}")

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.errors import BadInput
-from aevb.models.batch import Batch, as_batch
+from aevb.models.batch import Batch, as_batch, require_tensor
 from aevb.models.distributions import closed_form_kl, kl_by_dimension
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
@@ -196,8 +196,13 @@ class VAE(nn.Module):
         return p
 
     def bottom_up(self, batch: Batch | Tensor) -> list[Tensor]:
-        """Return the features h_1, …, h_L from which the posteriors are computed, each ``(B, F)``."""
+        """Return the features h_1, …, h_L from which the posteriors are computed, each ``(B, F)``.
+
+        Raises:
+            BadInput: x is no tensor, or has another type or shape than the model.
+        """
         batch = as_batch(batch)
+        require_tensor("x", batch.x, self.dtype, self.likelihood.event)
         return self._bottom_up(batch.x, self.context(batch.condition))
 
     def _bottom_up(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
@@ -236,7 +241,11 @@ class VAE(nn.Module):
         Args:
             z: points of the lowest layer, ``(..., Z)``.
             condition: ``(B, G)``, where B is the last batch dimension of z or 1; None for unconditional models.
+
+        Raises:
+            BadInput: z is no tensor, or has another type than the model.
         """
+        require_tensor("z", z, self.dtype)
         return self._decoder_output(z, self.context(condition))
 
     def _decoder_output(self, z: Tensor, context: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
@@ -214,6 +214,6 @@ def _check(model: VAE, config: TrainConfig, train: ExampleSource, valid: Example
         raise BadInput(
             f"--train.micro-batches {config.micro_batches} is more than the {size} examples of a step: use fewer"
         )
-    if size // config.micro_batches == 1 and any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+    if size // config.micro_batches == 1 and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
         advice = "a smaller --train.micro-batches" if config.micro_batches > 1 else "a larger --train.batch-size"
         raise BadInput(f"batch normalization needs batches of two examples or more: use {advice}")
