@@ -18,7 +18,7 @@ from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.evaluation import imputation
 from aevb.files import require_local, write_atomically
-from aevb.runs.records import DataCard
+from aevb.runs.run_folder import RunFolder
 from aevb.workflow.run import load_run
 
 
@@ -96,16 +96,18 @@ def impute(
             examples, n_imputations=n_imputations, n_importance_samples=n_importance_samples, seed=seed
         ).imputations
     missing = imputation.imputation_table(data_card.columns, examples.values, draws)
-    write_atomically(path, lambda file: _write_filled(file, Path(data), data_card, examples, draws))
+    write_atomically(path, lambda file: _write_filled(file, Path(data), loaded.record, examples, draws))
     write_atomically(draws_path, lambda file: write_table(file, missing))
     terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)
 
 
-def _write_filled(path: Path, source: Path, card: DataCard, examples: Examples, draws: Tensor) -> None:
+def _write_filled(path: Path, source: Path, run: RunFolder, examples: Examples, draws: Tensor) -> None:
     """Write a table with its missing values replaced; the other cells of a file stay as they are."""
+    card = run.data
     columns = (*card.columns, *card.condition_columns)
     if source.is_file() and source.suffix.lower() in SUFFIXES:
-        return fill_table(source, path, imputation.imputed_cells(card.columns, examples.values, draws), columns)
+        cells = imputation.imputed_cells(card.columns, examples.values, draws)
+        return fill_table(source, path, cells, columns, run.config.data.missing)
     condition = None if examples.condition is None else examples.condition.numpy()
     filled = imputation.fill(card.columns, examples.values, draws)
     return write_table(path, decode_rows(card.columns, filled, card.condition_columns, condition), columns)

@@ -5,6 +5,7 @@ tables/            columns of tables: reading, inference of types, encoding, wri
 loading.py         `load_data` and `read_examples`
 dataset.py         `Dataset`, training, validation and test examples
 examples.py        `Examples`, tensors and the batches built from them
+match.py           new examples in the form of the training data
 splits.py          training, validation and test splits
 binarization.py    binarization of values in [0, 1]
 value_kinds.py     binary, unit, counts, real
@@ -15,7 +16,8 @@ out_of_core.py     examples that stay on disk
 from aevb.data.binarization import Binarize
 from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples, ExampleSource
-from aevb.data.loading import DataSpec, load_data, read_examples
+from aevb.data.loading import load_data, read_examples
+from aevb.data.match import DataSpec
 from aevb.data.sources.iterable import StreamedExamples, from_iterable
 from aevb.data.sources.synthetic import NormalMixture, Truth, Variant, truth
 from aevb.data.splits import split_data

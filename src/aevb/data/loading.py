@@ -9,21 +9,19 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from os import PathLike, fspath
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
-from aevb.columns import Column
 from aevb.data.binarization import Binarize
 from aevb.data.condition import label_condition, with_condition
 from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.match import Outside, match_examples
+from aevb.data.match import DataSpec, Outside, match_examples
 from aevb.data.out_of_core import InMemory
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes
-from aevb.data.value_kinds import Kind
 from aevb.errors import BadInput, shorten
 from aevb.models.registry import register
 
@@ -102,36 +100,6 @@ def load_data(
     return split_data(unsplit, binarize, validation, test, split_seed, validate_on)
 
 
-class DataSpec(NamedTuple):
-    """The form of the data that a model was trained on.
-
-    Attributes:
-        kind: kind of the values.
-        shape: shape of one example, *event.
-        columns: columns of a table.
-        condition_columns: columns of the condition.
-        binarize: as in `load_data`.
-        image_size: as in `load_data`.
-        missing: as in `load_data`.
-        split_seed: as in `load_data`.
-        data_dir: as in `load_data`.
-        byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
-        largest: the largest value that the model can explain; None without one.
-    """
-
-    kind: Kind
-    shape: tuple[int, ...]
-    columns: tuple[Column, ...]
-    condition_columns: tuple[Column, ...]
-    binarize: Binarize
-    image_size: int | None
-    missing: tuple[str, ...] | None
-    split_seed: int
-    data_dir: str | Path | None
-    byte_scale: float | None = None
-    largest: int | None = None
-
-
 def read_examples(source: object, spec: DataSpec, outside: Outside | None = None) -> Examples:
     """Read all examples of data, in the form that a model was trained on.
 
@@ -150,16 +118,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
         image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
     )
     unsplit = _read(source, options)
-    examples = match_examples(
-        unsplit,
-        spec.kind,
-        spec.shape,
-        spec.binarize,
-        spec.split_seed,
-        byte_scale=spec.byte_scale,
-        largest=spec.largest,
-        outside=outside,
-    )
+    examples = match_examples(unsplit, spec, outside)
     if not spec.condition_columns:
         return examples
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0]))

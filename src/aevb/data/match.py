@@ -6,10 +6,13 @@ are scored, reported: they are the anomalies.
 """
 
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from aevb.columns import Column
 from aevb.data.binarization import Binarize, as_bits, binarize_splits
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
@@ -21,48 +24,65 @@ Outside = dict[int, str]
 _EXPECTED = {"binary": "0 or 1", "unit": "values in [0, 1]", "counts": "whole numbers from 0", "real": "real values"}
 
 
-def match_examples(
-    data: UnsplitData,
-    kind: Kind,
-    shape: tuple[int, ...],
-    binarize: Binarize,
-    seed: int,
-    *,
-    byte_scale: float | None = None,
-    largest: int | None = None,
-    outside: Outside | None = None,
-) -> Examples:
+class DataSpec(NamedTuple):
+    """The form of the data that a model was trained on.
+
+    Attributes:
+        kind: kind of the values.
+        shape: shape of one example, *event.
+        columns: columns of a table.
+        condition_columns: columns of the condition.
+        binarize: as in `aevb.load_data`.
+        image_size: as in `aevb.load_data`.
+        missing: as in `aevb.load_data`.
+        split_seed: as in `aevb.load_data`.
+        data_dir: as in `aevb.load_data`.
+        byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
+        largest: the largest value that the model can explain; None without one.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+    condition_columns: tuple[Column, ...]
+    binarize: Binarize
+    image_size: int | None
+    missing: tuple[str, ...] | None
+    split_seed: int
+    data_dir: str | Path | None
+    byte_scale: float | None = None
+    largest: int | None = None
+
+
+def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = None) -> Examples:
     """Return all examples of a source in the form of the data that a model was trained on.
 
     Args:
         data: not a table.
-        kind: kind of the values of the training data.
-        shape: shape of one training example.
-        binarize: binarization of the training data.
-        seed: seed of binary values that are sampled.
-        byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
-        largest: the largest value that the model can explain; None without one.
+        spec: the form of the training data.
         outside: receives the examples with values that the training data could not have, which are then moved to the
             nearest values that it could have; None to refuse them.
 
     Raises:
         BadInput: the examples have another shape, or values that the training data could not have.
     """
-    expected: Kind = kind if binarize == "none" else "unit"
-    examples = _with_channels(_scaled(data.examples, expected, byte_scale), shape)
-    if examples.shape != shape:
-        raise BadInput(f"{data.name} has examples of shape {examples.shape}: expected {shape}, as in the training data")
-    good = fits(examples, expected, largest)
+    expected: Kind = spec.kind if spec.binarize == "none" else "unit"
+    examples = _with_channels(_scaled(data.examples, expected, spec.byte_scale), spec.shape)
+    if examples.shape != spec.shape:
+        raise BadInput(
+            f"{data.name} has examples of shape {examples.shape}: expected {spec.shape}, as in the training data"
+        )
+    good = fits(examples, expected, spec.largest)
     if not bool(good.all()):
-        reasons = _reasons(examples, good, expected, largest)
+        reasons = _reasons(examples, good, expected, spec.largest)
         if outside is None:
             row, reason = next(iter(reasons.items()))
             raise BadInput(f"{data.name}: row {row} counted from 0 {reason}")
         outside |= reasons
-        examples = replace(examples, values=_moved(examples, expected, largest))
+        examples = replace(examples, values=_moved(examples, expected, spec.largest))
     if kind_of(examples) == "binary":
         return as_bits(examples)
-    return binarize_splits([examples] * 3, binarize, seed)[2]
+    return binarize_splits([examples] * 3, spec.binarize, spec.split_seed)[2]
 
 
 def _scaled(examples: Examples, expected: Kind, byte_scale: float | None) -> Examples:

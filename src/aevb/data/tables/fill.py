@@ -26,7 +26,13 @@ Cells = Mapping[str, Mapping[int, Value]]
 _MARK = "\ufeff"
 
 
-def fill_table(source: Path, destination: Path, cells: Cells, columns: Sequence[Column] = ()) -> None:
+def fill_table(
+    source: Path,
+    destination: Path,
+    cells: Cells,
+    columns: Sequence[Column] = (),
+    missing: Sequence[str] | None = None,
+) -> None:
     """Write the table of a file with some cells replaced.
 
     Args:
@@ -34,6 +40,7 @@ def fill_table(source: Path, destination: Path, cells: Cells, columns: Sequence[
         destination: likewise; another suffix converts the table.
         cells: the values that replace others.
         columns: columns whose types a Parquet file made from a text file gets.
+        missing: texts that mean a missing value, as for `aevb.data.tables.read.read_columns`.
     """
     before, after = source.suffix.lower(), destination.suffix.lower()
     if before == after == ".parquet":
@@ -45,17 +52,19 @@ def fill_table(source: Path, destination: Path, cells: Cells, columns: Sequence[
             file.write(mark)
             file.writelines(_filled_records(text.removeprefix(_MARK), source, cells))
     else:
-        table = {name: _replaced(values, cells.get(name, {})) for name, values in _values(source, after).items()}
+        table = {
+            name: _replaced(values, cells.get(name, {})) for name, values in _values(source, after, missing).items()
+        }
         write_table(destination, table, columns)
 
 
-def _values(source: Path, suffix: str) -> dict[str, list[Value | None]]:
+def _values(source: Path, suffix: str, missing: Sequence[str] | None) -> dict[str, list[Value | None]]:
     """Return the columns of a file, for a file with another suffix."""
     if source.suffix.lower() == ".parquet":
         columns: dict[str, list[Value | None]] = arrow_library().parquet.read_table(source).to_pydict()
         return {name: values for name, values in columns.items() if not PANDAS_INDEX.fullmatch(name)}
     if suffix == ".parquet":
-        return {raw.name: _typed(raw) for raw in read_columns(source)}
+        return {raw.name: _typed(raw) for raw in read_columns(source, missing)}
     names, rows = read_fields(source)
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
@@ -86,7 +95,11 @@ def _filled_arrow(source: Path, cells: Cells) -> "pa.Table":
         position = table.schema.get_field_index(name)
         values = _replaced(table.column(name).to_pylist(), replaced)
         field = table.schema.field(position)
-        table = table.set_column(position, field, arrow.array(values, type=field.type))
+        try:
+            filled = arrow.array(values, type=field.type)
+        except (ValueError, arrow.ArrowException):  # the type has no such values
+            filled, field = arrow.array(values), name
+        table = table.set_column(position, field, filled)
     return table
 
 
