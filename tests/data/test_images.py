@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from aevb.data import load_data
+from aevb.data.sources.images import read_images
 from tests.data.sources import SPLITS, Array, all_values, gray_bytes, refused
 
 
@@ -186,6 +187,22 @@ def test_images_of_32_bits_are_refused(tmp_path: Path) -> None:
 
 def test_only_documented_formats_are_decoded(tmp_path: Path) -> None:
     save_images(tmp_path)
-    Image.fromarray(gray_bytes(6, 5)).save(tmp_path / "04.png", format="PPM")
+    Image.fromarray(gray_bytes(6, 5)).save(tmp_path / "04.png", format="TGA")
     with refused("04.png", "cannot be read as an image"):
         load_data(str(tmp_path))
+
+
+def test_portable_maps_are_images_and_other_files_are_counted(tmp_path: Path) -> None:
+    levels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    Image.fromarray(levels).save(tmp_path / "b.pgm")
+    deep = (levels.astype(">u2") * 257).tobytes()
+    (tmp_path / "c.pgm").write_bytes(b"P5 4 3 65535\n" + deep)
+    (tmp_path / "readme.txt").write_text("about these images")
+    (tmp_path / ".hidden").write_text("")
+    found = read_images(tmp_path)
+    assert found.notes == ("ignored: 1 files that are not images, such as readme.txt",)
+    x = found.examples.all().x
+    assert x.shape == (3, 1, 3, 4)
+    for image in x:
+        np.testing.assert_allclose(image[0], levels / 255, atol=1e-6)

@@ -13,6 +13,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, NormalMixture, load_data, truth
 from aevb.evaluation.quadrature import quadrature
+from aevb.models.networks import Standardize
 from aevb.models.vae import VAE
 from aevb.reproduction import recipe
 from aevb.reproduction.guo import divergences, measures
@@ -32,6 +33,9 @@ def last(module: nn.Module) -> nn.Linear:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
 
 
+UNIT = 10.0
+
+
 def linear(likelihood: str, dataset: Dataset) -> VAE:
     """The model that made set 1: x = D z + e, with the true posterior."""
     chosen = ModelConfig.model_validate({"hidden": [], "likelihood": likelihood, "posterior": "full"})
@@ -45,7 +49,9 @@ def linear(likelihood: str, dataset: Dataset) -> VAE:
             layer.bias.zero_()
         output.weight[:2] = stretch.diag()
         output.bias[2:4] = 0.5 * math.log(0.2)  # log σ; of the full covariance, the diagonal of L
-        head.weight[:2] = (stretch / (0.2 * precision)).diag()
+        (inputs,) = (layer for layer in model.encoder.modules() if isinstance(layer, Standardize))
+        inputs.spread.fill_(UNIT)  # so that no input is compressed
+        head.weight[:2] = UNIT * (stretch / (0.2 * precision)).diag()
         head.bias[2:4] = -precision.log()
     return model.eval()
 

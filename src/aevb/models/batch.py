@@ -53,7 +53,8 @@ def require_tensor(name: str, value: object, dtype: torch.dtype, event: tuple[in
         name: its name, for the message.
         value: the argument.
         dtype: the floating-point type of the model.
-        event: the shape of one example, if the argument consists of examples ``(B, *event)``.
+        event: the shape of one example, if the argument consists of examples ``(B, *event)``. Other shapes are
+            checked by the networks.
 
     Raises:
         BadInput: it is no tensor, or has another type or shape.
@@ -63,8 +64,6 @@ def require_tensor(name: str, value: object, dtype: torch.dtype, event: tuple[in
         raise BadInput(f"{name} is a {kind}: expected a tensor; pass torch.as_tensor({name}, dtype={dtype})")
     if value.dtype != dtype and not (value.is_floating_point() and torch.is_autocast_enabled(value.device.type)):
         raise BadInput(f"{name} is {value.dtype} and the model {dtype}: pass {name}.to({dtype})")
-    if event is not None and tuple(value.shape[1:]) != event:
-        one = tuple(value.shape) == event
-        advice = f"pass {name}[None] for one example" if one else "the first dimension is that of the examples"
+    if event is not None and tuple(value.shape) == event:
         expected = ", ".join(map(str, ("B", *event)))
-        raise BadInput(f"{name} has the shape {tuple(value.shape)}: expected ({expected}); {advice}")
+        raise BadInput(f"{name} has the shape {event}: expected ({expected}); pass {name}[None] for one example")

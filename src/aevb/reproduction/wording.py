@@ -45,7 +45,7 @@ def summary(verdicts: Sequence[Verdict], noun: str = "claim") -> str:
     small = sum(not verdict.judged for verdict in verdicts)
     without = len(verdicts) - holds - fails - undecided - small
     parts = [
-        f"{holds} of {counted(len(verdicts), noun)} {'holds' if holds == 1 else 'hold'}",
+        f"{holds} of {counted(len(verdicts), noun)} {'holds' if 1 in (holds, len(verdicts)) else 'hold'}",
         f"{fails} {'fails' if fails == 1 else 'fail'}" if fails else "",
         f"{undecided} {'is' if undecided == 1 else 'are'} undecided" if undecided else "",
         f"{small} {'is' if small == 1 else 'are'} not judged at this scale" if small else "",

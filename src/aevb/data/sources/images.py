@@ -2,8 +2,9 @@
 
 The examples are (1, H, W) if all images are gray, else (3, H, W): bytes, or float32 in [0, 1] if an image is gray with
 16 bits. They are in the order of their names. Images are rotated as their EXIF data state, and transparent parts become
-white. Files with other suffixes, names that begin with a dot, deeper folders and special files are ignored. The size of
-an image is checked before it is decoded: images of more than `MAX_PIXELS` pixels are refused.
+white. Files with other suffixes are ignored, and counted in a note; names that begin with a dot, deeper folders and
+special files are ignored without one. The size of an image is checked before it is decoded: images of more than
+`MAX_PIXELS` pixels are refused.
 """
 
 import os
@@ -23,10 +24,10 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.sources.filesystem import LocalLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
-from aevb.errors import BadInput
+from aevb.errors import BadInput, printable
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no format that needs a program from outside
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that needs a program from outside
 MAX_PIXELS = 10**8
 """Largest number of pixels in an image."""
 _GRAY_MODES = ("1", "L", "LA")
@@ -75,7 +76,16 @@ def read_images(folder: Path, size: int | None = None) -> UnsplitData:
     if list(by_class) != [""]:
         classes = tuple(by_class)
         labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
-    return UnsplitData(folder.resolve().name, Examples(torch.from_numpy(values), labels, scale), classes)
+    examples = Examples(torch.from_numpy(values), labels, scale)
+    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(_notes(folder, by_class)))
+
+
+def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
+    """Yield a note on files that are ignored."""
+    files = [file for name in by_class for file in _visible(folder / name, Path.is_file)]
+    ignored = [file.name for file in files if file.suffix.lower() not in _SUFFIXES]
+    if ignored:
+        yield f"ignored: {len(ignored)} files that are not images, such as {printable(ignored[0])}"
 
 
 # Files.
@@ -185,7 +195,7 @@ def _require_one_image(image: Image.Image, file: Path) -> None:
 
 def _is_wide(image: Image.Image, file: Path) -> bool:
     """Return whether the image is gray with 16 bits, which a conversion by Pillow would clip to 8."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return True
     if image.mode in ("I", "F"):
         raise BadInput(f"{file} has pixels of 32 bits: expected 8 or 16; save such values as a .npy file")
