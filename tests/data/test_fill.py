@@ -38,7 +38,7 @@ def written(draw: st.DrawFn) -> tuple[str, list[list[str]], str]:
     return text.rstrip("\r\n") if draw(st.booleans()) else text, rows, delimiter
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(written(), st.data())
 def test_only_the_replaced_cells_of_a_text_file_change(
     tmp_path_factory: pytest.TempPathFactory, made: tuple[str, list[list[str]], str], data: st.DataObject

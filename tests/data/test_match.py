@@ -38,16 +38,18 @@ def frames() -> NDArray[np.uint8]:
     ("values", "options"),
     [
         (frames(), {}),
-        (RNG.integers(0, 256, (60, 4, 4)).astype(np.uint8), {"binarize": "threshold"}),
-        (frames()[:, None].repeat(3, 1), {}),
-        (RNG.random((60, 3)), {}),
-        (RNG.integers(0, 2, (60, 3)), {}),
-        (RNG.integers(0, 2, (60, 1, 4, 4)).astype(np.uint8) * 255, {}),
-        (RNG.poisson(20.0, (60, 3)), {}),
-        (RNG.poisson(20.0, (60, 3)).astype(np.uint8), {}),
+        pytest.param(
+            RNG.integers(0, 256, (60, 4, 4)).astype(np.uint8), {"binarize": "threshold"}, marks=pytest.mark.slow
+        ),
+        pytest.param(frames()[:, None].repeat(3, 1), {}, marks=pytest.mark.slow),
+        pytest.param(RNG.random((60, 3)), {}, marks=pytest.mark.slow),
+        pytest.param(RNG.integers(0, 2, (60, 3)), {}, marks=pytest.mark.slow),
+        pytest.param(RNG.integers(0, 2, (60, 1, 4, 4)).astype(np.uint8) * 255, {}, marks=pytest.mark.slow),
+        pytest.param(RNG.poisson(20.0, (60, 3)), {}, marks=pytest.mark.slow),
+        pytest.param(RNG.poisson(20.0, (60, 3)).astype(np.uint8), {}, marks=pytest.mark.slow),
         (RNG.integers(0, 4, (60, 3)), CATEGORICAL),
-        (RNG.normal(size=(60, 3)), {}),
-        (RNG.normal(size=(60, 1, 4, 4)), {}),
+        pytest.param(RNG.normal(size=(60, 3)), {}, marks=pytest.mark.slow),
+        pytest.param(RNG.normal(size=(60, 1, 4, 4)), {}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("stored", ["array", *(pytest.param(name, marks=pytest.mark.slow) for name in ("npy", "npz"))])
@@ -89,9 +91,17 @@ def test_a_gray_image_for_a_model_of_gray_and_color(tmp_path: Path) -> None:
     ("values", "wrong", "options", "said"),
     [
         (RNG.random((60, 3)), 1.3, {}, "has the value 1.3: expected values in [0, 1]"),
-        (RNG.random((60, 3)), -0.5, {}, "has the value -0.5: expected values in [0, 1]"),
-        (RNG.integers(0, 2, (60, 3)), 2, {}, "has the value 2: expected 0 or 1"),
-        (RNG.poisson(2.0, (60, 3)), 1.5, {}, "has the value 1.5: expected whole numbers from 0"),
+        pytest.param(
+            RNG.random((60, 3)), -0.5, {}, "has the value -0.5: expected values in [0, 1]", marks=pytest.mark.slow
+        ),
+        pytest.param(RNG.integers(0, 2, (60, 3)), 2, {}, "has the value 2: expected 0 or 1", marks=pytest.mark.slow),
+        pytest.param(
+            RNG.poisson(2.0, (60, 3)),
+            1.5,
+            {},
+            "has the value 1.5: expected whole numbers from 0",
+            marks=pytest.mark.slow,
+        ),
         (
             RNG.integers(0, 4, (60, 3)),
             4,

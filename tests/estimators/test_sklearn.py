@@ -91,6 +91,7 @@ def test_log_density_without_observed_values_is_zero() -> None:
     assert abs(model.score_samples(none)[0]) < 0.05
 
 
+@pytest.mark.slow
 def test_an_imputer_beats_the_means() -> None:
     """By root mean square in units of the columns, on entries that were removed at random."""
     x, gaps = wine(), wine(0.3)

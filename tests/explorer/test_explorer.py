@@ -543,6 +543,7 @@ def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
         explore([(trained(dataset, tmp_path / "run"), dataset)])
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main_of = ["train", "digits", "--train.epochs", "1", "--n-importance-samples", "2", "--out", str(tmp_path / "run")]
     for arguments, status in ((main_of, 0), (["explore", str(tmp_path / "run"), "--no-open"], 0)):

@@ -20,6 +20,7 @@ from aevb.data import load_data
 from aevb.workflow.fitting import fit_run
 from tests.explorer.browser import chromium, until
 
+pytestmark = pytest.mark.slow
 RATE, SECONDS = 200, 30
 """Of the long test."""
 

@@ -58,6 +58,7 @@ def model_of(dataset: Dataset, **options: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_the_linear_model_reaches_the_optimum_around_the_means_of_the_classes() -> None:
     """log p(x|c) of the best linear model is that of probabilistic PCA of x - E[x|c]."""
     dataset = rows_of_classes()
@@ -192,6 +193,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     assert "expected one of 0, 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_table_through_the_commands(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

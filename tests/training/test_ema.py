@@ -183,6 +183,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, options: dict[st
         assert end(folder) == end(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_interrupted_stacked_runs_resume_bit_for_bit(tmp_path: Path) -> None:
     train = {"epochs": 20, "batch_size": 10, "ema": 0.9}
     for name, steps in (("whole", []), ("run", [31, 2, 10])):
