@@ -40,14 +40,17 @@ def fits(examples: Examples, kind: Kind, largest: int | None = None) -> Tensor:
     if kind == "unit":
         return (values >= 0) & (values <= top)
     if kind == "counts":
-        numbers = values if values.is_floating_point() else values.int()
         limit = _LARGEST_COUNT if largest is None else largest
-        return (numbers >= 0) & (numbers <= limit) & (numbers == numbers.round())
+        if not values.is_floating_point():  # bytes
+            return values <= min(limit, 255)
+        return (values >= 0) & (values <= limit) & (values == values.round())
     return torch.ones_like(values, dtype=torch.bool)
 
 
 def first_mismatch(examples: Examples, kind: Kind) -> int | None:
     """Return the index of the first example with a value that is not of this kind, or None."""
+    if kind in ("real", "columns"):
+        return None
     rows = fits(examples, kind).flatten(1).all(1)
     return None if bool(rows.all()) else int(rows.int().argmin())
 

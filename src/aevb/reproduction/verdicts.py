@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import hypot, inf, isfinite, nan, sqrt
 from statistics import fmean, stdev
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from scipy.stats import t
 
@@ -53,8 +53,8 @@ class Interval(NamedTuple):
         return self.low <= other.high and other.low <= self.high
 
 
-class Rule(Protocol):
-    """The condition that a claim places on a quantity."""
+class Range(Protocol):
+    """A range of accepted values."""
 
     def accepted(self, std: float) -> Interval:
         """Return the accepted range; `std` is the standard deviation over the seeds."""
@@ -118,11 +118,12 @@ class Below:
 class Occurs:
     """At least one run has the property; the quantity is 1 for a run with it and 0 for one without."""
 
-    def accepted(self, std: float) -> Interval:
-        return Interval(0.0, 1.0)
-
     def text(self, std: float) -> str:
         return "in one run at least"
+
+
+Rule = Range | Occurs
+"""The condition that a claim places on a quantity."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Verdict:
 
 def judge(claims: Sequence[Claim], results: Results, scale: Scale) -> list[Verdict]:
     """Return the verdicts on claims, in order."""
-    order = ("smoke", "default", "full")
+    order = get_args(Scale)
     return [
         Verdict(
             claim,

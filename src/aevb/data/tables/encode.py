@@ -146,8 +146,9 @@ def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[in
 def _category_values(raw: RawColumn, *, as_texts: bool) -> Sequence[Value | None]:
     if raw.numbers is None or (as_texts and raw.texts):
         return [None if text is None else str(text) if as_texts else text for text in raw.texts]
-    values = [None if number != number else number for number in raw.numbers.tolist()]
-    return [None if value is None else str(raw.plain(np.array([value]))[0]) for value in values] if as_texts else values
+    if as_texts:
+        return [None if value is None else str(value) for value in raw.values()]
+    return [None if number != number else number for number in raw.numbers.tolist()]
 
 
 def decode_value(column: Column, number: float) -> Value | None:

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from aevb.columns import Column, Value
 from aevb.data.optional import arrow_library
 from aevb.data.tables.read import PANDAS_INDEX, RawColumn, delimiter_of, read_columns, read_fields
@@ -71,12 +69,7 @@ def _values(source: Path, suffix: str, missing: Sequence[str] | None) -> dict[st
 
 def _typed(raw: RawColumn) -> list[Value | None]:
     """Return the values of a column of a text file with their types, whole numbers with all their digits."""
-    if raw.numbers is None:
-        return list(raw.texts)
-    if raw.whole:
-        return [None if text is None else int(text) for text in raw.texts]
-    present = iter(raw.plain(raw.present))
-    return [None if missing else next(present) for missing in np.isnan(raw.numbers)]
+    return [None if text is None else int(text) for text in raw.texts] if raw.whole else raw.values()
 
 
 def _replaced(values: list[Value | None], cells: Mapping[int, Value]) -> list[Value | None]:

@@ -83,6 +83,13 @@ class RawColumn:
         """Return the sorted distinct values that are not missing."""
         return cast("Values", np.unique(self.present))
 
+    def values(self) -> list[Value | None]:
+        """Return all values with the type of the column, None where missing."""
+        if self.numbers is None:
+            return list(self.texts)
+        present = iter(self.plain(self.present))
+        return [None if missing else next(present) for missing in np.isnan(self.numbers)]
+
     def plain(self, values: Values) -> list[Value]:
         """Return values with the type of the column."""
         if self.numbers is None:

@@ -31,26 +31,15 @@ def _page_claims(length: Length) -> list[Claim]:
         error = {kind: score_of(kind, size, "squared_error") for kind in KINDS}
         where = f"{length.source}, {size} latent dimensions"
         claims += [
-            Claim(
-                f"Squared error of the linear autoencoder minus that of PCA, {where}",
-                None,
-                error["linear"] - error["pca"],
-                Near(0, 0.5),
-                unit="",
-            ),
-            Claim(
-                f"Squared error of the deep autoencoder minus that of PCA, {where}",
-                None,
-                error["deep"] - error["pca"],
-                Below(0),
-                unit="",
-            ),
-            Claim(
-                f"Squared error of the VAE minus that of PCA, {where}",
-                None,
-                error["vae"] - error["pca"],
-                Below(0),
-                unit="",
+            *(
+                Claim(
+                    f"Squared error of the {KINDS[kind]} minus that of PCA, {where}",
+                    None,
+                    error[kind] - error["pca"],
+                    rule,
+                    unit="",
+                )
+                for kind, rule in (("linear", Near(0, 0.5)), ("deep", Below(0)), ("vae", Below(0)))
             ),
             Claim(
                 f"Fréchet distance of samples from data, z ~ N(0, I), VAE minus deep autoencoder, {where}",
