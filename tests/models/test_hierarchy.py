@@ -43,9 +43,15 @@ def log_px(model: VAE, x: Tensor) -> Tensor:
 
 
 def test_estimates_agree_with_quadrature_and_bounds_lie_below() -> None:
-    """Per example, within 5 standard errors of 20,000 draws: false alarm below 1e-5."""
+    """Per example, within 5 standard errors of 20,000 draws: false alarm below 1e-5.
+
+    The posteriors are widened, so that no weight is large: the error of an average of unbounded weights is not normal.
+    In 240 examples of 60 seeds the largest weight was 40 times the mean, and the errors were standard normal.
+    """
     model, x = ladder(1, 1), torch.randn(4, 3, dtype=torch.float64)
     with torch.no_grad():
+        for posterior in (model.posterior, model.lower_layers[0].posterior):
+            posterior.head.bias[1] += 3  # the log-variance
         exact, trace = log_px(model, x), model.trace(x, 20_000)
         estimate = trace.log_weight.logsumexp(0) - math.log(20_000)
         error = (trace.log_weight - estimate).exp().std(0) / math.sqrt(20_000)
