@@ -2,9 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -41,6 +41,12 @@ def _interruptible() -> None:
 def _own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts without plugins; the option --plugin adds to this variable of the process."""
     monkeypatch.setenv("AEVB_PLUGINS", "")
+
+
+def mostly_slow(choices: Iterable[Any], often: int = 1) -> list[Any]:
+    """Parameters of a test, of which only the first `often` belong to the default suite."""
+    values = list(choices)
+    return [*values[:often], *(pytest.param(value, marks=pytest.mark.slow) for value in values[often:])]
 
 
 @pytest.fixture

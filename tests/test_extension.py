@@ -218,10 +218,8 @@ def refused(folder: Path, *words: str) -> str:
     return line
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["my_likelihood", *(pytest.param(name, marks=pytest.mark.slow) for name in PLUGINS if name != "my_likelihood")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLUGINS)
 def test_one_file_adds_a_piece(name: str, tmp_path: Path) -> None:
     code, options = PLUGINS[name]
     (tmp_path / f"{name}.py").write_text(code)

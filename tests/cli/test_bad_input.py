@@ -36,7 +36,7 @@ from aevb.runs.run_folder import RunFolder
 from aevb.runs.sharing import card
 from aevb.workflow import train
 from aevb.workflow.fitting import fit_run
-from tests.conftest import some
+from tests.conftest import mostly_slow, some
 
 SECONDS = 5.0
 """Of work that a refusal may take at most."""
@@ -293,7 +293,7 @@ NAMES = ["config.json", "scores.json", "metrics.jsonl", "model.safetensors"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["unit", "columns"])
+@pytest.mark.parametrize("kind", mostly_slow(["columns", "unit"]))
 def test_damaged_runs(tmp_path: Path, trained: Path, name: str, kind: str) -> None:
     content = (trained / kind / name).read_bytes()
 
@@ -306,7 +306,7 @@ def test_damaged_runs(tmp_path: Path, trained: Path, name: str, kind: str) -> No
 
 
 @pytest.mark.parametrize("name", ["config.json", "scores.json", "metrics.jsonl"])
-@pytest.mark.parametrize("kind", ["unit", "columns"])
+@pytest.mark.parametrize("kind", mostly_slow(["columns", "unit"]))
 def test_runs_that_say_something_else(tmp_path: Path, trained: Path, name: str, kind: str) -> None:
     text = (trained / kind / name).read_text()
 

@@ -25,6 +25,7 @@ from PIL import Image
 from aevb.cli import app as cli
 from aevb.data.sources import named
 from aevb.runs.run_folder import RunFolder
+from tests.conftest import mostly_slow
 
 QUICK = ["--model.hidden", "8", "--train.epochs", "2"]
 
@@ -171,7 +172,7 @@ def test_reconstruct(aevb: Callable[..., Result], run: Path) -> None:
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("network", ["mlp", pytest.param("conv", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("binarize", ["threshold", "resampled", "treat-as-probabilities"])
+@pytest.mark.parametrize("binarize", mostly_slow(["treat-as-probabilities", "threshold", "resampled"]))
 def test_binarisations_are_named_wherever_a_number_is(
     aevb: Callable[..., Result], likelihood: str, network: str, binarize: str
 ) -> None:

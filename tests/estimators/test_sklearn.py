@@ -27,14 +27,19 @@ def quick(**options: Any) -> VariationalAutoencoder:
     return VariationalAutoencoder(**QUICK | options)
 
 
+@parametrize_with_checks([quick()])
+def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
-        quick(),
         VAEOutlierDetector(quick(), false_alarm_rate=0.4, held_out=0.5),
         VAEImputer(quick(), n_imputations=5, n_importance_samples=20),
     ]
 )
-def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+def test_checks_of_scikit_learn_of_wrappers(estimator: Any, check: Any) -> None:
     check(estimator)
 
 

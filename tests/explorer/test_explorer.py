@@ -75,7 +75,7 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-KINDS_OFTEN_TRIED = ("digits", "table")
+KINDS_OFTEN_TRIED = ("digits",)
 
 
 @pytest.fixture(

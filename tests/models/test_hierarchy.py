@@ -14,6 +14,7 @@ from aevb.config.schema import ModelConfig
 from aevb.evaluation import evaluate
 from aevb.models.distributions import Normal, StandardNormal, closed_form_kl
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Objective, Weight
+from aevb.models.posteriors import ScaledPosterior
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from tests.conftest import some
@@ -51,6 +52,7 @@ def test_estimates_agree_with_quadrature_and_bounds_lie_below() -> None:
     model, x = ladder(1, 1), torch.randn(4, 3, dtype=torch.float64)
     with torch.no_grad():
         for posterior in (model.posterior, model.lower_layers[0].posterior):
+            assert isinstance(posterior, ScaledPosterior)
             posterior.head.bias[1] += 3  # the log-variance
         exact, trace = log_px(model, x), model.trace(x, 20_000)
         estimate = trace.log_weight.logsumexp(0) - math.log(20_000)

@@ -26,7 +26,7 @@ from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
 from aevb.workflow import fitting, sweep
 from aevb.workflow.fitting import fit_run, fit_runs
-from tests.conftest import some
+from tests.conftest import mostly_slow, some
 
 TRAIN = {"epochs": 8, "batch_size": 10}
 MODEL = {"network": "conv", "channels": [3]}  # with the buffers of batch normalisation
@@ -115,7 +115,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
     assert end(folder) == end(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS, 2))
 @pytest.mark.parametrize(
     "options",
     [

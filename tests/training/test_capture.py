@@ -28,7 +28,7 @@ from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
 from aevb.training.policy import worth_stacking
 from aevb.workflow.fitting import fit_run, fit_runs
-from tests.conftest import some
+from tests.conftest import mostly_slow, some
 from tests.models.test_contracts import data_for
 
 COMBINATIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -66,7 +66,10 @@ def run_captured(step: CapturedStep, state: list[Tensor], x: Tensor, noise: list
         return list(step.run(*state, x, *noise, progress_tensor(0.3, x.device)))
 
 
-@pytest.mark.parametrize(("model_options", "objective_options"), COMBINATIONS)
+@pytest.mark.parametrize(
+    ("model_options", "objective_options"),
+    [pytest.param(*pair, marks=() if index < 3 else pytest.mark.slow) for index, pair in enumerate(COMBINATIONS)],
+)
 def test_a_captured_step_has_the_same_gradients(
     model_options: dict[str, Any], objective_options: dict[str, Any]
 ) -> None:
@@ -118,7 +121,7 @@ def test_a_step_that_cannot_be_captured_is_trained_in_eager_mode(layer: nn.Modul
     assert len(history.epochs) == 1
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS, 2))
 @pytest.mark.parametrize(
     "options", [{}, {"clip_grad_norm": 0.5, "weight_decay": 0.1, "bias_lr_factor": 2.0, "keep": "last"}]
 )
