@@ -159,7 +159,7 @@ def sound(dataset: Dataset) -> None:
     """What was taken after all is a data set like any other."""
     assert sum(len(part) for part in (dataset.train, dataset.valid, dataset.test)) >= 3
     x = dataset.train.all().x
-    assert x.dtype == torch.float32
+    assert x.dtype in (torch.float32, torch.float64)
     assert x.shape[1:] == dataset.shape
     assert not x.isinf().any()
     assert bool(dataset.columns) or not x.isnan().any()

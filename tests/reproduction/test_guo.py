@@ -49,8 +49,8 @@ def linear(likelihood: str, dataset: Dataset) -> VAE:
             layer.bias.zero_()
         output.weight[:2] = stretch.diag()
         output.bias[2:4] = 0.5 * math.log(0.2)  # log σ; of the full covariance, the diagonal of L
-        (inputs,) = (layer for layer in model.encoder.modules() if isinstance(layer, Standardize))
-        inputs.spread.fill_(UNIT)  # so that no input is compressed
+        assert isinstance(model.inputs, Standardize)
+        model.inputs.spread.fill_(UNIT)  # so that no input is compressed
         head.weight[:2] = UNIT * (stretch / (0.2 * precision)).diag()
         head.bias[2:4] = -precision.log()
     return model.eval()

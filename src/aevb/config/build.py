@@ -12,7 +12,7 @@ from aevb.columns import Column
 from aevb.config.schema import ModelConfig, ObjectiveConfig
 from aevb.errors import BadInput
 from aevb.models.hierarchy import LatentLayer
-from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder, prepend
+from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
 from aevb.models.objectives import ELBO, Objective, Weight
 from aevb.models.posteriors import Diagonal, ScaleOptions
 from aevb.models.registry import register
@@ -95,12 +95,11 @@ def _vae(
     likelihood_class = register.likelihood[str(model.likelihood)]
     likelihood = likelihood_class.create(event, columns, model.piece_options("likelihood"))
     network = register.network[model.network](model.activation, **model.piece_options("network").arguments())
-    first = Embedding(columns) if columns else Standardize(event)
+    inputs = Embedding(columns) if columns else None if likelihood.bounded else Standardize(event)
+    encoder_event = inputs.output if inputs else event
     condition = Embedding(condition_columns) if condition_columns else None
     context = size(condition.output) if condition else 0
-    encoder, features = network.encoder(first.output, context)
-    if not likelihood.bounded:
-        encoder = prepend(first, encoder)
+    encoder, features = network.encoder(encoder_event, context)
     decoder = network.decoder(model.latent[0] + context, likelihood.output)
     lower_layers = []
     for latent, above in pairwise(model.latent):
@@ -108,8 +107,8 @@ def _vae(
         features = (model.latent_hidden or ())[-1]
     top = model.latent[-1]
     posterior = _posterior(model, features, top)
-    prior = register.prior[model.prior](top, event, **model.piece_options("prior").arguments())
-    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition)
+    prior = register.prior[model.prior](top, encoder_event, **model.piece_options("prior").arguments())
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs)
     if model.init == "lecun" or model.init == "small":
         initialize_weights(vae, model.init)
     return vae

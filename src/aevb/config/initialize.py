@@ -65,6 +65,7 @@ def factors(x: Tensor, latent: int) -> Factors:
         weight, variance = _maximize(x, present, *_posteriors(x, present, weight, variance))
     _, _, rotation = torch.linalg.svd(weight / variance.sqrt()[:, None], full_matrices=False)
     weight = weight @ rotation.T
+    weight = weight * (torch.linspace(1, 2, len(weight)).double() @ weight).sign()  # which is otherwise arbitrary
     return _complete(weight, variance) if present.all() else _incomplete(x, present, weight, variance)
 
 

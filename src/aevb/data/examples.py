@@ -3,8 +3,9 @@
 Legend: N examples, B of them in a batch, G numbers of a condition; *event is the shape of one example, an image
 (C, H, W) with C in {1, 3} or a vector (D,).
 
-Values keep their stored type: bytes stay bytes and are scaled to [0, 1] when a batch is built. Training needs only the
-interface of an `ExampleSource`, so examples may also stay on disk (`aevb.data.out_of_core`).
+Values keep their stored type: bytes stay bytes and are scaled to [0, 1] when a batch is built; other values are
+float32, or float64 where that is too coarse (`aevb.data.rounding`). Training needs only the interface of an
+`ExampleSource`, so examples may also stay on disk (`aevb.data.out_of_core`).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from aevb.errors import BadInput
 from aevb.models.batch import Batch
+
+_DTYPES = (torch.uint8, torch.float32, torch.float64)
 
 
 class Order(Protocol):
@@ -60,11 +63,11 @@ class Examples:
     """N examples as one tensor.
 
     Attributes:
-        values: ``(N, *event)``, uint8 or float32.
+        values: ``(N, *event)``, uint8, float32 or float64.
         labels: ``(N,)``, int64.
         scale: a batch is values * scale: 1/255 for gray bytes.
         resampled: whether every batch is a new Bernoulli sample with the gray values as probabilities.
-        condition: ``(N, G)``, float32: what a conditional model receives of each example and does not model.
+        condition: ``(N, G)``, float32 or float64: what a conditional model receives of each example and does not model.
 
     Raises:
         BadInput: a tensor has another type or length than stated here.
@@ -77,8 +80,10 @@ class Examples:
     condition: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.values.dtype not in (torch.uint8, torch.float32):
-            raise BadInput(f"examples are {self.values.dtype}: expected torch.uint8 or torch.float32; convert them")
+        if self.values.dtype not in _DTYPES:
+            raise BadInput(
+                f"examples are {self.values.dtype}: expected torch.uint8, torch.float32 or torch.float64; convert them"
+            )
         if self.labels is not None and (self.labels.dtype != torch.int64 or self.labels.shape != (len(self),)):
             raise BadInput(
                 f"labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}: "
@@ -119,12 +124,13 @@ class Examples:
         return replace(self, values=change(self.values), labels=labels, condition=condition)
 
     def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Batch:
-        """Return the batch at `index`, x ``(B, *event)`` in float32.
+        """Return the batch at `index`, x ``(B, *event)``; bytes become float32.
 
-        A slice of float32 values is a view of the data: do not write into it. Resampled values come from `generator`
+        A slice of other values is a view of the data: do not write into it. Resampled values come from `generator`
         or, where it is None, from PyTorch's global generator.
         """
-        x = self.values[index].to(torch.float32)
+        x = self.values[index]
+        x = x.float() if x.dtype == torch.uint8 else x
         if self.scale != 1.0:
             x = x * self.scale
         x = torch.bernoulli(x, generator=generator) if self.resampled else x

@@ -132,7 +132,7 @@ def _read_rows(data: object, spec: DataSpec, outside: Outside | None) -> Example
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
     condition = encode_rows(raw_columns, spec.condition_columns, name) if spec.condition_columns else None
-    return Examples(encode_rows(raw_columns, spec.columns, name, outside), condition=condition)
+    return Examples(encode_rows(raw_columns, spec.columns, name, outside).to(spec.dtype), condition=condition)
 
 
 def _read(data: object, options: ReadOptions) -> UnsplitData:

@@ -39,6 +39,7 @@ class DataSpec(NamedTuple):
         data_dir: as in `aevb.load_data`.
         byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
         largest: the largest value that the model can explain; None without one.
+        dtype: floating-point type of the training data.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class DataSpec(NamedTuple):
     data_dir: str | Path | None
     byte_scale: float | None = None
     largest: int | None = None
+    dtype: torch.dtype = torch.float32
 
 
 def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = None) -> Examples:
@@ -67,7 +69,7 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         BadInput: the examples have another shape, or values that the training data could not have.
     """
     expected: Kind = spec.kind if spec.binarize == "none" else "unit"
-    examples = _with_channels(_scaled(data.examples, expected, spec.byte_scale), spec.shape)
+    examples = _with_channels(_scaled(data.examples, expected, spec), spec.shape)
     if examples.shape != spec.shape:
         raise BadInput(
             f"{data.name} has examples of shape {examples.shape}: expected {spec.shape}, as in the training data"
@@ -85,9 +87,10 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
     return binarize_splits([examples] * 3, spec.binarize, spec.split_seed)[2]
 
 
-def _scaled(examples: Examples, expected: Kind, byte_scale: float | None) -> Examples:
+def _scaled(examples: Examples, expected: Kind, spec: DataSpec) -> Examples:
     if examples.values.dtype != torch.uint8:
-        return examples
+        return replace(examples, values=examples.values.to(spec.dtype))
+    byte_scale = spec.byte_scale
     if byte_scale is None and examples.values.dim() == 4 and expected != "binary":
         byte_scale = 1 / 255
     return examples if byte_scale is None else replace(examples, scale=byte_scale)

@@ -20,6 +20,7 @@ from aevb.data.binarization import (
     split_generator,
 )
 from aevb.data.dataset import Dataset, UnsplitData
+from aevb.data.rounding import narrowed
 from aevb.data.value_kinds import kind_of
 from aevb.errors import BadInput
 
@@ -44,10 +45,11 @@ def split_data(
     """
     _require_examples(data)
     require_seed(split_seed)
-    kind = "columns" if data.columns else kind_of(data.examples)
+    examples = narrowed(data.examples)
+    kind = "columns" if data.columns else kind_of(examples)
     if kind in ("counts", "real", "columns") and binarize != "none":
         raise BadInput(_cannot_binarize(data, binarize))
-    examples = as_bits(data.examples) if kind == "binary" else data.examples
+    examples = as_bits(examples) if kind == "binary" else examples
     indices = _split_indices(data, validation, test, split_seed, validate_on)
     splits = [examples[torch.from_numpy(index)] for index in indices]
     if kind == "unit":

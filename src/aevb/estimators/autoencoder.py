@@ -21,6 +21,7 @@ from aevb.config.initialize import initialize
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, DataConfig, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import IN_MEMORY, Dataset, Examples
+from aevb.data.rounding import narrowed
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes as DeclaredTypes
 from aevb.data.tables.infer import unsplit_table
@@ -161,7 +162,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Sample rows from p(x)."""
         check_is_fitted(self)
         with seeded(seed_of(random_state), RNGStream.SAMPLES, device=self.model_.device):
-            return self._to_rows(self.model_.sample(n_samples, draw=True).cpu().float())
+            return self._to_rows(self.model_.sample(n_samples, draw=True).cpu())
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
         """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``."""
@@ -194,7 +195,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         columns = read_columns(self._validate(X, reset=True))
         table = unsplit_table("X", columns, _column_types(self.column_types, columns))
         self.columns_, self._library, self._names = table.columns, library(X), column_names(X)
-        dataset = _split(table.examples, table.columns, validation, self.seed_)
+        dataset = _split(narrowed(table.examples), table.columns, validation, self.seed_)
         config = _config(self)
         resolved = resolve(config.model, dataset)
         with seeded(self.seed_, RNGStream.WEIGHTS):
@@ -232,7 +233,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _examples(self, X: Rows, outside: dict[int, str] | None = None) -> Examples:
         """Return X as the model takes it; `outside` as for `encode_rows`."""
         check_is_fitted(self)
-        return Examples(encode_rows(read_columns(self._validate(X)), self.columns_, "X", outside))
+        rows = encode_rows(read_columns(self._validate(X)), self.columns_, "X", outside)
+        return Examples(rows.to(self.model_.event_dtype))
 
     def _to_rows(self, values: Tensor) -> Rows:
         """Return rows of the model ``(N, D)`` as an array or a data frame like X."""

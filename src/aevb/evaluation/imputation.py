@@ -66,7 +66,7 @@ def impute(
             z = _resampled(z, log_weight, n_imputations, part)
             x = part.batch.x.expand(n_imputations, *part.batch.x.shape)
             sampled = part.model.decode(z, part.batch.condition).sample()
-            rows.append(torch.where(x.isnan(), sampled, x).cpu().float())
+            rows.append(torch.where(x.isnan(), sampled, x).cpu())
             sizes.append(effective_sample_size(log_weight))
     return Imputed(torch.cat(rows, 1), torch.cat(sizes))
 
@@ -77,17 +77,17 @@ def typical(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
     return torch.where(torch.tensor(numeric), imputations.nanmedian(0).values, imputations.mode(0).values)
 
 
-def fill(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> NDArray[np.float32]:
+def fill(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> NDArray[np.floating]:
     """Return the rows of x ``(N, D)`` with missing values replaced by the typical one of ``(M, N, D)``."""
     return torch.where(x.isnan(), typical(imputations, columns), x).numpy()
 
 
 def imputed_cells(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> dict[str, dict[int, Value]]:
     """Return the typical imputation of each missing value of x ``(N, D)``, by column and row."""
-    filled, order = typical(imputations, columns), modelled(columns)
+    filled, order = typical(imputations, columns).numpy(), modelled(columns)
     cells: dict[str, dict[int, Value]] = {}
     for row, position in x.isnan().nonzero().tolist():
-        value = decode_value(order[position], filled[row, position].item())
+        value = decode_value(order[position], filled[row, position])
         if value is not None:
             cells.setdefault(order[position].name, {})[row] = value
     return cells
@@ -105,21 +105,21 @@ def imputation_table(columns: Sequence[Column], x: Tensor, imputations: Tensor) 
         x: rows, NaN where a value is missing, ``(N, D)``.
         imputations: of these rows, ``(M, N, D)``.
     """
-    filled, order = typical(imputations, columns), modelled(columns)
-    lines = [_line(order[j], i, filled[i, j], imputations[:, i, j]) for i, j in x.isnan().nonzero().tolist()]
+    filled, order, samples = typical(imputations, columns).numpy(), modelled(columns), imputations.numpy()
+    lines = [_line(order[j], i, filled[i, j], samples[:, i, j]) for i, j in x.isnan().nonzero().tolist()]
     names = ["row", "column", "value", "mean", "std", "q05", "q95", "share"]
     names += [f"imputation_{number + 1}" for number in range(len(imputations))]
     return {name: [line[position] for line in lines] for position, name in enumerate(names)}
 
 
-def _line(column: Column, row: int, filled: Tensor, imputations: Tensor) -> list[Value | None]:
-    value, *values = (str(decode_value(column, number)) for number in (filled.item(), *imputations.tolist()))
+def _line(column: Column, row: int, filled: np.floating, imputations: NDArray[np.floating]) -> list[Value | None]:
+    value, *values = (str(decode_value(column, number)) for number in (filled, *imputations))
     if column.values:
-        share = (imputations == filled).double().mean().item()
+        share = float((imputations == filled).mean())
         return [row, column.name, value, None, None, None, None, share, *values]
-    numbers = imputations.double()
-    low, high = numbers.quantile(torch.tensor([0.05, 0.95], dtype=torch.float64)).tolist()
-    std = numbers.std().item() if len(numbers) > 1 else None
+    numbers = imputations.astype(np.float64)
+    low, high = np.quantile(numbers, [0.05, 0.95]).tolist()
+    std = numbers.std(ddof=1).item() if len(numbers) > 1 else None
     return [row, column.name, value, numbers.mean().item(), std, low, high, None, *values]
 
 

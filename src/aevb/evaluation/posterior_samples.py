@@ -135,7 +135,7 @@ def parts(
         streams, batch = source.streams(batch.x), batch.to(device, dtype)
         with torch.no_grad():
             features = model.bottom_up(batch)
-        noise = normal(streams, n_samples, sum(widths)).to(batch.x)
+        noise = normal(streams, n_samples, sum(widths)).to(device, dtype)
         encoded = Part(model, batch, features, noise, streams, widths, rows)
         for index in torch.arange(len(batch)).split(part_size):
             yield encoded.select(index)

@@ -45,7 +45,7 @@ def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolde
     train, valid, test = (_selected(part, condition) for part in (dataset.train, dataset.valid, dataset.test))
     if min(len(train), len(test)) < FEWEST:
         raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples with this condition: choose another condition")
-    named = zip(modelled(run.data.condition_columns), condition[0].tolist(), strict=True)
+    named = zip(modelled(run.data.condition_columns), condition[0].numpy(), strict=True)
     words = ", ".join(f"{column.name} {decode_value(column, number)}" for column, number in named)
     data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"})
     return replace(run, model=under_condition(run.model, condition), data=data), replace(
@@ -55,7 +55,9 @@ def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolde
 
 def _selected(examples: Examples, condition: Tensor) -> Examples:
     assert examples.condition is not None
-    return replace(examples[(examples.condition == condition).all(1).nonzero().squeeze(1)], condition=None)
+    return replace(
+        examples[(examples.condition == condition.to(examples.condition)).all(1).nonzero().squeeze(1)], condition=None
+    )
 
 
 def explore(runs: Sequence[tuple[RunFolder, Dataset]]) -> Path:

@@ -30,10 +30,12 @@ class Batch:
         return Batch(self.x[index], self.condition[index])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
-        """Return the batch on another device or in another floating-point type."""
-        device = self.x.device if device is None else device
-        dtype = self.x.dtype if dtype is None else dtype
-        return Batch(self.x.to(device, dtype), None if self.condition is None else self.condition.to(device, dtype))
+        """Return the batch on another device and in a floating-point type, or its own where that is wider."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, tensor.dtype if dtype is None else torch.promote_types(tensor.dtype, dtype))
+
+        return Batch(moved(self.x), None if self.condition is None else moved(self.condition))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -46,13 +48,15 @@ def as_batch(batch: Batch | Tensor) -> Batch:
     return batch if isinstance(batch, Batch) else Batch(batch)
 
 
-def require_tensor(name: str, value: object, dtype: torch.dtype, event: tuple[int, ...] | None = None) -> None:
+def require_tensor(
+    name: str, value: object, dtype: torch.dtype | None = None, event: tuple[int, ...] | None = None
+) -> None:
     """Check the type and the shape of an argument.
 
     Args:
         name: its name, for the message.
         value: the argument.
-        dtype: the floating-point type of the model.
+        dtype: the floating-point type of the model, if the argument must have it; None for any floating-point type.
         event: the shape of one example, if the argument consists of examples ``(B, *event)``. Other shapes are
             checked by the networks.
 
@@ -61,8 +65,10 @@ def require_tensor(name: str, value: object, dtype: torch.dtype, event: tuple[in
     """
     if not isinstance(value, Tensor):
         kind = f"{type(value).__module__}.{type(value).__name__}"
-        raise BadInput(f"{name} is a {kind}: expected a tensor; pass torch.as_tensor({name}, dtype={dtype})")
-    if value.dtype != dtype and not (value.is_floating_point() and torch.is_autocast_enabled(value.device.type)):
+        raise BadInput(f"{name} is a {kind}: expected a tensor; pass torch.as_tensor({name})")
+    if not value.is_floating_point():
+        raise BadInput(f"{name} is {value.dtype}: expected floating-point numbers; pass {name}.float()")
+    if dtype not in (None, value.dtype) and not torch.is_autocast_enabled(value.device.type):
         raise BadInput(f"{name} is {value.dtype} and the model {dtype}: pass {name}.to({dtype})")
     if event is not None and tuple(value.shape) == event:
         expected = ", ".join(map(str, ("B", *event)))

@@ -5,7 +5,7 @@
     vamp        1/K Σ_k q(z | u_k), with learned pseudo-inputs u_k         (Tomczak & Welling 2018)
     flow        f⁻¹(ε), ε ~ N(0, I), f learned                             (Chen et al. 2017; coupling layers of zuko)
 
-A prior is called with the model's `encode`, which the VampPrior needs, and returns p(z). A new one is a class in any
+A prior is called with the model's encoder, which the VampPrior needs, and returns p(z). A new one is a class in any
 module, registered with `aevb.models.registry.register.prior`.
 """
 
@@ -38,12 +38,11 @@ class ComponentOptions(PieceOptions):
 
 
 class VampOptions(ComponentOptions):
-    """The number of pseudo-inputs, which are examples of unconditional numbers."""
+    """The number of pseudo-inputs, which have no condition."""
 
     def resolve(self, data: DataFacts) -> "Self":
-        if data.kind == "columns" or data.condition_columns:
-            model = "the rows of a table" if data.kind == "columns" else "a conditional model"
-            raise BadInput(f"--model.prior vamp has no meaning for {model}: leave it out")
+        if data.condition_columns:
+            raise BadInput("--model.prior vamp has no meaning for a conditional model: leave it out")
         return self
 
 
@@ -52,7 +51,7 @@ class Prior(nn.Module, ABC):
 
     Args:
         latent: Z.
-        event: the shape of one example.
+        event: the shape of the encoder's input for one example.
 
     Attributes:
         Options: the options, which arrive as keyword arguments of the constructor.
@@ -67,11 +66,11 @@ class Prior(nn.Module, ABC):
         self.register_buffer("origin", torch.zeros(latent), persistent=False)
 
     def initialize(self, x: Tensor) -> None:
-        """Initialize the parameters of the prior from examples ``(B, *event)``; by default nothing."""
+        """Initialize the parameters of the prior from inputs of the encoder ``(B, *event)``; by default nothing."""
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution:
-        """Return p(z), a distribution over ``(Z,)``; `encode` maps x to the model's q(z | x)."""
+        """Return p(z), a distribution over ``(Z,)``; `encode` maps inputs of the encoder to q(z | x)."""
 
 
 @register.prior("normal")

@@ -1,6 +1,8 @@
-"""The variational autoencoder, assembled from five pieces.
+"""The variational autoencoder, assembled from its pieces.
 
-    x ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
+    x ── inputs ── encoder ──▶ posterior q(z|x) ──▶ z ── decoder ──▶ likelihood p(x|z)        prior p(z)
+
+The inputs standardize x, so that the networks do not depend on its units (`aevb.models.networks.inputs`).
 
 A hierarchical model has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of the
 top layer, and the decoder receives the lowest layer.
@@ -12,7 +14,7 @@ Kingma & Welling, Auto-Encoding Variational Bayes, 2013; conditional: Sohn, Lee 
 representation using deep conditional generative models, 2015, with a prior that does not depend on c.
 
 Legend: B examples, S samples of z per example, Z latent dimensions, F features, G numbers of a condition, C numbers of
-its context; *event is the shape of one example.
+its context; *event is the shape of one example, *inputs that of the encoder's input.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +32,7 @@ from aevb.models.batch import Batch, as_batch, require_tensor
 from aevb.models.distributions import closed_form_kl, kl_by_dimension
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
-from aevb.models.networks import Standardize, initialize_output
+from aevb.models.networks import Embedding, Standardize, initialize_output
 from aevb.models.priors import Prior
 
 DECODED_AT_ONCE = 100
@@ -112,14 +114,15 @@ class VAE(nn.Module):
     Methods that take a batch also accept a plain tensor ``(B, *event)`` if the model is unconditional.
 
     Args:
-        encoder: maps ``(B, *event)`` to ``(B, F)``; of a conditional model, also takes the context ``(B, C)``.
+        encoder: maps ``(B, *inputs)`` to ``(B, F)``; of a conditional model, also takes the context ``(B, C)``.
         posterior: maps ``(B, F)`` to q(z | x), a distribution over ``(B, Z)``.
-        prior: maps the model's `encode` to p(z), a distribution over ``(Z,)``.
+        prior: maps `encode_inputs` to p(z), a distribution over ``(Z,)``.
         decoder: maps ``(N, Z)``, of a conditional model ``(N, Z + C)``, to ``(N, *output)``.
         likelihood: maps ``(..., *output)`` to p(x | z), a distribution over ``(..., *event)``.
         lower_layers: the stochastic layers below the top, from the lowest up.
         condition: the embedding of conditions, which maps ``(B, G)`` to the context ``(B, C)``; None for an
             unconditional model.
+        inputs: maps ``(B, *event)`` to ``(B, *inputs)``; None where the encoder receives x itself.
     """
 
     def __init__(
@@ -130,9 +133,11 @@ class VAE(nn.Module):
         decoder: nn.Module,
         likelihood: Likelihood,
         lower_layers: Sequence[LatentLayer] = (),
-        condition: nn.Module | None = None,
+        condition: Embedding | None = None,
+        inputs: Standardize | None = None,
     ) -> None:
         super().__init__()
+        self.inputs = inputs
         self.encoder = encoder
         self.posterior = posterior
         self.prior = prior
@@ -152,6 +157,11 @@ class VAE(nn.Module):
         return next(self.parameters()).dtype
 
     @property
+    def event_dtype(self) -> torch.dtype:
+        """The floating-point type of examples: that of the parameters, or float64 where float32 is too coarse."""
+        return self.dtype if self.inputs is None else torch.promote_types(self.inputs.shift.dtype, self.dtype)
+
+    @property
     def posterior_has_density(self) -> bool:
         """Whether q(z | x) has a density in every layer; the point posterior of an autoencoder has none."""
         posteriors = (self.posterior, *(layer.posterior for layer in self.lower_layers))
@@ -169,7 +179,7 @@ class VAE(nn.Module):
             return None
         if condition is None:
             raise BadInput("this model is conditional: pass condition=...")
-        return torch.as_tensor(self.condition(condition.to(self.device, self.dtype)))
+        return torch.as_tensor(self.condition(condition.to(self.device)))
 
     def initialize(self, batch: Batch | Tensor, *, output: bool = True) -> None:
         """Initialize the model from data (Burda, Grosse & Salakhutdinov 2016).
@@ -182,17 +192,18 @@ class VAE(nn.Module):
             output: whether the decoder is initialized as well.
         """
         batch = as_batch(batch)
-        _standardize(self.encoder, batch.x)
+        if self.inputs is not None:
+            self.inputs.initialize(batch.x)
         if self.condition is not None and batch.condition is not None:
-            _standardize(self.condition, batch.condition)
+            self.condition.initialize(batch.condition)
         mean = self.likelihood.initialize(batch.x)
         if output:
             initialize_output(self.decoder, mean)
-        self.prior.initialize(batch.x)
+        self.prior.initialize(self._inputs(batch.x))
 
     def prior_distribution(self) -> Distribution:
         """Return p(z) of the top layer, a distribution over ``(Z,)``."""
-        p: Distribution = self.prior(self.encode)
+        p: Distribution = self.prior(self.encode_inputs)
         return p
 
     def bottom_up(self, batch: Batch | Tensor) -> list[Tensor]:
@@ -202,11 +213,16 @@ class VAE(nn.Module):
             BadInput: x is no tensor, or has another type or shape than the model.
         """
         batch = as_batch(batch)
-        require_tensor("x", batch.x, self.dtype, self.likelihood.event)
-        return self._bottom_up(batch.x, self.context(batch.condition))
+        require_tensor("x", batch.x, None, self.likelihood.event)
+        return self._bottom_up(self._inputs(batch.x), self.context(batch.condition))
 
-    def _bottom_up(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
-        features = [self.encoder(x) if context is None else self.encoder(x, context.expand(x.shape[0], -1))]
+    def _inputs(self, x: Tensor) -> Tensor:
+        """Return the inputs of the encoder for x ``(B, *event)``, in the type of the weights: ``(B, *inputs)``."""
+        return (x if self.inputs is None else self.inputs(x)).to(self.dtype)
+
+    def _bottom_up(self, inputs: Tensor, context: Tensor | None) -> list[Tensor]:
+        with_context = () if context is None else (context.expand(len(inputs), -1),)
+        features = [self.encoder(inputs, *with_context)]
         for layer in self.lower_layers:
             features.append(layer.up(features[-1]))
         return features
@@ -229,6 +245,11 @@ class VAE(nn.Module):
     def encode(self, batch: Batch | Tensor) -> Distribution:
         """Return q(z | x) of the top layer, a distribution over ``(B, Z)``."""
         q: Distribution = self.posterior(self.bottom_up(batch)[-1])
+        return q
+
+    def encode_inputs(self, inputs: Tensor) -> Distribution:
+        """Return q(z | x) of the top layer for inputs of the encoder ``(B, *inputs)``, over ``(B, Z)``."""
+        q: Distribution = self.posterior(self._bottom_up(inputs, None)[-1])
         return q
 
     def latent_means(self, batch: Batch | Tensor) -> list[Tensor]:
@@ -269,7 +290,7 @@ class VAE(nn.Module):
         """
         batch, shapes = as_batch(batch), chain([(n_samples,)], repeat(()))
         context = self.context(batch.condition)
-        layers = self.top_down(self._bottom_up(batch.x, context), lambda q: q.rsample(next(shapes)))
+        layers = self.top_down(self._bottom_up(self._inputs(batch.x), context), lambda q: q.rsample(next(shapes)))
         return self._trace(batch.x, layers, context)
 
     def trace_latents(self, batch: Batch | Tensor, layers: tuple[LayerTrace, ...]) -> Trace:
@@ -334,12 +355,5 @@ class VAE(nn.Module):
             condition: ``(B, G)`` or ``(1, G)``; None for unconditional models.
         """
         first, last = (self.latent_means(Batch(x, condition))[-1] for x in (start, end))
-        t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype).view(-1, 1, 1)
+        t = torch.linspace(0, 1, steps, device=first.device, dtype=first.dtype).view(-1, 1, 1)
         return self.decode(torch.lerp(first, last, t), condition).mean
-
-
-def _standardize(network: nn.Module, x: Tensor) -> None:
-    """Set the shift and scale of the standardizing layers of a network from examples ``(B, *event)``."""
-    for layer in network.modules():
-        if isinstance(layer, Standardize):
-            layer.initialize(x)

@@ -233,6 +233,7 @@ class RunFolder:
             data_dir=data_dir or settings.data_dir,
             byte_scale=data.byte_scale,
             largest=None if classes is None else classes - 1,
+            dtype=self.model.event_dtype,
         )
         return read_examples(source, spec, outside)
 

@@ -63,7 +63,8 @@ def from_arrays(name: str, arrays: Mapping[str, Array], title: str | None = None
     splits = ("_train", "_test") if "x_train" in arrays else ("",)
     examples = [_events(arrays["x" + split], _title(title, arrays, "x" + split)) for split in splits]
     _require_equal_shapes(examples, title)
-    values = compact(np.concatenate(examples) if len(examples) > 1 else examples[0])
+    joined = np.concatenate(examples) if len(examples) > 1 else examples[0]
+    values = np.ascontiguousarray(joined, dtype=stored_type(joined.dtype))
     labels, classes = None, None
     if "y" + splits[0] in arrays:
         label_arrays = [
@@ -217,9 +218,11 @@ def _require_equal_shapes(examples: Sequence[Array], name: str) -> None:
         )
 
 
-def compact(array: Array) -> Array:
-    """Return the array as contiguous uint8 or float32."""
-    return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
+def stored_type(dtype: "np.dtype[np.generic]") -> "np.dtype[np.generic]":
+    """Return uint8, float32 or float64: the smallest type of examples that can hold numbers of a type."""
+    if dtype in (np.bool_, np.uint8):
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
 
 
 def value_scale(values: Array) -> float:

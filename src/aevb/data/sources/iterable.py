@@ -15,6 +15,7 @@ from torch import Tensor
 from aevb.data import out_of_core
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import BufferedOrder, concatenate
+from aevb.data.rounding import narrowed
 from aevb.errors import BadInput
 
 CHUNK = 1000
@@ -92,7 +93,8 @@ def from_iterable(
     events = [_event(item) for item in islice(iter(stream), min(n_first, per_epoch))]
     if not events:
         raise BadInput("the stream has no examples: expected tensors or arrays")
-    return StreamedExamples(stream, per_epoch, Examples(_stacked(events, events[0].shape, 0), scale=scale))
+    first = narrowed(Examples(_stacked(events, events[0].shape, 0), scale=scale))
+    return StreamedExamples(stream, per_epoch, first)
 
 
 class _Reader:
@@ -115,7 +117,7 @@ class _Reader:
                 f"the stream ended after {start + len(events)} examples: expected those of an epoch; use a smaller"
                 " per_epoch, or a longer stream"
             )
-        return replace(self.like, values=_stacked(events, self.like.shape, start))
+        return replace(self.like, values=_stacked(events, self.like.shape, start).to(self.like.values.dtype))
 
 
 def _event(item: object) -> Tensor:
@@ -126,7 +128,7 @@ def _event(item: object) -> Tensor:
             " with one"
         )
     tensor = torch.as_tensor(value)
-    return tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float32)
+    return tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float64)
 
 
 def _stacked(events: list[Tensor], shape: tuple[int, ...], start: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 The shape in the header is checked against the size of the file before anything is read. Rows must be contiguous (C
 order): in Fortran order a row is scattered over the whole file. Values are converted as those of arrays in memory:
-bytes stay bytes, others become float32, and all must be finite.
+bytes stay bytes, others become float32 or float64, and all must be finite.
 """
 
 from dataclasses import replace
@@ -15,7 +15,8 @@ from numpy.lib import format as npy
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import OutOfCoreExamples, Rows, scan_rows, stays_on_disk
-from aevb.data.sources.arrays import Array, compact, read_arrays, read_rows, to_events, value_scale
+from aevb.data.rounding import narrowed
+from aevb.data.sources.arrays import Array, read_arrays, read_rows, stored_type, to_events, value_scale
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.read import RawColumn, array_columns
@@ -80,13 +81,13 @@ class NpyReader:
             raise BadInput(f"{location} declares the shape {shape} and is {missing} bytes too short: write it again")
         self.event = to_events(np.empty((0, *shape[1:]), dtype), self.name).shape[1:]
         self.bounds = np.append(np.arange(0, shape[0], max(1, location.block // max(1, self.row_bytes))), shape[0])
-        self.scale = 1.0
+        self.scale, self.stored = 1.0, stored_type(dtype)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of a row in memory."""
         dtype = self.header.dtype
-        return self.row_bytes // dtype.itemsize * (1 if dtype in (np.bool_, np.uint8) else 4)
+        return self.row_bytes // dtype.itemsize * self.stored.itemsize
 
     def read(self, rows: Rows) -> Examples:
         """Read the rows with these ascending numbers."""
@@ -98,8 +99,8 @@ class NpyReader:
         self.location.read(list(zip(*(edge.tolist() for edge in edges), strict=True)), content)
         array = to_events(content.view(dtype).reshape(len(rows), *shape[1:]), self.name)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = compact(array)
-            suspect = values.dtype == np.float32 and not np.isfinite(values.sum())
+            values = np.ascontiguousarray(array, dtype=self.stored)
+            suspect = values.dtype != np.uint8 and not np.isfinite(values.sum())
         if suspect:
             self._require_finite(values, rows)
         return Examples(torch.from_numpy(values), scale=self.scale)
@@ -127,7 +128,8 @@ def read_out_of_core(location: Location, seed: int) -> UnsplitData:
     scanned = scan_rows(reader.header.shape[0], reader.memory_bytes, seed)
     values = reader.read(scanned).values
     reader.scale = value_scale(values.numpy())
-    examples = Examples(values, scale=reader.scale)
+    examples = narrowed(Examples(values, scale=reader.scale))
+    reader.stored = examples.values.numpy().dtype
     return UnsplitData(location.name, examples, out_of_core=OutOfCoreExamples(reader, examples, scanned))
 
 

@@ -23,6 +23,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.optional import arrow_library
 from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, stays_on_disk
+from aevb.data.rounding import narrowed
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.encode import encode_column, encode_rows
@@ -118,6 +119,7 @@ class RowGroups:
 
     Attributes:
         columns: columns of the encoded rows; to be set before `read`.
+        dtype: type of the encoded rows.
 
     Raises:
         BadInput: a file is damaged or has other columns than the first, or there are no rows.
@@ -127,6 +129,7 @@ class RowGroups:
         files = table_files(location)
         self.name, self.size = str(location), sum(file.size() for file in files)
         self.columns: Sequence[Column] = ()
+        self.dtype: np.dtype[np.floating] = np.dtype(np.float64)
         opened = [_open(file) for file in files]
         self.schema = opened[0][0]
         for file, (schema, _) in zip(files, opened, strict=True):
@@ -153,9 +156,9 @@ class RowGroups:
         for number in np.flatnonzero(np.diff(edges)):
             yield self.groups[number], rows[edges[number] : edges[number + 1]] - self.bounds[number]
 
-    def _encode(self, group: RowGroup, table: "pa.Table") -> NDArray[np.float32]:
+    def _encode(self, group: RowGroup, table: "pa.Table") -> NDArray[np.floating]:
         columns = modelled(self.columns)
-        values = np.empty((len(table), len(columns)), dtype=np.float32)
+        values = np.empty((len(table), len(columns)), dtype=self.dtype)
         for position, column in enumerate(columns):
             values[:, position] = _encode_column(table.column(column.name), column, str(group))
         return values
@@ -183,7 +186,8 @@ def read_row_groups(location: Location, column_types: ColumnTypes, seed: int, in
         return data
     columns = [_with_all_values(column, row_groups, column_types) for column in data.columns]
     row_groups.columns = columns
-    examples = Examples(encode_rows(raw_columns, columns, location.name), data.examples.labels)
+    examples = narrowed(Examples(encode_rows(raw_columns, columns, location.name), data.examples.labels))
+    row_groups.dtype = examples.values.numpy().dtype
     out_of_core = OutOfCoreExamples(row_groups, examples, scanned)
     return replace(data, examples=examples, columns=tuple(columns), out_of_core=out_of_core)
 
@@ -269,7 +273,7 @@ def _with_new_values(column: Column, new: list[Value], name: str, *, declared: b
     return column.model_copy(update={"kind": "binary" if len(values) == 2 else "categorical", "values": tuple(values)})
 
 
-def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArray[np.float32]:
+def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArray[np.float64]:
     """Return an Arrow column as numbers, NaN where missing; categories are looked up once per distinct value."""
     if column.kind not in ("binary", "categorical"):
         return encode_column(arrow_column(column.name, array), column, name)
@@ -281,7 +285,7 @@ def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArr
         codes = encode_column(_used_values(raw, indices), column, name)
     except BadInput:
         return encode_column(arrow_column(column.name, array), column, name)  # whose message names the row
-    values: NDArray[np.float32] = np.append(codes, np.float32(np.nan))[indices]
+    values: NDArray[np.float64] = np.append(codes, np.nan)[indices]
     return values
 
 

@@ -24,7 +24,7 @@ _EXPECTED = {"real": "finite numbers", "positive": "numbers above 0", "count": "
 def encode_rows(
     raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str, outside: dict[int, str] | None = None
 ) -> Tensor:
-    """Return the rows of a table as the input of a model, ``(N, D)`` in float32, NaN where missing.
+    """Return the rows of a table as the input of a model, ``(N, D)`` in float64, NaN where missing.
 
     Args:
         raw_columns: columns of the table.
@@ -41,20 +41,20 @@ def encode_rows(
     if absent := [column.name for column in encoded if column.name not in by_name]:
         raise BadInput(f"{name} lacks the column {', '.join(map(repr, absent))} of the training table: add it")
     count = len(next(iter(by_name.values())))
-    values = torch.empty(count, len(encoded))
+    values = np.empty((count, len(encoded)))
     for position, column in enumerate(encoded):
         raw = by_name[column.name]
         if outside is None:
             require_finite(raw, name)
-        values[:, position] = torch.from_numpy(encode_column(raw, column, name, outside))
-    return values
+        values[:, position] = encode_column(raw, column, name, outside)
+    return torch.from_numpy(values)
 
 
 def decode_rows(
     columns: Sequence[Column],
-    rows: NDArray[np.float32],
+    rows: NDArray[np.floating],
     condition_columns: Sequence[Column] = (),
-    condition: NDArray[np.float32] | None = None,
+    condition: NDArray[np.floating] | None = None,
 ) -> Table:
     """Return rows as the columns of a table, in their original order and with their original values.
 
@@ -79,7 +79,7 @@ def decode_rows(
 
 def encode_column(
     raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None = None
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Return a column as numbers, ``(N,)``, NaN where missing; `outside` as for `encode_rows`.
 
     Raises:
@@ -102,7 +102,7 @@ def encode_column(
             f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_EXPECTED[column.kind]}, the"
             f" first {numbers[row]:g} in row {row} counted from 0: fix or clear these values, or declare another type"
         )
-    return numbers.astype(np.float32)
+    return numbers
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
@@ -126,7 +126,7 @@ def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) 
         outside[row] = f"{outside[row]}; {reason}" if row in outside else reason
 
 
-def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float32]:
+def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
     values = _category_values(raw, as_texts=any(isinstance(value, str) for value in column.values))
     codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)} | {
         None: np.nan
@@ -140,7 +140,7 @@ def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[in
         )
     if outside is not None:
         _report(outside, column, {row: repr(value) for row, value in unknown.items()})
-    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float32)
+    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
 
 
 def _category_values(raw: RawColumn, *, as_texts: bool) -> Sequence[Value | None]:
@@ -151,13 +151,13 @@ def _category_values(raw: RawColumn, *, as_texts: bool) -> Sequence[Value | None
     return [None if number != number else number for number in raw.numbers.tolist()]
 
 
-def decode_value(column: Column, number: float) -> Value | None:
-    """Return the value that a number of a row stands for, None where missing."""
+def decode_value(column: Column, number: np.floating) -> Value | None:
+    """Return the value that a number of a row stands for, with the digits of its type; None where missing."""
     if np.isnan(number):
         return None
     if column.kind in ("binary", "categorical"):
         return column.values[int(number)]
-    return column.clamp(round(float(number))) if column.whole else float(str(np.float32(number)))
+    return column.clamp(round(float(number))) if column.whole else float(str(number))
 
 
 def require_finite(raw: RawColumn, table: str) -> None:

@@ -56,7 +56,7 @@ def frame_columns(frame: DataFrame, name: str = "the data frame") -> list[RawCol
     return [_series_column(text, frame[column]) for text, column in zip(names, frame.columns, strict=True)]
 
 
-def to_frame(columns: Sequence[Column], rows: NDArray[np.float32], library: Literal["pandas", "polars"]) -> DataFrame:
+def to_frame(columns: Sequence[Column], rows: NDArray[np.floating], library: Literal["pandas", "polars"]) -> DataFrame:
     """Return rows ``(N, D)`` as a data frame with the original types of its columns.
 
     Raises:

@@ -114,5 +114,6 @@ def nan_mean(x: Tensor) -> Tensor:
 
 def log_scale(x: Tensor) -> float:
     """Return the logarithm of the standard deviation of all elements around their means; 0 where they are constant."""
-    scale = (x - x.mean(0)).square().mean().sqrt().item()
+    values = x.double()
+    scale = (values - values.mean(0)).square().mean().sqrt().item()
     return math.log(scale) if scale > 0 else 0.0

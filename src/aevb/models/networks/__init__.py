@@ -13,7 +13,6 @@ A network registered with `aevb.models.registry.register.network` makes an encod
 from aevb.models.networks.base import ACTIVATIONS as ACTIVATIONS
 from aevb.models.networks.base import ConditionalEncoder as ConditionalEncoder
 from aevb.models.networks.base import Network as Network
-from aevb.models.networks.base import prepend as prepend
 from aevb.models.networks.conv import conv_decoder as conv_decoder
 from aevb.models.networks.conv import conv_encoder as conv_encoder
 from aevb.models.networks.dense import mlp_decoder as mlp_decoder

@@ -73,10 +73,3 @@ class ConditionalEncoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return torch.as_tensor(self.after(torch.cat([self.before(x), context], 1)))
-
-
-def prepend(first: nn.Module, encoder: nn.Module) -> nn.Module:
-    """Return an encoder that applies another module to the examples first."""
-    if isinstance(encoder, ConditionalEncoder):
-        return ConditionalEncoder(nn.Sequential(first, encoder.before), encoder.after)
-    return nn.Sequential(first, encoder)

@@ -1,6 +1,11 @@
-"""The first layer of an encoder: standardized numbers, and the embedding of the rows of a table."""
+"""What an encoder receives: standardized numbers, and the embedding of the rows of a table.
 
-from collections.abc import Sequence
+Numbers such as times in seconds vary little around a large mean. They arrive in float64, and their mean is subtracted
+in float64; all other computations are in the type of the weights.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +27,8 @@ class Standardize(nn.Module):
 
     Attributes:
         output: the shape of its output for one example.
+        shift: the means, in the type of the examples: it keeps float64 when the model is converted to float32.
+        spread: the standard deviations.
     """
 
     shift: Tensor
@@ -47,15 +54,28 @@ class Standardize(nn.Module):
         if spread.dim() == 3:
             spread = spread.clamp_min(LEAST_OF_IMAGES * spread.square().mean().sqrt())
             varies = spread > 0
-        self.shift.copy_(mean)
+        self.shift = mean.to(x.dtype)
         self.spread.copy_(torch.where(varies, spread, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return compress((x - self.shift) / self.spread)
+        return compress((x - self.shift).to(self.spread.dtype) / self.spread)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Return shift + spread y."""
+        """Return shift + spread y, in float64 if the shift is in float64."""
         return self.shift + self.spread * y
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Standardize":
+        shift = self.shift
+        super()._apply(fn, recurse)
+        if shift.dtype == torch.float64:
+            self.shift = shift.to(self.shift.device)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        shift = state_dict.get(prefix + "shift", self.shift)
+        if shift.dtype == torch.float64:
+            self.shift = self.shift.double()
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def compress(y: Tensor) -> Tensor:
@@ -93,8 +113,9 @@ class Embedding(Standardize):
         numbers = super().forward(self._numbers(x))
         coded = x[:, sum(self.split[:3]) :]
         repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
-        levels = (torch.cat(repeated, 1) == self.codes).to(x.dtype) if repeated else x[:, :0]
-        return torch.cat([torch.where(numbers.isnan(), 0.0, numbers), levels, (~x.isnan()).to(x.dtype)], 1)
+        levels = torch.cat(repeated, 1) == self.codes if repeated else coded[:, :0]
+        parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan())
+        return torch.cat([part.to(numbers.dtype) for part in parts], 1)
 
     def _numbers(self, x: Tensor) -> Tensor:
         real, positive, count, *_ = x.split(self.split, 1)
