@@ -161,7 +161,7 @@ def take_measurements(
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):
-        data_variance = train.all().x.var(0).mean().item()
+        data_variance = train.all().x.double().var(0).mean().item()
     return Measurements(
         config=config,
         model=resolved,

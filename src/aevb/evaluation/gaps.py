@@ -111,7 +111,7 @@ def _ascend(part: Part, variables: list[Tensor]) -> None:
     optimizer = torch.optim.Adam(variables, lr=LEARNING_RATE)
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - step / STEPS))
-        trace = part.trace(normal(part.streams, SAMPLES_PER_STEP, sum(part.widths)).to(part.batch.x))
+        trace = part.trace(normal(part.streams, SAMPLES_PER_STEP, sum(part.widths)).to(part.features[0]))
         loss = (trace.rate - trace.log_likelihood.mean(0)).sum()
         for variable, gradient in zip(variables, torch.autograd.grad(loss, variables, allow_unused=True), strict=True):
             variable.grad = gradient
@@ -124,7 +124,7 @@ class _Shifted(nn.Module):
     def __init__(self, head: nn.Linear, part: Part) -> None:
         super().__init__()
         self.head = head
-        self.shift = nn.Parameter(part.batch.x.new_zeros(len(part.batch), head.out_features))
+        self.shift = nn.Parameter(part.features[0].new_zeros(len(part.batch), head.out_features))
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.as_tensor(self.head(features) + self.shift)

@@ -132,7 +132,7 @@ def _first_grid(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> tuple[_C
     width = (high - low) / count
     ticks = torch.arange(count, dtype=low.dtype) + 0.5
     z = low + width * torch.cartesian_prod(*(ticks,) * len(low)).view(-1, len(low))
-    chunks = z.to(batch.x).split(max(1, CACHE // (2 * batch.x.numel())))
+    chunks = z.to(model.device, model.dtype).split(max(1, CACHE // (2 * batch.x.numel())))
     mass = [model.log_joint(batch, points.unsqueeze(1)).cpu().double() for points in chunks]
     owner = torch.arange(len(batch)).expand(len(z), -1)
     cells = _Cells(owner.flatten(), z.repeat_interleave(len(batch), 0), width)
@@ -143,7 +143,7 @@ def _log_mass(model: VAE, batch: Batch, cells: _Cells) -> Tensor:
     """Return log p(z) p(x|z) at the center of each cell plus the logarithm of its volume, ``(P,)`` in float64."""
     x = batch.x
     rows = max(1, CACHE // (x.element_size() * widest(model, batch[slice(1)])))
-    chunks = zip(cells.owner.to(x.device).split(rows), cells.z.to(x).split(rows), strict=True)
+    chunks = zip(cells.owner.to(x.device).split(rows), cells.z.to(x.device, model.dtype).split(rows), strict=True)
     mass = [model.log_joint(batch[owner], z).cpu().double() for owner, z in chunks]
     return torch.cat(mass) + cells.width.double().log().sum()
 

@@ -70,6 +70,6 @@ def require_tensor(
         raise BadInput(f"{name} is {value.dtype}: expected floating-point numbers; pass {name}.float()")
     if dtype not in (None, value.dtype) and not torch.is_autocast_enabled(value.device.type):
         raise BadInput(f"{name} is {value.dtype} and the model {dtype}: pass {name}.to({dtype})")
-    if event is not None and tuple(value.shape) == event:
+    if event is not None and value.dim() == len(event) and tuple(value.shape) == event:
         expected = ", ".join(map(str, ("B", *event)))
         raise BadInput(f"{name} has the shape {event}: expected ({expected}); pass {name}[None] for one example")
