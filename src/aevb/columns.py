@@ -1,7 +1,7 @@
 """Columns of a table and their types.
 
-    real          a number                  normal
-    positive      a number above 0          log-normal
+    real          a number                  normal, with heavy tails beyond 5 σ
+    positive      a number above 0          log-normal, likewise
     count         0, 1, 2, ...              negative binomial
     binary        one of two values         Bernoulli
     categorical   one of K values           softmax

@@ -16,7 +16,8 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
 from aevb.evaluation import diagnosis
-from aevb.evaluation.diagnosis import EXPLAINS, Finding, Measurements, take_measurements
+from aevb.evaluation.diagnosis import EXPLAINS, Finding, take_measurements
+from aevb.evaluation.diagnosis.findings import Measurements
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def by_estimator(x: Array, folder: Path) -> Fitted:
     return said(opened.model_, opened._examples(x), np.asarray(opened.sample(COUNT)))
 
 
-def by_run(source: object, folder: Path, options: dict[str, object]) -> Fitted:
+def by_run(source: object, folder: Path, options: dict[str, Any]) -> Fitted:
     data = {"source": source if isinstance(source, str) else "(in memory)"} | options
     run = fit_run(Config.model_validate(CONFIG | {"data": data}), folder, load_data(source, **options))
     opened = RunFolder.load(run.folder)

@@ -11,8 +11,10 @@ is diagonal, it has posteriors with independent dimensions,
 
 and is a VAE whose bound is tight. With missing values the encoder is the closest linear one. A network of rectified
 units computes any linear map of Z numbers by 2 Z units of each hidden layer, since t = max(t, 0) - max(-t, 0); the
-other units keep their initial weights, with outgoing weights of zero. Training continues from there: where columns
-nearly follow from each other, gradient descent would take many steps to the same point.
+other units keep their initial weights, with outgoing weights of zero. Outliers are left out.
+
+Training continues from there: where columns nearly follow from each other, gradient descent would take many steps to
+the same point.
 """
 
 from typing import NamedTuple
@@ -25,6 +27,8 @@ from aevb.models.likelihoods import Columns
 from aevb.models.posteriors import Diagonal, Full, ScaledPosterior
 from aevb.models.vae import VAE
 
+FAR, RARE = 6.0, 0.05
+"""Standard deviations of the noise beyond which a row is an outlier, and their largest share."""
 ROUNDS = 300
 """Iterations of EM."""
 MOST = 2000
@@ -47,6 +51,20 @@ class Factors(NamedTuple):
     variance: Tensor
     encoding: Tensor
     spread: Tensor
+
+
+def robust_factors(x: Tensor, latent: int) -> Factors:
+    """Return the factor analysis of standardized rows without outliers, if these are few.
+
+    Args:
+        x: ``(N, D)``, NaN where a value is missing.
+        latent: Z.
+    """
+    result = factors(x, latent)
+    values = x.double().nan_to_num()
+    residuals = torch.where(x.isnan(), 0.0, values - values @ result.encoding.T @ result.weight.T)
+    far = (residuals.abs() > FAR * result.variance.sqrt()).any(1)
+    return factors(x[~far], latent) if 0 < far.double().mean() <= RARE else result
 
 
 def factors(x: Tensor, latent: int) -> Factors:
@@ -122,7 +140,7 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
         numbers = likely.units(torch.cat([real, positive.log()], 1))
         latent = min(posterior.latent, numbers.shape[1] - 1)
         if latent > 0 and len(batch) > numbers.shape[1] and _can_compute(model, latent):
-            _set_factors(model, factors(numbers[:: -(-len(batch) // MOST)], latent))
+            _set_factors(model, robust_factors(numbers[:: -(-len(batch) // MOST)], latent))
 
 
 @torch.no_grad()

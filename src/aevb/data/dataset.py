@@ -6,7 +6,7 @@ from hashlib import blake2b
 from aevb.columns import Column
 from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
-from aevb.data.out_of_core import OutOfCoreExamples
+from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.value_kinds import Kind
 
 IN_MEMORY = "(in memory)"
@@ -30,6 +30,7 @@ class Dataset:
         condition_columns: columns that a conditional model receives and does not model.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all training examples, if they are not in memory.
+        rows: numbers of the training, validation and test examples in the source; None if they are not known.
         byte_scale: factor that maps the bytes of the source to values; None if the source had no bytes.
     """
 
@@ -45,6 +46,7 @@ class Dataset:
     condition_columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
+    rows: tuple[Rows, ...] | None = None
     byte_scale: float | None = None
 
     @property

@@ -72,6 +72,7 @@ def split_data(
         condition_columns=data.condition_columns,
         notes=(*data.notes, out_of_core.note) if out_of_core else data.notes,
         out_of_core=out_of_core,
+        rows=tuple(index if data.out_of_core is None else data.out_of_core.scanned[index] for index in indices),
         byte_scale=data.examples.scale if data.examples.values.dtype == torch.uint8 else None,
     )
 

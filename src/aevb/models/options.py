@@ -37,6 +37,10 @@ class DataFacts(Protocol):
         """The kind of its values: binary, unit, counts, real or columns."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+
+    @property
     def largest(self) -> int:
         """The largest value, of binary data and counts."""
 

@@ -16,16 +16,21 @@ class EpochMetrics:
         bound: lower bound of log p(x); -∞ where the objective has none.
         rate: KL(q(z|x) || p(z)).
         distortion: -E_q log p(x|z).
+        robust: the bound, or minus the loss without a bound, with rare outliers moved towards the other examples; None
+            where it was not measured.
     """
 
     loss: float
     bound: float
     rate: float
     distortion: float
+    robust: float | None = None
 
     @property
     def merit(self) -> float:
-        """The number by which weights are chosen, higher is better: the bound, or minus the loss without a bound."""
+        """The number by which weights are chosen, higher is better."""
+        if self.robust is not None:
+            return self.robust
         return self.bound if self.bound > -math.inf else -self.loss
 
 

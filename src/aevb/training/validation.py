@@ -1,13 +1,16 @@
 """An objective's terms on validation examples."""
 
 import torch
+from torch import Tensor
 
 from aevb.data.examples import Examples
-from aevb.models.objectives import Objective
+from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
-from aevb.training.backends.base import term_means
 from aevb.training.history import EpochMetrics
+
+FAR, RARE = 20.0, 0.01
+"""Distance of outliers below the median, in units of that of the lowest tenth, and their largest share."""
 
 
 @torch.no_grad()
@@ -15,6 +18,8 @@ def validate(
     model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, decodings: int = 1000
 ) -> EpochMetrics:
     """Return the means of an objective's terms over examples, in evaluation mode and with the same noise at every call.
+
+    The choice of the best weights must not hang on a few wrong examples: the robust mean counts them less.
 
     Args:
         model: evaluated; it is left in the mode that it had.
@@ -26,9 +31,23 @@ def validate(
     training = model.training
     model.eval()
     with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
-        sums = [
-            term_means(objective(model.trace(chunk.all(), objective.n_samples))) * len(chunk)
+        chunks = [
+            torch.stack(objective(model.trace(chunk.all(), objective.n_samples)))
             for chunk in examples.chunks(max(1, decodings // objective.n_samples))
         ]
     model.train(training)
-    return EpochMetrics(*(torch.stack(sums).cpu().double().sum(0) / len(examples)).tolist())
+    terms = Terms(*torch.cat(chunks, 1).cpu().double())
+    merit = terms.bound if terms.bound.isfinite().all() else -terms.loss
+    loss, bound, rate, distortion = (term.mean().item() for term in terms)
+    return EpochMetrics(loss, bound, rate, distortion, robust_mean(merit))
+
+
+def robust_mean(values: Tensor) -> float:
+    """Return the mean of values ``(N,)``, with rare ones that lie far below the others raised to a limit.
+
+    The limit is as far below the median as `FAR` times the distance of the lowest tenth.
+    """
+    median, tenth = values.quantile(values.new_tensor([0.5, 0.1]))
+    limit = median - FAR * (median - tenth)
+    rare = (values < limit).double().mean() <= RARE
+    return (values.clamp_min(limit) if rare else values).mean().item()

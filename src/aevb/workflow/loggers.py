@@ -192,9 +192,14 @@ def open_loggers(names: Sequence[str]) -> Iterator[LoggerGroup]:
 
 
 def epoch_metrics(epoch: Epoch) -> dict[str, float]:
-    """Return the metrics of an epoch by name, in nats and seconds, without infinite ones, as of an autoencoder."""
+    """Return the metrics of an epoch by name, in nats and seconds, without infinite ones, as of an autoencoder.
+
+    The robust mean is not logged: it equals the bound, or minus the loss, unless there are outliers.
+    """
     splits = {"train": epoch.train} | ({"valid": epoch.valid} if epoch.valid else {})
     nats = {f"{split}/{name}": value for split, means in splits.items() for name, value in asdict(means).items()}
+    nats.pop("train/robust")
+    nats.pop("valid/robust", None)
     return {name: value for name, value in nats.items() if math.isfinite(value)} | {"seconds": epoch.seconds}
 
 

@@ -2,6 +2,7 @@
 
 Normal              log N(x; μ, diag σ²) = -½ Σ_j [((x_j - μ_j) / σ_j)² + log σ_j² + log 2π]
 FullNormal          log N(x; μ, L Lᵀ)    = -½ Σ_j [(L⁻¹(x - μ))_j² + log L_jj² + log 2π]
+RobustNormal        likewise, with ((x_j - μ_j) / σ_j)² = r² replaced by R² (1 + log(r² / R²)) beyond R = 5
 StandardNormal      log N(z; 0, I)       = -½ Σ_j [z_j² + log 2π]
 Point               ∞ at μ, -∞ elsewhere
 Laplace             -Σ_j [|x_j - μ_j| / b_j + log 2b_j]
@@ -11,6 +12,7 @@ ContinuousBernoulli Σ_j [(x_j - ½) l_j - log(sinh(l_j/2) / (l_j/2))]        (L
 
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +24,12 @@ from aevb.models.distributions.base import BaseDistribution, LogitDistribution
 from aevb.models.shapes import size, sum_event
 
 LOG_2PI = math.log(2 * math.pi)
+_TAIL = 5.0
+"""R, standard deviations from which on a robust normal has heavy tails."""
+_LOG_EXCESS = math.log1p(
+    2 * _TAIL / (_TAIL**2 - 1) * math.exp(-0.5 * (_TAIL**2 + LOG_2PI)) - math.erfc(_TAIL / math.sqrt(2))
+)
+"""Logarithm of the mass of a normal with these tails in place of its own."""
 
 
 class _Gaussian(BaseDistribution):
@@ -101,6 +109,23 @@ class Normal(_Gaussian):
     def _log_volume(self) -> Tensor:
         log_scale = sum_event(self.log_scale.expand_as(self.loc), self.event_dims)
         return log_scale + 0.5 * LOG_2PI * size(self.event_shape)
+
+
+class RobustNormal(Normal):
+    """A normal with diagonal covariance whose tails beyond five standard deviations are those of |r|⁻²⁵.
+
+    No example has more than 25 times the usual influence on σ, or five times that on μ: beyond five standard deviations
+    the influence on μ decreases. Up to there the density is that of the normal, to 5e-8, and so are the samples: a
+    sample from the tails would occur once in 1.6 million numbers.
+    """
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density in nats, ``(...)``."""
+        square = self.to_noise(value).square()
+        tail = _TAIL**2 * (1 + (square.clamp_min(_TAIL**2) / _TAIL**2).log())
+        distance = torch.where(square > _TAIL**2, tail, square)
+        excess = _LOG_EXCESS * size(self.event_shape)
+        return -0.5 * sum_event(distance, self.event_dims) - self._log_volume - excess
 
 
 class FullNormal(_Gaussian):
@@ -284,9 +309,10 @@ class LogNormal(BaseDistribution):
     """
 
     element_constraint = constraints.positive
+    family: ClassVar[type[Normal]] = Normal
 
     def __init__(self, loc: Tensor, log_scale: Tensor, event_dims: int = 1) -> None:
-        self.log = Normal(loc, log_scale, event_dims)
+        self.log = self.family(loc, log_scale, event_dims)
         super().__init__(loc.shape, event_dims)
 
     @property
@@ -304,6 +330,12 @@ class LogNormal(BaseDistribution):
         """Return log N(log value; μ, diag σ²) - Σ log value in nats, ``(...)``."""
         logarithm = value.log()
         return self.log.log_prob(logarithm) - sum_event(logarithm, self.event_dims)
+
+
+class RobustLogNormal(LogNormal):
+    """Positive variables whose logarithms have a `RobustNormal` density."""
+
+    family = RobustNormal
 
 
 class ContinuousBernoulli(LogitDistribution):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.columns import Column
+from aevb.models.networks.inputs import without_outliers
 from aevb.models.options import PieceOptions
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def nan_mean(x: Tensor) -> Tensor:
 
 
 def log_scale(x: Tensor) -> float:
-    """Return the logarithm of the standard deviation of all elements around their means; 0 where they are constant."""
-    values = x.double()
+    """Return the logarithm of the standard deviation of all elements around their means; 0 where they are constant.
+
+    Rare outliers of vectors count as values near the others.
+    """
+    values = x.double() if x.dim() == 4 else without_outliers(x.double())
     scale = (values - values.mean(0)).square().mean().sqrt().item()
     return math.log(scale) if scale > 0 else 0.0

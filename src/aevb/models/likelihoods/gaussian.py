@@ -1,7 +1,7 @@
 """Gaussian likelihoods: one variance, one for each element, or a full covariance."""
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -11,16 +11,33 @@ from aevb.models import distributions
 from aevb.models.distributions import LOG_2PI
 from aevb.models.likelihoods.base import log_scale
 from aevb.models.likelihoods.located import Link, LinkOptions, Located
+from aevb.models.options import DataFacts
 from aevb.models.registry import register
 from aevb.models.shapes import size
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+Tails = Literal["normal", "heavy"]
+
 
 class GaussianOptions(LinkOptions):
-    """The link function of the mean, and the variance."""
+    """The link function of the mean, the variance, and the tails."""
 
     variance: Annotated[float, Field(gt=0)] | Literal["learned"] = Field(
         "learned", description="Variance of the likelihood: a number, or learned (default)."
     )
+    tails: Tails | None = Field(
+        None,
+        description="Tails of the likelihood beyond five standard deviations: normal, or heavy, which bounds the"
+        " influence of outliers. Default: heavy for real vectors if the variance is learned, otherwise normal.",
+    )
+
+    def resolve(self, data: DataFacts) -> "Self":
+        heavy = data.kind == "real" and len(data.shape) == 1 and self.variance == "learned"
+        tails = self.tails or ("heavy" if heavy else "normal")
+        return super().resolve(data).model_copy(update={"tails": tails})
 
 
 @register.likelihood("gaussian")
@@ -31,15 +48,21 @@ class Gaussian(Located):
         event: the shape of one example.
         variance: c, or "learned".
         mean_link: the link function.
+        tails: "heavy" for tails of a `RobustNormal`.
     """
 
     Options = GaussianOptions
     default_for = ("unit", "real")
 
     def __init__(
-        self, event: tuple[int, ...], variance: float | Literal["learned"] = "learned", mean_link: Link = "identity"
+        self,
+        event: tuple[int, ...],
+        variance: float | Literal["learned"] = "learned",
+        mean_link: Link = "identity",
+        tails: Tails = "normal",
     ) -> None:
         super().__init__(event, mean_link)
+        self.family = distributions.RobustNormal if tails == "heavy" else distributions.Normal
         if variance == "learned":
             self.log_scale = nn.Parameter(torch.tensor(0.0))
         else:
@@ -61,7 +84,7 @@ class Gaussian(Located):
         return super().initialize(x)
 
     def forward(self, output: Tensor) -> distributions.Normal:
-        return distributions.Normal(self._linked(output), self.log_scale, len(self.event))
+        return self.family(self._linked(output), self.log_scale, len(self.event))
 
 
 @register.likelihood("gaussian-diagonal")

@@ -25,8 +25,10 @@ _LEAST, _NEVER = -7.0, -1e9
 class Columns(Likelihood):
     """The row of a table, each column by the family of its type; missing values, NaN, have no influence.
 
-    Numbers have one learned standard deviation for each column, σ_j in units of the data, at least e⁻⁷ times that of
-    the data: where a column repeats its values exactly, its density would otherwise have no upper bound.
+    Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, so that a few wrong
+    values do not decide what is learned (`aevb.models.distributions.RobustNormal`). There is one learned standard
+    deviation for each column, σ_j in units of the data, at least e⁻⁷ times that of the data: where a column repeats its
+    values exactly, its density would otherwise have no upper bound.
 
     Args:
         event: ``(D,)``.
@@ -72,8 +74,8 @@ class Columns(Likelihood):
         loc = self.units.inverse(torch.cat([real, positive], -1)).split(self.split[:2], -1)
         log_scale = (self.log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:2])
         parts = [
-            distributions.Normal(loc[0], log_scale[0], 0),
-            distributions.LogNormal(loc[1], log_scale[1], 0),
+            distributions.RobustNormal(loc[0], log_scale[0], 0),
+            distributions.RobustLogNormal(loc[1], log_scale[1], 0),
             distributions.NegativeBinomial(count, self.log_total, 0),
             distributions.Bernoulli(binary, 0),
             distributions.Categorical(self._table(categorical), 0),

@@ -16,6 +16,8 @@ LINEAR = 5.0
 """Standard deviations up to which inputs are not compressed."""
 ROUNDING = {torch.float32: 2.5e-7, torch.float64: 1e-14}
 """Standard deviation, relative to the mean, up to which an element is constant apart from rounding, by type."""
+FAR, RARE = 8.0, 0.01
+"""Robust standard deviations from the median beyond which values are outliers, and their largest share."""
 LEAST_OF_IMAGES = 0.1
 """Least standard deviation of a pixel, relative to the root mean square over the pixels."""
 
@@ -44,10 +46,11 @@ class Standardize(nn.Module):
     def initialize(self, x: Tensor) -> None:
         """Take mean and standard deviation from examples ``(B, *event)``, without missing values (NaN).
 
-        The standard deviation of elements that are constant up to rounding is set to 1. The pixels of images have the
-        same unit: a pixel that hardly varies gets a tenth of the usual standard deviation.
+        Rare outliers count as if they were eight robust standard deviations from the median. The standard deviation of
+        elements that are constant up to rounding is set to 1. The pixels of images have the same unit: a pixel that
+        hardly varies gets a tenth of the usual standard deviation.
         """
-        values = x.double()
+        values = x.double() if x.dim() == 4 else without_outliers(x.double())
         mean = values.nanmean(0).nan_to_num()
         spread = (values - mean).square().nanmean(0).sqrt().nan_to_num()
         varies = spread > ROUNDING.get(x.dtype, 0.01) * mean.abs()
@@ -64,6 +67,10 @@ class Standardize(nn.Module):
         """Return shift + spread y, in float64 if the shift is in float64."""
         return self.shift + self.spread * y
 
+    def numbers(self, x: Tensor) -> Tensor:
+        """Return what is standardized of ``(B, *event)``."""
+        return x
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Standardize":
         shift = self.shift
         super()._apply(fn, recurse)
@@ -76,6 +83,15 @@ class Standardize(nn.Module):
         if shift.dtype == torch.float64:
             self.shift = self.shift.double()
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def without_outliers(x: Tensor) -> Tensor:
+    """Return values ``(B, ...)`` with outliers moved towards the median, where they are rare."""
+    center = x.nanmedian(0).values
+    distance = (x - center).abs()
+    limit = FAR * 1.4826 * distance.nanmedian(0).values
+    share = (distance > limit).double().mean(0)
+    return torch.where((share <= RARE) & (distance > limit), center + limit * (x - center).sign(), x)
 
 
 def compress(y: Tensor) -> Tensor:
@@ -106,17 +122,18 @@ class Embedding(Standardize):
 
     def initialize(self, x: Tensor) -> None:
         """Take means and standard deviations from examples ``(B, D)``."""
-        super().initialize(self._numbers(x))
+        super().initialize(self.numbers(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, D)`` to ``(B, *output)``."""
-        numbers = super().forward(self._numbers(x))
+        numbers = super().forward(self.numbers(x))
         coded = x[:, sum(self.split[:3]) :]
         repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
         levels = torch.cat(repeated, 1) == self.codes if repeated else coded[:, :0]
         parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan())
         return torch.cat([part.to(numbers.dtype) for part in parts], 1)
 
-    def _numbers(self, x: Tensor) -> Tensor:
+    def numbers(self, x: Tensor) -> Tensor:
+        """Return the numeric columns of ``(B, D)``, with logarithms of positive numbers and of counts plus one."""
         real, positive, count, *_ = x.split(self.split, 1)
         return torch.cat([real, positive.log(), count.log1p()], 1)

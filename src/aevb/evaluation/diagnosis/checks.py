@@ -1,196 +1,19 @@
-"""Diagnostics: problems of a trained model, each with its evidence, its likely cause and a remedy.
-
-Everything is measured on the training and validation splits, because advice that depends on the test split would bias
-it. A check reports a finding if its metric is beyond the threshold, unless another finding explains it.
-"""
+"""The checks of the diagnosis: each reports a problem if its metric is beyond the threshold."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
 
-from aevb.config.schema import Config, ModelConfig
-from aevb.data.dataset import Dataset
-from aevb.data.examples import Examples
-from aevb.errors import BadInput
-from aevb.evaluation.aggregate_posterior import prior_holes
-from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, PerExample, collapsed_weights, per_example
-from aevb.models.likelihoods import Gaussian
-from aevb.models.vae import VAE
-from aevb.rng import RNGStream, seeded
-from aevb.training.history import Epoch
+from aevb.evaluation.diagnosis.findings import NO_INFORMATION, Finding, Measurements
+from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, collapsed_weights
 
-EXAMPLES = 1000
-"""The largest number of examples of a split that are measured."""
-TRAIN_SAMPLES = 20
-"""Importance samples for the bounds of training examples."""
-NO_INFORMATION = 0.1
-"""Rate in nats below which z carries no information."""
 MIN_STEPS = 500
 """The number of steps below which any model is under-trained."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem of a model.
-
-    Attributes:
-        problem: its name.
-        metric: the number that shows it.
-        value: the value of the metric.
-        threshold: the value at which the problem begins; None if another number decides.
-        better: whether lower or higher values of the metric are better.
-        evidence: the metric in words, with related numbers.
-        cause: the likely cause.
-        remedy: what to try: options of another training run, or a command.
-    """
-
-    problem: str
-    metric: str
-    value: float
-    threshold: float | None
-    better: Literal["lower", "higher"]
-    evidence: str
-    cause: str
-    remedy: str
-
-
-class Measurements(NamedTuple):
-    """The numbers that the checks use.
-
-    Attributes:
-        config: the configuration as the user gave it.
-        model: the resolved configuration of the model.
-        epochs: the metrics of each epoch.
-        steps: the number of training steps.
-        train: the numbers of some training examples.
-        valid: the numbers of some validation examples.
-        n_importance_samples: K of the validation examples.
-        holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
-        dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 for tables, whose
-            columns have no common unit.
-        noise: the variance of a Gaussian likelihood; None for other likelihoods.
-        data_variance: the mean variance of the elements of the data.
-    """
-
-    config: Config
-    model: ModelConfig
-    epochs: Sequence[Epoch]
-    steps: int
-    train: PerExample
-    valid: PerExample
-    n_importance_samples: int
-    holes: float
-    dispersion: float
-    noise: float | None
-    data_variance: float
-
-    @property
-    def is_autoencoder(self) -> bool:
-        """Whether the posterior is a point."""
-        return self.model.posterior == "point"
-
-    @property
-    def beta(self) -> float:
-        """The weight of the rate in the loss."""
-        objective = self.config.objective
-        return 1.0 if objective.kind == "beta-tc" else float(objective.options.get("beta", 1.0))
-
-    @property
-    def active(self) -> Tensor:
-        """Whether each unit is active, ``(Z,)``."""
-        return self.valid.mean.var(0) > ACTIVE
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether z carries no information about x."""
-        return not self.is_autoencoder and (self.valid.rate.mean().item() < NO_INFORMATION or not self.active.any())
-
+LISTED = 5
+"""Number of outliers that are named."""
 
 Check = Callable[[Measurements], Finding | None]
-
-
-def diagnose(
-    model: VAE,
-    config: Config,
-    resolved: ModelConfig,
-    epochs: Sequence[Epoch],
-    dataset: Dataset,
-    *,
-    n_importance_samples: int = 1000,
-    seed: int = 0,
-) -> list[Finding]:
-    """Return the problems of a trained model; an empty list if there are none.
-
-    Args:
-        model: the trained model.
-        config: the configuration as the user gave it.
-        resolved: the resolved configuration of the model.
-        epochs: the metrics of each epoch.
-        dataset: the data set of the training; its test split is not used.
-        n_importance_samples: K, samples of z per example.
-        seed: the random seed.
-
-    Raises:
-        BadInput: no epoch has finished, or there are fewer than two validation examples.
-    """
-    if not epochs or len(dataset.valid) < 2:
-        raise BadInput("diagnostics need a finished epoch and at least two validation examples: train for longer")
-    measured = take_measurements(
-        model, config, resolved, epochs, dataset, n_importance_samples=n_importance_samples, seed=seed
-    )
-    findings = {check: finding for check in EXPLAINS if (finding := check(measured))}
-    explained = {other for check in findings for other in EXPLAINS[check]}
-    return [finding for check, finding in findings.items() if check not in explained]
-
-
-def take_measurements(
-    model: VAE,
-    config: Config,
-    resolved: ModelConfig,
-    epochs: Sequence[Epoch],
-    dataset: Dataset,
-    *,
-    n_importance_samples: int,
-    seed: int,
-) -> Measurements:
-    """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
-    train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
-    likelihood: nn.Module = model.likelihood
-    with seeded(seed, RNGStream.EVALUATION):
-        data_variance = train.all().x.double().var(0).mean().item()
-    return Measurements(
-        config=config,
-        model=resolved,
-        epochs=epochs,
-        steps=len(epochs) * config.train.plan(len(dataset.train_source))[1],
-        train=per_example(model, train, TRAIN_SAMPLES, seed=seed),
-        valid=per_example(model, valid, n_importance_samples, seed=seed),
-        n_importance_samples=n_importance_samples,
-        holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
-        dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
-        noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
-        data_variance=data_variance,
-    )
-
-
-@torch.no_grad()
-def _dispersion(model: VAE, examples: Examples, seed: int) -> float:
-    device, squares, variances = model.device, 0.0, 0.0
-    with seeded(seed, RNGStream.EVALUATION, device=device):
-        for batch in examples.batches(100):
-            batch = batch.to(device)
-            z = model.top_down(model.bottom_up(batch), lambda q: q.rsample())[-1].z
-            p = model.decode(z, batch.condition)
-            squares += (batch.x - p.mean).square().sum().item()
-            variances += p.variance.sum().item()
-    return squares / variances
-
-
-# The checks.
 
 
 def posterior_collapse(measured: Measurements) -> Finding | None:
@@ -385,6 +208,25 @@ def under_training(measured: Measurements) -> Finding | None:
     )
 
 
+def outlying_rows(measured: Measurements) -> Finding | None:
+    """Report rows with a value that is isolated from all others."""
+    found = measured.outliers
+    if not found:
+        return None
+    named = ", ".join(f"{outlier.column} = {outlier.value:.6g} in row {outlier.row}" for outlier in found[:LISTED])
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return Finding(
+        problem="outliers",
+        metric="outliers",
+        value=len(found),
+        threshold=0,
+        better="lower",
+        evidence=f"{named}{more}, rows counted from 0: far from all others, given the rest of the row",
+        cause="wrong values, or rare ones: they hardly influence the model, but means over examples depend on them",
+        remedy="correct or remove these rows if they are wrong",
+    )
+
+
 EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
@@ -395,5 +237,6 @@ EXPLAINS: dict[Check, list[Check]] = {
     misfit: [posterior_collapse, under_training, too_few_samples],
     too_few_samples: [],
     under_training: [idle_units, too_few_samples],
+    outlying_rows: [],
 }
 """Every check, with the checks whose findings its own finding explains."""

@@ -1,0 +1,94 @@
+"""Findings of the diagnosis, and the numbers that its checks use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from aevb.config.schema import Config, ModelConfig
+from aevb.evaluation.diagnosis.outliers import Outlier
+from aevb.evaluation.likelihood import ACTIVE, PerExample
+from aevb.training.history import Epoch
+
+NO_INFORMATION = 0.1
+"""Rate in nats below which z carries no information."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a model.
+
+    Attributes:
+        problem: its name.
+        metric: the number that shows it.
+        value: the value of the metric.
+        threshold: the value at which the problem begins; None if another number decides.
+        better: whether lower or higher values of the metric are better.
+        evidence: the metric in words, with related numbers.
+        cause: the likely cause.
+        remedy: what to try: options of another training run, or a command.
+    """
+
+    problem: str
+    metric: str
+    value: float
+    threshold: float | None
+    better: Literal["lower", "higher"]
+    evidence: str
+    cause: str
+    remedy: str
+
+
+class Measurements(NamedTuple):
+    """The numbers that the checks use.
+
+    Attributes:
+        config: the configuration as the user gave it.
+        model: the resolved configuration of the model.
+        epochs: the metrics of each epoch.
+        steps: the number of training steps.
+        train: the numbers of some training examples.
+        valid: the numbers of some validation examples.
+        n_importance_samples: K of the validation examples.
+        holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
+        dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 for tables, whose
+            columns have no common unit.
+        noise: the variance of a Gaussian likelihood; None for other likelihoods.
+        data_variance: the mean variance of the elements of the data.
+        outliers: rows with an isolated value.
+    """
+
+    config: Config
+    model: ModelConfig
+    epochs: Sequence[Epoch]
+    steps: int
+    train: PerExample
+    valid: PerExample
+    n_importance_samples: int
+    holes: float
+    dispersion: float
+    noise: float | None
+    data_variance: float
+    outliers: Sequence[Outlier]
+
+    @property
+    def is_autoencoder(self) -> bool:
+        """Whether the posterior is a point."""
+        return self.model.posterior == "point"
+
+    @property
+    def beta(self) -> float:
+        """The weight of the rate in the loss."""
+        objective = self.config.objective
+        return 1.0 if objective.kind == "beta-tc" else float(objective.options.get("beta", 1.0))
+
+    @property
+    def active(self) -> Tensor:
+        """Whether each unit is active, ``(Z,)``."""
+        return self.valid.mean.var(0) > ACTIVE
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether z carries no information about x."""
+        return not self.is_autoencoder and (self.valid.rate.mean().item() < NO_INFORMATION or not self.active.any())
