@@ -118,7 +118,7 @@ def test_the_robust_mean_is_the_mean_unless_few_examples_are_far_below() -> None
 def run_of(source: Any, folder: Path, options: dict[str, Any]) -> tuple[Any, Dataset]:
     dataset = load_data(source, **options)
     config = Config.model_validate(
-        {"model": {"latent": [2], "hidden": [50]}, "train": {"epochs": 10, "batch_size": 50}}
+        {"model": {"latent": [2], "hidden": [50]}, "train": {"epochs": 10, "batch_size": 50, "lr": 0.005}}
     )
     return fit_run(config, folder, dataset), dataset
 
