@@ -70,16 +70,19 @@ def _stream_seed(seed: int, purpose: RNGStream, *substreams: int) -> int:
 class ExampleStreams:
     """A random number stream for each example, independent of batches and of the order of the examples.
 
-    A stream depends on the seed, on the values of the example and on how many equal examples came before.
+    A stream depends on the seed, on the values of the example and, unless equal examples get equal streams, on how many
+    equal examples came before.
 
     Args:
         seed: the seed.
         purpose: the purpose of the random numbers.
+        equal: whether equal examples get equal streams.
     """
 
-    def __init__(self, seed: int, purpose: RNGStream) -> None:
+    def __init__(self, seed: int, purpose: RNGStream, *, equal: bool = False) -> None:
         self._key = f"{seed}:{int(purpose)}".encode()
         self._counts: Counter[bytes] = Counter()
+        self._equal = equal
 
     def streams(self, x: Tensor) -> list[torch.Generator]:
         """Return the streams of examples ``(B, *event)``, on the CPU."""
@@ -88,7 +91,7 @@ class ExampleStreams:
     def _generator(self, content: bytes) -> torch.Generator:
         content = blake2b(content, digest_size=16).digest()
         repeat = self._counts[content].to_bytes(8, "little")
-        self._counts[content] += 1
+        self._counts[content] += not self._equal
         seed = blake2b(content + repeat, digest_size=8, key=self._key).digest()
         return torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
 

@@ -2,17 +2,23 @@
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import polars
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 import aevb
 from aevb.cli import app as cli
 from aevb.errors import BadInput
+from tests.conftest import mostly_slow
 
 RNG = np.random.default_rng(0)
 CATEGORICAL = {"likelihood": "categorical"}
@@ -67,8 +73,54 @@ def test_rows_of_arrays(values: NDArray[Any], options: dict[str, Any], stored: s
     together = scores(run, kept(values[chosen], "some"))
     for position, row in enumerate(chosen):
         assert scores(run, kept(values[row : row + 1], "one"))[0] == pytest.approx(together[position], abs=1e-4)
-    # The first row keeps its random numbers whatever comes after it.
-    assert scores(run, kept(values[:9], "many"))[0] == pytest.approx(together[0], abs=1e-4)
+    for rows in ([5, 0, 0, 7, 0, 6], [*range(20), 3, 3, 3]):  # some of them several times
+        found = dict(zip(rows, scores(run, kept(values[rows], "many")), strict=True))
+        for position, row in enumerate(chosen):
+            assert found.get(row, together[position]) == pytest.approx(together[position], abs=1e-4)
+
+
+def mixed_table() -> pandas.DataFrame:
+    """Columns of every type, with missing values, times in seconds and a category that looks like a number."""
+    count = 60
+    return pandas.DataFrame(
+        {
+            "when": 1.7e9 + 10 * RNG.normal(size=count),
+            "amount": np.exp(RNG.normal(3, 1, count)).round(2),
+            "visits": RNG.poisson(3.0, count),
+            "grade": RNG.choice(list("123A"), count),
+            "member": RNG.choice(["yes", "no"], count),
+            "x": np.where(RNG.random(count) < 0.2, np.nan, RNG.normal(size=count)),
+        }
+    )
+
+
+def written(frame: pandas.DataFrame, path: Path, kind: str) -> object:
+    """The table as a data frame, or the path of a file with it."""
+    if kind in ("pandas", "polars"):
+        return frame if kind == "pandas" else polars.from_pandas(frame)
+    path = path.with_suffix(f".{kind}")
+    if kind == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
+    return path
+
+
+@pytest.mark.parametrize("stored", mostly_slow(["csv", "tsv", "parquet", "pandas", "polars"]))
+@pytest.mark.parametrize("condition", mostly_slow([(), ("grade",)]))
+def test_rows_of_tables(stored: str, condition: tuple[str, ...], tmp_path: Path) -> None:
+    """Any rows, in any order, some of them several times, with the columns in another order and a further one."""
+    frame = mixed_table()
+    run = trained(written(frame, tmp_path / "all", stored), tmp_path / "run", condition=condition)
+    expected = scores(run, written(frame, tmp_path / "again", stored))
+
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.integers(0, len(frame) - 1), min_size=1, max_size=8), st.permutations(list(frame.columns)))
+    def check(rows: list[int], names: list[str]) -> None:
+        part = frame.iloc[rows][names].assign(other="text").reset_index(drop=True)
+        np.testing.assert_allclose(scores(run, written(part, tmp_path / "part", stored)), expected[rows], atol=1e-4)
+
+    check()
 
 
 def test_a_gray_image_for_a_model_of_gray_and_color(tmp_path: Path) -> None:

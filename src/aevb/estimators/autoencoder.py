@@ -170,7 +170,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _score(self, X: Rows, outside: dict[int, str] | None = None) -> NDArray[np.float64]:
         examples = self._examples(X, outside)
-        return per_example(self.model_, examples, self.n_importance_samples, seed=self.seed_).log_px.numpy()
+        found = per_example(self.model_, examples, self.n_importance_samples, seed=self.seed_, equal=True)
+        return found.log_px.numpy()
 
     def score(self, X: Rows, y: object = None) -> float:
         """Return the mean of log p(x), in nats."""

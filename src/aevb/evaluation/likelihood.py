@@ -77,7 +77,13 @@ class PerExample(NamedTuple):
 
 @torch.no_grad()
 def per_example(
-    model: VAE, examples: Examples, n_importance_samples: int, *, seed: int = 0, memory: int = 2**30
+    model: VAE,
+    examples: Examples,
+    n_importance_samples: int,
+    *,
+    seed: int = 0,
+    memory: int = 2**30,
+    equal: bool = False,
 ) -> PerExample:
     """Return the likelihood, its parts and the reconstruction error of every example.
 
@@ -87,9 +93,12 @@ def per_example(
         n_importance_samples: K, samples of z per example.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
+        equal: whether equal examples get equal numbers. Their errors are then not independent, which the standard error
+            of a mean does not account for.
     """
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
-        measured = [_measure(part) for part in parts(model, examples, n_importance_samples, seed=seed, memory=memory)]
+        all_parts = parts(model, examples, n_importance_samples, seed=seed, memory=memory, equal=equal)
+        measured = [_measure(part) for part in all_parts]
     return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
 
 

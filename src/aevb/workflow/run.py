@@ -272,7 +272,7 @@ class Run:
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
-        log_px = per_example(model, examples, n_importance_samples, seed=seed).log_px
+        log_px = per_example(model, examples, n_importance_samples, seed=seed, equal=True).log_px
         log_px[list(outside)] = -inf
         limit = threshold(_reference(reference), false_alarm_rate) if reference else None
         return Anomalies(log_px, reference, limit, outside)
