@@ -1,15 +1,21 @@
 """Folders of images."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from aevb.config.schema import Config
 from aevb.data import load_data
 from aevb.data.sources.images import read_images
+from aevb.runs.run_folder import RunFolder
+from aevb.workflow.fitting import fit_run
 from tests.data.sources import SPLITS, Array, all_values, gray_bytes, refused
 
 
@@ -206,3 +212,44 @@ def test_portable_maps_are_images_and_other_files_are_counted(tmp_path: Path) ->
     assert x.shape == (3, 1, 3, 4)
     for image in x:
         np.testing.assert_allclose(image[0], levels / 255, atol=1e-6)
+
+
+def save_gray_with_alpha(path: Path, values: NDArray[np.uint16]) -> None:
+    """A PNG of gray levels and opacities with 16 bits, ``(H, W, 2)``."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    size = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 4, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def test_gray_levels_with_alpha_keep_their_16_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 65536, (12, 6, 9, 2)).astype(np.uint16)
+    images[:6, ..., 1] = 65535
+    for number, image in enumerate(images):
+        save_gray_with_alpha(tmp_path / f"{number:02d}.png", image)
+    x = read_images(tmp_path).examples.all().x.numpy()
+    opacity = images[..., 1] / 65535
+    expected = images[..., 0] / 65535 * opacity + 1 - opacity
+    assert x.shape == (12, 1, 6, 9)
+    np.testing.assert_allclose(x[:, 0], expected, atol=1e-6)
+
+
+def test_the_white_of_a_camera_with_12_bits_is_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 4096, (30, 4, 5)).astype(np.uint16)
+    for folder, chosen in (("all", frames), ("dark", frames[:3] // 16)):
+        (tmp_path / folder).mkdir()
+        for number, frame in enumerate(chosen):
+            Image.fromarray(frame).save(tmp_path / folder / f"{number:02d}.png")
+    dataset = load_data(tmp_path / "all")
+    assert any("no value above 4095" in note for note in dataset.notes)
+    x = torch.cat([part.all().x for part in (dataset.train, dataset.valid, dataset.test)]).numpy()
+    assert sorted(x.ravel().tolist()) == pytest.approx(sorted((frames / 4095).ravel().tolist()), abs=1e-6)
+    config = Config.model_validate({"model": {"hidden": [4]}, "train": {"epochs": 1}})
+    run = RunFolder.load(fit_run(config, tmp_path / "run", dataset).folder)
+    dark = run.read_examples(str(tmp_path / "dark")).all().x.numpy()[:, 0]
+    np.testing.assert_allclose(dark, (frames[:3] // 16) / 4095, atol=1e-6)

@@ -32,6 +32,7 @@ class Dataset:
         out_of_core: all training examples, if they are not in memory.
         rows: numbers of the training, validation and test examples in the source; None if they are not known.
         byte_scale: factor that maps the bytes of the source to values; None if the source had no bytes.
+        white: the value of the source that is 1.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Dataset:
     out_of_core: OutOfCoreExamples | None = None
     rows: tuple[Rows, ...] | None = None
     byte_scale: float | None = None
+    white: float = 1.0
 
     @property
     def train_source(self) -> ExampleSource:
@@ -89,6 +91,7 @@ class UnsplitData:
         condition_columns: columns of the condition.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all examples, if they are not in memory.
+        white: the value that becomes 1, for images that do not use all their bits.
     """
 
     name: str
@@ -100,3 +103,4 @@ class UnsplitData:
     condition_columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
+    white: float = 1.0

@@ -148,6 +148,10 @@ class Examples:
         """Return `count` examples, evenly spaced; some are repeated if there are fewer."""
         return self[torch.linspace(0, len(self) - 1, count, dtype=torch.float64).long()]
 
+    def brightened(self, white: float) -> "Examples":
+        """Return the examples with all values divided by `white`, which becomes 1."""
+        return self if white == 1.0 else replace(self, values=self.values / white)
+
     def materialize(self) -> "Examples":
         """Return the same examples with resampled values sampled once, from PyTorch's global generator."""
         return Examples(self.all().x, self.labels, condition=self.condition) if self.resampled else self

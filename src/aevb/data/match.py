@@ -38,6 +38,7 @@ class DataSpec(NamedTuple):
         split_seed: as in `aevb.load_data`.
         data_dir: as in `aevb.load_data`.
         byte_scale: factor that maps the bytes of the training data to values; None if it had no bytes.
+        white: the value of the source that is 1.
         largest: the largest value that the model can explain; None without one.
         dtype: floating-point type of the training data.
     """
@@ -52,6 +53,7 @@ class DataSpec(NamedTuple):
     split_seed: int
     data_dir: str | Path | None
     byte_scale: float | None = None
+    white: float = 1.0
     largest: int | None = None
     dtype: torch.dtype = torch.float32
 
@@ -89,7 +91,7 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
 
 def _scaled(examples: Examples, expected: Kind, spec: DataSpec) -> Examples:
     if examples.values.dtype != torch.uint8:
-        return replace(examples, values=examples.values.to(spec.dtype))
+        return replace(examples, values=examples.values.to(spec.dtype)).brightened(spec.white)
     byte_scale = spec.byte_scale
     if byte_scale is None and examples.values.dim() == 4 and expected != "binary":
         byte_scale = 1 / 255

@@ -16,7 +16,7 @@ class DataCard(BaseModel):
     """The data of a run: enough to rebuild the model and to recognize the same data again.
 
     Attributes:
-        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale: those of the data set.
+        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white: those of the data set.
         train, valid, test: numbers of examples.
     """
 
@@ -33,6 +33,7 @@ class DataCard(BaseModel):
     columns: tuple[Column, ...] = ()
     condition_columns: tuple[Column, ...] = ()
     byte_scale: float | None = None
+    white: float = 1.0
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -49,6 +50,7 @@ class DataCard(BaseModel):
             columns=dataset.columns,
             condition_columns=dataset.condition_columns,
             byte_scale=dataset.byte_scale,
+            white=dataset.white,
         )
 
 

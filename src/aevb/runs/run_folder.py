@@ -232,6 +232,7 @@ class RunFolder:
             split_seed=settings.split_seed,
             data_dir=data_dir or settings.data_dir,
             byte_scale=data.byte_scale,
+            white=data.white,
             largest=None if classes is None else classes - 1,
             dtype=self.model.event_dtype,
         )

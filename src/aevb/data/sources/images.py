@@ -1,7 +1,10 @@
 """A folder of images, either directly in it or in one subfolder per class, whose name is the label.
 
 The examples are (1, H, W) if all images are gray, else (3, H, W): bytes, or float32 in [0, 1] if an image is gray with
-16 bits. They are in the order of their names. Images are rotated as their EXIF data state, and transparent parts become
+16 bits; colors are read with 8 bits. If all images have 16 bits and use fewer, as those of a camera with 12 bits, the
+largest number of these bits is white; a note says so, and new images for the model have the same white.
+
+The examples are in the order of their names. Images are rotated as their EXIF data state, and transparent parts become
 white. Files with other suffixes are ignored, and counted in a note; names that begin with a dot, deeper folders and
 special files are ignored without one. The size of an image is checked before it is decoded: images of more than
 `MAX_PIXELS` pixels are refused.
@@ -13,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,13 +75,18 @@ def read_images(folder: Path, size: int | None = None) -> UnsplitData:
         raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
     by_class = _find(folder)
     files = [file for members in by_class.values() for file in members]
-    values, scale = _stacked(_read_all(folder, files, size))
+    images = _read_all(folder, files, size)
+    values, scale = _stacked(images)
     labels, classes = None, None
     if list(by_class) != [""]:
         classes = tuple(by_class)
         labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
+    white = _white(images)
+    notes = [*_notes(folder, by_class)]
+    if white < _WIDE:
+        notes.append(f"the images have 16 bits and no value above {white}, which is taken as white")
     examples = Examples(torch.from_numpy(values), labels, scale)
-    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(_notes(folder, by_class)))
+    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(notes), white=white / _WIDE)
 
 
 def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
@@ -152,10 +161,13 @@ def _read(file: Path, size: int | None) -> Pixels:
         with Image.open(file, formats=_FORMATS) as image:
             _require_max_pixels(image.size, file)
             _require_one_image(image, file)
-            wide = _is_wide(image, file)
+            with_alpha = _has_wide_alpha(image)
+            if with_alpha:
+                image.tile = [image.tile[0]._replace(args="RGBA")]  # the bytes as they are: Pillow would drop 8 bits
+            wide = with_alpha or _is_wide(image, file)
             with _silence() if image.format == "TIFF" and sys.stderr else nullcontext():
                 upright = ImageOps.exif_transpose(image)
-            return _wide_pixels(upright, size) if wide else _byte_pixels(upright, size)
+            return _wide_pixels(upright, size, with_alpha=with_alpha) if wide else _byte_pixels(upright, size)
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
@@ -202,8 +214,18 @@ def _is_wide(image: Image.Image, file: Path) -> bool:
     return False
 
 
-def _wide_pixels(image: Image.Image, size: int | None) -> Pixels:
-    pixels = Image.fromarray(np.asarray(image, dtype=np.float32) / _WIDE)
+def _has_wide_alpha(image: Image.Image) -> bool:
+    """Return whether the image is gray with transparency, both with 16 bits."""
+    tiles: list[Any] = getattr(image, "tile", [])
+    return len(tiles) == 1 and tiles[0].args == "LA;16B"
+
+
+def _wide_pixels(image: Image.Image, size: int | None, *, with_alpha: bool) -> Pixels:
+    values = np.asarray(image, dtype=np.float32)
+    if with_alpha:  # the high and the low byte of the gray level, then those of its opacity
+        values, opacity = values[..., 0] * 256 + values[..., 1], (values[..., 2] * 256 + values[..., 3]) / _WIDE
+        values = values * opacity + _WIDE * (1 - opacity)
+    pixels = Image.fromarray(values / _WIDE)
     return np.asarray(_resized(pixels, size)).clip(0.0, 1.0)  # resampling overshoots at edges
 
 
@@ -228,6 +250,14 @@ def _resized(image: Image.Image, size: int | None) -> Image.Image:
 
 
 # Stacking.
+
+
+def _white(images: list[Pixels]) -> int:
+    """Return the largest number of the bits that images of 16 bits use; that of 16 bits if some have fewer."""
+    if any(image.dtype == np.uint8 for image in images):
+        return int(_WIDE)
+    largest = round(_WIDE * max(float(image.max()) for image in images))
+    return next(white for bits in (8, 10, 12, 14, 16) if largest <= (white := 2**bits - 1))
 
 
 def _stacked(images: list[Pixels]) -> tuple[Pixels, float]:
