@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aevb import errors
 from aevb.columns import Column, ColumnKind
 from aevb.config.build import build
 from aevb.config.resolve import resolve
@@ -47,6 +48,13 @@ def mostly_slow(choices: Iterable[Any], often: int = 1) -> list[Any]:
     """Parameters of a test, of which only the first `often` belong to the default suite."""
     values = list(choices)
     return [*values[:often], *(pytest.param(value, marks=pytest.mark.slow) for value in values[often:])]
+
+
+@pytest.fixture(name="in_command")
+def _in_command() -> Iterator[None]:
+    """Messages name options as on the command line."""
+    with errors.in_command():
+        yield
 
 
 @pytest.fixture

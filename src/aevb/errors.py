@@ -1,5 +1,11 @@
 """Errors that a user can fix; their messages are one line."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+IN_COMMAND = "AEVB_IN_COMMAND"
+"""Environment variable that is set while a command runs, so that worker processes write the same messages."""
 LONGEST = 480
 """Maximum number of characters of a message."""
 
@@ -21,8 +27,8 @@ class NonFinite(ArithmeticError):
 
     def __init__(self, tensor: str, epoch: int, step: int) -> None:
         super().__init__(
-            f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller --train.lr or"
-            " --train.clip-grad-norm 100, and look for extreme values in the data"
+            f"{tensor} is not finite at step {step} of epoch {epoch}: try a smaller {option('train.lr')} or"
+            f" {option('train.clip-grad-norm', 100)}, and look for extreme values in the data"
         )
 
 
@@ -32,6 +38,38 @@ class Lost(RuntimeError):
 
 class Notice(UserWarning):
     """A warning that aevb uses another method than requested, with the same results; its message is one line."""
+
+
+def option(path: str, value: object = None, *, key: str | None = None) -> str:
+    """Return an option as the user writes it: ``--model.latent 2`` for a command, ``latent=2`` in Python.
+
+    Args:
+        path: its name on the command line, such as model.latent.
+        value: its value; None for the name alone.
+        key: the key of an option that is a mapping, such as the name of a column.
+    """
+    if IN_COMMAND in os.environ:
+        return f"--{path}" + f".{key}" * (key is not None) + f" {_plain(value)}" * (value is not None)
+    name = path.rpartition(".")[2].replace("-", "_")
+    if key is not None:
+        return f"{name}={{{key!r}: {'...' if value is None else repr(value)}}}"
+    return name if value is None else f"{name}={value!r}"
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+@contextmanager
+def in_command() -> Iterator[None]:
+    """Let messages name options as on the command line, within a block."""
+    before = os.environ.get(IN_COMMAND)
+    os.environ[IN_COMMAND] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[IN_COMMAND]
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,8 @@ from aevb.models.likelihoods import Bernoulli, Gaussian
 from aevb.models.objectives import ELBO, IWAE, BetaTC, MonteCarloELBO, Weight
 from tests.conftest import some
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 BITS = some("binary", (1, 8, 8))
 
 

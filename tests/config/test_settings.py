@@ -18,6 +18,8 @@ from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.training.fit import fit
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 
 def made(dataset: Dataset, **options: Any) -> VAE:
     with seeded(0, RNGStream.WEIGHTS):

@@ -146,7 +146,7 @@ def test_missing_values_are_counted_and_declared(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "age,town\n" + "".join(f"{row if row % 5 else '?'},{'ab'[row % 2]}\n" for row in range(40))
     )
-    with pytest.raises(BadInput, match=r"pass --data\.missing '\?'"):
+    with pytest.raises(BadInput, match=r"pass missing=\['\?'\] if"):
         load_data(tmp_path / "t.csv")
     dataset = load_data(tmp_path / "t.csv", missing=["?"])
     assert "missing values: 8 in age" in dataset.notes

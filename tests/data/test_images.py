@@ -125,7 +125,7 @@ def test_the_first_two_sizes_that_differ_are_named(tmp_path: Path) -> None:
     save_images(tmp_path)
     save_image(tmp_path / "05.png", gray_bytes(9, 4))
     save_image(tmp_path / "07.png", gray_bytes(3, 3))
-    with refused("00.png is 5 x 6", "05.png 4 x 9", "--data.image-size N"):
+    with refused("00.png is 5 x 6", "05.png 4 x 9", "with image_size"):
         load_data(str(tmp_path))
 
 

@@ -19,6 +19,8 @@ from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 from aevb.workflow.options import with_absolute_paths
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 ROWS, FILES = 400, 4
 
 

@@ -191,9 +191,7 @@ def test_unreachable_mirrors_are_reported_with_advice(
     closed = Mirror()
     closed.close()
     monkeypatch.setattr(named, "MIRRORS", {"mnist": (closed.url, mirror.url + "broken/")})
-    with refused(
-        f"mnist/{FILES[0]}.gz", "could not be downloaded", "ConnectionError", "404", "--data-dir", "AEVB_DATA"
-    ):
+    with refused(f"mnist/{FILES[0]}.gz", "could not be downloaded", "ConnectionError", "404", "data_dir", "AEVB_DATA"):
         load_data("mnist")
     assert cached(tmp_path) == []
     assert capfd.readouterr() == ("", "")

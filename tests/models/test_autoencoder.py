@@ -23,6 +23,8 @@ from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 POINT = {"posterior": "point", "hidden": []}
 
 

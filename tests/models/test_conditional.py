@@ -140,7 +140,7 @@ def test_messages_of_bad_input() -> None:
     with pytest.raises(BadInput, match="is not a table and has no column 'colour'"):
         with_condition(UnsplitData("rows", Examples(x, labels), CLASSES), ["colour"])
     dataset = rows_of_classes(count=60)
-    with pytest.raises(BadInput, match="vamp has no meaning"):
+    with pytest.raises(BadInput, match="prior='vamp' has no meaning"):
         resolve(ModelConfig(prior="vamp"), dataset)
     model = model_of(dataset, hidden=(4,))
     with pytest.raises(BadInput, match="this model is conditional: pass condition="):
@@ -149,7 +149,7 @@ def test_messages_of_bad_input() -> None:
         model_of(split_data(unlabelled, "none", 0.1, 0.2, 0), hidden=(4,)).sample(1, torch.zeros(1, 1))
     with pytest.raises(BadInput, match="measure quadrature needs an unconditional model: expected one of"):
         measure("quadrature", model, dataset)
-    with pytest.raises(BadInput, match=r"'label' is missing: pass --condition\.label a or b or c"):
+    with pytest.raises(BadInput, match=r"'label' is missing: pass condition=\{'label': 'a or b or c'\}"):
         parse_condition(dataset.condition_columns, {})
     with pytest.raises(BadInput, match="'size' is not a condition of this model: expected label"):
         parse_condition(dataset.condition_columns, {"size": "1"})

@@ -154,5 +154,5 @@ def test_total_correlation_of_a_correlated_posterior() -> None:
 def test_total_correlation_needs_densities_of_each_dimension() -> None:
     dataset = some("real", (3,))
     model = build(resolve(ModelConfig(posterior="flow", hidden=(4,)), dataset), (3,))
-    with pytest.raises(BadInput, match=r"beta-tc needs .* --model.posterior diagonal or full"):
+    with pytest.raises(BadInput, match=r"beta-tc needs .* posterior='diagonal' or full"):
         BetaTC()(model.trace(dataset.train.all().x, 1))

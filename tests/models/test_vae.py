@@ -84,7 +84,7 @@ def test_conv_keeps_the_channels_of_a_pixel_side_by_side(channels: int) -> None:
 
 
 def test_conv_refuses_rows() -> None:
-    with pytest.raises(BadInput, match=r"needs images .* --model.network mlp"):
+    with pytest.raises(BadInput, match=r"needs images .* network='mlp'"):
         conv_encoder((5,), (4,), "elu")
 
 

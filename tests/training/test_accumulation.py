@@ -21,6 +21,8 @@ from aevb.workflow.fitting import fit_run
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import Spy, small
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 
 def step(stripes: Dataset, parts: int, rows: slice = slice(0, 20)) -> tuple[Tensor, dict[str, Tensor]]:
     """The means of the terms, and the gradients, of one step of a model without draws."""

@@ -24,6 +24,8 @@ from aevb.training.optimizer import OPTIMIZERS, build_optimizer, set_learning_ra
 from aevb.training.state import TrainingState
 from aevb.training.validation import validate
 
+pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
+
 
 def small(dataset: Dataset, **options: Any) -> VAE:
     options = {"hidden": (8,)} | options

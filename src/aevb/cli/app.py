@@ -18,7 +18,7 @@ from typing import NoReturn, TextIO
 from cyclopts import App, CycloptsError, Parameter
 from pydantic_core import ValidationError
 
-from aevb.errors import BadInput, Lost, NonFinite, Notice
+from aevb.errors import BadInput, Lost, NonFinite, Notice, in_command
 from aevb.memory import keep_freed_memory
 
 COMMANDS = {
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     keep_freed_memory()
     try:
-        with warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
+        with in_command(), warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
             warnings.showwarning = _show_warning
             if any(word.startswith("--plugin") for word in words):
                 from aevb.cli.plugins import load  # imports pydantic

@@ -10,7 +10,7 @@ from torch import nn
 from aevb import memory
 from aevb.columns import Column
 from aevb.config.schema import ModelConfig, ObjectiveConfig
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
 from aevb.models.objectives import ELBO, Objective, Weight
@@ -73,20 +73,18 @@ def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> 
     """
     samples = {"n_samples": objective.n_samples} if objective.n_samples else {}
     if not register.posterior[posterior].has_density:
-        for option in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
-            raise BadInput(f"--objective.{_shown(option)} has no meaning for an autoencoder: leave it out")
+        for name in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
+            raise BadInput(f"{_shown(name)} has no meaning for an autoencoder: leave it out")
         return ELBO(objective.n_samples or 1, Weight(0.0))
     options = objective.piece_options("kind")
-    for option in objective.options:
-        if option not in type(options).model_fields:
-            raise BadInput(
-                f"--objective.{_shown(option)} has no meaning for the objective {objective.kind}: leave it out"
-            )
+    for name in objective.options:
+        if name not in type(options).model_fields:
+            raise BadInput(f"{_shown(name)} has no meaning for the objective {objective.kind}: leave it out")
     return register.objective[objective.kind](**samples, **options.arguments())
 
 
-def _shown(option: str) -> str:
-    return option.replace("_", "-")
+def _shown(name: str) -> str:
+    return option(f"objective.{name.replace('_', '-')}")
 
 
 def _vae(

@@ -4,7 +4,7 @@ from typing import Any
 
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.registry import register
 
 KINDS = {
@@ -30,7 +30,7 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     model = model.model_copy(update={"likelihood": model.likelihood or default_likelihood(dataset.kind)})
     _check_likelihood(model, dataset)
     if not register.posterior[model.posterior].has_density and model.prior != ModelConfig.model_fields["prior"].default:
-        raise BadInput(f"--model.prior {model.prior} has no meaning for an autoencoder: leave it out")
+        raise BadInput(f"{option('model.prior', model.prior)} has no meaning for an autoencoder: leave it out")
     options: dict[str, Any] = {}
     for field in model.PIECES:
         options |= model.piece_options(field).resolve(dataset).model_dump()
@@ -58,20 +58,21 @@ def _check_likelihood(model: ModelConfig, dataset: Dataset) -> None:
         accepting = [name for name, piece in register.likelihood.items() if piece.accepts_probabilities]
         raise BadInput(
             f"{dataset.name} has gray values, which the likelihood {' or '.join(accepting)} takes as probabilities, not"
-            f" {model.likelihood}: use --data.binarize threshold or resampled"
+            f" {model.likelihood}: use {option('data.binarize', 'threshold')} or resampled"
         )
 
 
 def _advice(dataset: Dataset, likelihood: str) -> str:
     supported = " or ".join(KINDS[kind] for kind in register.likelihood[likelihood].supports)
     fitting = ", ".join(name for name, piece in register.likelihood.items() if dataset.kind in piece.supports)
-    binarize = "add --data.binarize threshold, resampled or treat-as-probabilities, or "
+    binarize = f"add {option('data.binarize', 'threshold')}, resampled or treat-as-probabilities, or "
+    use = option("model.likelihood")
     return (
         f"{dataset.name} has {KINDS[dataset.kind]}, and the likelihood {likelihood} explains {supported}: "
-        f"{binarize * (dataset.kind == 'unit')}use --model.likelihood {fitting}"
+        f"{binarize * (dataset.kind == 'unit')}use {use} {fitting}"
     )
 
 
-def _meaningless(option: str, value: object) -> BadInput:
-    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return BadInput(f"--model.{option.replace('_', '-')} {shown} has no meaning for this model: leave it out")
+def _meaningless(name: str, value: object) -> BadInput:
+    shown = option(f"model.{name.replace('_', '-')}", value)
+    return BadInput(f"{shown} has no meaning for this model: leave it out")

@@ -17,7 +17,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.read import RawColumn
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 LABEL = "label"
 """Name of the condition that holds the labels."""
@@ -106,8 +106,8 @@ def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Ten
     for column in modelled(columns):
         if column.name not in values:
             raise BadInput(
-                f"this model is conditional and {column.name!r} is missing: pass --condition.{column.name}"
-                f" {_expected(column)}"
+                f"this model is conditional and {column.name!r} is missing: pass"
+                f" {option('condition', _expected(column), key=column.name)}"
             )
     return encode_rows([_raw_column(column, values[column.name]) for column in modelled(columns)], columns, "condition")
 

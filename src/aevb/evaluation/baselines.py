@@ -19,7 +19,7 @@ from sklearn.mixture import GaussianMixture
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.rng import RNGStream, seeded
 
@@ -54,7 +54,7 @@ def mixture(
             return model.fit(x)
         except ValueError as error:
             raise BadInput(
-                f"{dataset.name} lies in a subspace, where a normal has no density: use --covariance diag"
+                f"{dataset.name} lies in a subspace, where a normal has no density: use {option('covariance', 'diag')}"
             ) from error
 
 

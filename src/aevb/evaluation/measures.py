@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.evaluation.scores import DEFAULT, Estimate, Score, Split, mean_score
 from aevb.models.registry import register
 from aevb.models.vae import VAE
@@ -143,7 +143,7 @@ def _require(name: str, needs: Collection[Need], model: VAE, dataset: Dataset, s
     if "density" in needs and not model.posterior_has_density:
         raise BadInput(f"measure {name} needs a posterior with a density: an autoencoder has none")
     if "held-out" in needs and split == "train":
-        raise BadInput(f"measure {name} compares with the training split: use --split valid or test")
+        raise BadInput(f"measure {name} compares with the training split: use {option('split', 'valid')} or test")
     if "no-table" in needs and dataset.columns:
         raise BadInput(f"measure {name} compares examples by distance: rows of a table have none; use another measure")
     if "unconditional" in needs and model.condition is not None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.likelihoods import Gaussian
 from aevb.models.networks import mlp_decoder, mlp_encoder
 from aevb.models.posteriors import Diagonal
@@ -82,7 +82,9 @@ class LinearGaussian(NamedTuple):
         *decoded, beyond = model.decode(corners.to(next(model.parameters()))).mean.flatten(1).cpu().double()
         bias, weight = decoded[0], torch.stack(decoded[1:], 1) - decoded[0].unsqueeze(1)
         if not (isinstance(model.likelihood, Gaussian) and torch.allclose(bias + weight.sum(1), beyond, atol=1e-4)):
-            raise BadInput("closed forms are for a linear decoder with one variance: use --model.hidden none")
+            raise BadInput(
+                f"closed forms are for a linear decoder with one variance: use {option('model.hidden', 'none')}"
+            )
         return cls(weight, bias, model.likelihood.variance)
 
     def log_px(self, x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.distributions import FullNormal, Normal
 from aevb.models.options import PieceOptions, Positive
 from aevb.models.registry import register
@@ -239,7 +239,9 @@ def _doubly_reparameterized(trace: Trace) -> Tensor:
 def _total_correlation(layer: LayerTrace) -> Tensor:
     """Return log q(z) - Σ_j log q(z_j) at the samples, ``(B,)``."""
     if not isinstance(layer.q, Normal | FullNormal):
-        raise BadInput("beta-tc needs the density of each latent dimension: use --model.posterior diagonal or full")
+        raise BadInput(
+            f"beta-tc needs the density of each latent dimension: use {option('model.posterior', 'diagonal')} or full"
+        )
     # Each sample (S, B, Z) with the posterior of every example, for the same samples above it: (B, S, B', Z).
     pairs = layer.z.transpose(0, 1).unsqueeze(-2)
     count, latent = len(pairs), pairs.shape[-1]

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.distributions import Flow, Mixture, Normal, StandardNormal
 from aevb.models.networks import coupling
 from aevb.models.options import DataFacts, PieceOptions, Size
@@ -42,7 +42,7 @@ class VampOptions(ComponentOptions):
 
     def resolve(self, data: DataFacts) -> "Self":
         if data.condition_columns:
-            raise BadInput("--model.prior vamp has no meaning for a conditional model: leave it out")
+            raise BadInput(f"{option('model.prior', 'vamp')} has no meaning for a conditional model: leave it out")
         return self
 
 

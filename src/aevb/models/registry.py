@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from aevb.errors import BadInput
+from aevb.errors import IN_COMMAND, BadInput, option
 
 if TYPE_CHECKING:
     from aevb.models.likelihoods import Likelihood
@@ -151,7 +151,7 @@ class Registry(Generic[T]):
         meant = f" did you mean {close[0]}?" if close else ""
         return (
             f"no {self.kind} is named {name!r}:{meant} expected one of {', '.join(names)}; if it is defined in another"
-            " package, import it or pass --plugin MODULE"
+            f" package, {_advice('MODULE')}"
         )
 
     def _add(self, name: str, piece: Any, facts: Mapping[str, Any]) -> None:
@@ -220,10 +220,13 @@ def require_plugins(modules: Iterable[str], user: object) -> None:
     load_plugins()
     missing = [module for module in modules if module not in plugins()]
     if missing:
-        raise BadInput(
-            f"{user} needs the plugin {missing[0]}, which is not loaded: import it, or pass --plugin {missing[0]} (a"
-            " module, or the path of its .py file)"
-        )
+        raise BadInput(f"{user} needs the plugin {missing[0]}, which is not loaded: {_advice(missing[0])}")
+
+
+def _advice(module: str) -> str:
+    if IN_COMMAND in os.environ:
+        return f"pass {option('plugin', module)} (a module, or the path of its .py file)"
+    return f"import {module}" if module.isidentifier() else "import it"
 
 
 def import_all(home: str) -> None:

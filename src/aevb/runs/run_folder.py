@@ -30,7 +30,7 @@ from aevb.config.build import build, weight_bytes
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import IN_MEMORY, DataSpec, Examples, load_data, read_examples
 from aevb.data.dataset import Dataset
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split, evaluate
 from aevb.evaluation.likelihood import per_example
 from aevb.files import create_folder, flush, os_errors_as_bad_input, temporary_name, write_atomically, write_bytes
@@ -115,7 +115,7 @@ class RunFolder:
         folder = Path(folder)
         with os_errors_as_bad_input(folder, "read"):
             if not (folder / "config.json").is_file():
-                raise BadInput(f"{folder} is not a run folder: it has no config.json, which aevb train --out writes")
+                raise BadInput(f"{folder} is not a run folder: it has no config.json")
         config, resolved, card = _read_config(folder / "config.json")
         weights_file = folder / "model.safetensors"
         with damaged_as_bad_input(folder / "config.json"):
@@ -144,7 +144,9 @@ class RunFolder:
             return None
         run = cls.load(folder)
         if run.config.without_data_dir() != config.without_data_dir():
-            raise BadInput(f"{folder} has a run with another configuration: choose another --out, or remove it")
+            raise BadInput(
+                f"{folder} has a run with another configuration: choose another {option('out')}, or remove it"
+            )
         return run
 
     @classmethod
@@ -180,7 +182,9 @@ class RunFolder:
         """
         run = cls.find(folder, config)
         if run is None:
-            raise BadInput(f"{folder} is not visible to all processes: choose an --out on a shared file system")
+            raise BadInput(
+                f"{folder} is not visible to all processes: choose a folder {option('out')} on a shared file system"
+            )
         run.model, run.state = model, load_state(model, folder / "checkpoint.safetensors")
         return run
 

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.training import environment
@@ -212,8 +212,10 @@ def _check(model: VAE, config: TrainConfig, train: ExampleSource, valid: Example
     size = min(config.batch_size, len(train))
     if config.micro_batches > size:
         raise BadInput(
-            f"--train.micro-batches {config.micro_batches} is more than the {size} examples of a step: use fewer"
+            f"{option('train.micro-batches', config.micro_batches)} is more than the {size} examples of a step: use"
+            " fewer"
         )
     if size // config.micro_batches == 1 and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
-        advice = "a smaller --train.micro-batches" if config.micro_batches > 1 else "a larger --train.batch-size"
+        larger = "a larger " + option("train.batch-size")
+        advice = "a smaller " + option("train.micro-batches") if config.micro_batches > 1 else larger
         raise BadInput(f"batch normalization needs batches of two examples or more: use {advice}")

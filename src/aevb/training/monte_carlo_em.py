@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from aevb.data.examples import Examples
-from aevb.errors import BadInput, NonFinite
+from aevb.errors import BadInput, NonFinite, option
 from aevb.models.batch import Batch
 from aevb.models.distributions import StandardNormal
 from aevb.models.hamiltonian import move, state_at
@@ -66,7 +66,7 @@ def monte_carlo_em(
         NonFinite: log p(x, z) became infinite or NaN.
     """
     if model.lower_layers:
-        raise BadInput("Monte Carlo EM needs one stochastic layer: use one number in --model.latent")
+        raise BadInput(f"Monte Carlo EM needs one stochastic layer: use one number in {option('model.latent')}")
     model.eval()
     with seeded(seed, RNGStream.EPOCH, 0, device=train.values.device), torch.no_grad():
         train = train.materialize()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aevb.config.schema import TrainConfig
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 
 class UncorrectedAdam(torch.optim.Adam):
@@ -56,7 +56,7 @@ def build_optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch
         BadInput: the optimizer has no such option.
     """
     if config.eps and config.optimizer == "sgd":
-        raise BadInput("--train.eps has no meaning for sgd: leave it out")
+        raise BadInput(f"{option('train.eps')} has no meaning for sgd: leave it out")
     grouped: dict[tuple[float, type], list[Tensor]] = {}
     for name, weight in weights.items():
         factor = config.bias_lr_factor if name.endswith("bias") else 1.0
@@ -69,7 +69,7 @@ def build_optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch
     build = OPTIMIZERS[config.optimizer]
     if config.bias_correction == "off":
         if config.optimizer != "adam":
-            raise BadInput(f"--train.bias-correction has no meaning for {config.optimizer}: leave it out")
+            raise BadInput(f"{option('train.bias-correction')} has no meaning for {config.optimizer}: leave it out")
         build = UncorrectedAdam
     return build(groups, lr=config.lr, **options)
 

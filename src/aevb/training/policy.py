@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import ExampleSource
-from aevb.errors import BadInput, Notice
+from aevb.errors import BadInput, Notice, option
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -94,9 +94,11 @@ def _distributed_backend(
     if len(models) > 1:
         raise CaptureError("several processes train one model at a time")
     if config.ema and config.strategy == "fsdp":
-        raise BadInput("--train.ema needs whole weights, which fsdp shards: use --train.strategy ddp")
+        ddp = option("train.strategy", "ddp")
+        raise BadInput(f"{option('train.ema')} needs whole weights, which fsdp shards: use {ddp}")
     if config.micro_batches > 1:
-        raise BadInput("--train.micro-batches has no effect with several processes: start more processes instead")
+        name = option("train.micro-batches")
+        raise BadInput(f"{name} has no effect with several processes: start more processes instead")
     return DistributedBackend(
         models[0],
         objective,

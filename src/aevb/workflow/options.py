@@ -81,7 +81,7 @@ def option_names(section: str) -> list[str]:
 def _unknown(name: str) -> str:
     names = [option for section in SECTIONS for option in option_names(section)]
     close = get_close_matches(name, [*names, *SECTIONS, "seed"], n=1)
-    advice = f"did you mean {close[0]}?" if close else "aevb train --help lists all options"
+    advice = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
     return f"unknown option {name}: {advice}"
 
 

@@ -13,7 +13,7 @@ from aevb import report
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.condition import all_conditions, parse_condition
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, threshold
 from aevb.evaluation.diagnosis import Finding, diagnose
@@ -394,7 +394,8 @@ class Run:
         """Return a condition as the model receives it, ``(1, C)``."""
         if not self.record.data.condition_columns:
             raise BadInput(
-                f"{self.folder} is not a conditional model: omit --condition, or train with --model.condition"
+                f"{self.folder} is not a conditional model: omit {option('condition')}, or train with"
+                f" {option('model.condition')}"
             )
         return parse_condition(self.record.data.condition_columns, condition)
 

@@ -28,7 +28,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.sources.filesystem import LocalLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
-from aevb.errors import BadInput, printable
+from aevb.errors import BadInput, option, printable
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that needs a program from outside
@@ -139,7 +139,9 @@ def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]
         warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
         images = [_read(files[0], size)]
         memory.require(
-            len(files) * images[0].nbytes, f"{folder}, {len(files)} images,", "use a smaller --data.image-size"
+            len(files) * images[0].nbytes,
+            f"{folder}, {len(files)} images,",
+            f"use a smaller {option('data.image-size')}",
         )
         for file in files[1:]:
             images.append(_read(file, size))
@@ -152,7 +154,7 @@ def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_fil
         (height, width), (other_height, other_width) = first.shape[:2], other.shape[:2]
         raise BadInput(
             f"{first_file} is {width} x {height} pixels and {other_file} {other_width} x {other_height}: "
-            "expected one size; resize all to N x N with --data.image-size N"
+            f"expected one size; resize all to N x N with {option('data.image-size')}"
         )
 
 

@@ -24,7 +24,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.sources.arrays import Array
 from aevb.data.sources.idx import read_idx
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.registry import register
 
 _DIGITS = tuple("0123456789")
@@ -146,7 +146,7 @@ def _find(root: Path, name: str, file: str) -> Path:
             return candidate
     raise BadInput(
         f"{file}, with or without .gz, is missing in {root / name}: add it, "
-        f"or unset --data-dir and AEVB_DATA to download {name}"
+        f"or unset {option('data-dir')} and AEVB_DATA to download {name}"
     )
 
 
@@ -172,7 +172,7 @@ def _download(name: str, file: str) -> Path:
     fault = "was downloaded and is not the published file" if damaged else "could not be downloaded"
     raise BadInput(
         f"{name}/{file} {fault} ({'; '.join(reasons)}): try again later, "
-        f"or set --data-dir or AEVB_DATA to a folder with the four files in {name}/"
+        f"or set {option('data-dir')} or AEVB_DATA to a folder with the four files in {name}/"
     )
 
 

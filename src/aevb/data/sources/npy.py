@@ -20,7 +20,7 @@ from aevb.data.sources.arrays import Array, read_arrays, read_rows, stored_type,
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.read import RawColumn, array_columns
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 
 @register_source
@@ -159,6 +159,6 @@ def _read_header(location: Location) -> Header:
     if fortran:
         raise BadInput(
             f"{location} is in Fortran order, in which rows are not contiguous: write it with"
-            " np.save(path, np.ascontiguousarray(array)), or use --data.in-memory on"
+            f" np.save(path, np.ascontiguousarray(array)), or use {option('data.in-memory', 'on')}"
         )
     return Header(shape, dtype, start)

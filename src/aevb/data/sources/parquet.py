@@ -29,7 +29,7 @@ from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.encode import encode_column, encode_rows
 from aevb.data.tables.infer import ColumnTypes, unsplit_table
 from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, arrow_column, read_columns, require_distinct
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -252,7 +252,8 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
         if len(values) > MAX_CATEGORIES and not declared:
             raise BadInput(
                 f"{row_groups.name}: column {column.name!r} has more than {MAX_CATEGORIES} values: use"
-                f" --data.column-types.{column.name} categorical to keep them, or none to exclude the column"
+                f" {option('data.column-types', 'categorical', key=column.name)} to keep them, or none to exclude the"
+                " column"
             )
     new = [value for value in values if value not in column.values]
     if new and declared in ("real", "positive", "count"):
@@ -266,7 +267,7 @@ def _with_new_values(column: Column, new: list[Value], name: str, *, declared: b
     if (numbers and column.kind != "categorical") or (declared and column.kind == "binary"):
         raise BadInput(
             f"{name}: column {column.name!r} is {column.kind} in the scanned rows and also holds {new[0]!r}: declare"
-            f" its type, as in --data.column-types.{column.name} {'real' if numbers else 'categorical'}"
+            f" its type, as in {option('data.column-types', 'real' if numbers else 'categorical', key=column.name)}"
         )
     ordered = list(column.values) == sorted(column.values, key=str)
     values = sorted((*column.values, *new), key=str) if ordered else [*column.values, *new]

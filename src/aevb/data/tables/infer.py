@@ -26,7 +26,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import LARGEST_COUNT, encode_rows, require_finite
 from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, Values, dates_message, parse_number
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 ColumnTypes = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
 NEAR_ZERO = 0.1
@@ -109,13 +109,14 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
         row = next(i for i, text in enumerate(raw.texts) if text is not None and parse_number(text) is None)
         raise BadInput(
             f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
-            f" {raw.texts[row]!r} in row {row} counted from 0: fix or clear these values, or pass --data.missing"
-            f" {raw.texts[row]!r} if it means a missing value"
+            f" {raw.texts[row]!r} in row {row} counted from 0: fix or clear these values, or pass"
+            f" {option('data.missing', [raw.texts[row]])} if it means a missing value"
         )
     if len(distinct) > MAX_CATEGORIES and len(distinct) < count / 2:
         raise BadInput(
             f"{table}: column {raw.name!r} has {len(distinct)} different texts, over the limit of {MAX_CATEGORIES}"
-            f" categories: use --data.column-types.{raw.name} categorical to keep them, or none to exclude the column"
+            f" categories: use {option('data.column-types', 'categorical', key=raw.name)} to keep them, or none to"
+            " exclude the column"
         )
     return None
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aevb import memory
 from aevb.columns import Value
 from aevb.data.optional import arrow_library
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +143,7 @@ def dates_message(name: str) -> str:
     """Return the advice for a column of dates."""
     return (
         f"column {name!r} holds dates: convert them to numbers, such as days since a date or the month, or exclude the"
-        f" column with --data.column-types.{name} none"
+        f" column with {option('data.column-types', 'none', key=name)}"
     )
 
 
@@ -279,7 +279,7 @@ def arrow_column(name: str, column: "pa.ChunkedArray") -> RawColumn:
         return RawColumn(name, None, column.to_pylist(), dtype=dtype, levels=levels)
     raise BadInput(
         f"column {name!r} holds {kind}: expected numbers, texts or truth values; exclude it with"
-        f" --data.column-types.{name} none"
+        f" {option('data.column-types', 'none', key=name)}"
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.networks.base import ACTIVATIONS, ConditionalEncoder, Network
 from aevb.models.options import DataFacts, PieceOptions, Widths
 from aevb.models.registry import register
@@ -27,7 +27,7 @@ class ConvOptions(PieceOptions):
 
     def resolve(self, data: DataFacts) -> "Self":
         if data.kind == "columns":
-            raise BadInput("--model.network conv has no meaning for the rows of a table: leave it out")
+            raise BadInput(f"{option('model.network', 'conv')} has no meaning for the rows of a table: leave it out")
         return self if self.channels is not None else self.model_copy(update={"channels": (32, 64, 32)})
 
 
@@ -116,7 +116,8 @@ def _halvings(image: tuple[int, ...], times: int) -> list[tuple[int, int]]:
     """Return the heights and widths of an image before and after each convolution of stride 2."""
     if len(image) != 3:
         raise BadInput(
-            f"a convolutional network needs images (C, H, W), not rows of {size(image)}: use --model.network mlp"
+            f"a convolutional network needs images (C, H, W), not rows of {size(image)}: use"
+            f" {option('model.network', 'mlp')}"
         )
     sizes = [(image[1], image[2])]
     for _ in range(times):

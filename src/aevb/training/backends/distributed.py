@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aevb.data.examples import ExampleSource
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 from aevb.models.batch import Batch
 from aevb.models.objectives import Objective, Terms
 from aevb.models.vae import VAE
@@ -71,7 +71,8 @@ class DistributedBackend:
         count = world_size()
         if batch_size < count:
             raise BadInput(
-                f"batches of {batch_size} cannot be shared by {count} processes: use a larger --train.batch-size"
+                f"batches of {batch_size} cannot be shared by {count} processes: use a larger"
+                f" {option('train.batch-size')}"
             )
         self.models: Sequence[VAE] = [model]
         self._examples = examples
