@@ -5,10 +5,12 @@ import math
 import os
 import platform
 import sys
+from pathlib import Path
 
 from aevb.errors import BadInput
 
 _GIB = 2**30
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 KEPT = 2**30
 """Bytes of freed memory that a process keeps, and the size above which a tensor gets pages of its own."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -22,7 +24,21 @@ def most() -> float:
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return installed if limit == resource.RLIM_INFINITY else min(installed, limit)
+    return min(installed, math.inf if limit == resource.RLIM_INFINITY else limit, *map(_number_in, _CONTAINER_LIMITS))
+
+
+def used() -> float:
+    """Return the bytes of memory that this process has in use: 0 where the system does not say."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
+def _number_in(file: str) -> float:
+    """Return the number in a file: infinite where there is none."""
+    try:
+        return float(Path(file).read_text())
+    except (OSError, ValueError):
+        return math.inf
 
 
 def require(size: float, what: str, advice: str) -> None:

@@ -15,6 +15,7 @@ from aevb.errors import BadInput, option
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.training import environment
+from aevb.training.footprint import require_memory
 from aevb.training.history import Ended, Epoch, History
 from aevb.training.interrupt import interruption
 from aevb.training.loop import AfterStep, TrainingLoop
@@ -120,6 +121,7 @@ def fit_stacked(
     config = config or TrainConfig()
     for job in jobs:
         _check(job.model, config, train, valid, len(jobs))
+    require_memory([job.model for job in jobs], objective.n_samples, train, config)
     device = jobs[0].model.device
     train, valid = train.to(device), valid and valid.to(device)
     models = [job.model.train() for job in jobs]

@@ -1,0 +1,73 @@
+"""The memory that training takes, estimated before it begins.
+
+    weights        with gradients, the moments of the optimizer, and the copies of all of them from which training
+                   resumes and of which checkpoints are made
+    activations    the outputs of all layers for a batch, with their gradients and temporaries
+
+The factors are measured (`python -m benchmarks.footprint`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aevb import memory
+from aevb.config.schema import TrainConfig
+from aevb.data.examples import ExampleSource
+from aevb.errors import option
+from aevb.models.batch import Batch
+from aevb.models.vae import VAE
+
+MOMENTS = {"sgd": 0, "adagrad": 1, "rmsprop": 1}
+"""Tensors that an optimizer keeps for each weight; two where it is not listed."""
+COPIES_OF_WEIGHTS, COPIES_OF_MOMENTS, COPIES_OF_OUTPUTS = 15, 2, 3
+"""Bytes of memory for each byte of weights, moments and outputs of layers."""
+
+
+def require_memory(models: Sequence[VAE], n_samples: int, examples: ExampleSource, config: TrainConfig) -> None:
+    """Refuse a training that does not fit into the memory of this machine; on a GPU nothing is checked.
+
+    Args:
+        models: M models that are trained at once.
+        n_samples: samples of z for each example.
+        examples: to learn from; they are in memory already, or stay on disk.
+        config: of the training.
+
+    Raises:
+        BadInput: the memory is too small.
+    """
+    if models[0].device.type != "cpu":
+        return
+    rows = min(config.batch_size, len(examples)) / config.micro_batches
+    needed = len(models) * (weight_bytes(models[0], config) + rows * example_bytes(models[0], n_samples, examples))
+    advice = f"use a smaller {option('train.batch-size')}, smaller widths, or {option('train.micro-batches')}"
+    memory.require(memory.used() + needed, "this training", advice)
+
+
+def weight_bytes(model: VAE, config: TrainConfig) -> float:
+    """Return the bytes of the weights and of all that is kept for each of them."""
+    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    return float(size * (COPIES_OF_WEIGHTS + COPIES_OF_MOMENTS * MOMENTS.get(config.optimizer, 2)))
+
+
+def example_bytes(model: VAE, n_samples: int, examples: ExampleSource) -> float:
+    """Return the bytes that one example of a batch takes."""
+    batch = Batch(*(tensor[:1] for tensor in examples.subsample(1).all().tensors)).to(model.device, model.dtype)
+    sizes: list[int] = []
+
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel() * output.element_size() * (n_samples if module in decoding else 1))
+
+    training, decoding = model.training, {*model.decoder.modules()}
+    layers = [module for module in model.modules() if not any(module.children())]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            model.eval().reconstruct(batch)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return float(COPIES_OF_OUTPUTS * sum(sizes))
