@@ -32,7 +32,8 @@ class Column(BaseModel):
         values: distinct values of a binary, categorical or constant column, in the order of their codes; empty for a
             constant column without any value.
         whole: whether its numbers are whole numbers.
-        dtype: name of the type in its data frame or Parquet file; empty for a text file.
+        dtype: name of the type in its data frame or Parquet file; empty for a text file, except for "double", of whole
+            numbers that are written with a decimal point.
     """
 
     model_config = ConfigDict(frozen=True)

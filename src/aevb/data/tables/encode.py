@@ -157,7 +157,10 @@ def decode_value(column: Column, number: np.floating) -> Value | None:
         return None
     if column.kind in ("binary", "categorical"):
         return column.values[int(number)]
-    return column.clamp(round(float(number))) if column.whole else float(str(number))
+    if not column.whole:
+        return float(str(number))
+    whole = column.clamp(round(float(number)))
+    return float(whole) if column.dtype.startswith(("float", "double")) else whole
 
 
 def require_finite(raw: RawColumn, table: str) -> None:

@@ -89,11 +89,22 @@ def _filled_arrow(source: Path, cells: Cells) -> "pa.Table":
         values = _replaced(table.column(name).to_pylist(), replaced)
         field = table.schema.field(position)
         try:
-            filled = arrow.array(values, type=field.type)
-        except (ValueError, arrow.ArrowException):  # the type has no such values
+            filled = _typed_array(values, table.column(name))
+        except (ValueError, KeyError, arrow.ArrowException):  # the type has no such values
             filled, field = arrow.array(values), name
         table = table.set_column(position, field, filled)
     return table
+
+
+def _typed_array(values: Sequence[Value | None], like: "pa.ChunkedArray") -> "pa.Array":
+    """Return values as an array of the same type, whose categories keep their order."""
+    arrow = arrow_library()
+    if not arrow.types.is_dictionary(like.type) or not like.num_chunks:
+        return arrow.array(values, type=like.type)
+    categories = like.unify_dictionaries().chunk(0).dictionary
+    codes = {value: code for code, value in enumerate(categories.to_pylist())}
+    indices = arrow.array([None if value is None else codes[value] for value in values], type=like.type.index_type)
+    return arrow.DictionaryArray.from_arrays(indices, categories, ordered=like.type.ordered)
 
 
 # Text.

@@ -80,12 +80,19 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     if kind not in ("binary", "categorical"):
         if raw.numbers is None:
             raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {distinct[0]!r}")
-        whole = raw.whole or kind == "count"
-        return Column(name=raw.name, kind=kind, position=position, whole=whole, dtype=raw.dtype)
+        with_gaps = not raw.whole and _are_whole_beside_gaps(raw)
+        whole, dtype = raw.whole or kind == "count" or with_gaps, raw.dtype or ("double" if with_gaps else "")
+        return Column(name=raw.name, kind=kind, position=position, whole=whole, dtype=dtype)
     values = raw.levels or tuple(raw.plain(distinct))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
     return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype)
+
+
+def _are_whole_beside_gaps(raw: RawColumn) -> bool:
+    """Return whether numbers of a floating-point type are whole because integers have no missing values."""
+    present = raw.present
+    return len(present) < len(raw) and bool((present == np.round(cast("NDArray[np.float64]", present))).all())
 
 
 def _infer_type(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
@@ -105,7 +112,7 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
     if len(distinct) <= MAX_CATEGORIES and len(distinct) < count / 2:
         return "categorical"
     numbers = sum(parse_number(text) is not None for text in raw.present)
-    if 2 * numbers > count:
+    if count / 2 < numbers < count:
         row = next(i for i, text in enumerate(raw.texts) if text is not None and parse_number(text) is None)
         raise BadInput(
             f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
