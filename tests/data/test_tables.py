@@ -364,9 +364,28 @@ def test_frames() -> None:
     for made in (pandas.DataFrame(columns), polars.DataFrame(columns)):
         found = {column.name: column.kind for column in unsplit_table("t", frame_columns(made), {}).columns}
         assert found == KINDS
-    dated = pandas.DataFrame({"when": pandas.date_range("2020-01-01", periods=20), "x": range(20)})
-    with pytest.raises(BadInput, match="holds dates"):
-        frame_columns(dated)
+
+
+@pytest.mark.parametrize("stored", ["pandas", "polars", "parquet"])
+def test_a_column_that_no_model_can_use_can_be_left_out(stored: str, tmp_path: Path) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = {"when": pandas.date_range("2020-01-01", periods=40), "x": range(40), "y": [row / 7 for row in range(40)]}
+    data: Any = pandas.DataFrame(columns)
+    if stored == "polars":
+        data = polars.from_pandas(data)
+    elif stored == "parquet":
+        data["list"] = [[row] for row in range(40)]
+        data.to_parquet(tmp_path / "t.parquet")
+        data = tmp_path / "t.parquet"
+    with pytest.raises(BadInput, match=r"'when' holds dates.*column_types=\{'when': 'none'\}"):
+        load_data(data)
+    excluded: dict[str, Any] = {"when": "none"}
+    if stored == "parquet":
+        with pytest.raises(BadInput, match="'list' holds list<"):
+            load_data(data, column_types=excluded)
+        excluded["list"] = "none"
+    dataset = load_data(data, column_types=excluded)
+    assert [column.name for column in dataset.columns] == ["y"]  # x counts the rows
 
 
 def test_parquet(tmp_path: Path) -> None:

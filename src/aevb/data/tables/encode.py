@@ -85,6 +85,8 @@ def encode_column(
     Raises:
         BadInput: a value is not allowed by the type of the column.
     """
+    if raw.unsupported:
+        raise BadInput(f"{table}: {raw.unsupported}")
     if column.kind in ("binary", "categorical"):
         return _category_codes(raw, column, table, outside)
     numbers = _numbers(raw, column, table, outside)

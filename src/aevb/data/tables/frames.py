@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from aevb.columns import Column, Value
 from aevb.data.optional import optional_library
 from aevb.data.tables.encode import decode_rows
-from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, require_distinct
-from aevb.errors import BadInput
+from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, require_distinct, unsupported_column
 
 LISTED_DTYPES = ("category", "ordered category", "enum", "Categorical")
 """Types that list their values."""
@@ -124,7 +123,7 @@ def _array_column(name: str, values: NDArray[np.generic]) -> RawColumn:
         numbers = values.astype(np.float64)
         return RawColumn(name, numbers, whole=values.dtype.kind in "iu", logical=values.dtype.kind == "b")
     if values.dtype.kind in "mM":
-        raise BadInput(dates_message(name))
+        return unsupported_column(name, len(values), dates_message(name))
     plain = [None if _is_missing(value) else value for value in values.tolist()]
     present = [value for value in plain if value is not None]
     if all(isinstance(value, str) for value in present):

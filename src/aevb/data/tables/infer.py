@@ -68,6 +68,8 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
 
 def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, table: str) -> Column | None:
     """Return the column with its declared or inferred type, or None for an identifier."""
+    if raw.unsupported:
+        raise BadInput(f"{table}: {raw.unsupported}")
     distinct = raw.distinct()
     if len(distinct) < 2:
         values = tuple(raw.plain(distinct))
@@ -164,7 +166,7 @@ def _notes(raw: RawColumn, column: Column | None, *, declared: bool) -> list[str
 
 
 def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
-    counts = {raw.name: len(raw) - len(raw.present) for raw in raw_columns}
+    counts = {raw.name: len(raw) - len(raw.present) for raw in raw_columns if not raw.unsupported}
     found = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
     return [f"missing values: {found}"] if found else []
 

@@ -59,6 +59,7 @@ class RawColumn:
         logical: whether the values are truth values.
         dtype: name of the type in its file or data frame; empty for a text file.
         levels: the categories that a categorical type lists, in their order.
+        unsupported: why no model can use the column, which can only be excluded; empty for all others.
     """
 
     name: str
@@ -68,6 +69,7 @@ class RawColumn:
     logical: bool = False
     dtype: str = ""
     levels: tuple[Value, ...] = ()
+    unsupported: str = ""
 
     def __len__(self) -> int:
         return len(self.texts) if self.numbers is None else len(self.numbers)
@@ -259,28 +261,27 @@ def _require_proportionate(metadata: "pq.FileMetaData", path: Path) -> None:
 
 
 def arrow_column(name: str, column: "pa.ChunkedArray") -> RawColumn:
-    """Return a column of an Arrow table.
-
-    Raises:
-        BadInput: the column holds values that no model supports.
-    """
+    """Return a column of an Arrow table."""
     types, dtype, levels = arrow_library().types, str(column.type), tuple[Value, ...]()
     if types.is_dictionary(column.type):
         levels = _arrow_levels(column)
         column = column.cast(column.type.value_type)
     kind = column.type
     if types.is_temporal(kind):
-        raise BadInput(dates_message(name))
+        return unsupported_column(name, len(column), dates_message(name))
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         numbers = column.cast("float64", safe=False).to_numpy()
         whole, logical = types.is_integer(kind), types.is_boolean(kind)
         return RawColumn(name, numbers, whole=whole, logical=logical, dtype=dtype, levels=levels)
     if types.is_string(kind) or types.is_large_string(kind):
         return RawColumn(name, None, column.to_pylist(), dtype=dtype, levels=levels)
-    raise BadInput(
-        f"column {name!r} holds {kind}: expected numbers, texts or truth values; exclude it with"
-        f" {option('data.column-types', 'none', key=name)}"
-    )
+    message = f"column {name!r} holds {kind}: expected numbers, texts or truth values; exclude it with"
+    return unsupported_column(name, len(column), f"{message} {option('data.column-types', 'none', key=name)}")
+
+
+def unsupported_column(name: str, count: int, reason: str) -> RawColumn:
+    """Return a column of `count` values that can only be excluded."""
+    return RawColumn(name, None, [None] * count, unsupported=reason)
 
 
 def _arrow_levels(column: "pa.ChunkedArray") -> tuple[Value, ...]:
