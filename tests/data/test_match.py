@@ -186,6 +186,21 @@ def write(name: str, rows: list[Any]) -> None:
         csv.writer(file).writerows(rows)
 
 
+def test_a_condition_that_training_could_not_have_is_the_anomaly(tmp_path: Path) -> None:
+    frame = mixed_table()
+    run = trained(frame, tmp_path / "run", condition=("grade",))
+    new = frame.iloc[:4].assign(grade=["1", "B", "A", "2"])
+    scored = run.score(new, n_importance_samples=5, false_alarm_rate=0.2)
+    assert scored.outside == {1: "grade is 'B', which the training data could not have"}
+    assert scored.log_px.isfinite().tolist() == [True, False, True, True]
+    with pytest.raises(BadInput, match="column 'grade' holds 'B' in row 1 counted from 0"):
+        run.encode(new)
+    images, labels = RNG.random((60, 1, 4, 4)), np.arange(60) % 3
+    run = trained((images, labels), tmp_path / "images", condition=("label",))
+    scored = run.score((images[:3], np.array([0, 7, 2])), n_importance_samples=5, false_alarm_rate=0.2)
+    assert list(scored.outside) == [1]
+
+
 def test_rows_of_a_table_with_new_categories_and_impossible_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,12 +73,13 @@ def _with_labels(data: UnsplitData, names: Sequence[str]) -> UnsplitData:
     return replace(data, examples=replace(data.examples, condition=condition), condition_columns=(column,))
 
 
-def label_condition(data: UnsplitData, column: Column) -> Tensor:
+def label_condition(data: UnsplitData, column: Column, outside: dict[int, str] | None = None) -> Tensor:
     """Return the labels of other examples as the condition of a model, ``(N, 1)``.
 
     Args:
         data: the examples.
         column: the labels of the training data.
+        outside: as for `aevb.data.tables.encode.encode_rows`.
 
     Raises:
         BadInput: there are no labels, or other ones.
@@ -86,7 +87,7 @@ def label_condition(data: UnsplitData, column: Column) -> Tensor:
     if data.classes is None or data.examples.labels is None:
         raise BadInput(f"{data.name} has no labels, which are the condition of this model: add labels")
     names = np.array(data.classes)[data.examples.labels.numpy()]
-    return encode_rows([RawColumn(LABEL, None, names.tolist())], [column], data.name)
+    return encode_rows([RawColumn(LABEL, None, names.tolist())], [column], data.name, outside)
 
 
 def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:

@@ -121,7 +121,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     examples = match_examples(unsplit, spec, outside)
     if not spec.condition_columns:
         return examples
-    return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0]))
+    return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0], outside))
 
 
 def _read_rows(data: object, spec: DataSpec, outside: Outside | None) -> Examples:
@@ -131,7 +131,7 @@ def _read_rows(data: object, spec: DataSpec, outside: Outside | None) -> Example
     if raw_columns is None:
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
-    condition = encode_rows(raw_columns, spec.condition_columns, name) if spec.condition_columns else None
+    condition = encode_rows(raw_columns, spec.condition_columns, name, outside) if spec.condition_columns else None
     return Examples(encode_rows(raw_columns, spec.columns, name, outside).to(spec.dtype), condition=condition)
 
 
