@@ -129,6 +129,17 @@ def test_impute_keeps_observed_cells(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert new == old
 
 
+def test_codes_with_leading_zeros_are_texts(tmp_path: Path) -> None:
+    lines = [f"0{1000 + row % 9},{row / 7:.3f},{row * 37 % 11}" for row in range(90)]
+    (tmp_path / "t.csv").write_text("zip,x,n\n" + "\n".join(lines) + "\n")
+    column = load_data(tmp_path / "t.csv").columns[0]
+    assert column.kind == "categorical"
+    assert column.values == tuple(f"0{1000 + code}" for code in range(9))
+    (tmp_path / "new.csv").write_text("zip,x,n\n01004,0.5,0\n")
+    codes = encode_rows(read_columns(tmp_path / "new.csv"), [column], "new.csv")
+    assert column.values[int(codes.item())] == "01004"
+
+
 def test_the_missing_values_are_those_of_pandas(tmp_path: Path) -> None:
     others = ["none", "NONE", "?", "-", "na", "N.A.", "missing", "0"]
     lines = [f'"{text}",1' for text in (*MISSING, *others)]

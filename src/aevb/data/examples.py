@@ -111,7 +111,13 @@ class Examples:
         return self.labels is not None and len(self.labels.unique()) > 1
 
     def to(self, device: torch.device | str) -> "Examples":
-        """Return the same examples on another device."""
+        """Return the same examples on another device.
+
+        Raises:
+            BadInput: the values are float64, which the device does not support.
+        """
+        if self.values.dtype == torch.float64 and torch.device(device).type == "mps":
+            raise BadInput("these data need float64, which mps does not support: use the device cpu")
         return self._map(lambda tensor: tensor.to(device))
 
     def __getitem__(self, index: Tensor | slice) -> "Examples":

@@ -217,14 +217,17 @@ def _rows(reader: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
 
 
 def _parse_texts(name: str, texts: Sequence[str], missing: frozenset[str]) -> RawColumn:
-    """Return a column of numbers if all values that are not missing are numbers, else a column of texts."""
+    """Return a column of numbers if all values that are not missing are numbers, else a column of texts.
+
+    Digits after a leading zero, as in a postcode, are a text.
+    """
     values = [None if text in missing else text for text in texts]
     present = {text for text in values if text is not None}
     if present and all(text.lower() in _TRUTH for text in present):
         truth = [np.nan if text is None else float(_TRUTH[text.lower()]) for text in values]
         return RawColumn(name, np.array(truth), values, logical=True)
     numbers = {text: parse_number(text) for text in present}
-    if any(number is None for number in numbers.values()):
+    if any(number is None or re.match(r"0\d", text) for text, number in numbers.items()):
         return RawColumn(name, None, values)
     whole = all(re.fullmatch(r"[+-]?\d+", text) for text in present)
     parsed = np.array([np.nan if text is None else numbers[text] for text in values])
