@@ -16,7 +16,7 @@ from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config
 from aevb.data import load_data
-from aevb.training.footprint import example_bytes, weight_bytes
+from aevb.training.footprint import example_bytes, trained_bytes
 from aevb.workflow.fitting import fit_run
 from benchmarks.timing import machine
 
@@ -57,7 +57,7 @@ def measured(sections: dict[str, dict[str, object]]) -> tuple[float, float, floa
     objective, model = build_objective(config.objective), build(resolve(config.model, dataset), dataset.shape)
     size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     rows = min(config.train.batch_size, len(dataset.train))
-    estimate = weight_bytes(model, config.train) + rows * example_bytes(model, objective.n_samples, dataset.train)
+    estimate = trained_bytes(model, config.train) + rows * example_bytes(model, objective.n_samples, dataset.train)
     del model
     before = memory.used()
     with tempfile.TemporaryDirectory() as folder:

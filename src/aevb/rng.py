@@ -91,7 +91,8 @@ class ExampleStreams:
     def _generator(self, content: bytes) -> torch.Generator:
         content = blake2b(content, digest_size=16).digest()
         repeat = self._counts[content].to_bytes(8, "little")
-        self._counts[content] += not self._equal
+        if not self._equal:
+            self._counts[content] += 1
         seed = blake2b(content + repeat, digest_size=8, key=self._key).digest()
         return torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
 

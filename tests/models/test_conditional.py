@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas
 import pytest
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from aevb.errors import BadInput
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
+from aevb.explorer.conditioned import under_condition
 from aevb.models.batch import Batch
 from aevb.models.linear import linear_optimum
 from aevb.rng import RNGStream, seeded
@@ -130,6 +132,23 @@ def test_captured_and_stacked_training_equal_eager_training() -> None:
     for name, weight in alone.state_dict().items():
         torch.testing.assert_close(plain.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(together[1].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["table", "rows"])
+def test_a_model_under_one_condition_is_the_same_model(kind: str) -> None:
+    if kind == "table":
+        rng = np.random.default_rng(0)
+        frame = pandas.DataFrame(
+            {"x": 100 + rng.normal(size=60), "n": rng.poisson(3, 60), "c": rng.choice(["a", "b"], 60)}
+        )
+        dataset = load_data(frame, condition=["c"])
+    else:
+        dataset = rows_of_classes(count=60)
+    model, batch = model_of(dataset, hidden=(4,)).eval(), dataset.train.batch(slice(0, 5))
+    assert batch.condition is not None
+    condition = batch.condition[:1]
+    alone = under_condition(model, condition)
+    torch.testing.assert_close(alone.encode(batch.x).mean, model.encode(Batch(batch.x, condition)).mean)
 
 
 def test_messages_of_bad_input() -> None:

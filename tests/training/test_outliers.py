@@ -93,6 +93,27 @@ def test_rare_levels_far_from_the_usual_one_are_no_outliers() -> None:
     assert layer.spread.item() == pytest.approx(x.std(correction=0).item(), rel=1e-5)
 
 
+def test_sparse_columns_keep_their_units() -> None:
+    """Eight of 1,000 values differ from all others: the median distance is 0, and they are no outliers."""
+    x = torch.zeros(1000, 2)
+    x[:, 0], x[:8, 1] = torch.randn(1000), 1e6 * torch.randn(8)
+    layer = Standardize((2,))
+    layer.initialize(x)
+    torch.testing.assert_close(layer.spread, x.std(0, correction=0))
+    mostly_missing = torch.full((1000, 1), torch.nan)
+    mostly_missing[:100, 0] = torch.randn(100)
+    mostly_missing[:10, 0] = 1e3  # a tenth of the values
+    layer = Standardize((1,))
+    layer.initialize(mostly_missing)
+    assert layer.spread.item() > 100
+
+
+def test_a_table_without_numbers_has_no_outliers(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{'uvw'[row % 3]},{'xy'[row % 2]}\n" for row in range(60)))
+    run, dataset = run_of(str(tmp_path / "t.csv"), tmp_path / "run", {})
+    assert outliers(run.model, dataset) == []
+
+
 def test_factor_analysis_leaves_outliers_out() -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(800, 1))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from aevb import VariationalAutoencoder, load_data
 from aevb.config.schema import Config
 from aevb.data import Examples
+from aevb.errors import BadInput
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE
 from aevb.runs.run_folder import RunFolder
@@ -94,6 +96,33 @@ WAYS: dict[str, Callable[[Array, Path], Fitted]] = {
     "array on disk": by_array_on_disk,
     "table": by_table,
 }
+
+
+def test_values_that_vary_too_little_for_float32_are_refused() -> None:
+    with pytest.raises(BadInput, match="multiply them by a constant"):
+        load_data(1e-50 * rows())
+
+
+def test_the_condition_alone_may_need_float64(tmp_path: Path) -> None:
+    """Batches from disk have the types of the examples in memory."""
+    frame = pandas.DataFrame({"time": 1.7e9 + np.arange(200.0) * 1.01, "x": rows().repeat(2, 0)[:, 0]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    types: Any = {"time": "real", "x": "real"}
+    dataset = load_data(tmp_path / "t.parquet", column_types=types, condition=["time"], in_memory="off")
+    batch = dataset.train_source.shuffled(torch.Generator().manual_seed(0)).batch(slice(0, 5))
+    assert batch.condition is not None
+    assert dataset.train.condition is not None
+    assert (batch.x.dtype, batch.condition.dtype) == (torch.float32, torch.float64)
+    assert (dataset.train.values.dtype, dataset.train.condition.dtype) == (torch.float32, torch.float64)
+
+
+def test_ordinary_numbers_stay_float32_in_an_estimator() -> None:
+    model = VariationalAutoencoder(1, hidden=(4,)).partial_fit(rows())
+    for _ in range(2):
+        assert model._examples(rows()).values.dtype == torch.float32
+        model.partial_fit(rows())
+    model = VariationalAutoencoder(1, hidden=(4,)).partial_fit(rows() + 1e9)
+    assert model.partial_fit(rows() + 1e9)._examples(rows() + 1e9).values.dtype == torch.float64
 
 
 @cache

@@ -83,7 +83,8 @@ def factors(x: Tensor, latent: int) -> Factors:
         weight, variance = _maximize(x, present, *_posteriors(x, present, weight, variance))
     _, _, rotation = torch.linalg.svd(weight / variance.sqrt()[:, None], full_matrices=False)
     weight = weight @ rotation.T
-    weight = weight * (torch.linspace(1, 2, len(weight)).double() @ weight).sign()  # which is otherwise arbitrary
+    negative = torch.linspace(1, 2, len(weight)).double() @ weight < 0
+    weight = torch.where(negative, -weight, weight)  # the sign is otherwise arbitrary
     return _complete(weight, variance) if present.all() else _incomplete(x, present, weight, variance)
 
 

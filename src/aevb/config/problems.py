@@ -6,6 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from aevb.config.pieces import UNKNOWN_PIECE, owners
 from aevb.config.schema import Config, WithPieces
+from aevb.errors import option
 
 
 def describe(error: ValidationError) -> str:
@@ -21,8 +22,8 @@ def describe(error: ValidationError) -> str:
 
 
 def option_name(path: list[str]) -> str:
-    """Return the name of an option on the command line from its path in a configuration."""
-    return "--" + ".".join(part.replace("_", "-") for part in path[:2])
+    """Return the name of an option, as the user writes it, from its path in a configuration."""
+    return option(".".join(part.replace("_", "-") for part in path[:2]))
 
 
 def _nearest(path: list[str]) -> str:

@@ -91,7 +91,7 @@ class UnsplitData:
         condition_columns: columns of the condition.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all examples, if they are not in memory.
-        white: the value that becomes 1, for images that do not use all their bits.
+        white: the value that becomes 1, of images with 16 bits; None for other data.
     """
 
     name: str
@@ -103,4 +103,4 @@ class UnsplitData:
     condition_columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
-    white: float = 1.0
+    white: float | None = None

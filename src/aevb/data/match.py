@@ -71,7 +71,8 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         BadInput: the examples have another shape, or values that the training data could not have.
     """
     expected: Kind = spec.kind if spec.binarize == "none" else "unit"
-    examples = _with_channels(_scaled(data.examples, expected, spec), spec.shape)
+    scaled = _scaled(data.examples, expected, spec)
+    examples = _with_channels(scaled if data.white is None else scaled.brightened(spec.white), spec.shape)
     if examples.shape != spec.shape:
         raise BadInput(
             f"{data.name} has examples of shape {examples.shape}: expected {spec.shape}, as in the training data"
@@ -91,7 +92,7 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
 
 def _scaled(examples: Examples, expected: Kind, spec: DataSpec) -> Examples:
     if examples.values.dtype != torch.uint8:
-        return replace(examples, values=examples.values.to(spec.dtype)).brightened(spec.white)
+        return replace(examples, values=examples.values.to(spec.dtype))
     byte_scale = spec.byte_scale
     if byte_scale is None and examples.values.dim() == 4 and expected != "binary":
         byte_scale = 1 / 255

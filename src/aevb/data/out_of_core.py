@@ -177,7 +177,17 @@ class OutOfCoreExamples:
             )
         for transform in self.transforms:
             examples = transform(examples)
-        return replace(examples, labels=None)
+        return replace(self._narrowed(examples), labels=None)
+
+    def _narrowed(self, examples: Examples) -> Examples:
+        """Return examples with values and conditions in float32 where those in memory are."""
+
+        def like(tensor: Tensor, other: Tensor) -> Tensor:
+            return tensor.float() if other.dtype == torch.float32 and tensor.dtype == torch.float64 else tensor
+
+        condition, other = examples.condition, self.in_memory.condition
+        narrow = None if condition is None or other is None else like(condition, other)
+        return replace(examples, values=like(examples.values, self.in_memory.values), condition=narrow)
 
     @property
     def note(self) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aevb.data.examples import Examples
+from aevb.errors import BadInput
 
 MOST = 1e-4
 """Largest change by rounding, relative to the standard deviation of the element."""
@@ -21,7 +22,11 @@ _BLOCK = 2**20
 
 
 def narrowed(examples: Examples) -> Examples:
-    """Return the same examples with values and conditions in float32, unless it is too coarse for them."""
+    """Return the same examples with values and conditions in float32, unless it is too coarse for them.
+
+    Raises:
+        BadInput: values vary by less than the smallest number in float32.
+    """
     condition = None if examples.condition is None else _narrowed(examples.condition)
     return replace(examples, values=_narrowed(examples.values), condition=condition)
 
@@ -29,7 +34,7 @@ def narrowed(examples: Examples) -> Examples:
 def _narrowed(values: Tensor) -> Tensor:
     if values.dtype != torch.float64 or not len(values):
         return values
-    elements = values.flatten(2).flatten(0, 1) if values.dim() == 4 else values  # the pixels of images share one unit
+    elements = values.reshape(-1, 1) if values.dim() == 4 else values  # the pixels of images share one unit
     blocks = elements.split(max(1, _BLOCK // len(elements)), dim=1)
     return values if any(_is_too_coarse(block) for block in blocks) else values.float()
 
@@ -42,5 +47,7 @@ def _is_too_coarse(x: Tensor) -> bool:
     mean = x.nanmean(0)
     spread = (x - mean).square().nanmean(0).sqrt()
     varies = spread > NOISE * mean.abs()
+    if (varies & (spread < torch.finfo(torch.float32).tiny)).any():
+        raise BadInput(f"values vary by only {spread[varies].min().item():.3g}: multiply them by a constant")
     changed_whole = (rounded > 0) & (x == x.round()) & (x.abs() <= WHOLE)
     return bool((varies & ((rounded > MOST * spread) | changed_whole).any(0)).any())

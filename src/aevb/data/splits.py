@@ -45,7 +45,7 @@ def split_data(
     """
     _require_examples(data)
     require_seed(split_seed)
-    examples = narrowed(data.examples).brightened(data.white)
+    examples = narrowed(data.examples).brightened(data.white or 1.0)
     kind = "columns" if data.columns else kind_of(examples)
     if kind in ("counts", "real", "columns") and binarize != "none":
         raise BadInput(_cannot_binarize(data, binarize))
@@ -73,7 +73,7 @@ def split_data(
         notes=(*data.notes, out_of_core.note) if out_of_core else data.notes,
         out_of_core=out_of_core,
         rows=tuple(index if data.out_of_core is None else data.out_of_core.scanned[index] for index in indices),
-        white=data.white,
+        white=data.white or 1.0,
         byte_scale=data.examples.scale if data.examples.values.dtype == torch.uint8 else None,
     )
 

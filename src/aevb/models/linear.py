@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
 from aevb.errors import BadInput, option
+from aevb.models.distributions import Normal
 from aevb.models.likelihoods import Gaussian
 from aevb.models.networks import mlp_decoder, mlp_encoder
 from aevb.models.posteriors import Diagonal
@@ -85,6 +86,8 @@ class LinearGaussian(NamedTuple):
             raise BadInput(
                 f"closed forms are for a linear decoder with one variance: use {option('model.hidden', 'none')}"
             )
+        if model.likelihood.family is not Normal:
+            raise BadInput(f"closed forms are for a likelihood with {option('model.tails', 'normal')}: use it")
         return cls(weight, bias, model.likelihood.variance)
 
     def log_px(self, x: Tensor) -> Tensor:

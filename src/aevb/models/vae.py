@@ -158,8 +158,8 @@ class VAE(nn.Module):
 
     @property
     def event_dtype(self) -> torch.dtype:
-        """The floating-point type of examples: that of the parameters, or float64 where float32 is too coarse."""
-        return self.dtype if self.inputs is None else torch.promote_types(self.inputs.shift.dtype, self.dtype)
+        """The floating-point type of examples: float32, or float64 where that is too coarse."""
+        return torch.float64 if self.inputs is not None and self.inputs.wide else torch.float32
 
     @property
     def posterior_has_density(self) -> bool:
@@ -210,7 +210,7 @@ class VAE(nn.Module):
         """Return the features h_1, …, h_L from which the posteriors are computed, each ``(B, F)``.
 
         Raises:
-            BadInput: x is no tensor, or has another type or shape than the model.
+            BadInput: x is no tensor of floating-point numbers, or has another shape than the model.
         """
         batch = as_batch(batch)
         require_tensor("x", batch.x, None, self.likelihood.event)

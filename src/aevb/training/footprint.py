@@ -16,12 +16,12 @@ from aevb import memory
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import ExampleSource
 from aevb.errors import option
-from aevb.models.batch import Batch
 from aevb.models.vae import VAE
+from aevb.rng import RNGStream, seeded
 
 MOMENTS = {"sgd": 0, "adagrad": 1, "rmsprop": 1}
 """Tensors that an optimizer keeps for each weight; two where it is not listed."""
-COPIES_OF_WEIGHTS, COPIES_OF_MOMENTS, COPIES_OF_OUTPUTS = 15, 2, 3
+COPIES_OF_WEIGHTS, COPIES_OF_MOMENTS, COPIES_OF_OUTPUTS = 15, 2, 2
 """Bytes of memory for each byte of weights, moments and outputs of layers."""
 
 
@@ -40,12 +40,12 @@ def require_memory(models: Sequence[VAE], n_samples: int, examples: ExampleSourc
     if models[0].device.type != "cpu":
         return
     rows = min(config.batch_size, len(examples)) / config.micro_batches
-    needed = len(models) * (weight_bytes(models[0], config) + rows * example_bytes(models[0], n_samples, examples))
+    needed = len(models) * (trained_bytes(models[0], config) + rows * example_bytes(models[0], n_samples, examples))
     advice = f"use a smaller {option('train.batch-size')}, smaller widths, or {option('train.micro-batches')}"
     memory.require(memory.used() + needed, "this training", advice)
 
 
-def weight_bytes(model: VAE, config: TrainConfig) -> float:
+def trained_bytes(model: VAE, config: TrainConfig) -> float:
     """Return the bytes of the weights and of all that is kept for each of them."""
     size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     return float(size * (COPIES_OF_WEIGHTS + COPIES_OF_MOMENTS * MOMENTS.get(config.optimizer, 2)))
@@ -53,19 +53,17 @@ def weight_bytes(model: VAE, config: TrainConfig) -> float:
 
 def example_bytes(model: VAE, n_samples: int, examples: ExampleSource) -> float:
     """Return the bytes that one example of a batch takes."""
-    batch = Batch(*(tensor[:1] for tensor in examples.subsample(1).all().tensors)).to(model.device, model.dtype)
     sizes: list[int] = []
 
-    def note(module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel() * output.element_size() * (n_samples if module in decoding else 1))
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        sizes.append(output.numel() * output.element_size() if isinstance(output, Tensor) else 0)
 
-    training, decoding = model.training, {*model.decoder.modules()}
-    layers = [module for module in model.modules() if not any(module.children())]
+    training, layers = model.training, [module for module in model.modules() if not any(module.children())]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     try:
-        with torch.no_grad():
-            model.eval().reconstruct(batch)
+        with torch.no_grad(), seeded(0, RNGStream.EPOCH):
+            first = examples.subsample(1).batch(slice(0, 1)).to(model.device, model.dtype)
+            model.eval().trace(first, n_samples)
     finally:
         model.train(training)
         for hook in hooks:

@@ -16,8 +16,8 @@ class EpochMetrics:
         bound: lower bound of log p(x); -∞ where the objective has none.
         rate: KL(q(z|x) || p(z)).
         distortion: -E_q log p(x|z).
-        robust: the bound, or minus the loss without a bound, with rare outliers moved towards the other examples; None
-            where it was not measured.
+        robust: the bound, or minus the loss without a bound, with the terms of rare outliers clipped; None where it was
+            not measured.
     """
 
     loss: float
@@ -28,7 +28,7 @@ class EpochMetrics:
 
     @property
     def merit(self) -> float:
-        """The number by which weights are chosen, higher is better."""
+        """The number by which weights are chosen, higher is better: `robust`, else the bound, or minus the loss."""
         if self.robust is not None:
             return self.robust
         return self.bound if self.bound > -math.inf else -self.loss

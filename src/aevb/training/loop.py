@@ -95,7 +95,7 @@ class TrainingLoop:
             for model, seed, state in zip(self.models, self.seeds, states, strict=True):
                 result = environment.run_on_first(partial(validate, model, self.objective, valid, seed=seed))
                 metrics.append(result)
-                if not math.isfinite(result.merit):
+                if not (math.isfinite(result.merit) and math.isfinite(result.loss)):
                     raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
         return metrics
 

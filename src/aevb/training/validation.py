@@ -19,7 +19,7 @@ def validate(
 ) -> EpochMetrics:
     """Return the means of an objective's terms over examples, in evaluation mode and with the same noise at every call.
 
-    The choice of the best weights must not hang on a few wrong examples: the robust mean counts them less.
+    The choice of the best weights must not depend on a few wrong examples: the robust mean clips their terms.
 
     Args:
         model: evaluated; it is left in the mode that it had.
@@ -37,7 +37,7 @@ def validate(
         ]
     model.train(training)
     terms = Terms(*torch.cat(chunks, 1).cpu().double())
-    merit = terms.bound if terms.bound.isfinite().all() else -terms.loss
+    merit = -terms.loss if terms.bound.isneginf().all() else terms.bound
     loss, bound, rate, distortion = (term.mean().item() for term in terms)
     return EpochMetrics(loss, bound, rate, distortion, robust_mean(merit))
 
@@ -47,7 +47,8 @@ def robust_mean(values: Tensor) -> float:
 
     The limit is as far below the median as `FAR` times the distance of the lowest tenth.
     """
-    median, tenth = values.quantile(values.new_tensor([0.5, 0.1]))
+    ordered = values.sort().values
+    median, tenth = ordered[len(values) // 2], ordered[len(values) // 10]
     limit = median - FAR * (median - tenth)
     rare = (values < limit).double().mean() <= RARE
     return (values.clamp_min(limit) if rare else values).mean().item()

@@ -75,18 +75,18 @@ def read_images(folder: Path, size: int | None = None) -> UnsplitData:
         raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
     by_class = _find(folder)
     files = [file for members in by_class.values() for file in members]
-    images = _read_all(folder, files, size)
+    images, largest = _read_all(folder, files, size)
     values, scale = _stacked(images)
     labels, classes = None, None
     if list(by_class) != [""]:
         classes = tuple(by_class)
         labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
-    white = _white(images)
+    white = _white(images, largest)
     notes = [*_notes(folder, by_class)]
-    if white < _WIDE:
+    if white is not None and white < _WIDE:
         notes.append(f"the images have 16 bits and no value above {white}, which is taken as white")
     examples = Examples(torch.from_numpy(values), labels, scale)
-    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(notes), white=white / _WIDE)
+    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(notes), white=white and white / _WIDE)
 
 
 def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
@@ -134,19 +134,23 @@ def _visible(folder: Path, matches: Callable[[Path], bool]) -> list[Path]:
 # Pixels.
 
 
-def _read_all(folder: Path, files: list[Path], size: int | None) -> list[Pixels]:
+def _read_all(folder: Path, files: list[Path], size: int | None) -> tuple[list[Pixels], float]:
+    """Return the images, and the largest value of those with 16 bits before they were resized."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
-        images = [_read(files[0], size)]
+        first, largest = _read(files[0], size)
+        images = [first]
         memory.require(
             len(files) * images[0].nbytes,
             f"{folder}, {len(files)} images,",
             f"use a smaller {option('data.image-size')}",
         )
         for file in files[1:]:
-            images.append(_read(file, size))
-            _require_same_size(images[0], images[-1], files[0], file)
-    return images
+            image, top = _read(file, size)
+            images.append(image)
+            largest = max(largest, top)
+            _require_same_size(first, image, files[0], file)
+    return images, largest
 
 
 def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_file: Path) -> None:
@@ -158,7 +162,8 @@ def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_fil
         )
 
 
-def _read(file: Path, size: int | None) -> Pixels:
+def _read(file: Path, size: int | None) -> tuple[Pixels, float]:
+    """Return an image, and its largest value before it was resized; 0 if it has 8 bits."""
     try:
         with Image.open(file, formats=_FORMATS) as image:
             _require_max_pixels(image.size, file)
@@ -169,7 +174,7 @@ def _read(file: Path, size: int | None) -> Pixels:
             wide = with_alpha or _is_wide(image, file)
             with _silence() if image.format == "TIFF" and sys.stderr else nullcontext():
                 upright = ImageOps.exif_transpose(image)
-            return _wide_pixels(upright, size, with_alpha=with_alpha) if wide else _byte_pixels(upright, size)
+            return _wide_pixels(upright, size, with_alpha=with_alpha) if wide else (_byte_pixels(upright, size), 0.0)
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
@@ -222,13 +227,14 @@ def _has_wide_alpha(image: Image.Image) -> bool:
     return len(tiles) == 1 and tiles[0].args == "LA;16B"
 
 
-def _wide_pixels(image: Image.Image, size: int | None, *, with_alpha: bool) -> Pixels:
+def _wide_pixels(image: Image.Image, size: int | None, *, with_alpha: bool) -> tuple[Pixels, float]:
     values = np.asarray(image, dtype=np.float32)
     if with_alpha:  # the high and the low byte of the gray level, then those of its opacity
         values, opacity = values[..., 0] * 256 + values[..., 1], (values[..., 2] * 256 + values[..., 3]) / _WIDE
         values = values * opacity + _WIDE * (1 - opacity)
     pixels = Image.fromarray(values / _WIDE)
-    return np.asarray(_resized(pixels, size)).clip(0.0, 1.0)  # resampling overshoots at edges
+    resized = np.asarray(_resized(pixels, size)).clip(0.0, 1.0)  # resampling overshoots at edges
+    return resized, float(values.max())
 
 
 def _byte_pixels(image: Image.Image, size: int | None) -> Pixels:
@@ -254,11 +260,10 @@ def _resized(image: Image.Image, size: int | None) -> Image.Image:
 # Stacking.
 
 
-def _white(images: list[Pixels]) -> int:
-    """Return the largest number of the bits that images of 16 bits use; that of 16 bits if some have fewer."""
-    if any(image.dtype == np.uint8 for image in images):
-        return int(_WIDE)
-    largest = round(_WIDE * max(float(image.max()) for image in images))
+def _white(images: list[Pixels], largest: float) -> int | None:
+    """Return the largest number of the bits in use; None if some images have 8 bits, or all are black."""
+    if largest == 0 or any(image.dtype == np.uint8 for image in images):
+        return None
     return next(white for bits in (8, 10, 12, 14, 16) if largest <= (white := 2**bits - 1))
 
 

@@ -172,6 +172,8 @@ def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
 
 
 def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:
+    if raw.unsupported:
+        raise BadInput(f"{table}: {raw.unsupported}")
     if len(raw.present) < len(raw):
         raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them in, or declare another type")
     names, codes = np.unique(raw.present, return_inverse=True)

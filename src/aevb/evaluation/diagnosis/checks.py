@@ -237,6 +237,6 @@ EXPLAINS: dict[Check, list[Check]] = {
     misfit: [posterior_collapse, under_training, too_few_samples],
     too_few_samples: [],
     under_training: [idle_units, too_few_samples],
-    outlying_rows: [],
+    outlying_rows: [misfit],
 }
 """Every check, with the checks whose findings its own finding explains."""

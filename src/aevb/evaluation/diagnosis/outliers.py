@@ -70,6 +70,8 @@ def _distances(model: VAE, examples: Examples) -> Tensor:
     numbers = model.inputs.numbers
     batches = (batch.to(model.device, model.dtype) for batch in examples.batches(BATCH_SIZE))
     residuals = torch.cat([(numbers(batch.x) - numbers(model.reconstruct(batch))).abs().cpu() for batch in batches])
+    if not residuals.shape[1]:
+        return residuals.new_zeros(len(residuals), 1)
     scale = 1.4826 * residuals.nanmedian(0).values
     return torch.where(scale > 0, residuals.nan_to_num() / scale, 0.0)
 

@@ -29,8 +29,9 @@ class Standardize(nn.Module):
 
     Attributes:
         output: the shape of its output for one example.
-        shift: the means, in the type of the examples: it keeps float64 when the model is converted to float32.
+        shift: the means.
         spread: the standard deviations.
+        wide: whether float32 is too coarse for the examples: the shift then stays float64 in any model.
     """
 
     shift: Tensor
@@ -39,7 +40,7 @@ class Standardize(nn.Module):
 
     def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
-        self.output = event
+        self.output, self.wide = event, False
         self.register_buffer("shift", torch.zeros(event))
         self.register_buffer("spread", torch.ones(event))
 
@@ -57,7 +58,8 @@ class Standardize(nn.Module):
         if spread.dim() == 3:
             spread = spread.clamp_min(LEAST_OF_IMAGES * spread.square().mean().sqrt())
             varies = spread > 0
-        self.shift = mean.to(x.dtype)
+        self.wide = x.dtype == torch.float64
+        self.shift = mean.to(self.shift.device, torch.promote_types(x.dtype, self.spread.dtype))
         self.spread.copy_(torch.where(varies, spread, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,24 +76,26 @@ class Standardize(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Standardize":
         shift = self.shift
         super()._apply(fn, recurse)
-        if shift.dtype == torch.float64:
+        if self.wide:
             self.shift = shift.to(self.shift.device)
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         shift = state_dict.get(prefix + "shift", self.shift)
-        if shift.dtype == torch.float64:
+        self.wide = shift.dtype == torch.float64
+        if self.wide:
             self.shift = self.shift.double()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def without_outliers(x: Tensor) -> Tensor:
-    """Return values ``(B, ...)`` with outliers moved towards the median, where they are rare."""
+    """Return values ``(B, ...)``, clipped at eight robust standard deviations from the median if few are beyond."""
     center = x.nanmedian(0).values
     distance = (x - center).abs()
     limit = FAR * 1.4826 * distance.nanmedian(0).values
-    share = (distance > limit).double().mean(0)
-    return torch.where((share <= RARE) & (distance > limit), center + limit * (x - center).sign(), x)
+    beyond = (distance > limit) & (limit > 0)
+    rare = beyond.sum(0) <= RARE * (~x.isnan()).sum(0)
+    return torch.where(rare & beyond, center + limit * (x - center).sign(), x)
 
 
 def compress(y: Tensor) -> Tensor:
