@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, option
 
 HUB_PREFIX = "hub:"
 """Prefix of an address on the Hugging Face hub, which is not a path on this machine."""
@@ -64,7 +64,7 @@ def create_folder(folder: Path, files: Mapping[str, bytes], space: int) -> None:
     """
     with os_errors_as_bad_input(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadInput(f"{folder} already exists: choose another --out, or remove it")
+            raise BadInput(f"{folder} already exists: choose another {option('out')}, or remove it")
         target = folder.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(target.parent).free < space:
@@ -97,7 +97,7 @@ def require_local(path: Path) -> None:
         BadInput: it is one.
     """
     if str(path).startswith(HUB_PREFIX):
-        raise BadInput(f"{path} is not on this machine: pass --out, or download the run first with aevb pull")
+        raise BadInput(f"{path} is not on this machine: pass {option('out')}, or download the run first with aevb pull")
 
 
 def temporary_name(name: str, process: object) -> str:
