@@ -95,15 +95,13 @@ def test_noise_that_is_too_wide_stays() -> None:
 
 @pytest.mark.slow
 def test_a_value_that_was_all_but_impossible() -> None:
-    """It is 3,000 standard deviations away: the search gets there, and the noise of its own column pays for most of it:
-    4.2 ± 0.2 more than that of any other."""
+    """It is 3,000 standard deviations away, and has the influence on the noise of its column that a value at five has."""
     x = rows(400)
     model, truth = shrunk(x[:300], -0.5)
     x[300, 0] = 1e3
     calibrate_noise(model, Examples(x[300:]))
     by = noise(model).log_scale.detach() - truth
-    assert by[0] > by[1:].max() + 2.5
-    assert by.isfinite().all()
+    assert by[1:].max() < by[0] < by[1:].max() + 0.5
 
 
 def test_counts() -> None:

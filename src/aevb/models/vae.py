@@ -221,7 +221,7 @@ class VAE(nn.Module):
         return (x if self.inputs is None else self.inputs(x)).to(self.dtype)
 
     def _bottom_up(self, inputs: Tensor, context: Tensor | None) -> list[Tensor]:
-        with_context = () if context is None else (context.expand(len(inputs), -1),)
+        with_context = () if context is None else (context.expand(inputs.shape[0], -1),)
         features = [self.encoder(inputs, *with_context)]
         for layer in self.lower_layers:
             features.append(layer.up(features[-1]))
