@@ -95,7 +95,7 @@ def test_noise_that_is_too_wide_stays() -> None:
 
 @pytest.mark.slow
 def test_a_value_that_was_all_but_impossible() -> None:
-    """It is 3,000 standard deviations away, and has the influence on the noise of its column that a value at five has."""
+    """It is 3,000 standard deviations away, and influences the noise of its column as a value at five does."""
     x = rows(400)
     model, truth = shrunk(x[:300], -0.5)
     x[300, 0] = 1e3

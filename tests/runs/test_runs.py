@@ -77,7 +77,7 @@ def test_learned_and_fixed_variance_come_back(tmp_path: Path, stripes: Dataset) 
 
 def test_a_taken_folder_is_refused_and_left_alone(run: RunFolder, stripes: Dataset) -> None:
     before = (run.folder / "model.safetensors").read_bytes()
-    with pytest.raises(BadInput, match="already exists: choose another --out"):
+    with pytest.raises(BadInput, match="already exists: choose another out"):
         fit_run(CONFIG, run.folder, stripes)
     assert (run.folder / "model.safetensors").read_bytes() == before
 

@@ -81,7 +81,7 @@ def test_options_are_found_in_their_section(keywords: dict[str, object], content
     ("keywords", "message"),
     [
         ({"latnt": 3}, r"unknown option latnt: did you mean latent\?"),
-        ({"latent": "x"}, "--model.latent: input should be a valid integer"),
+        ({"latent": "x"}, "latent: input should be a valid integer"),
         ({"prior": "nothing"}, "no prior is named 'nothing'"),
     ],
 )
