@@ -113,7 +113,7 @@ def test_rows_of_tables(stored: str, condition: tuple[str, ...], tmp_path: Path)
     run = trained(written(frame, tmp_path / "all", stored), tmp_path / "run", condition=condition)
     expected = scores(run, written(frame, tmp_path / "again", stored))
 
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.integers(0, len(frame) - 1), min_size=1, max_size=8), st.permutations(list(frame.columns)))
     def check(rows: list[int], names: list[str]) -> None:
         part = frame.iloc[rows][names].assign(other="text").reset_index(drop=True)

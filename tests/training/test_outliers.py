@@ -170,6 +170,7 @@ def test_a_few_wrong_values_change_nothing_else(kind: str, tmp_path: Path) -> No
     assert abs(correlations[0] - correlations[1]) < 0.01
 
 
+@pytest.mark.slow
 def test_an_estimator_learns_the_same_with_a_few_wrong_values() -> None:
     usual = np.delete(rows(wrong=False), list(WRONG), 0)
     models = [VariationalAutoencoder(2, epochs=4, random_state=0).fit(rows(wrong=wrong)) for wrong in (False, True)]

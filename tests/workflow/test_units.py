@@ -25,6 +25,7 @@ from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
+from tests.conftest import mostly_slow
 
 Array = NDArray[np.float64]
 CONFIG = {"model": {"hidden": [8], "latent": 1}, "train": {"epochs": 5, "batch_size": 20}}
@@ -131,7 +132,7 @@ def usual(way: str, folder: Path) -> Fitted:
     return WAYS[way](rows(), folder)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", mostly_slow(WAYS, 2))
 @pytest.mark.parametrize("count", [4, pytest.param(60, marks=pytest.mark.slow)])
 def test_units_do_not_matter(way: str, count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     expected = usual(way, tmp_path_factory.mktemp("usual") / "run")
