@@ -64,6 +64,7 @@ def build(*, summaries: bool = False) -> App:
 app = build()
 
 
+@in_command()
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -72,35 +73,34 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             # A terminal without Greek letters still shows the numbers.
             stream.reconfigure(errors="replace")
     keep_freed_memory()
-    with in_command():
-        try:
-            with warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
-                warnings.showwarning = _show_warning
-                if any(word.startswith("--plugin") for word in words):
-                    from aevb.cli.plugins import load  # imports pydantic
+    try:
+        with warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
+            warnings.showwarning = _show_warning
+            if any(word.startswith("--plugin") for word in words):
+                from aevb.cli.plugins import load  # imports pydantic
 
-                    load(words)
-                if words[:1] in (["train"], ["sweep"]):
-                    from aevb.cli.settings import declare_options  # imports torch
+                load(words)
+            if words[:1] in (["train"], ["sweep"]):
+                from aevb.cli.settings import declare_options  # imports torch
 
-                    declare_options(words[0])
-                command = build(summaries=not words or words[0] not in COMMANDS)
-                status = command(words, exit_on_error=False, print_error=False, result_action="return_value")
-        except CycloptsError as error:
-            _fail(_problem(error))
-        except (BadInput, NonFinite) as error:
-            _fail(str(error))
-        except Lost as error:
-            print(f"aevb: {error}", file=sys.stderr)
-            sys.exit(130)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            _fail("out of memory: use fewer importance samples, a smaller batch or a smaller model")
-        except KeyboardInterrupt as error:
-            if str(error):
-                print(error, file=sys.stderr)
-            sys.exit(130)
+                declare_options(words[0])
+            command = build(summaries=not words or words[0] not in COMMANDS)
+            status = command(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(_problem(error))
+    except (BadInput, NonFinite) as error:
+        _fail(str(error))
+    except Lost as error:
+        print(f"aevb: {error}", file=sys.stderr)
+        sys.exit(130)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _fail("out of memory: use fewer importance samples, a smaller batch or a smaller model")
+    except KeyboardInterrupt as error:
+        if str(error):
+            print(error, file=sys.stderr)
+        sys.exit(130)
     sys.exit(status or 0)
 
 

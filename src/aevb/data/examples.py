@@ -152,7 +152,7 @@ class Examples:
 
     def spaced(self, count: int) -> "Examples":
         """Return `count` examples, evenly spaced; some are repeated if there are fewer."""
-        return self[torch.linspace(0, len(self) - 1, count, dtype=torch.float64).long()]
+        return self[evenly_spaced(len(self), count)]
 
     def brightened(self, white: float) -> "Examples":
         """Return the examples with all values divided by `white`, which becomes 1."""
@@ -181,6 +181,11 @@ class Examples:
         yield values.numpy().data
         if self.condition is not None:
             yield self.condition.cpu().contiguous().numpy().data
+
+
+def evenly_spaced(total: int, count: int) -> Tensor:
+    """Return the indices of `count` of `total` examples, evenly spaced."""
+    return torch.linspace(0, total - 1, count, dtype=torch.float64).long()
 
 
 class Shuffled(NamedTuple):

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from aevb.data.examples import Examples
 from aevb.models.batch import Batch
 from aevb.models.distributions import Mixture
+from aevb.models.shapes import output_sizes
 from aevb.models.vae import VAE, LayerTrace, Trace
 from aevb.rng import ExampleStreams, RNGStream, normal
 
@@ -156,15 +157,8 @@ def widest(model: VAE, batch: Batch) -> int:
         model: any.
         batch: one example.
     """
-    largest = batch.x.numel()
-
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal largest
-        largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
-
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
-    model.reconstruct(batch)
-    for hook in hooks:
-        hook.remove()
+    with output_sizes(model.modules()) as sizes:
+        model.reconstruct(batch)
+    largest = max(batch.x.numel(), *sizes)
     p = model.prior_distribution()
     return max(largest, p.components.mean.numel()) if isinstance(p, Mixture) else largest

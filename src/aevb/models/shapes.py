@@ -12,13 +12,32 @@ over the event; means are over examples, and are the last reduction.
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def size(event: tuple[int, ...]) -> int:
     """Return the number of elements of one example."""
     return math.prod(event)
+
+
+@contextmanager
+def output_sizes(modules: Iterable[nn.Module]) -> Iterator[list[int]]:
+    """Collect the numbers of elements of the tensors that modules return within a block."""
+    sizes: list[int] = []
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    hooks = [module.register_forward_hook(note) for module in modules]
+    try:
+        yield sizes
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def log_mean_exp(values: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ The factors are measured (`python -m benchmarks.footprint`).
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
 
 from aevb import memory
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import ExampleSource
 from aevb.errors import option
+from aevb.models.shapes import output_sizes
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -53,19 +53,11 @@ def trained_bytes(model: VAE, config: TrainConfig) -> float:
 
 def example_bytes(model: VAE, n_samples: int, examples: ExampleSource) -> float:
     """Return the bytes that one example of a batch takes."""
-    sizes: list[int] = []
-
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        sizes.append(output.numel() * output.element_size() if isinstance(output, Tensor) else 0)
-
     training, layers = model.training, [module for module in model.modules() if not any(module.children())]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
     try:
-        with torch.no_grad(), seeded(0, RNGStream.EPOCH):
+        with torch.no_grad(), seeded(0, RNGStream.EPOCH), output_sizes(layers) as sizes:
             first = examples.subsample(1).batch(slice(0, 1)).to(model.device, model.dtype)
             model.eval().trace(first, n_samples)
     finally:
         model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return float(COPIES_OF_OUTPUTS * sum(sizes))
+    return float(COPIES_OF_OUTPUTS * sum(sizes) * model.dtype.itemsize)

@@ -197,10 +197,13 @@ def epoch_metrics(epoch: Epoch) -> dict[str, float]:
     The robust mean is not logged: it equals the bound, or minus the loss, unless there are outliers.
     """
     splits = {"train": epoch.train} | ({"valid": epoch.valid} if epoch.valid else {})
-    nats = {f"{split}/{name}": value for split, means in splits.items() for name, value in asdict(means).items()}
-    nats.pop("train/robust")
-    nats.pop("valid/robust", None)
-    return {name: value for name, value in nats.items() if math.isfinite(value)} | {"seconds": epoch.seconds}
+    nats = {
+        f"{split}/{name}": value
+        for split, means in splits.items()
+        for name, value in asdict(means).items()
+        if name != "robust" and math.isfinite(value)
+    }
+    return nats | {"seconds": epoch.seconds}
 
 
 def score_metrics(scores: Sequence[Score]) -> dict[str, float]:

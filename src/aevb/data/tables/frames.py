@@ -48,7 +48,7 @@ def frame_columns(frame: DataFrame, name: str = "the data frame") -> list[RawCol
     """Return the columns of a pandas or polars data frame.
 
     Raises:
-        BadInput: a column holds values that no model supports, or two columns have the same name.
+        BadInput: two columns have the same name.
     """
     names = [str(column) for column in frame.columns]
     require_distinct(names, name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aevb.columns import modelled
 from aevb.data.dataset import Dataset
-from aevb.data.examples import Examples
+from aevb.data.examples import Examples, evenly_spaced
 from aevb.evaluation.latent_means import BATCH_SIZE
 from aevb.models.vae import VAE
 
@@ -51,8 +51,8 @@ def outliers(model: VAE, dataset: Dataset) -> list[Outlier]:
     names = [column.name for column in modelled(dataset.columns)] or [f"x{j}" for j in range(dataset.shape[0])]
     found: list[tuple[float, Outlier]] = []
     for examples, rows in zip((dataset.train, dataset.valid), dataset.rows or (None, None), strict=False):
-        few = examples.spaced(ROWS) if len(examples) > ROWS else examples
-        order = torch.linspace(0, len(examples) - 1, len(few), dtype=torch.float64).long()
+        order = evenly_spaced(len(examples), min(ROWS, len(examples)))
+        few = examples[order]
         distance = _distances(model, few)
         for index in _isolated(distance.amax(1)).tolist():
             column = int(distance[index].argmax())

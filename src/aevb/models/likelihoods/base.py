@@ -118,6 +118,6 @@ def log_scale(x: Tensor) -> float:
 
     Rare outliers of vectors count as values near the others.
     """
-    values = x.double() if x.dim() == 4 else without_outliers(x.double())
+    values = without_outliers(x.double())
     scale = (values - values.mean(0)).square().mean().sqrt().item()
     return math.log(scale) if scale > 0 else 0.0

@@ -26,8 +26,8 @@ class Columns(Likelihood):
     """The row of a table, each column by the family of its type; missing values, NaN, have no influence.
 
     Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, so that a few wrong
-    values do not decide what is learned (`aevb.models.distributions.RobustNormal`). There is one learned standard
-    deviation for each column, σ_j in units of the data, at least e⁻⁷ times that of the data: where a column repeats its
+    values do not decide what is learned (`aevb.models.distributions.RobustNormal`). Each column has one learned scale,
+    σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a column repeats its
     values exactly, its density would otherwise have no upper bound.
 
     Args:

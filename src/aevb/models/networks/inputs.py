@@ -51,7 +51,7 @@ class Standardize(nn.Module):
         elements that are constant up to rounding is set to 1. The pixels of images have the same unit: a pixel that
         hardly varies gets a tenth of the usual standard deviation.
         """
-        values = x.double() if x.dim() == 4 else without_outliers(x.double())
+        values = without_outliers(x.double())
         mean = values.nanmean(0).nan_to_num()
         spread = (values - mean).square().nanmean(0).sqrt().nan_to_num()
         varies = spread > ROUNDING.get(x.dtype, 0.01) * mean.abs()
@@ -89,7 +89,12 @@ class Standardize(nn.Module):
 
 
 def without_outliers(x: Tensor) -> Tensor:
-    """Return values ``(B, ...)``, clipped at eight robust standard deviations from the median if few are beyond."""
+    """Return values ``(B, *event)``, clipped at eight robust standard deviations from the median if few are beyond.
+
+    Images are returned as they are.
+    """
+    if x.dim() == 4:
+        return x
     center = x.nanmedian(0).values
     distance = (x - center).abs()
     limit = FAR * 1.4826 * distance.nanmedian(0).values
