@@ -113,12 +113,8 @@ def value(findings: list[Finding], name: str) -> float | None:
     return next((finding.value for finding in findings if finding.metric == name), None)
 
 
-LONG = {*PROBLEMS} - {"weight of 0.05"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in PROBLEMS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_is_found_alone_and_its_remedy_helps(name: str, tmp_path: Path) -> None:
     problem, seed = PROBLEMS[name], 0
     data = problem.data()

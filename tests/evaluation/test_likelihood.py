@@ -171,6 +171,7 @@ def test_one_sample_gives_no_estimate_of_log_px(exact: Callable[..., Exact], row
     assert "log_px" not in named(evaluate(linear.model, rows(linear.sample(20)), n_importance_samples=1))
 
 
+@pytest.mark.slow
 def test_standard_error_is_that_of_the_mean(exact: Callable[..., Exact], rows: Rows) -> None:
     """Over 200 fresh sets of 100 examples, the std of the means is the standard error reported, within 25 %: the
     relative error of such a standard deviation is 5 %, so false alarms are below 1e-5 for any seed."""

@@ -64,6 +64,7 @@ def test_quadrature_is_for_few_dimensions(exact: MakeExact) -> None:
             quadrature(model, Examples(x))
 
 
+@pytest.mark.slow
 def test_annealing_finds_log_px_where_importance_sampling_does_not(exact: MakeExact) -> None:
     """Posterior means off by seven std: 1,000 plain draws miss by nats, and say so by their effective number."""
     linear = exact(error=0.7, variance=0.05)
@@ -101,6 +102,7 @@ def test_annealing_with_two_layers_agrees_with_quadrature(posterior: str, temper
     assert found.log_px.mean().item() == pytest.approx(exactly.mean().item(), abs=off)
 
 
+@pytest.mark.slow
 def test_the_sandwich_holds_log_px(exact: MakeExact) -> None:
     """Both bounds in expectation; with 200 temperatures they are some hundredths of a nat apart, with 2 half a nat."""
     linear = exact(error=0.7, variance=0.05)

@@ -64,6 +64,7 @@ def test_every_measure_of_a_plane(tmp_path: Path) -> None:
     assert RunFolder.load(run.folder).scores == run.scores
 
 
+@pytest.mark.slow
 def test_labels_give_more(tmp_path: Path) -> None:
     dataset = load_data("digits")
     run = trained(tmp_path / "run", dataset)

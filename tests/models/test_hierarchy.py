@@ -127,6 +127,7 @@ def test_gradients_against_finite_differences(objective: Objective) -> None:
         assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_doubly_reparameterized_gradient_is_that_of_iwae_through_every_layer() -> None:
     """Means over 300 batches within 5 standard errors, for 200 parameters: false alarm below 2e-4 for any seed."""
     model, x = ladder(2, 2, activation="tanh"), torch.randn(4, 3, dtype=torch.float64).repeat(50, 1)
