@@ -1,14 +1,18 @@
 """Columns of a table and their types.
 
-    real          a number                  normal, with heavy tails beyond 5 σ
-    positive      a number above 0          log-normal, likewise
-    count         0, 1, 2, ...              negative binomial
-    binary        one of two values         Bernoulli
-    categorical   one of K values           softmax
+    real          a number                          normal, with heavy tails beyond 5 σ
+    positive      a number above 0                  log-normal, likewise
+    bounded       a number between two bounds       truncated logistic
+    integer       a whole number                    logistic, rounded and truncated
+    nonnegative   a number from 0, often exactly 0  0 with a probability, otherwise log-normal
+    count         0, 1, 2, ...                      negative binomial
+    binary        one of two values                 Bernoulli
+    discrete      one of a few numbers              softmax
+    categorical   one of K values                   softmax
 
-A row is D numbers: the columns in the order of this list. Real, positive and count values are stored as they are,
-binary and categorical values as codes 0, 1, ...; a missing value is NaN. A column with a single value is constant: it
-is not part of the rows, and it is restored when a table is written.
+A row is D numbers: the columns in the order of this list. Values are stored as they are; those of a binary, discrete or
+categorical column as codes 0, 1, ...; a missing value is NaN. A column with a single value is constant: it is not part
+of the rows, and it is restored when a table is written.
 """
 
 import re
@@ -17,8 +21,14 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-ColumnKind = Literal["real", "positive", "count", "binary", "categorical"]
+ColumnKind = Literal[
+    "real", "positive", "bounded", "integer", "nonnegative", "count", "binary", "discrete", "categorical"
+]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
+CODED: tuple[ColumnKind, ...] = ("binary", "discrete", "categorical")
+"""Types of columns that list their values."""
+DeclaredType = ColumnKind | Literal["label", "none"]
+"""What a column can be declared to be: of a type, the labels, or excluded."""
 Value = bool | int | float | str
 
 
@@ -29,9 +39,12 @@ class Column(BaseModel):
         name: name in the table.
         kind: type of its values; constant if they are all the same.
         position: position in the table, counted from 0.
-        values: distinct values of a binary, categorical or constant column, in the order of their codes; empty for a
-            constant column without any value.
+        values: distinct values of a binary, discrete, categorical or constant column, in the order of their codes;
+            empty for a constant column without any value.
+        low: the least value of a bounded or integer column; None if it has no bound.
+        high: the largest value, likewise.
         whole: whether its numbers are whole numbers.
+        decimals: the number of digits after the decimal point with which its numbers are written; None for all digits.
         dtype: name of the type in its data frame or Parquet file; empty for a text file, except for "double", of whole
             numbers that are written with a decimal point.
     """
@@ -42,7 +55,10 @@ class Column(BaseModel):
     kind: ColumnKind | Literal["constant"]
     position: int
     values: tuple[Value, ...] = ()
+    low: float | None = None
+    high: float | None = None
     whole: bool = False
+    decimals: int | None = None
     dtype: str = ""
 
     def clamp(self, number: int) -> int:

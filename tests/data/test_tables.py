@@ -42,7 +42,7 @@ def people(count: int = 400, seed: int = 0) -> list[dict[str, Any]]:
         town = int(rng.integers(3))
         row: dict[str, Any] = {
             "id": f"c{number:05d}",
-            "age": int(rng.poisson(30)) if number else 1,
+            "age": int(rng.negative_binomial(3, 0.1)) if number else 1,
             "income": round(float(np.exp(rng.normal(7 + town, 0.2))), 2),
             "height": round(float(rng.normal(0, 10)), 1),
             "smoker": bool(rng.random() < 0.3),
@@ -107,8 +107,14 @@ def test_column_types_can_be_declared(customers: Path) -> None:
         (["yes", "no", "yes", None], "binary"),
         ([True, False, True, None], "binary"),
         ([0, 3, 1, 1], "count"),
-        ([2019, 2021, 2020, 2020], "real"),  # far from zero
-        ([-1, 3, 2, 2], "real"),
+        ([2019, 2021, 2020, 2020], "integer"),  # far from zero
+        (10 * [2019, 2021, 2020, 2020], "integer"),  # 2022 may follow
+        ([-1, 3, 2, 2], "integer"),
+        (10 * [4, 6, 8, 8], "discrete"),
+        (20 * [0.1, 0.2, 0.4, 0.4], "discrete"),
+        ([0, 0, 0, 0.5, 3.5, 0.2], "nonnegative"),
+        ([0.05, 0.2, 0.5, 0.7, 0.95], "bounded"),
+        ([*range(1, 366), *range(1, 366)], "integer"),
         ([0.5, 1.5, -1.0, 2.0], "real"),
         ([1.0, 1.1, 10.0, 1000.0], "positive"),
         (["a", "b", "c", "a", "b", "c", "a"], "categorical"),

@@ -322,15 +322,27 @@ def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     columns = [
         {"kind": "real", "values": []},
         {"kind": "binary", "values": ["no", "yes"]},
-        {"kind": "categorical", "values": ["a", "b"]},
+        {"kind": "nonnegative", "values": []},
+        {"kind": "discrete", "values": ["4", "6"]},
         {"kind": "categorical", "values": ["a", "b", "c"]},
     ]
     code = """
         const places = chancePlaces(given);
-        const found = { mean: [0, 1, 0, 2], chances: Float32Array.from([0.75, 0.5, 0.5, 0, 0.25, 0.25, 0.5]) };
-        return given.map((column, j) => places[j] === null ? null : chancesOf(column, j, found, places[j]));
+        const found = { mean: [0, 1, 3, 0, 2], chances: chances };
+        const numbers = given.map((column, j) => zeroOf(column, found, places[j]));
+        const listed = given.map((column, j) => column.values.length && chancesOf(column, j, found, places[j]));
+        return [numbers, listed];
     """
-    assert run("row", "chancePlaces, chancesOf", code, columns) == [None, [0.25, 0.75], [0.5, 0.5], [0.25, 0.25, 0.5]]
+    zeros, listed = run("row", "chancePlaces, chancesOf, zeroOf", code, columns)
+    assert zeros == [0, 0, 0.625, 0, 0]
+    assert listed == [0, [0.25, 0.75], 0, [0.5, 0.5], [0.25, 0.25, 0.5]]
+
+
+def test_the_interval_of_a_number_keeps_its_bounds(run: Any) -> None:
+    column = {"kind": "bounded", "spread": 2.0, "bounds": [0, None]}
+    assert run("row", "interval", "return interval(given, 1, null)", column) == pytest.approx(
+        [0, 1 + 1.645 * 2], abs=1e-2
+    )
 
 
 # net

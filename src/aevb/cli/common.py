@@ -36,6 +36,10 @@ TrainingData = Annotated[
 ]
 ImportanceSamples = Annotated[Count, Parameter(help="K, importance samples per example for log p(x).")]
 Condition = Annotated[dict[str, str], Parameter(help="Condition of a conditional model, as in --condition.label 7.")]
+Given = Annotated[
+    dict[str, str],
+    Parameter(help="Values that all rows of a table have, as in --given.segment gold; the other columns follow."),
+]
 Jobs = Annotated[Count, Parameter(help="Number of parallel processes.")]
 Seed = Annotated[int, Parameter(validator=Number(gte=0), help="Random seed.")]
 DataDir = Annotated[

@@ -14,6 +14,7 @@ from aevb.cli.common import (
     DataDir,
     Device,
     Flag,
+    Given,
     Json,
     Plugins,
     ReadPath,
@@ -39,6 +40,7 @@ def sample(
     n_samples: Count = 100,
     noise: Flag = False,
     condition: Condition = {},  # noqa: B006  (never changed)
+    given: Given = {},  # noqa: B006
     out: Path | None = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -56,7 +58,7 @@ def sample(
             samples.npy or samples.csv in the run folder.
     """
     loaded = load_run(run, device)
-    samples = loaded.sample_with_condition(n_samples, condition=condition or None, noise=noise, seed=seed)
+    samples = loaded.sample_with_condition(n_samples, condition=condition, given=given, noise=noise, seed=seed)
     conditions = samples.condition
     row = round(n_samples**0.5) or 1
     if conditions is not None and len(conditions) > 1:

@@ -137,8 +137,7 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
     model.initialize(batch, output=output)
     likely, posterior = model.likelihood, model.posterior
     if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.lower_layers:
-        real, positive, *_ = batch.x.split(likely.split, 1)
-        numbers = likely.units(torch.cat([real, positive.log()], 1))
+        numbers = likely.units(likely.located(batch.x))
         latent = min(posterior.latent, numbers.shape[1] - 1)
         if latent > 0 and len(batch) > numbers.shape[1] and _can_compute(model, latent):
             _set_factors(model, robust_factors(numbers[:: -(-len(batch) // MOST)], latent))
@@ -151,7 +150,7 @@ def _set_factors(model: VAE, result: Factors) -> None:
     assert isinstance(posterior, ScaledPosterior)
     assert isinstance(likelihood, Columns)
     head, latent = posterior.head, result.weight.shape[1]
-    likelihood.log_scale.copy_(0.5 * result.variance.log())
+    likelihood.log_scale.copy_(0.5 * result.variance.log() - likelihood.log_stddev)
     head.weight.zero_()
     scale = result.spread.log() if posterior.scale == "log-variance" else result.spread.expm1().log()
     head.bias[posterior.latent : posterior.latent + latent] = scale.to(head.bias)

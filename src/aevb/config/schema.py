@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from aevb.columns import KINDS, DeclaredType
 from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries, used_plugins
 from aevb.models.options import PieceOptions, Positive, Size, Widths
 from aevb.models.registry import Registry, register
@@ -33,11 +34,10 @@ class DataConfig(Section):
         description="Name of a data set; a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images, or"
         " of Parquet or Arrow files; an address such as s3://bucket/cells.npy.",
     )
-    column_types: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
+    column_types: dict[str, DeclaredType] = Field(
         default_factory=dict,
         description="Types of columns of a table, where they should not be inferred, as in --data.column-types.age"
-        " count: real, positive, count, binary, categorical; label, which the model does not use; none, which leaves"
-        " the column out.",
+        " count: " + ", ".join(KINDS) + "; label, which the model does not use; none, which leaves the column out.",
     )
     missing: tuple[str, ...] | None = Field(
         None,

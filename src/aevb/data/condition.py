@@ -90,6 +90,24 @@ def label_condition(data: UnsplitData, column: Column, outside: dict[int, str] |
     return encode_rows([RawColumn(LABEL, None, names.tolist())], [column], data.name, outside)
 
 
+def parse_row(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
+    """Return a row of a table of which some values are stated as text, ``(1, D)``; the others are missing.
+
+    Args:
+        columns: columns of the table.
+        values: values by column name; an empty text is a missing value.
+
+    Raises:
+        BadInput: a column is unknown, or a value is not one of its column.
+    """
+    names = [column.name for column in modelled(columns)]
+    for name in values:
+        if name not in names:
+            raise BadInput(f"the model has no column {name!r}: expected one of {', '.join(names)}")
+    raw = [_raw_column(column, values.get(column.name, "")) for column in modelled(columns)]
+    return encode_rows(raw, columns, option("given"))
+
+
 def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
     """Return a condition that is stated as text, ``(1, G)``.
 
@@ -123,7 +141,7 @@ def _raw_column(column: Column, text: str) -> RawColumn:
     try:
         return RawColumn(column.name, np.array([float(text)]))
     except ValueError as error:
-        raise BadInput(f"the condition {column.name!r} is {text!r}: expected {_expected(column)}") from error
+        raise BadInput(f"the column {column.name!r} cannot be {text!r}: expected {_expected(column)}") from error
 
 
 def _expected(column: Column) -> str:

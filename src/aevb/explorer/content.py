@@ -26,14 +26,17 @@ from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
 from aevb.models.distributions import (
     FullNormal,
+    Hurdle,
     IndependentColumns,
     LogNormal,
     NegativeBinomial,
     Normal,
     Point,
     StandardNormal,
+    TruncatedLogistic,
     kl_by_dimension,
 )
+from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.vae import VAE, LayerTrace
 from aevb.plots import COLORS
 from aevb.report import wording
@@ -294,6 +297,7 @@ def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) ->
                 "low": float(low[index]),
                 "high": float(max(high[index], low[index] + 1e-9)),
                 "spread": spreads[index] if index < len(spreads) else None,
+                "bounds": [column.low, column.high],
             }
             for index, column in enumerate(columns)
         ],
@@ -312,15 +316,18 @@ def _unnamed(dataset: Dataset) -> list[Column]:
 
 
 def _spreads(model: VAE) -> list[float]:
-    """Return the scale of each numeric column of a table: σ of real columns, σ of the logarithm of positive ones, r of
-    counts."""
+    """Return the scale of each numeric column of a table: the standard deviation of p(x|z), that of the logarithm of
+    positive ones, r of counts."""
     p = model.decode(torch.zeros(1, _latent(model)))
     scales: list[float] = []
     for part in p.families if isinstance(p, IndependentColumns) else ():
         if isinstance(part, Normal):
             scales += part.stddev[0].tolist()
-        elif isinstance(part, LogNormal):
-            scales += part.log.stddev[0].tolist()
+        elif isinstance(part, TruncatedLogistic):
+            scales += (LOGISTIC_STDDEV * part.log_scale.exp()).expand_as(part.loc[0]).tolist()
+        elif isinstance(part, LogNormal | Hurdle):
+            positive = part.positive if isinstance(part, Hurdle) else part
+            scales += positive.log.stddev[0].tolist()
         elif isinstance(part, NegativeBinomial):
             scales += part.log_total.exp().expand_as(part.log_mean[0]).tolist()
     return scales

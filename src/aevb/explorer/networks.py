@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aevb.errors import BadInput
-from aevb.models.distributions import Bernoulli, Categorical, FullNormal, IndependentColumns
+from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Hurdle, IndependentColumns
 from aevb.models.vae import VAE
 from aevb.runs.export import Encoder, Piece, samples, written
 
@@ -46,14 +46,15 @@ class _RowDecoder(Piece):
 
 
 class _TableDecoder(Piece):
-    """Map z to the mean of p(x | z) and probabilities: the second value of binary columns, all of categorical ones."""
+    """Map z to the mean of p(x | z) and probabilities: of the second of two values, of listed values, and of zero."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         p = self.model.decode(z)
         assert isinstance(p, IndependentColumns)
         binary = [part.mean for part in p.families if isinstance(part, Bernoulli)]
         others = [part.log_probabilities.exp().flatten(1) for part in p.families if isinstance(part, Categorical)]
-        chances = [*binary, *others]
+        zeros = [part.zero.sigmoid() for part in p.families if isinstance(part, Hurdle)]
+        chances = [*binary, *others, *zeros]
         return (p.mean, torch.cat(chances, 1)) if chances else (p.mean,)
 
 

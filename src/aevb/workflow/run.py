@@ -12,7 +12,7 @@ from torch import Tensor
 from aevb import report
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
-from aevb.data.condition import all_conditions, parse_condition
+from aevb.data.condition import all_conditions, parse_condition, parse_row
 from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, threshold
@@ -31,6 +31,8 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
 
+GIVEN_CANDIDATES = 10_000
+"""Least K for samples with given values: many samples come from a single posterior."""
 REPORT_IMPORTANCE_SAMPLES = 100
 """K for the diagnosis in the report."""
 
@@ -194,26 +196,42 @@ class Run:
         return findings
 
     def sample(
-        self, n_samples: int = 100, *, condition: Mapping[str, str] | None = None, noise: bool = False, seed: int = 0
+        self,
+        n_samples: int = 100,
+        *,
+        condition: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
+        noise: bool = False,
+        seed: int = 0,
     ) -> Tensor:
         """Return samples of the model, ``(n_samples, *event)``: decoded samples from the prior.
 
         Args:
             n_samples: number of samples.
             condition: values by name, for a conditional model. Default: each class in turn.
+            given: values of columns by name, for a model of a table: samples of the other columns from p(x|given), as
+                `impute` samples missing values.
             noise: sample x from p(x|z) instead of returning its mean; always the case for a table.
             seed: of the samples.
 
         Raises:
-            BadInput: the condition does not suit the model.
+            BadInput: the condition or a given value does not suit the model.
         """
-        return self.sample_with_condition(n_samples, condition=condition, noise=noise, seed=seed).x
+        return self.sample_with_condition(n_samples, condition=condition, given=given, noise=noise, seed=seed).x
 
     def sample_with_condition(
-        self, n_samples: int = 100, *, condition: Mapping[str, str] | None = None, noise: bool = False, seed: int = 0
+        self,
+        n_samples: int = 100,
+        *,
+        condition: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
+        noise: bool = False,
+        seed: int = 0,
     ) -> Samples:
         """Return samples of the model with the condition of each; the arguments are those of `sample`."""
         values = self._condition(condition, n_samples)
+        if given:
+            return Samples(self._sample_given(given, n_samples, values, seed), values)
         with seeded(seed, RNGStream.SAMPLES, device=self.model.device):
             x = self.model.sample(n_samples, values, draw=noise or bool(self.record.data.columns)).cpu()
         return Samples(x, values)
@@ -300,9 +318,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        kind = self.record.data.kind
-        if not self.record.data.columns:
-            raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")
+        self._require_table()
         return self._examples(data)
 
     def explore(self, *others: "Run", condition: Mapping[str, str] | None = None) -> Path:
@@ -379,6 +395,21 @@ class Run:
         if data is None:
             return self.dataset.test.materialize()
         return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir, outside)
+
+    def _sample_given(self, given: Mapping[str, str], n_samples: int, condition: Tensor | None, seed: int) -> Tensor:
+        """Return rows of a table with given values, ``(n_samples, D)``."""
+        self._require_table()
+        if condition is not None and len(condition) > 1:
+            raise BadInput(f"{option('given')} needs one condition for all samples: pass {option('condition')}")
+        row = parse_row(self.record.data.columns, given).to(self.model.event_dtype)
+        candidates = max(GIVEN_CANDIDATES, 10 * n_samples)
+        examples = Examples(row, condition=condition)
+        return impute(self.model, examples, n_samples, n_importance_samples=candidates, seed=seed).imputations[:, 0]
+
+    def _require_table(self) -> None:
+        kind = self.record.data.kind
+        if not self.record.data.columns:
+            raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")
 
     def _condition(self, condition: Mapping[str, str] | None, count: int) -> Tensor | None:
         """Return the condition of `count` samples: one for all, or each class in turn; None if unconditional."""

@@ -4,10 +4,11 @@ Rows are read by the row groups of Parquet and the record batches of Arrow. Thes
 `aevb.data.out_of_core`, so they should be small compared with its buffers (100,000 rows are fine). All files of a
 folder have the same columns; they are read in the order of their names, and files with other suffixes are ignored.
 
-Column types are inferred from the scanned rows, which takes one pass. A second pass, over the columns of categories and
-those with a single scanned value, collects every value, so that training meets no unknown one.
+Column types are inferred from the scanned rows, which takes one pass. A second pass, over the columns that list their
+values, have bounds or have a single scanned value, collects every value, so that training meets no unknown one.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import TypeIs
 
-from aevb.columns import Column, Value, modelled
+from aevb.columns import CODED, Column, ColumnKind, Value, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.optional import arrow_library
@@ -242,7 +243,9 @@ def _require_same_schema(file: Location, schema: "pa.Schema", first: Location, e
 
 def _with_all_values(column: Column, row_groups: RowGroups, column_types: ColumnTypes) -> Column:
     """Return a column of categories, or with a single scanned value, with the values of all rows."""
-    if column.kind not in ("binary", "categorical", "constant"):
+    if column.low is not None or column.high is not None:
+        return _within_all_values(column, row_groups)
+    if column.kind not in (*CODED, "constant"):
         return column
     declared, values = column_types.get(column.name), dict.fromkeys(column.values)
     for group in row_groups.groups:
@@ -252,23 +255,46 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
         if len(values) > MAX_CATEGORIES and not declared:
             raise BadInput(
                 f"{row_groups.name}: column {column.name!r} has more than {MAX_CATEGORIES} values: use"
-                f" {option('data.column-types', 'categorical', key=column.name)} to keep them, or none to exclude the"
-                " column"
+                f" {option('data.column-types', _type_of_all(column), key=column.name)} to keep them, or none to"
+                " exclude the column"
             )
     new = [value for value in values if value not in column.values]
-    if new and declared in ("real", "positive", "count"):
+    if new and declared and declared not in CODED:
         return column.model_copy(update={"kind": declared, "values": ()})
     return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
+
+
+def _type_of_all(column: Column) -> ColumnKind:
+    """Return the type of a column with many values, of which few were scanned."""
+    whole = column.kind == "discrete" and all(float(value) == round(float(value)) for value in column.values)
+    return "integer" if whole else "real" if column.kind == "discrete" else "categorical"
+
+
+def _within_all_values(column: Column, row_groups: RowGroups) -> Column:
+    """Return a column without the bounds that hold for the scanned rows alone."""
+    low, high = math.inf, -math.inf
+    for group in row_groups.groups:
+        present = arrow_column(column.name, group.table([column.name])[0]).present
+        low, high = np.append(present, low).min(), np.append(present, high).max()
+    holds = {
+        "low": column.low is not None and column.low <= low,
+        "high": column.high is not None and column.high >= high,
+    }
+    kept = {name: getattr(column, name) if held else None for name, held in holds.items()}
+    kind = "real" if column.kind == "bounded" and not any(kept.values()) else column.kind
+    return column.model_copy(update={"kind": kind, **kept})
 
 
 def _with_new_values(column: Column, new: list[Value], name: str, *, declared: bool) -> Column:
     """Return the column with values that are not among the scanned ones."""
     numbers = any(isinstance(value, int | float) and not isinstance(value, bool) for value in new)
-    if (numbers and column.kind != "categorical") or (declared and column.kind == "binary"):
+    if (numbers and column.kind not in ("categorical", "discrete")) or (declared and column.kind == "binary"):
         raise BadInput(
             f"{name}: column {column.name!r} is {column.kind} in the scanned rows and also holds {new[0]!r}: declare"
             f" its type, as in {option('data.column-types', 'real' if numbers else 'categorical', key=column.name)}"
         )
+    if column.kind == "discrete":
+        return column.model_copy(update={"values": tuple(sorted((*column.values, *new), key=float))})
     ordered = list(column.values) == sorted(column.values, key=str)
     values = sorted((*column.values, *new), key=str) if ordered else [*column.values, *new]
     return column.model_copy(update={"kind": "binary" if len(values) == 2 else "categorical", "values": tuple(values)})
@@ -276,7 +302,7 @@ def _with_new_values(column: Column, new: list[Value], name: str, *, declared: b
 
 def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArray[np.float64]:
     """Return an Arrow column as numbers, NaN where missing; categories are looked up once per distinct value."""
-    if column.kind not in ("binary", "categorical"):
+    if column.kind not in CODED:
         return encode_column(arrow_column(column.name, array), column, name)
     arrow, flat = arrow_library(), array.combine_chunks()
     encoded = flat if arrow.types.is_dictionary(flat.type) else flat.dictionary_encode()

@@ -3,6 +3,7 @@
 A model accepts any table that has the columns it was trained on, in any order; further columns are ignored.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import Column, Value, modelled
+from aevb.columns import CODED, Column, Value, modelled
+from aevb.data.tables.numbers import LARGEST_COUNT, LARGEST_INTEGER
 from aevb.data.tables.read import RawColumn, parse_number
 from aevb.errors import BadInput
 
 Table = dict[str, list[Value | None]]
 """Columns by name."""
-LARGEST_COUNT = 2**24
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal)
-_EXPECTED = {"real": "finite numbers", "positive": "numbers above 0", "count": "whole numbers from 0"}
+_EXPECTED = {"positive": "numbers above 0", "nonnegative": "numbers from 0", "count": "whole numbers from 0"}
 
 
 def encode_rows(
@@ -87,24 +88,44 @@ def encode_column(
     """
     if raw.unsupported:
         raise BadInput(f"{table}: {raw.unsupported}")
-    if column.kind in ("binary", "categorical"):
+    if column.kind in CODED:
         return _category_codes(raw, column, table, outside)
     numbers = _numbers(raw, column, table, outside)
-    wrong = {
-        "real": np.abs(numbers) > _LARGEST,
-        "positive": (numbers < _SMALLEST) | (numbers > _LARGEST),
-        "count": (numbers < 0) | (numbers != np.round(numbers)) | (numbers > LARGEST_COUNT),
-    }[column.kind] & ~np.isnan(numbers)
+    wrong = _impossible(numbers, column) & ~np.isnan(numbers)
     if wrong.any() and outside is not None:
         _report(outside, column, {row: f"{numbers[row]:g}" for row in wrong.nonzero()[0].tolist()})
         numbers = np.where(wrong, np.nan, numbers)
     elif wrong.any():
         row = int(wrong.argmax())
         raise BadInput(
-            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_EXPECTED[column.kind]}, the"
+            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_expected(column)}, the"
             f" first {numbers[row]:g} in row {row} counted from 0: fix or clear these values, or declare another type"
         )
     return numbers
+
+
+def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+    """Return which numbers the type of a column does not allow."""
+    low, high = {
+        "count": (0.0, LARGEST_COUNT),
+        "positive": (_SMALLEST, _LARGEST),
+        "nonnegative": (0.0, _LARGEST),
+        "integer": (-LARGEST_INTEGER, LARGEST_INTEGER),
+    }.get(column.kind, (-_LARGEST, _LARGEST))
+    low, high = low if column.low is None else column.low, high if column.high is None else column.high
+    wrong: NDArray[np.bool_] = (numbers < low) | (numbers > high)
+    if column.kind in ("count", "integer"):
+        wrong |= numbers != np.round(numbers)
+    return wrong
+
+
+def _expected(column: Column) -> str:
+    """Return what the type of a numeric column allows."""
+    if column.kind in _EXPECTED:
+        return _EXPECTED[column.kind]
+    what = "whole numbers" if column.kind == "integer" else "finite numbers"
+    ends = (("from", column.low), ("to", column.high))
+    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None)])
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
@@ -157,12 +178,22 @@ def decode_value(column: Column, number: np.floating) -> Value | None:
     """Return the value that a number of a row stands for, with the digits of its type; None where missing."""
     if np.isnan(number):
         return None
-    if column.kind in ("binary", "categorical"):
+    if column.kind in CODED:
         return column.values[int(number)]
     if not column.whole:
-        return float(str(number))
-    whole = column.clamp(round(float(number)))
+        return _with_digits(column, float(str(number)))
+    whole = column.clamp(max(round(float(number)), int(column.kind == "positive")))
     return float(whole) if column.dtype.startswith(("float", "double")) else whole
+
+
+def _with_digits(column: Column, number: float) -> float:
+    """Return a number with as many decimals as the column has; rounding makes no positive number zero."""
+    if column.decimals is None:
+        return number
+    least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
+    rounded = max(round(number, column.decimals), least)
+    low, high = -math.inf if column.low is None else column.low, math.inf if column.high is None else column.high
+    return min(max(rounded, low), high)
 
 
 def require_finite(raw: RawColumn, table: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from aevb.columns import Column, Value
+from aevb.columns import CODED, Column, Value
 from aevb.data.optional import optional_library
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, require_distinct, unsupported_column
@@ -18,7 +18,7 @@ LISTED_DTYPES = ("category", "ordered category", "enum", "Categorical")
 """Types that list their values."""
 _RESTORED_DTYPES = r"(u?int|float|U?Int|Float)\d+|bool|boolean|Boolean|str|string|String|object|\w+\[pyarrow\]"
 """Other types that a decoded data frame keeps."""
-_CODED = ("binary", "categorical", "constant")
+_CODED = (*CODED, "constant")
 
 
 class Series(Protocol):

@@ -2,9 +2,7 @@
 
     binary        true and false, 0 and 1, or two texts
     categorical   texts, of which a few recur
-    count         whole numbers that begin near 0
-    positive      numbers above 0 that a log-normal describes better than a normal
-    real          other numbers
+    others        numbers (`aevb.data.tables.numbers`)
 
 Declared column types override the inference. Some columns are not part of the model, and notes say so: a column with a
 single value is constant; texts that nearly all differ, and whole numbers that count the rows, are identifiers. Dates
@@ -14,23 +12,22 @@ are refused, with advice.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import Column, ColumnKind, modelled
+from aevb.columns import CODED, Column, ColumnKind, DeclaredType, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.tables.encode import LARGEST_COUNT, encode_rows, require_finite
+from aevb.data.tables.encode import encode_rows, require_finite
+from aevb.data.tables.numbers import Bounds, are_whole, bounds_of, decimals_of, type_of_numbers
 from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, Values, dates_message, parse_number
 from aevb.errors import BadInput, option
 
-ColumnTypes = Mapping[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]]
-NEAR_ZERO = 0.1
-"""Counts begin below this share of their maximum; other whole numbers, such as years, are real."""
+ColumnTypes = Mapping[str, DeclaredType]
 
 
 def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: ColumnTypes) -> UnsplitData:
@@ -79,22 +76,40 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     kind = declared or _infer_type(raw, distinct, table)
     if kind is None:
         return None
-    if kind not in ("binary", "categorical"):
-        if raw.numbers is None:
-            raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {distinct[0]!r}")
-        with_gaps = not raw.whole and _are_whole_beside_gaps(raw)
-        whole, dtype = raw.whole or kind == "count" or with_gaps, raw.dtype or ("double" if with_gaps else "")
-        return Column(name=raw.name, kind=kind, position=position, whole=whole, dtype=dtype)
+    if kind not in CODED:
+        return _numeric_column(raw, position, kind, table)
     values = raw.levels or tuple(raw.plain(distinct))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
     return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype)
 
 
-def _are_whole_beside_gaps(raw: RawColumn) -> bool:
-    """Return whether numbers of a floating-point type are whole because integers have no missing values."""
-    present = raw.present
-    return len(present) < len(raw) and bool((present == np.round(cast("NDArray[np.float64]", present))).all())
+def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str) -> Column:
+    """Return a column of numbers, with their bounds and how they are written."""
+    if raw.numbers is None:
+        raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {raw.present[0]!r}")
+    present = cast("NDArray[np.float64]", raw.present)
+    with_gaps = not raw.whole and len(present) < len(raw) and are_whole(present)  # integers cannot be missing
+    low, high = bounds_of(present) if kind in ("bounded", "integer") else Bounds()
+    if kind == "bounded":
+        low, high = (float(present.min()), float(present.max())) if low is high is None else (low, high)
+    whole = raw.whole or kind in ("count", "integer") or with_gaps
+    return Column(
+        name=raw.name,
+        kind=kind,
+        position=position,
+        low=low,
+        high=high,
+        whole=whole,
+        decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
+        dtype=raw.dtype or ("double" if with_gaps else ""),
+    )
+
+
+def _as_stored(values: NDArray[np.float64], dtype: str) -> NDArray[np.float64]:
+    """Return numbers with the digits of their type."""
+    short = dtype.lower() in ("float32", "float", "halffloat", "float16")
+    return np.array([str(value) for value in values.astype(np.float32)], np.float64) if short else values
 
 
 def _infer_type(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
@@ -133,19 +148,9 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
 def _infer_type_of_numbers(raw: RawColumn, distinct: NDArray[np.float64]) -> ColumnKind | None:
     if raw.logical or distinct.tolist() == [0.0, 1.0]:
         return "binary"
-    low, high, whole = distinct[0], distinct[-1], bool((distinct == distinct.round()).all())
-    with np.errstate(all="ignore"):  # numbers that are too large are refused later, by `encode_rows`
-        if whole and len(distinct) == len(raw) > 2 and high - low == len(raw) - 1:
-            return None
-        if whole and 0 <= low <= NEAR_ZERO * high and high <= LARGEST_COUNT:
-            return "count"
-        return "positive" if low > 0 and _is_log_normal(cast("NDArray[np.float64]", raw.present)) else "real"
-
-
-def _is_log_normal(values: NDArray[np.float64]) -> bool:
-    """Return whether the best log-normal fits positive values better than the best normal."""
-    logarithms = np.log(values)
-    return bool(np.log(values.std()) > np.log(logarithms.std()) + logarithms.mean())
+    if len(distinct) == len(raw) > 2 and are_whole(distinct) and distinct[-1] - distinct[0] == len(raw) - 1:
+        return None
+    return type_of_numbers(cast("NDArray[np.float64]", raw.present), distinct)
 
 
 def _is_date(text: str) -> bool:

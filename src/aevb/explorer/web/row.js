@@ -8,7 +8,7 @@ import { percent, short } from "./words.js";
 
 /** The largest number of columns. */
 const COLUMNS = 100;
-/** The largest number of values of a categorical column. */
+/** The largest number of values of a column that are listed. */
 const MOST = 5;
 /** The width of a cell from which its value is written, and the height of a line, in pixels. */
 const LEGIBLE = 34;
@@ -37,7 +37,7 @@ export class RowView {
     this.found = found;
     this.columns.forEach((column, j) => {
       if (isCoded(column)) this.showChances(this.bars[j], column, chancesOf(column, j, found, this.places[j]));
-      else this.showNumber(this.bars[j], column, found.mean[j], interval(column, j, found));
+      else this.showNumber(this.bars[j], column, found, j);
     });
   }
 
@@ -58,12 +58,15 @@ export class RowView {
     });
   }
 
-  showNumber({ fill, whisker, text }, column, mean, [least, most]) {
-    const { whole } = column;
+  showNumber({ fill, whisker, text }, column, found, j) {
+    const [zero, { whole }] = [zeroOf(column, found, this.places[j]), column];
+    const mean = found.mean[j] / (1 - zero);
+    const [least, most] = interval(column, mean, found.stddev?.[j]);
     const share = (value) => 100 * level(column, value);
     fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
     whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
-    text.textContent = `${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
+    const otherwise = zero < 0.01 ? "" : `0 with ${percent(zero)}, otherwise `;
+    text.textContent = `${otherwise}${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
   }
 
   showChances({ fill, text }, { values }, chances) {
@@ -122,7 +125,8 @@ export class RowView {
   }
 }
 
-const isCoded = (column) => column.kind === "binary" || column.kind === "categorical";
+const hasLevels = ({ kind }) => kind === "discrete" || kind === "categorical";
+const isCoded = (column) => column.kind === "binary" || hasLevels(column);
 
 /** Return the position of a mean between the lowest and highest value of its column, from 0 to 1. */
 export function level(column, mean) {
@@ -130,27 +134,37 @@ export function level(column, mean) {
   return Math.min(1, Math.max(0, (mean - low) / (high - low)));
 }
 
-/** Return the offset of the probabilities of each column; every categorical column has as many entries as the largest. */
+/**
+ * Return the offset of the probabilities of each column: of the second value of binary ones, of all values of others,
+ * where every column has as many entries as the largest, and of zero.
+ */
 export function chancePlaces(columns) {
   const binary = columns.filter(({ kind }) => kind === "binary").length;
-  const most = Math.max(0, ...columns.filter(({ kind }) => kind === "categorical").map(({ values }) => values.length));
-  let [two, many] = [0, 0];
-  return columns.map(({ kind }) => {
-    if (kind === "binary") return two++;
-    return kind === "categorical" ? binary + most * many++ : null;
+  const listed = columns.filter(hasLevels);
+  const most = Math.max(0, ...listed.map(({ values }) => values.length));
+  let [two, many, zero] = [0, 0, 0];
+  return columns.map((column) => {
+    if (column.kind === "binary") return two++;
+    if (column.kind === "nonnegative") return binary + most * listed.length + zero++;
+    return hasLevels(column) ? binary + most * many++ : null;
   });
 }
 
+/** Return the probability that a number is exactly zero. */
+export const zeroOf = ({ kind }, { chances }, place) => (kind === "nonnegative" ? Math.min(chances[place], 0.999) : 0);
+
 /** Return the probability of each value of a column. */
 export function chancesOf(column, j, { mean, chances }, place) {
-  if (column.kind === "categorical") return Array.from(chances.subarray(place, place + column.values.length));
+  if (hasLevels(column)) return Array.from(chances.subarray(place, place + column.values.length));
   const second = chances ? chances[place] : mean[j];
   return [1 - second, second];
 }
 
 /** Return the 90 % interval of p(x_j|z); if only its standard deviation is known, mean ± 1.64 of it. */
-export function interval(column, j, { mean, stddev }) {
-  if (column.spread === null) return normalInterval(mean[j], stddev[j]);
-  const of = { real: normalInterval, positive: logNormalInterval, count: countInterval }[column.kind];
-  return of(mean[j], column.spread);
+export function interval({ kind, spread, bounds }, mean, stddev) {
+  if (spread === null) return normalInterval(mean, stddev);
+  if (kind === "count") return countInterval(mean, spread);
+  if (kind === "positive" || kind === "nonnegative") return logNormalInterval(mean, spread);
+  const [low, high] = bounds.map((bound, end) => bound ?? (end ? Infinity : -Infinity));
+  return normalInterval(mean, spread).map((end) => Math.min(high, Math.max(low, end)));
 }

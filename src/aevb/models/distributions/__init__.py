@@ -25,8 +25,9 @@ from aevb.models.distributions.continuous import (
 from aevb.models.distributions.discrete import Bernoulli, Categorical, NegativeBinomial, Poisson
 from aevb.models.distributions.divergences import closed_form_kl, kl_by_dimension
 from aevb.models.distributions.flow import Flow, InvertibleTransform
+from aevb.models.distributions.logistic import DiscretizedLogistic, TruncatedLogistic
 from aevb.models.distributions.mixture import Mixture
-from aevb.models.distributions.table import IndependentColumns
+from aevb.models.distributions.table import Hurdle, IndependentColumns
 
 __all__ = [
     "LOG_2PI",
@@ -34,8 +35,10 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
+    "DiscretizedLogistic",
     "Flow",
     "FullNormal",
+    "Hurdle",
     "IndependentColumns",
     "InvertibleTransform",
     "Laplace",
@@ -49,6 +52,7 @@ __all__ = [
     "RobustLogNormal",
     "RobustNormal",
     "StandardNormal",
+    "TruncatedLogistic",
     "closed_form_kl",
     "kl_by_dimension",
     "scale_tril",

@@ -1,16 +1,49 @@
 """Rows of a table.
 
 IndependentColumns    Σ log p_j(x_j) over the columns j of a row that are not missing
+Hurdle                log π where x = 0, log (1 - π) + log p(x) where x > 0
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
+from torch.nn import functional as F
 from torch.types import _size
 
 from aevb.models.distributions.base import BaseDistribution
+from aevb.models.distributions.continuous import LogNormal
 from aevb.models.distributions.discrete import Bernoulli, Categorical
+
+
+class Hurdle(BaseDistribution):
+    """Independent numbers from 0, each of which is exactly 0 with a probability π, and otherwise positive.
+
+    Args:
+        zero: the logit of π, ``(...)``.
+        positive: the distribution of positive values, over ``(...)`` with scalar events.
+    """
+
+    element_constraint = constraints.nonnegative
+
+    def __init__(self, zero: Tensor, positive: LogNormal) -> None:
+        self.zero, self.positive = zero, positive
+        super().__init__(zero.shape, 0)
+
+    @property
+    def mean(self) -> Tensor:
+        return (-self.zero).sigmoid() * self.positive.mean
+
+    def _sample(self, sample_shape: _size) -> Tensor:
+        is_zero = torch.bernoulli(self.zero.sigmoid().expand(*sample_shape, *self.zero.shape))
+        return (1 - is_zero) * self.positive.sample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log π, which is a probability, or log (1 - π) + log p(value), a density, in nats, ``(...)``."""
+        is_zero = value == 0
+        density = self.positive.log_prob(torch.where(is_zero, 1.0, value))
+        return torch.where(is_zero, F.logsigmoid(self.zero), F.logsigmoid(-self.zero) + density)
 
 
 class IndependentColumns(BaseDistribution):

@@ -1,5 +1,6 @@
 """The likelihood of the rows of a table, whose columns have several types."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ from torch.nn import functional as F
 
 from aevb.columns import Column, of_kind, widths
 from aevb.models import distributions
+from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.likelihoods.base import Likelihood, log_mean, log_total, logit, nan_mean
 from aevb.models.likelihoods.counts import Categorical
 from aevb.models.networks import Standardize
+from aevb.models.networks.inputs import located_numbers
 from aevb.models.options import PieceOptions
 from aevb.models.registry import register
 
@@ -19,16 +22,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _LEAST, _NEVER = -7.0, -1e9
+_UNBOUNDED = 1e4
+"""Standard deviations from the mean at which a column without a bound is cut off: no number lies there."""
+_LOCATED = 5
+"""Types of columns whose distributions have a location and a scale, the first ones of a row."""
 
 
 @register.likelihood("columns")
 class Columns(Likelihood):
     """The row of a table, each column by the family of its type; missing values, NaN, have no influence.
 
-    Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, so that a few wrong
-    values do not decide what is learned (`aevb.models.distributions.RobustNormal`). Each column has one learned scale,
-    σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a column repeats its
-    values exactly, its density would otherwise have no upper bound.
+    Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, or that of a
+    logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). Each column has
+    one learned scale, σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a
+    column repeats its values exactly, its density would otherwise have no upper bound.
 
     Args:
         event: ``(D,)``.
@@ -38,15 +45,20 @@ class Columns(Likelihood):
     supports = ("columns",)
     default_for = ("columns",)
     absent: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, event: tuple[int, ...], columns: Sequence[Column]) -> None:
         super().__init__(event)
         self.split = widths(columns)
-        self.sizes = [len(column.values) for column in of_kind(columns, "categorical")]
-        numbers = self.split[0] + self.split[1]
+        self.sizes = [len(column.values) for column in of_kind(columns, "discrete", "categorical")]
+        numbers = sum(self.split[:_LOCATED])
         self.units = Standardize((numbers,))
         self.log_scale = nn.Parameter(torch.zeros(numbers))
-        self.log_total = nn.Parameter(torch.zeros(self.split[2]))
+        self.log_total = nn.Parameter(torch.zeros(self.split[_LOCATED]))
+        limited = of_kind(columns, "bounded", "integer")
+        self.register_buffer("low", _bounds([column.low for column in limited], -math.inf), persistent=False)
+        self.register_buffer("high", _bounds([column.high for column in limited], math.inf), persistent=False)
         levels = torch.arange(max(self.sizes, default=0))
         self.register_buffer("absent", torch.stack([levels >= size for size in self.sizes] or [levels > 0]))
 
@@ -56,31 +68,61 @@ class Columns(Likelihood):
 
     @property
     def output(self) -> tuple[int, ...]:
-        """One number for each column, and K for a categorical one."""
-        return (sum(self.split[:4]) + sum(self.sizes),)
+        """One number for each column, K for one that lists K values, and one more for one that is often zero."""
+        return (sum(self._widths),)
+
+    def located(self, x: Tensor) -> Tensor:
+        """Return the numbers of ``(B, D)`` with a location and a scale, NaN where they are missing or exactly 0."""
+        return torch.cat(located_numbers(*x.split(self.split, 1)[:_LOCATED]), 1)
+
+    @property
+    def log_stddev(self) -> Tensor:
+        """The logarithm of the standard deviation of each number in units of its scale: 1.81 for a logistic."""
+        stddevs = torch.tensor([1.0, 1.0, LOGISTIC_STDDEV, LOGISTIC_STDDEV, 1.0]).log()
+        return stddevs.repeat_interleave(torch.tensor(self.split[:_LOCATED])).to(self.log_scale)
+
+    @property
+    def _widths(self) -> list[int]:
+        """How the output splits: locations by type, log m of counts, logits of binary columns, of values, of zeros."""
+        return [*self.split[: _LOCATED + 2], sum(self.sizes), self.split[_LOCATED - 1]]
 
     def initialize(self, x: Tensor) -> Tensor:
-        real, positive, count, binary, categorical = x.split(self.split, 1)
-        self.units.initialize(torch.cat([real, positive.log()], 1))
-        codes = zip(categorical.unbind(1), self.sizes, strict=True)
+        self.units.initialize(self.located(x))
+        self.log_scale.data.copy_(-self.log_stddev)
+        *_, nonnegative, count, binary, discrete, categorical = x.split(self.split, 1)
+        codes = zip(torch.cat([discrete, categorical], 1).unbind(1), self.sizes, strict=True)
         logits = [Categorical((1,), size).initialize(code[~code.isnan()].unsqueeze(1)) for code, size in codes]
         self.log_total.data.copy_(log_total(count))
+        zeros = torch.where(nonnegative.isnan(), torch.nan, (nonnegative == 0).to(x.dtype))
         means = [log_mean(nan_mean(count).unsqueeze(0)), logit(nan_mean(binary))]
-        return torch.cat([torch.zeros_like(self.log_scale), *means, *logits])
+        return torch.cat([torch.zeros_like(self.log_scale), *means, *logits, logit(nan_mean(zeros))])
 
     def forward(self, output: Tensor) -> distributions.IndependentColumns:
-        wide = [self.split[0], *self.split[1:4], sum(self.sizes)]
-        real, positive, count, binary, categorical = output.split(wide, -1)
-        loc = self.units.inverse(torch.cat([real, positive], -1)).split(self.split[:2], -1)
-        log_scale = (self.log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:2])
+        *located, count, binary, values, zero = output.split(self._widths, -1)
+        real, positive, bounded, integer, nonnegative = self.units.inverse(torch.cat(located, -1)).split(
+            self.split[:_LOCATED], -1
+        )
+        scales = (self.log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:_LOCATED])
+        low, high = self._finite(self.low), self._finite(self.high)
         parts = [
-            distributions.RobustNormal(loc[0], log_scale[0], 0),
-            distributions.RobustLogNormal(loc[1], log_scale[1], 0),
+            distributions.RobustNormal(real, scales[0], 0),
+            distributions.RobustLogNormal(positive, scales[1], 0),
+            distributions.TruncatedLogistic(bounded, scales[2], low[0], high[0], 0),
+            distributions.DiscretizedLogistic(integer, scales[3], low[1], high[1], 0),
+            distributions.Hurdle(zero, distributions.RobustLogNormal(nonnegative, scales[4], 0)),
             distributions.NegativeBinomial(count, self.log_total, 0),
             distributions.Bernoulli(binary, 0),
-            distributions.Categorical(self._table(categorical), 0),
+            distributions.Categorical(self._table(values), 0),
         ]
-        return distributions.IndependentColumns([part for part, size in zip(parts, self.split, strict=True) if size])
+        listed = [*self.split[:-2], len(self.sizes)]
+        return distributions.IndependentColumns([part for part, size in zip(parts, listed, strict=True) if size])
+
+    def _finite(self, bound: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bounds of bounded and of integer columns, far from the data where there is none."""
+        own = slice(sum(self.split[:2]), sum(self.split[:4]))
+        far = self.units.shift[own] + bound.sign() * _UNBOUNDED * self.units.spread[own]
+        bounded, integer = torch.where(bound.isinf(), far, bound).split(self.split[2:4])
+        return bounded, integer
 
     @property
     def n_noise_parameters(self) -> int:
@@ -102,3 +144,10 @@ class Columns(Likelihood):
         largest = self.absent.shape[-1]
         rows = [F.pad(row, (0, largest - row.shape[-1])) for row in logits.split(self.sizes, -1)] if self.sizes else []
         return torch.stack(rows, -2).masked_fill(self.absent, _NEVER) if rows else logits.unsqueeze(-2)
+
+
+def _bounds(bounds: Sequence[float | None], without: float) -> Tensor:
+    """Return bounds as a tensor, in float64 where float32 would round a whole number."""
+    wide = any(bound is not None and abs(bound) > 2**24 for bound in bounds)
+    values = [without if bound is None else bound for bound in bounds]
+    return torch.tensor(values, dtype=torch.float64 if wide else torch.float32)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aevb.columns import Column, of_kind, widths
+from aevb.columns import CODED, KINDS, Column, of_kind, widths
 
 LINEAR = 5.0
 """Standard deviations up to which inputs are not compressed."""
@@ -113,7 +113,8 @@ class Embedding(Standardize):
     """The rows of a table as inputs of a network.
 
     Numbers are standardized, positive numbers and counts by their logarithm; the other columns become an indicator of
-    each value; one more indicator says which values are not missing. Missing values are 0 otherwise.
+    each value; one more indicator says which values are not missing, and another which of the numbers that are often
+    zero are zero. Missing values are 0 otherwise.
 
     Args:
         columns: the columns of the table.
@@ -123,11 +124,11 @@ class Embedding(Standardize):
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.split = widths(columns)
-        super().__init__((sum(self.split[:3]),))
-        levels = [len(column.values) for column in of_kind(columns, "binary", "categorical")]
-        self.repeats = levels
-        self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in levels] or [torch.zeros(0)]))
-        self.output = (sum(self.split[:3]) + sum(levels) + sum(self.split),)
+        self.repeats = [len(column.values) for column in of_kind(columns, *CODED)]
+        super().__init__((sum(self.split) - len(self.repeats),))
+        self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in self.repeats] or [torch.zeros(0)]))
+        zeros = len(of_kind(columns, "nonnegative"))
+        self.output = (len(self.shift) + sum(self.repeats) + sum(self.split) + zeros,)
 
     def initialize(self, x: Tensor) -> None:
         """Take means and standard deviations from examples ``(B, D)``."""
@@ -136,13 +137,21 @@ class Embedding(Standardize):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, D)`` to ``(B, *output)``."""
         numbers = super().forward(self.numbers(x))
-        coded = x[:, sum(self.split[:3]) :]
+        coded = x[:, len(self.shift) :]
         repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
         levels = torch.cat(repeated, 1) == self.codes if repeated else coded[:, :0]
-        parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan())
+        zeros = x.split(self.split, 1)[KINDS.index("nonnegative")] == 0
+        parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan(), zeros)
         return torch.cat([part.to(numbers.dtype) for part in parts], 1)
 
     def numbers(self, x: Tensor) -> Tensor:
         """Return the numeric columns of ``(B, D)``, with logarithms of positive numbers and of counts plus one."""
-        real, positive, count, *_ = x.split(self.split, 1)
-        return torch.cat([real, positive.log(), count.log1p()], 1)
+        *located, count, _, _, _ = x.split(self.split, 1)
+        return torch.cat([*located_numbers(*located), count.log1p()], 1)
+
+
+def located_numbers(
+    real: Tensor, positive: Tensor, bounded: Tensor, integer: Tensor, nonnegative: Tensor
+) -> tuple[Tensor, ...]:
+    """Return numbers as their distributions locate them: logarithms of positive ones, and NaN for exact zeros."""
+    return real, positive.log(), bounded, integer, torch.where(nonnegative == 0, torch.nan, nonnegative).log()

@@ -1,0 +1,150 @@
+"""Types of numeric columns, inferred from their values.
+
+discrete      few numbers that all recur, such as 4, 6, 8
+count         whole numbers that begin near 0, as a negative binomial describes them
+integer       other whole numbers
+nonnegative   numbers from 0, some of them exactly 0
+positive      numbers above 0 that a log-normal describes better than a normal
+bounded       numbers with an end: at 0 or 1, say, or where their density drops from its mean to nothing
+real          other numbers
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from aevb.columns import ColumnKind
+
+Numbers = NDArray[np.float64]
+LARGEST_COUNT = 2**24
+LARGEST_INTEGER = 2**53
+"""The largest whole number of an integer column: float64 skips some of those beyond."""
+NEAR_ZERO = 0.1
+"""Counts begin below this share of their maximum."""
+RECURRENCES = 10
+"""Mean number of rows for each value of a discrete column, at least."""
+FEW, SEVERAL, MANY = 12, 32, 100
+"""Largest number of discrete values: of any, of consecutive ones that are all common, of others that are common."""
+ZEROS = 0.02
+"""Share of zeros from which numbers have a probability of being exactly 0."""
+EDGE = 0.01
+"""Share of the range beside its end that holds at least as large a share of the values if the end is a bound."""
+MOST_DECIMALS = 6
+
+
+class Bounds(NamedTuple):
+    """The ends of the possible values of a column; None where there is none."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+def are_whole(values: Numbers) -> bool:
+    """Return whether all numbers are whole."""
+    return bool((values == np.round(values)).all())
+
+
+def decimals_of(values: Numbers) -> int | None:
+    """Return how many digits after the decimal point numbers have, None for more than six."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = (digits for digits in range(MOST_DECIMALS + 1) if (np.round(values, digits) == values).all())
+        return next(rounded, None)
+
+
+def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
+    """Return the type of a numeric column.
+
+    Args:
+        values: its values that are not missing.
+        distinct: its distinct values in ascending order, at least two.
+    """
+    with np.errstate(all="ignore"):  # numbers that are too large are refused later
+        low = distinct[0]
+        if is_discrete(values, distinct):
+            return "discrete"
+        if are_whole(distinct) and np.abs(distinct).max() <= LARGEST_INTEGER:
+            return "count" if _are_counts(values) else "positive" if _is_log_normal(values) else "integer"
+        if low == 0 and ((values == 0).mean() >= ZEROS or _is_log_normal(values[values > 0])):
+            return "nonnegative"
+        if _is_log_normal(values) and not _are_shares(values):
+            return "positive"
+        return "real" if bounds_of(values) == Bounds() else "bounded"
+
+
+def is_discrete(values: Numbers, distinct: Numbers) -> bool:
+    """Return whether a column has so few values that any other would be an error."""
+    count, decimals = len(distinct), decimals_of(distinct)
+    if decimals is None or count > MANY or len(values) < RECURRENCES * count:
+        return False
+    low, high = distinct[0], distinct[-1]
+    consecutive = count >= 0.75 * (round((high - low) * 10**decimals) + 1)
+    common = min((values == low).sum(), (values == high).sum()) >= len(values) / (4 * count)
+    if consecutive and (low > 10 * (high - low) or decimals > 0):  # years, rounded measurements
+        return bool(decimals > 0 and common and count <= FEW)
+    if count <= FEW:
+        return bool(common or not (consecutive and low in (0, 1)))
+    return bool(common and (count <= SEVERAL or not consecutive))
+
+
+def bounds_of(values: Numbers) -> Bounds:
+    """Return the bounds of numbers that are neither positive nor counts.
+
+    Numbers from 0 that come near it have the bound 0; shares and percentages that come near 1 or 100 end there; any
+    end is a bound where the outermost hundredth of the range holds at least its share of the values.
+    """
+    low, high = float(values.min()), float(values.max())
+    if _are_shares(values):
+        return Bounds(0.0, 1.0 if high <= 1 else 100.0)
+    least = 0.0 if low >= 0 and _avoid_negatives(values) else None
+    lower, upper = _outermost(-values), _outermost(values)
+    return Bounds(least if lower is None else -lower if least is None else max(least, -lower), upper)
+
+
+def _are_shares(values: Numbers) -> bool:
+    """Return whether numbers are from 0 to nearly 1 or 100."""
+    low, high = values.min(), values.max()
+    return bool(low >= 0 and any(low <= NEAR_ZERO * top and (1 - NEAR_ZERO) * top <= high <= top for top in (1, 100)))
+
+
+def _avoid_negatives(values: Numbers) -> bool:
+    """Return whether a normal with the same moments would have at least one negative value."""
+    return bool(len(values) * special.ndtr(-values.mean() / values.std()) >= 1)
+
+
+def _outermost(values: Numbers) -> float | None:
+    """Return the upper bound of numbers, rounded up; None if their density fades out."""
+    low, high = float(values.min()), float(values.max())
+    whole = are_whole(values)
+    span, width = high - low + whole, math.floor(EDGE * (high - low)) + 1 if whole else EDGE * (high - low)
+    inside = int((values > high - width).sum())
+    if inside < max(RECURRENCES, len(values) * width / span):
+        return None
+    if whole or (values == high).sum() > 1:
+        return high
+    step: float = 10.0 ** math.floor(math.log10(width))
+    return math.ceil(high / step) * step
+
+
+def _are_counts(values: Numbers) -> bool:
+    """Return whether whole numbers begin near 0, and a negative binomial fits them better than a rounded normal."""
+    low, high = values.min(), values.max()
+    if not 0 <= low <= NEAR_ZERO * high or high > LARGEST_COUNT:
+        return False
+    mean, variance = values.mean(), values.var()
+    total = mean**2 / max(variance - mean, 1e-3 * mean)
+    binomial = special.gammaln(values + total) - special.gammaln(values + 1) - special.gammaln(total)
+    binomial = binomial + total * np.log(total / (total + mean)) + values * np.log(mean / (total + mean))
+    scale = np.sqrt(variance)
+    mass = special.ndtr((values + 0.5 - mean) / scale) - special.ndtr((values - 0.5 - mean) / scale)
+    return bool(binomial.sum() > np.log(mass / special.ndtr((0.5 + mean) / scale)).sum())
+
+
+def _is_log_normal(values: Numbers) -> bool:
+    """Return whether numbers are positive, and the best log-normal fits them better than the best normal."""
+    if not len(values) or values.min() <= 0:
+        return False
+    logarithms = np.log(values)
+    return bool(np.log(values.std()) > np.log(logarithms.std()) + logarithms.mean())
