@@ -53,4 +53,4 @@ def test_the_advice_of_a_message_works(tmp_path: Path) -> None:
         aevb.load_data(tmp_path / "t.csv")
     advice = re.search(r"missing=\['\?'\]", str(refusal.value))
     assert advice
-    assert aevb.load_data(tmp_path / "t.csv", missing=["?"]).columns[0].kind == "count"
+    assert aevb.load_data(tmp_path / "t.csv", missing=["?"]).columns[0].kind == "integer"

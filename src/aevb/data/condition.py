@@ -91,7 +91,7 @@ def label_condition(data: UnsplitData, column: Column, outside: dict[int, str] |
 
 
 def parse_row(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
-    """Return a row of a table of which some values are stated as text, ``(1, D)``; the others are missing.
+    """Return a row of a table from values that are stated as text, ``(1, D)``; the others are missing.
 
     Args:
         columns: columns of the table.

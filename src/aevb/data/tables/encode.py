@@ -112,7 +112,8 @@ def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool
         "nonnegative": (0.0, _LARGEST),
         "integer": (-LARGEST_INTEGER, LARGEST_INTEGER),
     }.get(column.kind, (-_LARGEST, _LARGEST))
-    low, high = low if column.low is None else column.low, high if column.high is None else column.high
+    low = low if column.low is None else max(low, column.low)
+    high = high if column.high is None else min(high, column.high)
     wrong: NDArray[np.bool_] = (numbers < low) | (numbers > high)
     if column.kind in ("count", "integer"):
         wrong |= numbers != np.round(numbers)
@@ -125,7 +126,7 @@ def _expected(column: Column) -> str:
         return _EXPECTED[column.kind]
     what = "whole numbers" if column.kind == "integer" else "finite numbers"
     ends = (("from", column.low), ("to", column.high))
-    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None)])
+    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None and abs(end) <= _LARGEST)])
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:

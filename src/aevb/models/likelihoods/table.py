@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LEAST, _NEVER = -7.0, -1e9
 _UNBOUNDED = 1e4
-"""Standard deviations from the mean at which a column without a bound is cut off: no number lies there."""
+"""Standard deviations from the mean that stand for a bound where there is none."""
 _LOCATED = 5
 """Types of columns whose distributions have a location and a scale, the first ones of a row."""
 
