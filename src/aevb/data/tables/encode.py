@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import CODED, Column, Value, modelled
-from aevb.data.tables.numbers import LARGEST_COUNT, LARGEST_INTEGER
+from aevb.data.tables.numbers import LARGEST, LARGEST_COUNT, LARGEST_INTEGER
 from aevb.data.tables.read import RawColumn, parse_number
 from aevb.errors import BadInput
 
 Table = dict[str, list[Value | None]]
 """Columns by name."""
-_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal)
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 _EXPECTED = {"positive": "numbers above 0", "nonnegative": "numbers from 0", "count": "whole numbers from 0"}
 
 
@@ -108,10 +108,10 @@ def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool
     """Return which numbers the type of a column does not allow."""
     low, high = {
         "count": (0.0, LARGEST_COUNT),
-        "positive": (_SMALLEST, _LARGEST),
-        "nonnegative": (0.0, _LARGEST),
+        "positive": (_SMALLEST, LARGEST),
+        "nonnegative": (0.0, LARGEST),
         "integer": (-LARGEST_INTEGER, LARGEST_INTEGER),
-    }.get(column.kind, (-_LARGEST, _LARGEST))
+    }.get(column.kind, (-LARGEST, LARGEST))
     low = low if column.low is None else max(low, column.low)
     high = high if column.high is None else min(high, column.high)
     wrong: NDArray[np.bool_] = (numbers < low) | (numbers > high)
@@ -126,7 +126,7 @@ def _expected(column: Column) -> str:
         return _EXPECTED[column.kind]
     what = "whole numbers" if column.kind == "integer" else "finite numbers"
     ends = (("from", column.low), ("to", column.high))
-    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None and abs(end) <= _LARGEST)])
+    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None and abs(end) <= LARGEST)])
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:

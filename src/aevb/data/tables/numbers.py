@@ -19,6 +19,8 @@ from scipy import special
 from aevb.columns import ColumnKind
 
 Numbers = NDArray[np.float64]
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number: larger ones are refused."""
 LARGEST_COUNT = 2**24
 LARGEST_INTEGER = 2**53
 """The largest whole number of an integer column: float64 skips some of those beyond."""
@@ -54,6 +56,7 @@ def decimals_of(values: Numbers) -> int | None:
         return next(rounded, None)
 
 
+@np.errstate(all="ignore")
 def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
     """Return the type of a numeric column.
 
@@ -61,17 +64,18 @@ def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
         values: its values that are not missing.
         distinct: its distinct values in ascending order, at least two.
     """
-    with np.errstate(all="ignore"):  # numbers that are too large are refused later
-        low = distinct[0]
-        if is_discrete(values, distinct):
-            return "discrete"
-        if are_whole(distinct) and np.abs(distinct).max() <= LARGEST_INTEGER:
-            return "count" if _are_counts(values) else "positive" if _is_log_normal(values) else "integer"
-        if low == 0 and ((values == 0).mean() >= ZEROS or _is_log_normal(values[values > 0])):
-            return "nonnegative"
-        if _is_log_normal(values) and not _are_shares(values):
-            return "positive"
-        return "real" if bounds_of(values) == Bounds() else "bounded"
+    size = np.abs(distinct).max()
+    if size > LARGEST:
+        return "real"
+    if is_discrete(values, distinct):
+        return "discrete"
+    if are_whole(distinct) and size <= LARGEST_INTEGER:
+        return "count" if _are_counts(values) else "positive" if _is_log_normal(values) else "integer"
+    if distinct[0] == 0 and ((values == 0).mean() >= ZEROS or _is_log_normal(values[values > 0])):
+        return "nonnegative"
+    if _is_log_normal(values) and not _are_shares(values):
+        return "positive"
+    return "real" if bounds_of(values) == Bounds() else "bounded"
 
 
 def is_discrete(values: Numbers, distinct: Numbers) -> bool:
@@ -89,6 +93,7 @@ def is_discrete(values: Numbers, distinct: Numbers) -> bool:
     return bool(common and (count <= SEVERAL or not consecutive))
 
 
+@np.errstate(all="ignore")
 def bounds_of(values: Numbers) -> Bounds:
     """Return the bounds of numbers that are neither positive nor counts.
 
@@ -96,6 +101,8 @@ def bounds_of(values: Numbers) -> Bounds:
     end is a bound where the outermost hundredth of the range holds at least its share of the values.
     """
     low, high = float(values.min()), float(values.max())
+    if max(-low, high) > LARGEST:
+        return Bounds()
     if _are_shares(values):
         return Bounds(0.0, 1.0 if high <= 1 else 100.0)
     least = 0.0 if low >= 0 and _avoid_negatives(values) else None
