@@ -87,3 +87,15 @@ def test_public_names_exist() -> None:
     assert all(getattr(aevb, name) is not None for name in aevb.__all__)
     with pytest.raises(AttributeError, match="no attribute 'vae'"):
         _ = aevb.vae
+
+
+def test_opening_a_run_imports_no_compiler_and_no_plots(tmp_path: Path) -> None:
+    """Computations with meta tensors would import torch._dynamo, which takes seconds."""
+    (tmp_path / "t.csv").write_text("x,kind\n" + "".join(f"{row % 7}.5,{'ab'[row % 2]}\n" for row in range(40)))
+    aevb.train(tmp_path / "t.csv", epochs=1, out=tmp_path / "run")
+    code = (
+        "import sys\nfrom aevb.cli.app import main\n"
+        f"sys.argv = ['aevb', 'encode', {str(tmp_path / 'run')!r}, {str(tmp_path / 't.csv')!r}]\nmain()\n"
+        "assert not {'torch._dynamo', 'sympy', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aevb import plots
+import aevb
 from aevb.cli.common import (
     Condition,
     Count,
@@ -135,7 +135,7 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     elif path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, x.numpy()))
     elif path.suffix == ".png" and image:
-        write_atomically(path, lambda file: plots.save_picture(x, row, file))
+        write_atomically(path, lambda file: aevb.plots.save_picture(x, row, file))
     else:
         raise BadInput(f"cannot write {name} of {data.name} to --out {path}: expected {'.png or ' * image}.npy")
     print_array_file(path, x.shape, json)

@@ -59,8 +59,8 @@ class Columns(Likelihood):
         limited = of_kind(columns, "bounded", "integer")
         self.register_buffer("low", _bounds([column.low for column in limited], -math.inf), persistent=False)
         self.register_buffer("high", _bounds([column.high for column in limited], math.inf), persistent=False)
-        levels = torch.arange(max(self.sizes, default=0))
-        self.register_buffer("absent", torch.stack([levels >= size for size in self.sizes] or [levels > 0]))
+        levels = range(max(self.sizes, default=0))
+        self.register_buffer("absent", torch.tensor([[level >= size for level in levels] for size in self.sizes]))
 
     @classmethod
     def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":  # noqa: ARG003

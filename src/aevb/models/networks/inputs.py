@@ -126,7 +126,7 @@ class Embedding(Standardize):
         self.split = widths(columns)
         self.repeats = [len(column.values) for column in of_kind(columns, *CODED)]
         super().__init__((sum(self.split) - len(self.repeats),))
-        self.register_buffer("codes", torch.cat([torch.arange(float(n)) for n in self.repeats] or [torch.zeros(0)]))
+        self.register_buffer("codes", torch.tensor([float(code) for n in self.repeats for code in range(n)]))
         zeros = len(of_kind(columns, "nonnegative"))
         self.output = (len(self.shift) + sum(self.repeats) + sum(self.split) + zeros,)
 
