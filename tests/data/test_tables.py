@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import aevb
 from aevb.cli.app import main
 from aevb.columns import modelled
 from aevb.config.build import build
@@ -352,6 +353,63 @@ def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyte
     alarms = np.mean([line["anomaly"] == "true" for line in read("run/scores-usual.csv")])
     # Of 400, with a limit set by 80: five deviations above a tenth is 0.30.
     assert alarms < 0.3
+
+
+def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
+    customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
+    command = ("score", "run", str(customers), "--n-importance-samples", "3", "--false-alarm-rate")
+    run(*command, "0.1")
+    first, stored = read("run/scores-customers.csv"), Path("run/reference-scores.json").read_text()
+    assert len(json.loads(stored)["log_px"]) == 80
+    monkeypatch.setattr(RunFolder, "load_data", None)  # a second measurement would need the data
+    run(*command, "0.1")
+    assert read("run/scores-customers.csv") == first
+    capsys.readouterr()
+    run(*command, "0.001")
+    assert "80 held-out examples support no rate of false alarms below 0.012" in capsys.readouterr().out
+    rows = read("run/scores-customers.csv")
+    assert list(rows[0]) == ["row", "log_px", "p_value"]
+    assert [row["p_value"] for row in rows] == [row["p_value"] for row in first]
+
+
+@pytest.mark.parametrize("file", ["reference-scores.json", "model.safetensors"])
+def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
+    file: str, customers: Path, tmp_path: Path
+) -> None:
+    trained = aevb.train(customers, epochs=1, out=tmp_path / "run", n_importance_samples=2)
+    old = trained.score(customers, n_importance_samples=3).reference
+    if file == "model.safetensors":
+        aevb.train(customers, epochs=1, seed=1, out=tmp_path / "other", n_importance_samples=2)
+    (tmp_path / "run" / file).write_bytes((tmp_path / "other" / file).read_bytes() if "model" in file else b"{}")
+    new = aevb.load_run(tmp_path / "run").score(customers, n_importance_samples=3).reference
+    assert old
+    assert new
+    assert (old.log_px == new.log_px) == ("model" not in file)
+
+
+def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Incomes e^(7 + town) depend on towns: samples of one from the other, compared within five standard errors."""
+    monkeypatch.chdir(tmp_path)
+    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
+    run("sample", "run", "--n-samples", "400", "--given.town", "Chur", "--given.smoker", "true", "--out", "a.csv")
+    rows = read("a.csv")
+    assert {(row["town"], row["smoker"], row["country"]) for row in rows} == {("Chur", "true", "CH")}
+    logarithms = np.log([float(row["income"]) for row in rows])
+    assert abs(np.mean(logarithms) - 9) < 0.3  # the model's own error, and that of the mean, which is 0.01
+    run("sample", "run", "--n-samples", "400", "--given.income", "1100", "--out", "b.csv")
+    assert np.mean([row["town"] == "Bern" for row in read("b.csv")]) > 0.5  # a third of all rows
+    for given, message in (({"town": "Oslo"}, "'Oslo'"), ({"tow": "Bern"}, "no column 'tow'")):
+        with pytest.raises(BadInput, match=message):
+            aevb.load_run("run").sample(given=given)
+
+
+def test_given_values_need_a_table(tmp_path: Path) -> None:
+    trained = aevb.train(np.random.default_rng(0).normal(size=(40, 2)), epochs=1, out=tmp_path / "run")
+    with pytest.raises(BadInput, match="expected a table"):
+        trained.sample(given={"x0": "1"})
 
 
 def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,8 @@ def score(
     """Compute log p(x) of examples and flag anomalies.
 
     The test split of the run, which training did not use, sets the threshold. For a run trained on data in memory, the
-    rows that a VAEOutlierDetector held out set it; without one, only log p(x) is written.
+    rows that a VAEOutlierDetector held out set it. Without held-out examples, only log p(x) is written; with too few
+    for the rate, log p(x) and p-values. The scores of held-out examples are kept in the run folder.
 
     Args:
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
@@ -54,8 +55,10 @@ def score(
             data, false_alarm_rate=false_alarm_rate, n_importance_samples=n_importance_samples, seed=seed
         )
     columns: dict[str, list[Value | None]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
-    if scored.is_anomaly is not None and scored.p_values is not None:
-        columns |= {"p_value": scored.p_values.tolist(), "anomaly": scored.is_anomaly.tolist()}
+    if scored.p_values is not None:
+        columns["p_value"] = scored.p_values.tolist()
+    if scored.is_anomaly is not None:
+        columns["anomaly"] = scored.is_anomaly.tolist()
     if scored.outside:
         columns["reason"] = [scored.outside.get(row) for row in range(len(scored.log_px))]
     write_atomically(path, lambda file: write_table(file, columns))

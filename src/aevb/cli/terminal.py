@@ -30,6 +30,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import printable
 from aevb.evaluation import Score
+from aevb.evaluation.anomalies import smallest_rate
 from aevb.evaluation.diagnosis import Finding
 from aevb.evaluation.scores import titles
 from aevb.runs.aggregate import Row, RunResult
@@ -278,7 +279,9 @@ def show_anomalies(scored: Anomalies, file: Path, false_alarm_rate: float, json:
         print_json(content)
         return
     if anomalies is None:
-        print(f"log p(x) of {examples} examples; no threshold, because no examples were held out")
+        lowest = f"{held_out} held-out examples support no rate of false alarms below {smallest_rate(held_out):.2g}"
+        reason = f"{lowest}: use --false-alarm-rate" if held_out else "no examples were held out"
+        print(f"log p(x) of {examples} examples; no threshold, because {reason}")
     else:
         print(
             f"{anomalies} of {examples} examples are anomalies: log p(x) below {scored.threshold:.4g} nats, at most"

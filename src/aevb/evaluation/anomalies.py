@@ -28,6 +28,11 @@ def p_values(scores: Tensor, held_out: Tensor) -> Tensor:
     return (1 + below).double() / (len(held_out) + 1)
 
 
+def smallest_rate(held_out: int) -> float:
+    """Return the lowest rate of false alarms that so many held-out examples can support."""
+    return 1 / (held_out + 1)
+
+
 def threshold(held_out: Tensor, rate: float) -> float:
     """Return the score below which an example is called an anomaly.
 

@@ -32,14 +32,13 @@ from aevb.data import IN_MEMORY, DataSpec, Examples, load_data, read_examples
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split, evaluate
-from aevb.evaluation.likelihood import per_example
 from aevb.files import create_folder, flush, os_errors_as_bad_input, temporary_name, write_atomically, write_bytes
 from aevb.models.registry import require_plugins
 from aevb.models.vae import VAE
 from aevb.runs.checkpoint import load_state, load_weights, pack_state, pack_weights, require_weights
 from aevb.runs.format import FORMAT, configuration, damaged_as_bad_input, epoch_line, read_epochs, read_json, to_json
 from aevb.runs.hub import fetch, is_address
-from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, ReferenceScores, ScoreFile
+from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, ScoreFile
 from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
 
@@ -241,23 +240,6 @@ class RunFolder:
             dtype=self.model.event_dtype,
         )
         return read_examples(source, spec, outside)
-
-    def reference_scores(
-        self, n_importance_samples: int, *, seed: int = 0, dataset: Dataset | None = None, data_dir: str | None = None
-    ) -> ReferenceScores | None:
-        """Return log p(x) of held-out examples; None for an estimator that held out none.
-
-        Args:
-            n_importance_samples: K, where log p(x) has not been measured before.
-            seed: likewise.
-            dataset: the data of the run; read again if None.
-            data_dir: as in `load_data`.
-        """
-        if self.estimator:
-            return self.estimator.reference
-        test = (dataset or self.load_data(data_dir)).test.materialize()
-        log_px = per_example(self.model, test, n_importance_samples, seed=seed).log_px
-        return ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
 
     def require_same_data(self, dataset: Dataset) -> None:
         """Refuse data other than those of the run.

@@ -15,7 +15,7 @@ from aevb.data import Dataset, Examples
 from aevb.data.condition import all_conditions, parse_condition, parse_row
 from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
-from aevb.evaluation.anomalies import p_values, threshold
+from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Finding, diagnose
 from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
@@ -27,6 +27,7 @@ from aevb.runs import sharing
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.records import ReferenceScores
+from aevb.runs.reference import load_reference, save_reference
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
@@ -43,7 +44,8 @@ class Anomalies(NamedTuple):
     Attributes:
         log_px: of each example, in nats, ``(N,)``; -inf for values that the training data could not have.
         reference: log p(x) of held-out examples; None if none were held out.
-        threshold: log p(x) below which an example is an anomaly, in nats; None without a reference.
+        threshold: log p(x) below which an example is an anomaly, in nats; None without a reference, or where it is too
+            small for the rate.
         outside: why examples are outside of what the training data could have, by index.
     """
 
@@ -54,7 +56,7 @@ class Anomalies(NamedTuple):
 
     @property
     def is_anomaly(self) -> Tensor | None:
-        """Whether each example is an anomaly, ``(N,)``; None without a reference."""
+        """Whether each example is an anomaly, ``(N,)``; None without a threshold."""
         return None if self.threshold is None else self.log_px < self.threshold
 
     @property
@@ -281,18 +283,18 @@ class Run:
             seed: of the importance samples.
 
         Raises:
-            BadInput: the data cannot be read, or too few examples were held out for the rate.
+            BadInput: the data cannot be read.
         """
         outside: dict[int, str] = {}
         examples = self._examples(data, outside)
-        dataset = None if self.record.estimator else self.dataset
-        reference = self.record.reference_scores(n_importance_samples, seed=seed, dataset=dataset)
+        reference = self._reference_scores(n_importance_samples, seed)
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
         log_px = per_example(model, examples, n_importance_samples, seed=seed, equal=True).log_px
         log_px[list(outside)] = -inf
-        limit = threshold(_reference(reference), false_alarm_rate) if reference else None
+        can_decide = reference and false_alarm_rate >= smallest_rate(len(reference.log_px))
+        limit = threshold(_reference(reference), false_alarm_rate) if reference and can_decide else None
         return Anomalies(log_px, reference, limit, outside)
 
     def impute(
@@ -395,6 +397,18 @@ class Run:
         if data is None:
             return self.dataset.test.materialize()
         return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir, outside)
+
+    def _reference_scores(self, n_importance_samples: int, seed: int) -> ReferenceScores | None:
+        """Return log p(x) of held-out examples, which is measured once; None for an estimator that held out none."""
+        if self.record.estimator:
+            return self.record.estimator.reference
+        if stored := load_reference(self.folder, n_importance_samples, seed):
+            return stored
+        test = self.dataset.test.materialize()
+        log_px = per_example(self.model, test, n_importance_samples, seed=seed).log_px
+        scores = ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
+        save_reference(self.folder, scores)
+        return scores
 
     def _sample_given(self, given: Mapping[str, str], n_samples: int, condition: Tensor | None, seed: int) -> Tensor:
         """Return rows of a table with given values, ``(n_samples, D)``."""
