@@ -43,9 +43,9 @@ def score(
 
     Args:
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
-        out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if an example
-            has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv in the run
-            folder.
+        out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if
+            an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
+            in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
@@ -85,7 +85,8 @@ def impute(
 
     Args:
         n_imputations: Samples per row.
-        out: Table (.csv, .parquet, .xlsx and others); a file with the suffix of DATA keeps its form. The second file is NAME-draws. Default: imputed.csv in the run folder.
+        out: Table (.csv, .parquet, .xlsx and others); with the suffix of DATA, observed cells stay as they are in the
+            file. The second file is NAME-draws. Default: imputed.csv in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     data_card, path = loaded.record.data, require_table_file(out or loaded.folder / "imputed.csv")

@@ -30,8 +30,8 @@ class DataConfig(Section):
 
     source: str = Field(
         "digits",
-        description="Name of a data set; a .npy or .npz file; a table such as .csv, .txt, .json, .xlsx or .parquet; a folder of images, or"
-        " of Parquet or Arrow files; an address such as s3://bucket/cells.npy.",
+        description="Name of a data set; a .npy or .npz file; a table such as .csv, .txt, .json, .xlsx or .parquet; a"
+        " folder of images, or of Parquet or Arrow files; an address such as s3://bucket/cells.npy.",
     )
     column_types: dict[str, Literal["real", "positive", "count", "binary", "categorical", "label", "none"]] = Field(
         default_factory=dict,

@@ -27,9 +27,9 @@ from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, 
 from aevb.data.rounding import narrowed
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
+from aevb.data.tables.arrow import arrow_column
 from aevb.data.tables.encode import encode_column, encode_rows
 from aevb.data.tables.infer import ColumnTypes, unsplit_table
-from aevb.data.tables.arrow import arrow_column
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, coded_texts, require_distinct
 from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput, option

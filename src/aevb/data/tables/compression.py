@@ -41,7 +41,7 @@ def _unzipped(path: Path) -> bytes:
             return _limited(file, path)
 
 
-def _limited(file: IO[bytes], path: Path) -> bytes:
+def _limited(file: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
     limit = max(_EXPANDED, _RATIO * path.stat().st_size)
     content = file.read(limit + 1)
     if len(content) > limit:

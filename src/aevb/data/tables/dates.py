@@ -136,8 +136,7 @@ def parse(texts: pa.Array, notation: DateNotation) -> NDArray[np.float64]:
         return _floats(pc.if_else(pc.match_substring_regex(texts, "^-?[0-9]{1,18}$"), texts, None))
     parts = _split(texts, notation)
     days, rest = _instants(parts)
-    valid = _valid(parts, days, rest)
-    return np.where(valid, _count(days, rest, notation.unit), np.nan)
+    return np.where(_valid(parts), _count(days, rest, notation.unit), np.nan)
 
 
 def _split(texts: pa.Array, notation: DateNotation) -> pa.StructArray:
@@ -171,13 +170,13 @@ def _has(parts: pa.StructArray, name: str) -> bool:
 def _days(parts: pa.StructArray) -> NDArray[np.int64]:
     month = _months(parts)
     first: NDArray[np.int64] = month.astype("M8[M]").astype("M8[D]").astype(np.int64)
-    return first + _integers(parts, "d") - 1
+    return np.asarray(first + _integers(parts, "d") - 1)
 
 
 def _months(parts: pa.StructArray) -> NDArray[np.int64]:
     """Return months since January 1970."""
     year = _integers(parts, "Y") if _has(parts, "Y") else _century(_integers(parts, "y"))
-    return (year - 1970) * 12 + _month(parts) - 1
+    return np.asarray((year - 1970) * 12 + _month(parts) - 1)
 
 
 def _century(year: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -191,7 +190,7 @@ def _month(parts: pa.StructArray) -> NDArray[np.int64]:
         return _integers(parts, "m")
     part, names = ("b", _SHORT) if _has(parts, "b") else ("B", _MONTHS)
     found = pc.index_in(parts.field(part), value_set=pa.array(names)).fill_null(-1)
-    return found.to_numpy().astype(np.int64) + 1
+    return np.asarray(found.to_numpy() + 1, dtype=np.int64)
 
 
 def _clock(parts: pa.StructArray) -> NDArray[np.int64]:
@@ -200,9 +199,15 @@ def _clock(parts: pa.StructArray) -> NDArray[np.int64]:
     if _has(parts, "I"):
         afternoon = pc.equal(pc.utf8_upper(parts.field("p")), "PM").fill_null(False).to_numpy(zero_copy_only=False)
         hour = _integers(parts, "I") % 12 + 12 * afternoon
-    fraction = pc.utf8_rpad(parts.field("f"), 9, "0").cast("int64") if _has(parts, "f") else pa.array([0] * len(parts))
     seconds = hour * 3600 + _integers(parts, "M") * 60 + _integers(parts, "S")
-    return seconds * 10**9 + fraction.to_numpy(zero_copy_only=False)
+    return np.asarray(seconds * 10**9 + _fraction(parts))
+
+
+def _fraction(parts: pa.StructArray) -> NDArray[np.int64]:
+    """Return the nanoseconds of the fractions of seconds."""
+    if not _has(parts, "f"):
+        return np.zeros(len(parts), dtype=np.int64)
+    return np.asarray(pc.utf8_rpad(parts.field("f"), 9, "0").cast("int64"))
 
 
 def _offset_minutes(parts: pa.StructArray) -> NDArray[np.int64]:
@@ -224,7 +229,7 @@ def _integers(parts: pa.StructArray, name: str) -> NDArray[np.int64]:
     return integers
 
 
-def _valid(parts: pa.StructArray, days: NDArray[np.int64], rest: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _valid(parts: pa.StructArray) -> NDArray[np.bool_]:
     """Return whether strings match and their fields are a date and a time."""
     valid: NDArray[np.bool_] = parts.is_valid().to_numpy(zero_copy_only=False)
     valid &= (_integers(parts, "H") < 24) & (_integers(parts, "M") < 60) & (_integers(parts, "S") < 60)
@@ -235,7 +240,8 @@ def _valid(parts: pa.StructArray, days: NDArray[np.int64], rest: NDArray[np.int6
     month, local = _month(parts), _days(parts)
     in_month = local.astype("M8[D]").astype("M8[M]").astype(np.int64) == _months(parts)
     known_year = _integers(parts, "Y") > 0 if _has(parts, "Y") else True
-    return valid & (month >= 1) & (month <= 12) & in_month & (_integers(parts, "d") >= 1) & known_year
+    valid &= (month >= 1) & (month <= 12) & in_month & (_integers(parts, "d") >= 1) & known_year
+    return valid
 
 
 def _count(days: NDArray[np.int64], rest: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.float64]:

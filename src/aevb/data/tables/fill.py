@@ -1,7 +1,7 @@
 """Tables with some cells replaced; all others stay as they are in the file.
 
-A text file keeps its encoding, delimiter, quotes, line ends, comments and byte order mark, to the last character, if the
-filled one has the same suffix. Parquet and Arrow files keep their types and metadata, an Excel file its formats.
+A text file keeps its encoding, delimiter, quotes, line ends, comments and byte order mark, to the last character, if
+the filled one has the same suffix. Parquet and Arrow files keep their types and metadata, an Excel file its formats.
 """
 
 import csv

@@ -101,7 +101,8 @@ def typed_value(value: Value, column: Column | None) -> object:
 def _pandas_series(pandas: ModuleType, column: Column, values: Sequence[Value | None]) -> ArrayLike:
     if (dates := _dates(column, values)) is not None:
         series = dates.to_pandas()
-        typed: ArrayLike = series.astype(column.dtype) if column.dtype != "object" else series.astype(object)
+        restorable = re.match(_TEMPORAL_DTYPES, column.dtype) or column.dtype == "object"
+        typed: ArrayLike = series.astype(column.dtype) if restorable else series
         return typed
     if column.dtype in LISTED_DTYPES and column.kind in _CODED:
         ordered = column.dtype.startswith("ordered")

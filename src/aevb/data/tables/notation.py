@@ -35,8 +35,7 @@ def parse(texts: pa.Array, notation: Notation | None) -> NDArray[np.float64]:
         texts: strings, ``(N,)``.
         notation: their notation; None for plain numbers.
     """
-    parsed = dates.parse(texts, notation) if isinstance(notation, DateNotation) else numerals.parse(texts, notation)
-    return parsed
+    return dates.parse(texts, notation) if isinstance(notation, DateNotation) else numerals.parse(texts, notation)
 
 
 def write(number: float, notation: Notation) -> str:

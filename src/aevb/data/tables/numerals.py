@@ -3,8 +3,8 @@
     plain      -12.5e3, +7, .5, inf
     written    [sign] [prefix] [sign] digits [decimal mark digits] [suffix], or in parentheses if negative
 
-A prefix is a currency. A suffix is a percent sign, a currency, a unit, or any word after a space. All values of a column
-have the same. Digits after a leading zero, as in a postcode, are no number.
+A prefix is a currency. A suffix is a percent sign, a currency, a unit, or any word after a space. All values of a
+column have the same. Digits after a leading zero, as in a postcode, are no number.
 """
 
 import re

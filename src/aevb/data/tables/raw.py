@@ -61,13 +61,18 @@ class RawColumn:
     decimal_comma: bool = False
 
     def __len__(self) -> int:
-        return len(self.texts) if self.numbers is None else len(self.numbers)
+        return len(self._words) if self.numbers is None else len(self.numbers)
+
+    @property
+    def _words(self) -> pa.DictionaryArray:
+        assert self.texts is not None
+        return self.texts
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Whether each value is missing."""
         missing: NDArray[np.bool_] = (
-            self.texts.is_null().to_numpy(zero_copy_only=False) if self.numbers is None else np.isnan(self.numbers)
+            self._words.is_null().to_numpy(zero_copy_only=False) if self.numbers is None else np.isnan(self.numbers)
         )
         return missing
 
@@ -80,19 +85,19 @@ class RawColumn:
     def present(self) -> Values:
         """The values that are not missing."""
         if self.numbers is None:
-            return _objects(self.texts.drop_null().dictionary_decode())
+            return _objects(self._words.drop_null().dictionary_decode())
         return self.numbers[~np.isnan(self.numbers)]
 
     def distinct(self) -> Values:
         """Return the sorted distinct values that are not missing."""
         if self.numbers is None:
-            return cast("Values", np.sort(_objects(pc.unique(self.texts.drop_null()).dictionary_decode())))
+            return cast("Values", np.sort(_objects(pc.unique(self._words.drop_null()).dictionary_decode())))
         return cast("Values", np.sort(pc.unique(pa.array(self.present)).to_numpy()))
 
     def values(self) -> list[Value | None]:
         """Return all values with the type of the column, None where missing."""
         if self.numbers is None:
-            return list(self.texts.to_pylist())
+            return list(self._words.to_pylist())
         present = iter(self.plain(self.present))
         return [None if missing else next(present) for missing in np.isnan(self.numbers)]
 

@@ -44,8 +44,6 @@ def read_columns(path: Path, missing: Sequence[str] | None = None) -> list[RawCo
 def _read_text(path: Path, missing: frozenset[str]) -> list[RawColumn]:
     file = open_text(path)
     texts = [_without_markers(fields, missing) for fields in read_fields(file)]
-    if not len(texts[0]):
-        raise BadInput(f"{path} has no rows: expected at least one below the column names")
     columns = [
         RawColumn(name, None, column)
         for position, (name, column) in enumerate(zip(file.names, texts, strict=True))

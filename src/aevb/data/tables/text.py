@@ -1,8 +1,9 @@
 """Text files with delimited fields: their encoding, delimiter and column names, and their fields.
 
-The encoding is UTF-8, UTF-16 with a byte order mark, or Windows-1252, which contains Latin-1. Lines that begin with # and
-empty lines before the column names are skipped. The delimiter is the one that splits the first lines into equal numbers
-of fields. A first line with numbers, where the following lines have them, is a row, and the columns are x0, x1, ...
+The encoding is UTF-8, UTF-16 with a byte order mark, or Windows-1252, which contains Latin-1. Lines that begin with #
+and empty lines before the column names are skipped. The delimiter is the one that splits the first lines into equal
+numbers of fields. A first line with numbers, where the following lines have them, is a row, and the columns are x0,
+x1, ...
 Arrow reads the fields, all of them as text.
 """
 
@@ -11,6 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,8 +206,8 @@ def _are_numbered(first: Sequence[str], numeric: Sequence[bool]) -> bool:
     if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
         return False
     values = [int(number) for number in numbers]
-    consecutive = all(after - before == 1 for before, after in zip(values, values[1:], strict=False))
-    years = 1800 <= values[0] and values[-1] <= 2200 and not all(numeric)
+    consecutive = all(after - before == 1 for before, after in pairwise(values))
+    years = values[0] >= 1800 and values[-1] <= 2200 and not all(numeric)
     return consecutive and (years or (values[0] == 0 and len(values) > 2))
 
 
@@ -234,6 +236,8 @@ def read_fields(file: TextFile) -> list[pa.DictionaryArray]:
         BadInput: a line has another number of fields than the first.
     """
     content = _collapsed(file.rows()) if file.delimiter == " " else file.rows()
+    if not content.strip("\r\n"):
+        raise BadInput(f"{file.path} has no rows: expected at least one below the column names")
     quoted = '"' in content
     if content.count('"') % 2:
         _require_closed_quotes(content, file)
