@@ -273,7 +273,7 @@ def test_other_notations_are_refused_with_an_example(tmp_path: Path) -> None:
     columns = load_data(tmp_path / "t.csv").columns
     (tmp_path / "new.csv").write_text(f"{header}\n12,1%,9 g,05.01.2023 14:05,14:05,1\n")
     with pytest.raises(BadInput, match=r"'price' holds '12' in row 0 .* expected numbers such as '\$1,234.50'"):
-        encode_rows(read_columns(tmp_path / "new.csv"), columns, "new.csv")
+        encode_rows(read_columns(tmp_path / "new.csv"), [column for column in columns if column.name == "price"], "t")
     reasons: dict[int, str] = {}
     encode_rows(read_columns(tmp_path / "new.csv"), columns, "new.csv", reasons)
     assert "when is '05.01.2023 14:05', which the training data could not have" in reasons[0]
@@ -355,3 +355,19 @@ def test_a_date_column_is_never_an_identifier(tmp_path: Path) -> None:
     dataset = load_data(tmp_path / "t.csv")
     assert {column.name: (column.kind, column.whole) for column in dataset.columns}["day"] == ("real", True)
     assert "day is read as day.month.year" in dataset.notes
+
+
+def test_dates_stay_on_disk(tmp_path: Path) -> None:
+    """Blocks of a file on disk are read by the notation of the scanned rows, also those of texts."""
+    days = pandas.date_range("2020", periods=600)
+    frame = pandas.DataFrame({"ts": days, "text": days.strftime("%d.%m.%Y"), "x": np.arange(600) * 0.37 % 1})
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=100)
+    on_disk, whole = (load_data(tmp_path / "t.parquet", in_memory=mode) for mode in ("off", "on"))
+    assert on_disk.columns == whole.columns
+    assert sum(column.notation is not None for column in whole.columns) == 2
+    assert torch.equal(on_disk.train[torch.arange(9)].all().x, whole.train[torch.arange(9)].all().x)
+
+
+def test_an_index_in_a_sheet_is_no_column(tmp_path: Path) -> None:
+    pandas.DataFrame({"a": [1.5, 2.5]}).to_excel(tmp_path / "t.xlsx")
+    assert summary(tmp_path / "t.xlsx") == [("a", [1.5, 2.5])]

@@ -160,7 +160,7 @@ def _subject(data: object) -> object:
 
 
 def _title(data: object) -> str:
-    return shorten(repr(fspath(data)), 200) if isinstance(data, str | PathLike) else IN_MEMORY
+    return shorten(repr(fspath(data)), 120) if isinstance(data, str | PathLike) else IN_MEMORY
 
 
 def _unknown(data: object, subject: object) -> str:

@@ -86,7 +86,7 @@ def arrow_column(name: str, column: "pa.Array | pa.ChunkedArray") -> RawColumn:
         numbers = column.cast("float64", safe=False).to_numpy(**_copied(column))
         whole, logical = types.is_integer(kind), types.is_boolean(kind)
         return RawColumn(name, numbers, whole=whole, logical=logical, dtype=dtype, levels=levels)
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+    if str(kind) in ("string", "large_string", "string_view"):
         return RawColumn(name, None, text_column(name, column.cast("string")).texts, dtype=dtype, levels=levels)
     return unsupported_column(name, len(column), str(kind))
 

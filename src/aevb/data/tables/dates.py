@@ -8,8 +8,8 @@ Directives of a pattern; parsing accepts one or two digits for each of d, m, H, 
     %-d %-m ...    number without leading zero       %z           UTC offset
 
 A number counts days, hours, ... from 1970-01-01 in UTC, or from midnight for a time of day. The unit is the coarsest
-one in which all values of the training data are whole. A fraction follows a dot. Where day and month cannot be told
-apart, the month comes first between slashes and the day first otherwise.
+one in which all values of the training data are whole. A fraction follows a dot. Where day and month are ambiguous,
+the month comes first between slashes and the day first otherwise.
 """
 
 import re

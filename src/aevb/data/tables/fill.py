@@ -49,7 +49,7 @@ def fill_table(
     same, table_format = bare_suffix(source) == bare_suffix(destination), format_of(source)
     if same and table_format == "text":
         file = open_text(source)
-        text = file.text[: file.begin] + "".join(_filled_records(file, cells))
+        text = file.header() + "".join(_filled_records(file, cells))
         write_content(destination, file.mark + text.encode(file.encoding))
     elif same and table_format == "json":
         save_json(destination, _filled_json(load_json(source), cells))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Literal, Protocol, TypeGuard
 
@@ -15,7 +16,9 @@ from aevb.columns import Column, DateNotation, Value
 from aevb.data.optional import optional_library
 from aevb.data.tables.arrow import arrow_column, temporal_type, to_temporal
 from aevb.data.tables.encode import decode_rows
+from aevb.data.tables.formats import format_of
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, object_column, require_distinct
+from aevb.errors import BadInput
 
 LISTED_DTYPES = ("category", "ordered category", "enum", "Categorical")
 """Types that list their values."""
@@ -76,20 +79,30 @@ def to_frame(columns: Sequence[Column], rows: NDArray[np.floating], library: Lit
     return frame
 
 
-def pandas_frame(table: Mapping[str, Sequence[Value | None]], columns: Sequence[Column]) -> DataFrame:
-    """Return a table as a pandas data frame, with the types of those of its columns that are given.
+def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns: Sequence[Column]) -> None:
+    """Write a table as an Excel or Stata file, with the types of those of its columns that are given.
 
     Raises:
-        BadInput: pandas is not installed.
+        BadInput: pandas is not installed, or the format cannot hold the table.
     """
-    pandas = optional_library("pandas", "this file format", "'aevb[tables]'")
+    pandas = optional_library("pandas", f"{path.suffix} files", "'aevb[tables]'")
     by_name = {column.name: column for column in columns}
     series = {
         name: _pandas_series(pandas, by_name[name], values) if name in by_name else pandas.Series(list(values))
         for name, values in table.items()
     }
-    frame: DataFrame = pandas.DataFrame(series)
-    return frame
+    frame = pandas.DataFrame(series)
+    try:
+        if format_of(path) == "stata":
+            frame.to_stata(path, write_index=False, version=118)
+        else:
+            optional_library("openpyxl", f"{path.suffix} files", "'aevb[tables]'")
+            frame.to_excel(path, index=False)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        if isinstance(error, BadInput):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{path.suffix} cannot hold this table ({reason}): write .csv or .parquet") from error
 
 
 def typed_value(value: Value, column: Column | None) -> object:
@@ -158,7 +171,7 @@ def _series_column(name: str, series: Series) -> RawColumn:
 def _temporal_array(series: Series, dtype: str) -> "pa.Array | None":
     """Return a series of dates, times or durations as an Arrow array; None for other series."""
     if re.match(_TEMPORAL_DTYPES, dtype):
-        return pa.array(series, from_pandas=True)
+        return series.to_arrow() if hasattr(series, "to_arrow") else pa.array(series, from_pandas=True)
     if dtype != "object":
         return None
     values = [None if type(value).__name__ == "NaTType" else value for value in np.asarray(series.to_numpy()).tolist()]

@@ -89,8 +89,8 @@ def _read_json(path: Path) -> list[RawColumn]:
 
 def _read_frame(path: Path) -> list[RawColumn]:
     frame = read_frame(path)
-    columns = frame_columns(frame, str(path))
-    return [column for column in columns if not column.name.startswith("Unnamed: ") or column.count]
+    named = enumerate(frame_columns(frame, str(path)))
+    return [raw for position, raw in named if not raw.name.startswith("Unnamed: ") or (position and raw.count)]
 
 
 def read_frame(path: Path) -> DataFrame:

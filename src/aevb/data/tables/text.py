@@ -26,6 +26,8 @@ from aevb.errors import BadInput
 
 MAX_LINE = 2**24
 """Largest number of bytes in a line."""
+_BLOCK = 2**22
+"""Bytes that Arrow parses at once, at first; a line must not be longer."""
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SAMPLED_LINES, _SAMPLED = 21, 2**20
 """Lines, and characters after the first line, that determine the delimiter and whether there is a header."""
@@ -39,17 +41,17 @@ class TextFile(NamedTuple):
 
     Attributes:
         path: the file.
-        text: its characters, without byte order mark.
+        content: its text in UTF-8, without byte order mark.
         encoding: codec of its bytes.
         mark: its byte order mark.
         delimiter: character between fields; a space stands for any number of spaces and tabs.
         names: names of the columns, "" for columns without a name.
-        begin: position of the first row in the text.
+        begin: position of the first row in the content.
         has_header: whether the file has column names.
     """
 
     path: Path
-    text: str
+    content: bytes
     encoding: str
     mark: bytes
     delimiter: str
@@ -57,9 +59,13 @@ class TextFile(NamedTuple):
     begin: int
     has_header: bool
 
+    def header(self) -> str:
+        """Return the text before the rows."""
+        return self.content[: self.begin].decode()
+
     def rows(self) -> str:
         """Return the text of the rows."""
-        return self.text[self.begin :]
+        return str(memoryview(self.content)[self.begin :], "utf-8")
 
 
 def open_text(path: Path) -> TextFile:
@@ -68,9 +74,9 @@ def open_text(path: Path) -> TextFile:
     Raises:
         BadInput: the file cannot be read, or is no table.
     """
-    text, encoding, mark = _decoded(read_content(path), path)
-    start = _start(text)
-    lines = list(_first_lines(text, start, path))
+    content, encoding, mark = _decoded(read_content(path), path)
+    start = _start(content)
+    lines = list(_first_lines(content, start, path))
     require_few_columns(max(map(lines[0].count, _DELIMITERS), default=0) + 1 if lines else 0, path)
     delimiter = _delimiter(lines, bare_suffix(path))
     records = _split(lines, delimiter)
@@ -78,45 +84,48 @@ def open_text(path: Path) -> TextFile:
         raise BadInput(f"{path} cannot be read (it is empty): expected a table with the column names in its first line")
     has_header = not _is_row(records[0], records[1:])
     names = _names(records, has_header)
-    begin = start + _length_of_header(text, start, delimiter) if has_header else start
-    return TextFile(path, text, encoding, mark, delimiter, names, begin, has_header)
+    begin = start + _length_of_header(lines, delimiter) if has_header else start
+    return TextFile(path, content, encoding, mark, delimiter, names, begin, has_header)
 
 
 # Form.
 
 
-def _decoded(content: bytes, path: Path) -> tuple[str, str, bytes]:
-    """Return the text of bytes, their codec and their byte order mark."""
+def _decoded(content: bytes, path: Path) -> tuple[bytes, str, bytes]:
+    """Return a text in UTF-8, its codec and its byte order mark."""
     mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
-    encodings = [_MARKS[mark]] if mark else ["utf-8", "cp1252"]
-    for encoding in encodings:
+    content = content.removeprefix(mark)
+    for encoding in [_MARKS[mark]] if mark else ["utf-8", "cp1252"]:
         try:
-            text = content[len(mark) :].decode(encoding)
+            text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
         if "\0" in text:
             raise BadInput(f"{path} cannot be read (a zero byte, which no text has): expected a table in a text file")
+        if encoding == "utf-8":
+            return content, encoding, mark
         if encoding != "cp1252" or not _CONTROLS.search(text):
-            return text, encoding, mark
+            return text.encode(), encoding, mark
     raise BadInput(f"{path} cannot be read (not a text): expected a table in UTF-8, UTF-16 or Latin-1")
 
 
-def _start(text: str) -> int:
+def _start(content: bytes) -> int:
     """Return the position after comment lines and empty lines at the begin of a text."""
-    match = re.match(r"(?:[ \t]*\r?\n|#[^\n]*(?:\n|$))*", text)
+    match = re.match(rb"(?:[ \t]*\r?\n|#[^\n]*(?:\n|$))*", content)
     return match.end() if match else 0
 
 
-def _first_lines(text: str, start: int, path: Path) -> Iterator[str]:
-    """Yield the first lines that are not empty."""
-    stream, size, count = io.StringIO(text[start : start + _SAMPLED + 2 * MAX_LINE], newline=""), 0, 0
+def _first_lines(content: bytes, start: int, path: Path) -> Iterator[str]:
+    """Yield the first lines."""
+    stream = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
+    stream.seek(start)
+    size, count = 0, 0
     while count < _SAMPLED_LINES and size <= _SAMPLED and (line := stream.readline(MAX_LINE)):
         if len(line) == MAX_LINE:
             raise _long_line(path)
-        if line.strip("\r\n"):
-            size += len(line) if count else 0
-            count += 1
-            yield line
+        size += len(line) * bool(count)
+        count += bool(line.strip("\r\n"))
+        yield line
 
 
 def _long_line(path: Path) -> BadInput:
@@ -211,19 +220,11 @@ def _are_numbered(first: Sequence[str], numeric: Sequence[bool]) -> bool:
     return consecutive and (years or (values[0] == 0 and len(values) > 2))
 
 
-def _length_of_header(text: str, start: int, delimiter: str) -> int:
-    """Return the number of characters of the first record."""
-    stream = io.StringIO(text[start : start + MAX_LINE], newline="")
-    position = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal position
-        for line in stream:
-            position += len(line)
-            yield line
-
-    next(csv.reader(lines(), delimiter=delimiter))
-    return position
+def _length_of_header(lines: Sequence[str], delimiter: str) -> int:
+    """Return the number of bytes of the first record."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    next(reader)
+    return sum(len(line.encode()) for line in lines[: reader.line_num])
 
 
 # Fields.
@@ -235,30 +236,34 @@ def read_fields(file: TextFile) -> list[pa.DictionaryArray]:
     Raises:
         BadInput: a line has another number of fields than the first.
     """
-    content = _collapsed(file.rows()) if file.delimiter == " " else file.rows()
-    if not content.strip("\r\n"):
+    content = _collapsed(file.rows()).encode() if file.delimiter == " " else memoryview(file.content)[file.begin :]
+    if len(content) < _BLOCK and not bytes(content).strip():
         raise BadInput(f"{file.path} has no rows: expected at least one below the column names")
-    quoted = '"' in content
-    if content.count('"') % 2:
-        _require_closed_quotes(content, file)
-    keys = [str(position) for position in range(len(file.names))]
+    if file.content.count(b'"', file.begin) % 2:
+        _require_closed_quotes(file)
     try:
-        table = pa.csv.read_csv(
-            pa.BufferReader(content.encode()),
-            read_options=pa.csv.ReadOptions(column_names=keys, block_size=_block_size(content)),
-            parse_options=pa.csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=quoted),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(keys, pa.dictionary(pa.int32(), pa.string())), strings_can_be_null=False
-            ),
-        )
+        table = _parse(content, file, _BLOCK)
     except pa.ArrowInvalid as error:
-        raise _described(error, content, file) from error
+        raise _described(error, file) from error
     return [column.unify_dictionaries().combine_chunks() for column in table.columns]
 
 
-def _block_size(content: str) -> int:
-    """Return the bytes that Arrow parses at once, which hold any line."""
-    return min(max(4 * len(content), 1), MAX_LINE)
+def _parse(content: bytes | memoryview, file: TextFile, block_size: int) -> pa.Table:
+    """Return fields as dictionaries of strings; larger blocks are for lines that do not fit into one."""
+    keys = [str(position) for position in range(len(file.names))]
+    types = dict.fromkeys(keys, pa.dictionary(pa.int32(), pa.string()))
+    quoted = b'"' in file.content
+    try:
+        return pa.csv.read_csv(
+            pa.py_buffer(content),
+            pa.csv.ReadOptions(column_names=keys, block_size=block_size),
+            pa.csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=quoted),
+            pa.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        if "straddling" in str(error) and block_size < MAX_LINE:
+            return _parse(content, file, MAX_LINE)
+        raise
 
 
 def _collapsed(text: str) -> str:
@@ -266,20 +271,21 @@ def _collapsed(text: str) -> str:
     return re.sub(r"(?m)^ | $", "", re.sub(r"[ \t]+", " ", text))
 
 
-def _require_closed_quotes(content: str, file: TextFile) -> None:
+def _require_closed_quotes(file: TextFile) -> None:
     try:
-        for _ in csv.reader(io.StringIO(content, newline=""), delimiter=file.delimiter, strict=True):
+        for _ in csv.reader(io.StringIO(file.rows(), newline=""), delimiter=file.delimiter, strict=True):
             pass
     except csv.Error as error:
         raise BadInput(f"{file.path} cannot be read ({error}): close the quote in its text") from error
 
 
-def _described(error: pa.ArrowInvalid, content: str, file: TextFile) -> BadInput:
+def _described(error: pa.ArrowInvalid, file: TextFile) -> BadInput:
     """Return an error that names the line with another number of fields."""
     if "straddling" in str(error):
         return _long_line(file.path)
-    width, before = len(file.names), file.text.count("\n", 0, file.begin)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=file.delimiter)
+    width, before = len(file.names), file.content.count(b"\n", 0, file.begin)
+    text = _collapsed(file.rows()) if file.delimiter == " " else file.rows()
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=file.delimiter)
     for fields in reader:
         if fields and len(fields) != width:
             line = before + reader.line_num

@@ -5,18 +5,15 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from aevb.columns import Column, DateNotation, Value
-from aevb.data.optional import optional_library
 from aevb.data.tables.arrow import temporal_type, to_temporal, write_arrow_table
 from aevb.data.tables.compression import write_content
 from aevb.data.tables.formats import bare_suffix, format_of
-from aevb.data.tables.frames import LISTED_DTYPES, pandas_frame
+from aevb.data.tables.frames import LISTED_DTYPES, write_frame
 from aevb.data.tables.json import write_json
-from aevb.errors import BadInput
 
 _DICTIONARY = r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>"
 """Arrow's name of a categorical type."""
@@ -38,7 +35,7 @@ def write_table(path: Path, table: Columns, columns: Sequence[Column] = ()) -> N
     elif table_format == "json":
         write_json(path, table)
     elif table_format in ("excel", "stata"):
-        _write_frame(path, table, columns)
+        write_frame(path, table, columns)
     else:
         _write_text(path, table)
 
@@ -49,20 +46,6 @@ def _write_text(path: Path, table: Columns) -> None:
     writer.writerow(table)
     writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
     write_content(path, stream.getvalue().encode())
-
-
-def _write_frame(path: Path, table: Columns, columns: Sequence[Column]) -> None:
-    """Write columns as an Excel or Stata file."""
-    frame: Any = pandas_frame(table, columns)
-    try:
-        if format_of(path) == "stata":
-            frame.to_stata(path, write_index=False, version=118)
-        else:
-            optional_library("openpyxl", f"{path.suffix} files", "'aevb[tables]'")
-            frame.to_excel(path, index=False)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadInput(f"{path.suffix} cannot hold this table ({reason}): write .csv or .parquet") from error
 
 
 def as_text(value: Value | None) -> object:
