@@ -15,7 +15,7 @@ import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks import choices, likelihood, peers, scaling, starting, stored, timing, training
+from benchmarks import choices, likelihood, peers, reading, scaling, starting, stored, timing, training
 from benchmarks.timing import Rates
 from benchmarks.workloads import WORKLOADS
 
@@ -26,6 +26,7 @@ TITLES = {
     "starting": "Startup",
     "scaling": "Scaling",
     "stored": "Data on disk",
+    "reading": "Reading a table",
     "choices": "Thresholds of the training loop",
 }
 
@@ -46,6 +47,7 @@ def main() -> int:
         "starting": lambda: _with(starting.table, starting.measured(options.rounds)),
         "scaling": lambda: _with(scaling.table, scaling.measured(min(3, options.rounds))),
         "stored": lambda: _with(stored.table, stored.measured(options.rounds)),
+        "reading": lambda: _with(reading.table, reading.measured(options.rounds)),
         "choices": lambda: _with(choices.table, choices.measured(options.rounds)),
     }
     RESULTS.mkdir(exist_ok=True)

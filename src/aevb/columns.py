@@ -17,9 +17,9 @@ of the rows, and it is restored when a table is written.
 
 import re
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 ColumnKind = Literal[
     "real", "positive", "bounded", "integer", "nonnegative", "count", "binary", "discrete", "categorical"
@@ -30,6 +30,50 @@ CODED: tuple[ColumnKind, ...] = ("binary", "discrete", "categorical")
 DeclaredType = ColumnKind | Literal["label", "none"]
 """What a column can be declared to be: of a type, the labels, or excluded."""
 Value = bool | int | float | str
+TimeUnit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
+
+
+class NumberNotation(BaseModel):
+    """How the numbers of a column are written in text, such as $1,234.50.
+
+    Attributes:
+        prefix: text before each number, with its space.
+        suffix: text after each number, with its space.
+        decimal: decimal mark.
+        thousands: separator of groups of three digits; empty without one.
+        negative: form of negative numbers, where $ stands for the prefix.
+        decimals: smallest and largest number of decimals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix: str = ""
+    suffix: str = ""
+    decimal: str = "."
+    thousands: str = ""
+    negative: Literal["-$", "$-", "($)"] = "-$"
+    decimals: tuple[Annotated[int, Field(ge=0, le=340)], Annotated[int, Field(ge=0, le=340)]] = (0, 0)
+
+
+class DateNotation(BaseModel):
+    """How the dates or times of a column are written; their numbers are counts of a unit.
+
+    Attributes:
+        pattern: directives as of `strftime`, explained in `aevb.data.tables.dates`; empty for durations.
+        unit: unit of the numbers, which count from 1970-01-01 in UTC, or from midnight for a time of day.
+        offset: UTC offset with which dates are written, such as +02:00.
+        arrow_type: name of the Arrow type of the column; empty if it holds texts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pattern: str
+    unit: TimeUnit
+    offset: str = ""
+    arrow_type: str = ""
+
+
+Notation = NumberNotation | DateNotation
 
 
 class Column(BaseModel):
@@ -60,6 +104,7 @@ class Column(BaseModel):
     whole: bool = False
     decimals: int | None = None
     dtype: str = ""
+    notation: Notation | None = None
 
     def clamp(self, number: int) -> int:
         """Return the nearest whole number that the integer type of the column can hold."""

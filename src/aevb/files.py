@@ -102,8 +102,8 @@ def require_local(path: Path) -> None:
 
 def temporary_name(name: str, process: object) -> str:
     """Return the name under which a process writes a file before it is renamed; "*" matches any process."""
-    path = Path(name)
-    return f".{path.stem}-{process}{path.suffix}"
+    suffixes = "".join(Path(name).suffixes)
+    return f".{name[: len(name) - len(suffixes)]}-{process}{suffixes}"
 
 
 def flush(path: Path) -> None:

@@ -17,7 +17,8 @@ from aevb.cli import app as cli
 from aevb.data import load_data
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.fill import fill_table
-from aevb.data.tables.read import MISSING, read_columns
+from aevb.data.tables.raw import MISSING
+from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput
 
 FIELD = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\ufeff"), max_size=6)
@@ -144,11 +145,11 @@ def test_the_missing_values_are_those_of_pandas(tmp_path: Path) -> None:
     others = ["none", "NONE", "?", "-", "na", "N.A.", "missing", "0"]
     lines = [f'"{text}",1' for text in (*MISSING, *others)]
     (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(lines) + "\n")
-    texts = read_columns(tmp_path / "t.csv")[0].texts
+    texts = read_columns(tmp_path / "t.csv")[0].values()
     expected = pandas.read_csv(tmp_path / "t.csv")["a"]
     assert [text is None for text in texts] == expected.isna().tolist()
     assert [text for text in texts if text is not None] == others
-    declared = read_columns(tmp_path / "t.csv", ("?", "-"))[0].texts
+    declared = read_columns(tmp_path / "t.csv", ("?", "-"))[0].values()
     assert [text for text in declared if text is None] == [None] * 3  # and the empty field
     assert "NA" in declared
 

@@ -262,7 +262,7 @@ def zero_bytes(folder: Path) -> Path:
 
 
 def no_text(folder: Path) -> Path:
-    return written(folder / "x.csv", b"a,b\n\xff\xfe,2\n")
+    return written(folder / "x.csv", b"a,b\n\x01\xff,2\n")
 
 
 def endless_quote(folder: Path) -> Path:
@@ -341,7 +341,7 @@ def written(path: Path, content: bytes) -> Path:
         (many_short_columns, "has 1000001 columns"),
         (long_line, "a line of 16777216 characters or more"),
         (zero_bytes, "a zero byte"),
-        (no_text, "in UTF-8"),
+        (no_text, "in UTF-8, UTF-16 or Latin-1"),
         (endless_quote, "cannot be read"),
         (lying_parquet, "cannot be read"),
         (truncated_parquet, "cannot be read"),

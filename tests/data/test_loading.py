@@ -38,9 +38,9 @@ def test_a_name_wins_over_a_path_of_the_same_name(tmp_path: Path, monkeypatch: p
 
 
 def test_a_file_of_unknown_format_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "table.txt").write_text("1,2\n")
-    with refused("table.txt", ".npy", "folder of images"):
-        load_data(str(tmp_path / "table.txt"))
+    (tmp_path / "table.bin").write_text("1,2\n")
+    with refused("table.bin", ".npy", "folder of images"):
+        load_data(str(tmp_path / "table.bin"))
 
 
 def test_image_size_applies_to_folders_of_images_only(tmp_path: Path) -> None:

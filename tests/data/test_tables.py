@@ -137,11 +137,8 @@ def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
         ("a,b\n1,2,3\n", "3 fields in line 2"),
         ("a,a\n1,2\n3,4\n", "2 columns named 'a'"),
         ("a,\n1,2\n3,4\n", "without a name"),
-        ("1,2\n3,4\n5,6\n", "begins with a line of numbers"),
         ("", "cannot be read"),
         ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 rows, the first 0"),
-        ("a,b\n1,2020-01-01\n2,2020-01-02\n3,2020-01-03\n4,2020-02-03\n", "holds dates"),
-        ("a,b\n1,13.01.2020\n2,14.02.2020\n3,15.02.2021\n", "holds dates"),
         ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 texts, the first 'x' in row 9"),
         ("a,b\n1,1\n1,1\n1,1\n", "no column that varies"),
         ("a\n" + "\n".join(f"t{n % 150}" for n in range(600)), "150 different texts"),
@@ -157,7 +154,7 @@ def test_unusable_tables_are_refused(text: str, said: str, tmp_path: Path) -> No
 
 def test_bytes_other_than_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
-    path.write_bytes(b"a,b\n\xff\xfe,1\n")
+    path.write_bytes(b"a,b\n\x01\x02,\xff\n")
     with pytest.raises(BadInput, match="cannot be read"):
         load_data(str(path))
 
@@ -441,11 +438,9 @@ def test_a_column_that_no_model_can_use_can_be_left_out(stored: str, tmp_path: P
         data["list"] = [[row] for row in range(40)]
         data.to_parquet(tmp_path / "t.parquet")
         data = tmp_path / "t.parquet"
-    with pytest.raises(BadInput, match=r"'when' holds dates.*column_types=\{'when': 'none'\}"):
-        load_data(data)
     excluded: dict[str, Any] = {"when": "none"}
     if stored == "parquet":
-        with pytest.raises(BadInput, match="'list' holds list<"):
+        with pytest.raises(BadInput, match=r"'list' holds list<.*column_types=\{'list': 'none'\}"):
             load_data(data, column_types=excluded)
         excluded["list"] = "none"
     dataset = load_data(data, column_types=excluded)

@@ -31,7 +31,8 @@ TrainingData = Annotated[
     str | None,
     Parameter(
         help="Name of a data set: digits (default), mnist, fashion-mnist, gaussian, gaussian-rotated, figure-8, blobs,"
-        " mixture; an array (.npy, .npz); a table (.csv, .tsv, .parquet); or a folder of images."
+        " mixture; an array (.npy, .npz); a table (.csv, .tsv, .txt, .json, .xlsx, .parquet, .feather, .dta); or a"
+        " folder of images."
     ),
 ]
 ImportanceSamples = Annotated[Count, Parameter(help="K, importance samples per example for log p(x).")]

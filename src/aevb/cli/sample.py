@@ -54,8 +54,8 @@ def sample(
     Args:
         n_samples: Number of samples.
         noise: Sample x from p(x|z) instead of writing its mean; always the case for a table.
-        out: Picture (.png, images only), array (.npy), or, for a table, .csv, .tsv or .parquet. Default: samples.png,
-            samples.npy or samples.csv in the run folder.
+        out: Picture (.png, images only), array (.npy), or, for a table, .csv, .parquet, .xlsx and others. Default:
+            samples.png, samples.npy or samples.csv in the run folder.
     """
     loaded = load_run(run, device)
     samples = loaded.sample_with_condition(n_samples, condition=condition, given=given, noise=noise, seed=seed)
@@ -85,9 +85,9 @@ def reconstruct(
     Args:
         n_examples: Number of examples, from the first.
         out: Picture (.png, images only; each example above its reconstruction), array (.npy) of examples and
-            reconstructions (2, N, ...), or, for a table, .csv, .tsv or .parquet with reconstructions: the mean of
-            numbers, the most probable value of other columns. Default: reconstructions.png, .npy or .csv in the run
-            folder.
+            reconstructions (2, N, ...), or, for a table, .csv, .parquet, .xlsx and others with reconstructions: the
+            mean of numbers, the most probable value of other columns. Default: reconstructions.png, .npy or .csv in
+            the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     pairs = loaded.reconstruct(max_examples=n_examples, condition=condition or None)
@@ -109,7 +109,7 @@ def encode(
     """Write the latent means of examples, the means of q(z|x).
 
     Args:
-        out: Array (.npy) or table (.csv, .tsv, .parquet). Default: latent-means.npy in the run folder.
+        out: Array (.npy) or table (.csv, .parquet and others). Default: latent-means.npy in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     means = loaded.encode(data).double().numpy()

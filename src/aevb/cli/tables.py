@@ -13,7 +13,7 @@ from aevb.columns import Value
 from aevb.data import Examples
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.fill import fill_table
-from aevb.data.tables.read import SUFFIXES
+from aevb.data.tables.formats import COMPRESSIONS, SUFFIXES, format_of, stem_of, suffix_of
 from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.evaluation import imputation
@@ -44,9 +44,9 @@ def score(
 
     Args:
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
-        out: Table (.csv, .tsv, .parquet) with the columns row, log_px, p_value and anomaly, and reason if an example
-            has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv in the run
-            folder.
+        out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if
+            an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
+            in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
@@ -88,11 +88,12 @@ def impute(
 
     Args:
         n_imputations: Samples per row.
-        out: Table (.csv, .tsv, .parquet); the second file is NAME-draws. Default: imputed.csv in the run folder.
+        out: Table (.csv, .parquet, .xlsx and others); with the suffix of DATA, observed cells stay as they are in the
+            file. The second file is NAME-draws. Default: imputed.csv in the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
     data_card, path = loaded.record.data, require_table_file(out or loaded.folder / "imputed.csv")
-    draws_path = path.with_stem(f"{path.stem}-draws")
+    draws_path = path.with_name(f"{stem_of(path)}-draws{suffix_of(path)}")
     examples = loaded.table_examples(data)
     with terminal.status(f"imputing {len(examples)} rows"):
         draws = loaded.impute(
@@ -108,7 +109,7 @@ def _write_filled(path: Path, source: Path, run: RunFolder, examples: Examples, 
     """Write a table with its missing values replaced; the other cells of a file stay as they are."""
     card = run.data
     columns = (*card.columns, *card.condition_columns)
-    if source.is_file() and source.suffix.lower() in SUFFIXES:
+    if source.is_file() and format_of(source):
         cells = imputation.imputed_cells(card.columns, examples.values, draws)
         return fill_table(source, path, cells, columns, run.config.data.missing)
     condition = None if examples.condition is None else examples.condition.numpy()
@@ -123,6 +124,8 @@ def require_table_file(path: Path) -> Path:
         BadInput: its suffix is not that of a table, or it is not on this machine.
     """
     require_local(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"--out {path} is not a table: expected {', '.join(SUFFIXES)}")
+    if not format_of(path):
+        raise BadInput(
+            f"--out {path} is not a table: expected {', '.join(SUFFIXES)}, or text with {' or '.join(COMPRESSIONS)}"
+        )
     return path

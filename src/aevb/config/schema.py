@@ -31,8 +31,8 @@ class DataConfig(Section):
 
     source: str = Field(
         "digits",
-        description="Name of a data set; a .npy or .npz file; a table, .csv, .tsv or .parquet; a folder of images, or"
-        " of Parquet or Arrow files; an address such as s3://bucket/cells.npy.",
+        description="Name of a data set; a .npy or .npz file; a table such as .csv, .txt, .json, .xlsx or .parquet; a"
+        " folder of images, or of Parquet or Arrow files; an address such as s3://bucket/cells.npy.",
     )
     column_types: dict[str, DeclaredType] = Field(
         default_factory=dict,
@@ -41,7 +41,7 @@ class DataConfig(Section):
     )
     missing: tuple[str, ...] | None = Field(
         None,
-        description="Texts of a .csv or .tsv file that mean a missing value, besides empty fields. Default: those of"
+        description="Texts of a text file that mean a missing value, besides empty fields. Default: those of"
         " pandas, such as NA, NaN, null and None.",
     )
     variant: str | None = Field(

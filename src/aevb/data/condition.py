@@ -16,7 +16,7 @@ from aevb.columns import Column, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import encode_rows
-from aevb.data.tables.read import RawColumn
+from aevb.data.tables.raw import RawColumn, text_column
 from aevb.errors import BadInput, option
 
 LABEL = "label"
@@ -87,7 +87,7 @@ def label_condition(data: UnsplitData, column: Column, outside: dict[int, str] |
     if data.classes is None or data.examples.labels is None:
         raise BadInput(f"{data.name} has no labels, which are the condition of this model: add labels")
     names = np.array(data.classes)[data.examples.labels.numpy()]
-    return encode_rows([RawColumn(LABEL, None, names.tolist())], [column], data.name, outside)
+    return encode_rows([text_column(LABEL, names.tolist())], [column], data.name, outside)
 
 
 def parse_row(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
@@ -134,8 +134,8 @@ def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Ten
 def _raw_column(column: Column, text: str) -> RawColumn:
     if not text:
         return RawColumn(column.name, np.array([np.nan]))
-    if any(isinstance(value, str) for value in column.values):
-        return RawColumn(column.name, None, [text])
+    if column.notation or any(isinstance(value, str) for value in column.values):
+        return text_column(column.name, [text])
     if text.lower() in ("true", "false"):
         return RawColumn(column.name, np.array([float(text.lower() == "true")]), logical=True)
     try:

@@ -28,7 +28,7 @@ from aevb.models.registry import register
 _APPLIES_TO: Mapping[Option, str] = {
     "image_size": "a folder of images",
     "column_types": "a table",
-    "missing": "a .csv or .tsv file",
+    "missing": "a text file such as .csv",
     "variant": "a data set with variants",
 }
 
@@ -70,7 +70,7 @@ def load_data(
         variant: form of a data set, "printed" or "corrected" (default) for figure-8 and mixture; see
             `aevb.data.sources.synthetic`.
         column_types: types of columns of a table, by name, that are not to be inferred; see `aevb.data.tables.infer`.
-        missing: texts of a .csv or .tsv file that mean a missing value, besides empty fields. Default: those of
+        missing: texts of a text file that mean a missing value, besides empty fields. Default: those of
             `pandas.read_csv`, such as NA and NaN.
         condition: columns of a table, or `label`, that a conditional model receives and does not model.
         in_memory: "on" reads everything into memory; "off" leaves .npy, Parquet and Arrow files on disk, where shares
@@ -160,7 +160,7 @@ def _subject(data: object) -> object:
 
 
 def _title(data: object) -> str:
-    return shorten(repr(fspath(data)), 200) if isinstance(data, str | PathLike) else IN_MEMORY
+    return shorten(repr(fspath(data)), 120) if isinstance(data, str | PathLike) else IN_MEMORY
 
 
 def _unknown(data: object, subject: object) -> str:

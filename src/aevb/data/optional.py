@@ -21,13 +21,3 @@ def optional_library(name: str, purpose: str, install: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise BadInput(f"{purpose} needs {name.split('.')[0]}: pip install {install}") from error
-
-
-def arrow_library() -> ModuleType:
-    """Import pyarrow with its Parquet module.
-
-    Raises:
-        BadInput: pyarrow is not installed.
-    """
-    optional_library("pyarrow.parquet", "Parquet", "'aevb[arrow]'")
-    return import_module("pyarrow")

@@ -25,7 +25,7 @@ from aevb.data.rounding import narrowed
 from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes as DeclaredTypes
 from aevb.data.tables.infer import unsplit_table
-from aevb.data.tables.read import RawColumn
+from aevb.data.tables.raw import RawColumn
 from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, seed_of, to_json
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
 from aevb.estimators.parameters import validate_device, validate_names, validate_widths

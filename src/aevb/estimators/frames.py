@@ -10,7 +10,7 @@ from torch import Tensor
 from aevb.columns import Column
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.frames import frame_columns, to_frame
-from aevb.data.tables.read import RawColumn, array_columns
+from aevb.data.tables.raw import RawColumn, array_columns
 
 Rows: TypeAlias = Any
 """An array ``(N, D)``, or a data frame of pandas or polars with N rows and D columns, which have no common type."""

@@ -25,7 +25,7 @@ from aevb.data.sources.arrays import Array, as_rows, from_arrays
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.frames import frame_columns, is_frame
 from aevb.data.tables.infer import unsplit_table
-from aevb.data.tables.read import RawColumn, array_columns
+from aevb.data.tables.raw import RawColumn, array_columns
 from aevb.errors import BadInput
 
 

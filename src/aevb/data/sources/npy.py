@@ -19,7 +19,7 @@ from aevb.data.rounding import narrowed
 from aevb.data.sources.arrays import Array, read_arrays, read_rows, stored_type, to_events, value_scale
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
-from aevb.data.tables.read import RawColumn, array_columns
+from aevb.data.tables.raw import RawColumn, array_columns
 from aevb.errors import BadInput, option
 
 

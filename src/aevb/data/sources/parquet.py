@@ -12,9 +12,11 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from typing_extensions import TypeIs
@@ -22,19 +24,16 @@ from typing_extensions import TypeIs
 from aevb.columns import CODED, Column, ColumnKind, Value, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.optional import arrow_library
 from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, stays_on_disk
 from aevb.data.rounding import narrowed
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
+from aevb.data.tables.arrow import arrow_column
 from aevb.data.tables.encode import encode_column, encode_rows
 from aevb.data.tables.infer import ColumnTypes, unsplit_table
-from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, arrow_column, read_columns, require_distinct
+from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, coded_texts, require_distinct
+from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput, option
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 EXPANSION = 8
@@ -92,21 +91,20 @@ class RowGroup(NamedTuple):
 
     file: Location
     number: int
-    metadata: "pq.FileMetaData | None"
+    metadata: pq.FileMetaData | None
     rows: int
 
     def __str__(self) -> str:
         return f"{self.file}, row group {self.number}"
 
-    def table(self, names: Sequence[str]) -> "pa.Table":
+    def table(self, names: Sequence[str]) -> pa.Table:
         """Return the columns with these names as an Arrow table."""
-        arrow = arrow_library()
         with _described(self.file), self.file.open() as file:
             if self.file.suffix == ".parquet":
-                table = arrow.parquet.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, list(names))
+                table = pq.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, list(names))
             else:
-                batch = arrow.ipc.open_file(file).get_batch(self.number)
-                table = arrow.Table.from_batches([batch]).select(list(names))
+                batch = pa.ipc.open_file(file).get_batch(self.number)
+                table = pa.Table.from_batches([batch]).select(list(names))
         if len(table) != self.rows:
             raise BadInput(f"{self} has {len(table)} rows and had {self.rows}: it must not change while it is read")
         return table
@@ -148,7 +146,7 @@ class RowGroups:
         """Read the rows with these ascending numbers as raw columns."""
         names = self.schema.names
         chunks = (group.table(names).take(indices) for group, indices in self._groups_of(rows))
-        table = arrow_library().concat_tables([self.schema.empty_table(), *chunks])
+        table = pa.concat_tables([self.schema.empty_table(), *chunks])
         return [arrow_column(name, table.column(name)) for name in names]
 
     def _groups_of(self, rows: Rows) -> Iterator[tuple[RowGroup, Rows]]:
@@ -157,7 +155,7 @@ class RowGroups:
         for number in np.flatnonzero(np.diff(edges)):
             yield self.groups[number], rows[edges[number] : edges[number + 1]] - self.bounds[number]
 
-    def _encode(self, group: RowGroup, table: "pa.Table") -> NDArray[np.floating]:
+    def _encode(self, group: RowGroup, table: pa.Table) -> NDArray[np.floating]:
         columns = modelled(self.columns)
         values = np.empty((len(table), len(columns)), dtype=self.dtype)
         for position, column in enumerate(columns):
@@ -196,16 +194,15 @@ def read_row_groups(location: Location, column_types: ColumnTypes, seed: int, in
 # Files.
 
 
-def _open(file: Location) -> "tuple[pa.Schema, list[RowGroup]]":
+def _open(file: Location) -> tuple[pa.Schema, list[RowGroup]]:
     """Return the schema of a file and its row groups."""
-    arrow = arrow_library()
     with _described(file), file.open() as stream:
         if file.suffix == ".parquet":
-            reader = arrow.parquet.ParquetFile(stream)
+            reader = pq.ParquetFile(stream)
             metadata = reader.metadata
             sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
             return reader.schema_arrow, [RowGroup(file, number, metadata, rows) for number, rows in enumerate(sizes)]
-        reader = arrow.ipc.open_file(stream)
+        reader = pa.ipc.open_file(stream)
         sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
         return reader.schema, [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
 
@@ -215,7 +212,7 @@ def _described(file: Location) -> Iterator[None]:
     """Convert errors of Arrow and of the file system into `BadInput`."""
     try:
         yield
-    except (OSError, arrow_library().ArrowException) as error:
+    except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:120]
         raise BadInput(
             f"{file} cannot be read ({reason}): expected a file in Parquet or Arrow's file format (not a stream) that"
@@ -223,7 +220,7 @@ def _described(file: Location) -> Iterator[None]:
         ) from error
 
 
-def _require_same_schema(file: Location, schema: "pa.Schema", first: Location, expected: "pa.Schema") -> None:
+def _require_same_schema(file: Location, schema: pa.Schema, first: Location, expected: pa.Schema) -> None:
     require_distinct(schema.names, str(file))
     for field in expected:
         if field.name not in schema.names:
@@ -249,7 +246,7 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
         return column
     declared, values = column_types.get(column.name), dict.fromkeys(column.values)
     for group in row_groups.groups:
-        distinct = arrow_library().chunked_array([group.table([column.name])[0].unique()])
+        distinct = pa.chunked_array([group.table([column.name])[0].unique()])
         raw = arrow_column(column.name, distinct)
         values |= dict.fromkeys(raw.plain(raw.distinct()))
         if len(values) > MAX_CATEGORIES and not declared:
@@ -259,8 +256,8 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
                 " exclude the column"
             )
     new = [value for value in values if value not in column.values]
-    if new and declared and declared not in CODED:
-        return column.model_copy(update={"kind": declared, "values": ()})
+    if new and ((declared and declared not in CODED) or (column.notation and not declared)):
+        return column.model_copy(update={"kind": declared or "real", "values": ()})
     return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
 
 
@@ -300,13 +297,13 @@ def _with_new_values(column: Column, new: list[Value], name: str, *, declared: b
     return column.model_copy(update={"kind": "binary" if len(values) == 2 else "categorical", "values": tuple(values)})
 
 
-def _encode_column(array: "pa.ChunkedArray", column: Column, name: str) -> NDArray[np.float64]:
+def _encode_column(array: pa.ChunkedArray, column: Column, name: str) -> NDArray[np.float64]:
     """Return an Arrow column as numbers, NaN where missing; categories are looked up once per distinct value."""
     if column.kind not in CODED:
         return encode_column(arrow_column(column.name, array), column, name)
-    arrow, flat = arrow_library(), array.combine_chunks()
-    encoded = flat if arrow.types.is_dictionary(flat.type) else flat.dictionary_encode()
-    raw = arrow_column(column.name, arrow.chunked_array([encoded.dictionary]))
+    flat = array.combine_chunks()
+    encoded = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
+    raw = arrow_column(column.name, pa.chunked_array([encoded.dictionary]))
     indices = encoded.indices.cast("int64").fill_null(len(raw)).to_numpy(zero_copy_only=False)
     try:
         codes = encode_column(_used_values(raw, indices), column, name)
@@ -321,5 +318,6 @@ def _used_values(raw: RawColumn, indices: NDArray[np.int64]) -> RawColumn:
     used = np.isin(np.arange(len(raw)), indices)
     if raw.numbers is not None:
         return replace(raw, numbers=np.where(used, raw.numbers, np.nan))
-    texts = [text if is_used else None for text, is_used in zip(raw.texts, used, strict=True)]
-    return replace(raw, texts=texts)
+    assert raw.texts is not None
+    texts = zip(raw.texts.to_pylist(), used, strict=True)
+    return replace(raw, texts=coded_texts([text if is_used else None for text, is_used in texts]))

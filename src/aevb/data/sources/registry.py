@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from aevb.data.dataset import UnsplitData
 from aevb.data.out_of_core import InMemory
 from aevb.data.tables.infer import ColumnTypes
-from aevb.data.tables.read import RawColumn
+from aevb.data.tables.raw import RawColumn
 from aevb.models.registry import import_all
 
 Option = Literal["image_size", "variant", "column_types", "missing"]

@@ -1,23 +1,27 @@
-"""Tables in .csv and .tsv files (`aevb.data.tables`)."""
+"""Tables in text, JSON, Excel and Stata files (`aevb.data.tables`)."""
 
 from aevb.data.dataset import UnsplitData
 from aevb.data.sources.filesystem import LocalLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
+from aevb.data.tables.formats import Format, format_of
 from aevb.data.tables.infer import unsplit_table
-from aevb.data.tables.read import RawColumn, read_columns
+from aevb.data.tables.raw import RawColumn
+from aevb.data.tables.read import read_columns
 
 
-@register_source
-class TextTableSource:
-    """.csv and .tsv files."""
+class _TableSource:
+    """Files of some formats.
 
-    description = "a .csv or .tsv file"
-    options: frozenset[Option] = frozenset({"column_types", "missing"})
+    Attributes:
+        formats: formats of the files.
+    """
+
+    formats: frozenset[Format]
     priority = 30
     in_memory = False
 
     def accepts(self, data: object) -> bool:
-        return isinstance(data, LocalLocation) and data.suffix in (".csv", ".tsv") and data.is_file()
+        return isinstance(data, LocalLocation) and format_of(data.path) in self.formats and data.is_file()
 
     def read(self, data: object, options: ReadOptions) -> UnsplitData:
         assert isinstance(data, LocalLocation)
@@ -26,3 +30,21 @@ class TextTableSource:
     def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         assert isinstance(data, LocalLocation)
         return read_columns(data.path, options.missing)
+
+
+@register_source
+class TextTableSource(_TableSource):
+    """Files with delimited fields."""
+
+    description = "a .csv, .tsv or .txt file"
+    options: frozenset[Option] = frozenset({"column_types", "missing"})
+    formats = frozenset({"text"})
+
+
+@register_source
+class TypedTableSource(_TableSource):
+    """Files in which values have types."""
+
+    description = "a .json, .jsonl, .xlsx or .dta file"
+    options: frozenset[Option] = frozenset({"column_types"})
+    formats = frozenset({"json", "excel", "stata"})

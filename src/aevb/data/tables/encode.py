@@ -5,15 +5,19 @@ A model accepts any table that has the columns it was trained on, in any order; 
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, Column, Value, modelled
+from aevb.columns import CODED, Column, DateNotation, Value, modelled
+from aevb.data.tables.dates import NANOSECONDS
+from aevb.data.tables.notation import parse, write
 from aevb.data.tables.numbers import LARGEST, LARGEST_COUNT, LARGEST_INTEGER
-from aevb.data.tables.read import RawColumn, parse_number
+from aevb.data.tables.raw import RawColumn
+from aevb.data.tables.recognize import TRUTH, by_row
 from aevb.errors import BadInput
 
 Table = dict[str, list[Value | None]]
@@ -98,7 +102,7 @@ def encode_column(
     elif wrong.any():
         row = int(wrong.argmax())
         raise BadInput(
-            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_expected(column)}, the"
+            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_allowed(column)}, the"
             f" first {numbers[row]:g} in row {row} counted from 0: fix or clear these values, or declare another type"
         )
     return numbers
@@ -120,7 +124,7 @@ def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool
     return wrong
 
 
-def _expected(column: Column) -> str:
+def _allowed(column: Column) -> str:
     """Return what the type of a numeric column allows."""
     if column.kind in _EXPECTED:
         return _EXPECTED[column.kind]
@@ -130,17 +134,42 @@ def _expected(column: Column) -> str:
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
-    """Return the numbers of a column; texts are refused or reported."""
-    if raw.numbers is not None:
-        return raw.numbers
-    parsed = {row: parse_number(text) for row, text in enumerate(raw.texts) if text is not None}
-    wrong = {row: raw.texts[row] for row, number in parsed.items() if number is None}
+    """Return the numbers of a column by the notation of the model; other texts are refused or reported."""
+    if raw.texts is None or (raw.numbers is not None and raw.notation == column.notation):
+        return _stored_numbers(raw, column, table)
+    texts = raw.texts.dictionary
+    values = parse(texts, column.notation)
+    unfit = np.isnan(values) & ~np.array([text.lower().endswith("nan") for text in texts.to_pylist()], dtype=bool)
+    wrong = np.flatnonzero(by_row(raw, unfit.astype(np.float64)) == 1).tolist()
     if wrong and outside is None:
-        row, text = next(iter(wrong.items()))
-        raise BadInput(f"{table}: column {column.name!r} holds {text!r} in row {row} counted from 0: expected numbers")
+        raise BadInput(
+            f"{table}: column {column.name!r} holds {raw.texts[wrong[0]].as_py()!r} in row {wrong[0]} counted from 0:"
+            f" expected {_expected(column)}"
+        )
     if outside is not None:
-        _report(outside, column, {row: repr(text) for row, text in wrong.items()})
-    return np.array([parsed.get(row) for row in range(len(raw))], dtype=np.float64)
+        _report(outside, column, {row: repr(raw.texts[row].as_py()) for row in wrong})
+    return by_row(raw, values)
+
+
+def _stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.float64]:
+    """Return numbers that are no texts, dates in the unit of the model."""
+    assert raw.numbers is not None
+    dated, expected = isinstance(raw.notation, DateNotation), isinstance(column.notation, DateNotation)
+    if dated != expected:
+        holds = "dates" if dated else "numbers"
+        raise BadInput(f"{table}: column {column.name!r} holds {holds}: expected {_expected(column)}")
+    if not (isinstance(raw.notation, DateNotation) and isinstance(column.notation, DateNotation)):
+        return raw.numbers
+    size, unit = NANOSECONDS[raw.notation.unit], NANOSECONDS[column.notation.unit]
+    return raw.numbers * (size // unit) if size >= unit else raw.numbers / (unit // size)
+
+
+def _expected(column: Column) -> str:
+    """Return what a numeric column holds, with an example."""
+    if column.notation is None:
+        return "numbers"
+    dated = isinstance(column.notation, DateNotation)
+    return f"{'dates' if dated else 'numbers'} such as {write(0 if dated else 1234.5, column.notation)!r}"
 
 
 def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) -> None:
@@ -151,28 +180,47 @@ def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) 
 
 
 def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
-    values = _category_values(raw, as_texts=any(isinstance(value, str) for value in column.values))
-    codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)} | {
-        None: np.nan
-    }
-    unknown = {row: value for row, value in enumerate(values) if value not in codes}
-    if unknown and outside is None:
-        (row, value), known = next(iter(unknown.items())), ", ".join(map(str, column.values[:10]))
+    values, rows = _category_values(raw, column, table)
+    codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)}
+    unknown = [position for position, value in enumerate(values) if value not in codes]
+    wrong = {row: values[rows[row]] for row in np.flatnonzero(np.isin(rows, unknown)).tolist()} if unknown else {}
+    if wrong and outside is None:
+        (row, value), known = next(iter(wrong.items())), ", ".join(map(str, column.values[:10]))
         raise BadInput(
             f"{table}: column {column.name!r} holds {value!r} in row {row} counted from 0, which does not occur in the"
             f" training data: expected one of {known}; clear it to count it as missing"
         )
     if outside is not None:
-        _report(outside, column, {row: repr(value) for row, value in unknown.items()})
-    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
+        _report(outside, column, {row: repr(value) for row, value in wrong.items()})
+    return np.array([codes.get(value, np.nan) for value in (*values, None)], dtype=np.float64)[rows]
 
 
-def _category_values(raw: RawColumn, *, as_texts: bool) -> Sequence[Value | None]:
-    if raw.numbers is None or (as_texts and raw.texts):
-        return [None if text is None else str(text) if as_texts else text for text in raw.texts]
-    if as_texts:
-        return [None if value is None else str(value) for value in raw.values()]
-    return [None if number != number else number for number in raw.numbers.tolist()]
+def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequence[Value | None], NDArray[np.int64]]:
+    """Return values as those of the column are, and for each row the position of its value, -1 where missing."""
+    as_texts = any(isinstance(value, str) for value in column.values)
+    if raw.texts is not None:
+        texts = raw.texts.dictionary.to_pylist()
+        if column.notation:
+            numbers = parse(raw.texts.dictionary, column.notation)
+            pairs = zip(texts, numbers.tolist(), strict=True)
+            texts = [text if number != number else write(number, column.notation) for text, number in pairs]
+        rows: NDArray[np.int64] = raw.texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return texts if as_texts else list(map(_truth_or_number, texts)), rows
+    stored = replace(raw, numbers=_stored_numbers(raw, column, table), notation=column.notation)
+    values = [str(value) for value in stored.values()] if as_texts else _list(stored.numbers)
+    return values, np.where(stored.missing, -1, np.arange(len(values)))
+
+
+def _list(numbers: NDArray[np.float64] | None) -> list[Value]:
+    return [] if numbers is None else numbers.tolist()
+
+
+def _truth_or_number(text: str) -> Value:
+    """Return the truth value or plain number that a text denotes, or the text."""
+    try:
+        return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
+    except ValueError:
+        return text
 
 
 def decode_value(column: Column, number: np.floating) -> Value | None:
@@ -181,10 +229,13 @@ def decode_value(column: Column, number: np.floating) -> Value | None:
         return None
     if column.kind in CODED:
         return column.values[int(number)]
-    if not column.whole:
-        return _with_digits(column, float(str(number)))
-    whole = column.clamp(max(round(float(number)), int(column.kind == "positive")))
-    return float(whole) if column.dtype.startswith(("float", "double")) else whole
+    if column.whole:
+        whole = column.clamp(max(round(float(number)), int(column.kind == "positive")))
+        if column.notation:
+            return write(whole, column.notation)
+        return float(whole) if column.dtype.startswith(("float", "double")) else whole
+    value = _with_digits(column, float(str(number)))
+    return write(value, column.notation) if column.notation else value
 
 
 def _with_digits(column: Column, number: float) -> float:

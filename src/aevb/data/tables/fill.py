@@ -1,7 +1,7 @@
-"""Tables with some cells replaced; all others stay as they are in the file, to the last character.
+"""Tables with some cells replaced; all others stay as they are in the file.
 
-A text file keeps its delimiter, quotes, line ends and byte order mark, if the filled one has the same suffix. A Parquet
-file keeps its types and metadata.
+A text file keeps its encoding, delimiter, quotes, line ends, comments and byte order mark, to the last character, if
+the filled one has the same suffix. Parquet and Arrow files keep their types and metadata, an Excel file its formats.
 """
 
 import csv
@@ -9,19 +9,25 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aevb.columns import Column, Value
-from aevb.data.optional import arrow_library
-from aevb.data.tables.read import PANDAS_INDEX, RawColumn, delimiter_of, read_columns, read_fields
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aevb.columns import Column, DateNotation, Value
+from aevb.data.optional import optional_library
+from aevb.data.tables.arrow import read_table, to_temporal, write_arrow_table
+from aevb.data.tables.compression import write_content
+from aevb.data.tables.formats import bare_suffix, format_of
+from aevb.data.tables.frames import typed_value
+from aevb.data.tables.json import load_json, read_json, save_json
+from aevb.data.tables.raw import PANDAS_INDEX, RawColumn
+from aevb.data.tables.read import read_columns, read_frame
+from aevb.data.tables.recognize import recognize_column
+from aevb.data.tables.text import TextFile, open_text
 from aevb.data.tables.write import as_text, write_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Cells = Mapping[str, Mapping[int, Value]]
 """Values by column and row, counted from 0."""
-_MARK = "\ufeff"
 
 
 def fill_table(
@@ -34,42 +40,51 @@ def fill_table(
     """Write the table of a file with some cells replaced.
 
     Args:
-        source: a .csv, .tsv or .parquet file.
+        source: a table file, see `aevb.data.tables.formats`.
         destination: likewise; another suffix converts the table.
         cells: the values that replace others.
-        columns: columns whose types a Parquet file made from a text file gets.
+        columns: columns of the model, whose types a Parquet file made from a text file gets.
         missing: texts that mean a missing value, as for `aevb.data.tables.read.read_columns`.
     """
-    before, after = source.suffix.lower(), destination.suffix.lower()
-    if before == after == ".parquet":
-        arrow_library().parquet.write_table(_filled_arrow(source, cells), destination)
-    elif before == after:
-        text = source.read_bytes().decode("utf-8")
-        mark = _MARK * text.startswith(_MARK)
-        with destination.open("w", newline="", encoding="utf-8") as file:
-            file.write(mark)
-            file.writelines(_filled_records(text.removeprefix(_MARK), source, cells))
+    same, table_format = bare_suffix(source) == bare_suffix(destination), format_of(source)
+    if same and table_format == "text":
+        file = open_text(source)
+        text = file.header() + "".join(_filled_records(file, cells))
+        write_content(destination, file.mark + text.encode(file.encoding))
+    elif same and table_format == "json":
+        save_json(destination, _filled_json(load_json(source), cells))
+    elif same and table_format == "excel":
+        _fill_workbook(source, destination, cells, columns)
+    elif table_format == format_of(destination) and table_format in ("parquet", "arrow"):
+        write_arrow_table(_filled_arrow(read_table(source), cells, columns), destination)
     else:
-        table = {
-            name: _replaced(values, cells.get(name, {})) for name, values in _values(source, after, missing).items()
-        }
+        stored = _values(source, format_of(destination) == "text", missing)
+        table = {name: _replaced(values, cells.get(name, {})) for name, values in stored.items()}
         write_table(destination, table, columns)
 
 
-def _values(source: Path, suffix: str, missing: Sequence[str] | None) -> dict[str, list[Value | None]]:
+def _values(source: Path, as_texts: bool, missing: Sequence[str] | None) -> dict[str, list[Value | None]]:
     """Return the columns of a file, for a file with another suffix."""
-    if source.suffix.lower() == ".parquet":
-        columns: dict[str, list[Value | None]] = arrow_library().parquet.read_table(source).to_pydict()
+    table_format = format_of(source)
+    if table_format in ("parquet", "arrow"):
+        columns: dict[str, list[Value | None]] = read_table(source).to_pydict()
         return {name: values for name, values in columns.items() if not PANDAS_INDEX.fullmatch(name)}
-    if suffix == ".parquet":
-        return {raw.name: _typed(raw) for raw in read_columns(source, missing)}
-    names, rows = read_fields(source)
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    if table_format == "json":
+        return read_json(source)  # type: ignore[return-value]
+    if table_format in ("excel", "stata"):
+        frame = read_frame(source)
+        return {str(name): frame[name].to_numpy().tolist() for name in frame.columns}
+    raw_columns = read_columns(source, () if as_texts else missing)
+    return {raw.name: raw.values() if as_texts else _typed(recognize_column(raw)) for raw in raw_columns}
 
 
 def _typed(raw: RawColumn) -> list[Value | None]:
     """Return the values of a column of a text file with their types, whole numbers with all their digits."""
-    return [None if text is None else int(text) for text in raw.texts] if raw.whole else raw.values()
+    if raw.notation and raw.texts is not None:
+        return list(raw.texts.to_pylist())
+    if raw.whole and raw.texts is not None:
+        return [None if text is None else int(text) for text in raw.texts.to_pylist()]
+    return raw.values()
 
 
 def _replaced(values: list[Value | None], cells: Mapping[int, Value]) -> list[Value | None]:
@@ -78,81 +93,108 @@ def _replaced(values: list[Value | None], cells: Mapping[int, Value]) -> list[Va
     return values
 
 
-# Parquet.
+# Formats with types.
 
 
-def _filled_arrow(source: Path, cells: Cells) -> "pa.Table":
-    arrow = arrow_library()
-    table = arrow.parquet.read_table(source)
+def _filled_json(content: object, cells: Cells) -> object:
+    """Return the content of a JSON file with some cells replaced, in the form that it has."""
+    for name, replaced in cells.items():
+        for row, value in replaced.items():
+            if isinstance(content, list):
+                content[row][name] = value
+            elif isinstance(content, dict):
+                column = content[name]
+                column[list(column)[row] if isinstance(column, dict) else row] = value
+    return content
+
+
+def _fill_workbook(source: Path, destination: Path, cells: Cells, columns: Sequence[Column]) -> None:
+    openpyxl = optional_library("openpyxl", ".xlsx files", "'aevb[tables]'")
+    workbook = openpyxl.load_workbook(source)
+    sheet = workbook.worksheets[0]
+    by_name = {column.name: column for column in columns}
+    positions = {str(cell.value): cell.column for cell in sheet[1]}
+    for name, replaced in cells.items():
+        for row, value in replaced.items():
+            sheet.cell(row + 2, positions[name]).value = typed_value(value, by_name.get(name))
+    workbook.save(destination)
+
+
+def _filled_arrow(table: pa.Table, cells: Cells, columns: Sequence[Column]) -> pa.Table:
+    by_name = {column.name: column for column in columns}
     for name, replaced in cells.items():
         position = table.schema.get_field_index(name)
-        values = _replaced(table.column(name).to_pylist(), replaced)
-        field = table.schema.field(position)
+        stored, field = table.column(name), table.schema.field(position)
+        column = by_name.get(name)
+        if pa.types.is_temporal(field.type) and column and isinstance(column.notation, DateNotation):
+            table = table.set_column(position, field, _filled_dates(stored, replaced, column.notation))
+            continue
+        values = _replaced(stored.to_pylist(), replaced)
         try:
-            filled = _typed_array(values, table.column(name))
-        except (ValueError, KeyError, arrow.ArrowException):  # the type has no such values
-            filled, field = arrow.array(values), name
+            filled = _typed_array(values, stored)
+        except (ValueError, KeyError, pa.ArrowException):  # the type has no such values
+            filled, field = pa.array(values), name
         table = table.set_column(position, field, filled)
     return table
 
 
-def _typed_array(values: Sequence[Value | None], like: "pa.ChunkedArray") -> "pa.Array":
+def _filled_dates(stored: pa.ChunkedArray, cells: Mapping[int, Value], notation: DateNotation) -> pa.Array:
+    """Return dates of an Arrow type, some of them replaced by written ones."""
+    written = pa.array([str(cells[row]) if row in cells else None for row in range(len(stored))], type=pa.string())
+    return pc.coalesce(to_temporal(written, notation, stored.type), stored.combine_chunks())
+
+
+def _typed_array(values: Sequence[Value | None], like: pa.ChunkedArray) -> pa.Array:
     """Return values as an array of the same type, whose categories keep their order."""
-    arrow = arrow_library()
-    if not arrow.types.is_dictionary(like.type) or not like.num_chunks:
-        return arrow.array(values, type=like.type)
+    if not pa.types.is_dictionary(like.type) or not like.num_chunks:
+        return pa.array(values, type=like.type)
     categories = like.unify_dictionaries().chunk(0).dictionary
     codes = {value: code for code, value in enumerate(categories.to_pylist())}
-    indices = arrow.array([None if value is None else codes[value] for value in values], type=like.type.index_type)
-    return arrow.DictionaryArray.from_arrays(indices, categories, ordered=like.type.ordered)
+    indices = pa.array([None if value is None else codes[value] for value in values], type=like.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, categories, ordered=like.type.ordered)
 
 
 # Text.
 
 
-def _filled_records(text: str, path: Path, cells: Cells) -> Iterator[str]:
-    """Yield the records of a text file, each with its line end."""
-    lines = io.StringIO(text, newline="").readlines()
-    delimiter = delimiter_of(path, lines[0])
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    names: list[str] | None = None
+def _filled_records(file: TextFile, cells: Cells) -> Iterator[str]:
+    """Yield the rows of a text file, each with its line end."""
+    lines = io.StringIO(file.rows(), newline="").readlines()
+    by_row: dict[int, dict[int, Value]] = {}
+    for name, replaced in cells.items():
+        for row, value in replaced.items():
+            by_row.setdefault(row, {})[file.names.index(name)] = value
+    reader = csv.reader(lines, delimiter=file.delimiter)
     row, start = -1, 0
     for fields in reader:
         record, start = "".join(lines[start : reader.line_num]), reader.line_num
-        if names is None and fields:
-            names = [field.strip() for field in fields]
-            yield record
-            continue
         row += bool(fields)
-        replaced = {
-            position: cells[name][row] for position, name in enumerate(names or ()) if row in cells.get(name, {})
-        }
-        yield _with_fields(record, fields, replaced, delimiter) if fields and replaced else record
+        yield _with_fields(record, fields, by_row[row], file.delimiter) if fields and row in by_row else record
 
 
-def _with_fields(record: str, fields: list[str], replaced: Mapping[int, Value], delimiter: str) -> str:
+def _with_fields(record: str, fields: Sequence[str], replaced: Mapping[int, Value], delimiter: str) -> str:
     """Return a record with some fields replaced and the others as they are written."""
     content = record.rstrip("\r\n")
-    end = record[len(content) :]
-    written = _split(content, delimiter)
-    if len(written) != len(fields):
-        written = [_quoted(field, delimiter) for field in fields]
-    for position, value in replaced.items():
-        written[position] = _quoted(str(as_text(value)), delimiter)
-    return delimiter.join(written) + end
+    spans = [match.span() for match in _fields_pattern(delimiter).finditer(content)]
+    if len(spans) != len(fields) and delimiter != " ":  # quotes inside fields
+        written = [str(as_text(replaced.get(position, field))) for position, field in enumerate(fields)]
+        return delimiter.join(_quoted(field, delimiter) for field in written) + record[len(content) :]
+    parts, end = list[str](), 0
+    for position in sorted(replaced):
+        begin, after = spans[position]
+        parts += [content[end:begin], _quoted(str(as_text(replaced[position])), delimiter)]
+        end = after
+    return "".join(parts) + content[end:] + record[len(content) :]
 
 
-def _split(content: str, delimiter: str) -> list[str]:
-    """Return the fields of a record as they are written, with their quotes."""
-    if '"' not in content:
-        return content.split(delimiter)
+def _fields_pattern(delimiter: str) -> re.Pattern[str]:
+    """Return a pattern that matches each field of a record as it is written, with its quotes."""
+    if delimiter == " ":
+        return re.compile(r'"(?:[^"]|"")*"|[^ \t]+')
     separator = re.escape(delimiter)
-    return re.findall(rf'(?:^|(?<={separator}))("(?:[^"]|"")*"|[^{separator}]*)(?={separator}|$)', content)
+    return re.compile(rf'(?:^|(?<={separator}))(?:"(?:[^"]|"")*"|[^{separator}]*)(?={separator}|$)', re.DOTALL)
 
 
 def _quoted(text: str, delimiter: str) -> str:
-    return (
-        f'"{text.replace(chr(34), 2 * chr(34))}"'
-        if any(sign in text for sign in (delimiter, '"', "\n", "\r"))
-        else text
-    )
+    special = (delimiter, '"', "\n", "\r")
+    return f'"{text.replace(chr(34), 2 * chr(34))}"' if any(sign in text for sign in special) else text

@@ -1,23 +1,31 @@
 """Data frames of pandas and polars."""
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, time, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Literal, Protocol, TypeGuard
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from aevb.columns import CODED, Column, Value
+from aevb.columns import CODED, Column, DateNotation, Value
 from aevb.data.optional import optional_library
+from aevb.data.tables.arrow import arrow_column, temporal_type, to_temporal
 from aevb.data.tables.encode import decode_rows
-from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, dates_message, require_distinct, unsupported_column
+from aevb.data.tables.formats import format_of
+from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, object_column, require_distinct
+from aevb.errors import BadInput
 
 LISTED_DTYPES = ("category", "ordered category", "enum", "Categorical")
 """Types that list their values."""
 _RESTORED_DTYPES = r"(u?int|float|U?Int|Float)\d+|bool|boolean|Boolean|str|string|String|object|\w+\[pyarrow\]"
 """Other types that a decoded data frame keeps."""
+_TEMPORAL_DTYPES = r"datetime64|timedelta64|Date|Time|Duration|(timestamp|date|time|duration)\d*\[.*\[pyarrow\]$"
+"""Types of dates, times of day and durations."""
 _CODED = (*CODED, "constant")
 
 
@@ -71,7 +79,44 @@ def to_frame(columns: Sequence[Column], rows: NDArray[np.floating], library: Lit
     return frame
 
 
+def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns: Sequence[Column]) -> None:
+    """Write a table as an Excel or Stata file, with the types of those of its columns that are given.
+
+    Raises:
+        BadInput: pandas is not installed, or the format cannot hold the table.
+    """
+    pandas = optional_library("pandas", f"{path.suffix} files", "'aevb[tables]'")
+    by_name = {column.name: column for column in columns}
+    series = {
+        name: _pandas_series(pandas, by_name[name], values) if name in by_name else pandas.Series(list(values))
+        for name, values in table.items()
+    }
+    frame = pandas.DataFrame(series)
+    try:
+        if format_of(path) == "stata":
+            frame.to_stata(path, write_index=False, version=118)
+        else:
+            optional_library("openpyxl", f"{path.suffix} files", "'aevb[tables]'")
+            frame.to_excel(path, index=False)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        if isinstance(error, BadInput):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{path.suffix} cannot hold this table ({reason}): write .csv or .parquet") from error
+
+
+def typed_value(value: Value, column: Column | None) -> object:
+    """Return a value, a written date as an object of Python if its column has a type of dates."""
+    dates = _dates(column, [value]) if column else None
+    return value if dates is None else dates[0].as_py()
+
+
 def _pandas_series(pandas: ModuleType, column: Column, values: Sequence[Value | None]) -> ArrayLike:
+    if (dates := _dates(column, values)) is not None:
+        series = dates.to_pandas()
+        restorable = re.match(_TEMPORAL_DTYPES, column.dtype) or column.dtype == "object"
+        typed: ArrayLike = series.astype(column.dtype) if restorable else series
+        return typed
     if column.dtype in LISTED_DTYPES and column.kind in _CODED:
         ordered = column.dtype.startswith("ordered")
         categorical: ArrayLike = pandas.Categorical(values, categories=list(column.values), ordered=ordered)
@@ -85,7 +130,17 @@ def _pandas_series(pandas: ModuleType, column: Column, values: Sequence[Value | 
     return inferred
 
 
+def _dates(column: Column, values: Sequence[Value | None]) -> "pa.Array | None":
+    """Return written dates with the Arrow type of their column; None for a column of another type."""
+    if not isinstance(column.notation, DateNotation) or not column.notation.arrow_type:
+        return None
+    return to_temporal(pa.array(values, type=pa.string()), column.notation, temporal_type(column.notation.arrow_type))
+
+
 def _polars_series(polars: ModuleType, column: Column, values: Sequence[Value | None]) -> ArrayLike:
+    if (dates := _dates(column, values)) is not None:
+        written: ArrayLike = polars.from_arrow(dates)
+        return written
     if column.dtype == "enum" and column.kind in _CODED:
         dtype: DTypeLike | None = polars.Enum([str(value) for value in column.values])
     else:
@@ -96,7 +151,10 @@ def _polars_series(polars: ModuleType, column: Column, values: Sequence[Value | 
 
 
 def _series_column(name: str, series: Series) -> RawColumn:
-    raw, dtype = _array_column(name, np.asarray(series.to_numpy())), str(series.dtype)
+    dtype = str(series.dtype)
+    if (temporal := _temporal_array(series, dtype)) is not None:
+        return replace(arrow_column(name, temporal), dtype=dtype)
+    raw = _array_column(name, np.asarray(series.to_numpy()))
     levels = tuple(_levels(series, dtype))
     if dtype == "category":  # of pandas
         dtype = "ordered " * bool(getattr(series.dtype, "ordered", False)) + dtype
@@ -108,6 +166,21 @@ def _series_column(name: str, series: Series) -> RawColumn:
     whole = raw.whole or bool(re.match("u?int", dtype.lower()))
     usable = 1 < len(levels) <= MAX_CATEGORIES and all(isinstance(level, Value) for level in levels)
     return replace(raw, whole=whole, dtype=dtype, levels=levels if usable else ())
+
+
+def _temporal_array(series: Series, dtype: str) -> "pa.Array | None":
+    """Return a series of dates, times or durations as an Arrow array; None for other series."""
+    if re.match(_TEMPORAL_DTYPES, dtype):
+        return series.to_arrow() if hasattr(series, "to_arrow") else pa.array(series, from_pandas=True)
+    if dtype != "object":
+        return None
+    values = [None if type(value).__name__ == "NaTType" else value for value in np.asarray(series.to_numpy()).tolist()]
+    if not any(isinstance(value, date | time | timedelta) for value in values):
+        return None
+    try:
+        return pa.array(values, from_pandas=True)
+    except pa.ArrowException:  # several types
+        return None
 
 
 def _levels(series: Series, dtype: str) -> Iterator[Value]:
@@ -122,19 +195,4 @@ def _array_column(name: str, values: NDArray[np.generic]) -> RawColumn:
     if values.dtype.kind in "iufb":
         numbers = values.astype(np.float64)
         return RawColumn(name, numbers, whole=values.dtype.kind in "iu", logical=values.dtype.kind == "b")
-    if values.dtype.kind in "mM":
-        return unsupported_column(name, len(values), dates_message(name))
-    plain = [None if _is_missing(value) else value for value in values.tolist()]
-    present = [value for value in plain if value is not None]
-    if all(isinstance(value, str) for value in present):
-        return RawColumn(name, None, plain)
-    try:
-        numbers = np.array([np.nan if value is None else float(value) for value in plain])
-    except (TypeError, ValueError):
-        return RawColumn(name, None, [value if value is None else str(value) for value in plain])
-    logical = bool(present) and all(isinstance(value, bool) for value in present)
-    return RawColumn(name, numbers, whole=all(isinstance(value, int) for value in present), logical=logical)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+    return object_column(name, values.tolist())

@@ -6,12 +6,10 @@
 
 Declared column types override the inference. Some columns are not part of the model, and notes say so: a column with a
 single value is constant; texts that nearly all differ, and whole numbers that count the rows, are identifiers. Dates
-are refused, with advice.
+are whole numbers of their unit.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -19,15 +17,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, Column, ColumnKind, DeclaredType, modelled
+from aevb.columns import CODED, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
+from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.data.tables.encode import encode_rows, require_finite
-from aevb.data.tables.numbers import Bounds, are_whole, bounds_of, decimals_of, type_of_numbers
-from aevb.data.tables.read import MAX_CATEGORIES, RawColumn, Values, dates_message, parse_number
+from aevb.data.tables.notation import describe
+from aevb.data.tables.numbers import LARGEST_INTEGER, Bounds, are_whole, bounds_of, decimals_of, type_of_numbers
+from aevb.data.tables.numerals import is_plain
+from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
+from aevb.data.tables.recognize import by_row, recognize_column
 from aevb.errors import BadInput, option
 
 ColumnTypes = Mapping[str, DeclaredType]
+MAX_ODD_TEXTS = 5
+"""Largest number of different texts among numbers that are errors or missing values."""
 
 
 def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: ColumnTypes) -> UnsplitData:
@@ -41,6 +45,7 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
     Raises:
         BadInput: a column holds values that no model supports, or a declared column does not exist.
     """
+    raw_columns = [recognize_column(raw) for raw in raw_columns]
     names = [raw.name for raw in raw_columns]
     for declared in column_types:
         if declared not in names:
@@ -56,7 +61,7 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
         if column:
             columns.append(column)
         notes += _notes(raw, column, declared=declared_type is not None)
-    notes += _missing_notes(raw_columns)
+    notes += [raw.note for raw in raw_columns if raw.note] + _missing_notes(raw_columns)
     if not modelled(columns):
         raise BadInput(f"{name} has no column that varies: expected at least one")
     values = encode_rows(raw_columns, columns, name)
@@ -71,7 +76,13 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     if len(distinct) < 2:
         values = tuple(raw.plain(distinct))
         return Column(
-            name=raw.name, kind="constant", position=position, values=values, whole=raw.whole, dtype=raw.dtype
+            name=raw.name,
+            kind="constant",
+            position=position,
+            values=values,
+            whole=raw.whole,
+            dtype=raw.dtype,
+            notation=raw.notation,
         )
     kind = declared or _infer_type(raw, distinct, table)
     if kind is None:
@@ -81,7 +92,7 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     values = raw.levels or tuple(raw.plain(distinct))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
-    return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype)
+    return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype, notation=raw.notation)
 
 
 def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str) -> Column:
@@ -90,7 +101,7 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {raw.present[0]!r}")
     present = cast("NDArray[np.float64]", raw.present)
     with_gaps = not raw.whole and len(present) < len(raw) and are_whole(present)  # integers cannot be missing
-    low, high = bounds_of(present) if kind in ("bounded", "integer") else Bounds()
+    low, high = _bounds(present, raw.notation) if kind in ("bounded", "integer") else Bounds()
     if kind == "bounded":
         low, high = (float(present.min()), float(present.max())) if low is high is None else (low, high)
     whole = raw.whole or kind in ("count", "integer") or with_gaps
@@ -103,7 +114,15 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         whole=whole,
         decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
         dtype=raw.dtype or ("double" if with_gaps else ""),
+        notation=raw.notation,
     )
+
+
+def _bounds(values: NDArray[np.float64], notation: Notation | None) -> Bounds:
+    """Return the bounds of numbers, or of the times of a day; dates have none."""
+    if not isinstance(notation, DateNotation):
+        return bounds_of(values)
+    return Bounds(0.0, NANOSECONDS["D"] // NANOSECONDS[notation.unit] - 1.0) if is_time_of_day(notation) else Bounds()
 
 
 def _as_stored(values: NDArray[np.float64], dtype: str) -> NDArray[np.float64]:
@@ -117,25 +136,18 @@ def _infer_type(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | No
         return "binary" if len(raw.levels) == 2 else "categorical"
     if raw.numbers is None:
         return _infer_type_of_texts(raw, distinct, table)
+    if isinstance(raw.notation, DateNotation):
+        return "integer" if raw.whole and np.abs(distinct).max() <= LARGEST_INTEGER else "real"
     return _infer_type_of_numbers(raw, cast("NDArray[np.float64]", distinct))
 
 
 def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
     if len(distinct) == 2:
         return "binary"
-    count = len(raw.present)
-    if all(_is_date(text) for text in distinct[:50]):
-        raise BadInput(f"{table}: {dates_message(raw.name)}")
+    count = raw.count
     if len(distinct) <= MAX_CATEGORIES and len(distinct) < count / 2:
         return "categorical"
-    numbers = sum(parse_number(text) is not None for text in raw.present)
-    if count / 2 < numbers < count:
-        row = next(i for i, text in enumerate(raw.texts) if text is not None and parse_number(text) is None)
-        raise BadInput(
-            f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
-            f" {raw.texts[row]!r} in row {row} counted from 0: fix or clear these values, or pass"
-            f" {option('data.missing', [raw.texts[row]])} if it means a missing value"
-        )
+    _require_few_numbers(raw, table)
     if len(distinct) > MAX_CATEGORIES and len(distinct) < count / 2:
         raise BadInput(
             f"{table}: column {raw.name!r} has {len(distinct)} different texts, over the limit of {MAX_CATEGORIES}"
@@ -143,6 +155,22 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
             " exclude the column"
         )
     return None
+
+
+def _require_few_numbers(raw: RawColumn, table: str) -> None:
+    """Refuse a column of numbers with up to `MAX_ODD_TEXTS` different texts, which are errors or missing values."""
+    assert raw.texts is not None
+    plain = is_plain(raw.texts.dictionary)
+    is_number = by_row(raw, plain.astype(np.float64))
+    count, numbers = raw.count, int((is_number == 1).sum())
+    if count / 2 < numbers < count and (~plain).sum() <= MAX_ODD_TEXTS:
+        row = int((is_number == 0).argmax())
+        text = raw.texts[row].as_py()
+        raise BadInput(
+            f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
+            f" {text!r} in row {row} counted from 0: fix or clear these values, or pass"
+            f" {option('data.missing', [text])} if it means a missing value"
+        )
 
 
 def _infer_type_of_numbers(raw: RawColumn, distinct: NDArray[np.float64]) -> ColumnKind | None:
@@ -153,25 +181,19 @@ def _infer_type_of_numbers(raw: RawColumn, distinct: NDArray[np.float64]) -> Col
     return type_of_numbers(cast("NDArray[np.float64]", raw.present), distinct)
 
 
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return bool(re.fullmatch(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", text))
-    return not text.isdigit()
-
-
 def _notes(raw: RawColumn, column: Column | None, *, declared: bool) -> list[str]:
     if column is None and not declared:
         return [f"{raw.name} is excluded: an identifier with {len(raw.distinct())} different values"]
     if column and column.kind == "constant":
         state = f"always {column.values[0]!r}" if column.values else "empty"
         return [f"{raw.name} is {state} and not part of the model"]
+    if column and raw.notation:
+        return list(filter(None, [describe(raw.name, raw.notation)]))
     return []
 
 
 def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
-    counts = {raw.name: len(raw) - len(raw.present) for raw in raw_columns if not raw.unsupported}
+    counts = {raw.name: len(raw) - raw.count for raw in raw_columns if not raw.unsupported}
     found = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
     return [f"missing values: {found}"] if found else []
 
@@ -179,7 +201,7 @@ def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
 def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:
     if raw.unsupported:
         raise BadInput(f"{table}: {raw.unsupported}")
-    if len(raw.present) < len(raw):
+    if raw.count < len(raw):
         raise BadInput(f"{table}: labels are missing in column {raw.name!r}: fill them in, or declare another type")
     names, codes = np.unique(raw.present, return_inverse=True)
     return torch.from_numpy(codes.astype(np.int64)), tuple(map(str, raw.plain(cast("Values", names))))

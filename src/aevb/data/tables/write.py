@@ -1,39 +1,51 @@
-"""Tables written as .csv, .tsv and .parquet files."""
+"""Tables written as files, in the format that their suffix names."""
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aevb.columns import Column, Value
-from aevb.data.optional import arrow_library
-from aevb.data.tables.frames import LISTED_DTYPES
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from aevb.columns import Column, DateNotation, Value
+from aevb.data.tables.arrow import temporal_type, to_temporal, write_arrow_table
+from aevb.data.tables.compression import write_content
+from aevb.data.tables.formats import bare_suffix, format_of
+from aevb.data.tables.frames import LISTED_DTYPES, write_frame
+from aevb.data.tables.json import write_json
 
 _DICTIONARY = r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>"
 """Arrow's name of a categorical type."""
+Columns = Mapping[str, Sequence[Value | None]]
 
 
-def write_table(path: Path, table: Mapping[str, Sequence[Value | None]], columns: Sequence[Column] = ()) -> None:
+def write_table(path: Path, table: Columns, columns: Sequence[Column] = ()) -> None:
     """Write a table in the format that the suffix of the path names.
 
     Args:
-        path: a .csv, .tsv or .parquet file.
+        path: a table file, see `aevb.data.tables.formats`.
         table: columns by name.
-        columns: columns whose types a Parquet file keeps.
+        columns: columns whose types a Parquet or Arrow file keeps.
     """
-    if path.suffix.lower() == ".parquet":
-        arrow, by_name = arrow_library(), {column.name: column for column in columns}
-        arrays = {name: _arrow_array(values, by_name.get(name)) for name, values in table.items()}
-        arrow.parquet.write_table(arrow.table(arrays), path)
-        return
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
+    table_format = format_of(path)
+    if table_format in ("parquet", "arrow"):
+        by_name = {column.name: column for column in columns}
+        write_arrow_table(pa.table({name: _arrow_array(table[name], by_name.get(name)) for name in table}), path)
+    elif table_format == "json":
+        write_json(path, table)
+    elif table_format in ("excel", "stata"):
+        write_frame(path, table, columns)
+    else:
+        _write_text(path, table)
+
+
+def _write_text(path: Path, table: Columns) -> None:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter="\t" if bare_suffix(path) == ".tsv" else ",", lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
+    write_content(path, stream.getvalue().encode())
 
 
 def as_text(value: Value | None) -> object:
@@ -41,20 +53,23 @@ def as_text(value: Value | None) -> object:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
-def _arrow_array(values: Sequence[Value | None], column: Column | None) -> "pa.Array":
-    arrow, dtype = arrow_library(), column.dtype if column else ""
+def _arrow_array(values: Sequence[Value | None], column: Column | None) -> pa.Array:
+    dtype = column.dtype if column else ""
     try:
+        if column and isinstance(column.notation, DateNotation) and column.notation.arrow_type:
+            kind = temporal_type(column.notation.arrow_type)
+            return to_temporal(pa.array(values, type=pa.string()), column.notation, kind)
         if column and column.values and (dtype in LISTED_DTYPES or dtype.startswith("dictionary")):
             return _dictionary_array(values, column)
-        return arrow.array(values, type=arrow.type_for_alias(dtype.lower()))
-    except (ValueError, arrow.ArrowException):  # Arrow has no such type, or the type no such values
-        return arrow.array(values)
+        return pa.array(values, type=pa.type_for_alias(dtype.lower()))
+    except (ValueError, pa.ArrowException):  # Arrow has no such type, or the type no such values
+        return pa.array(values)
 
 
-def _dictionary_array(values: Sequence[Value | None], column: Column) -> "pa.Array":
-    arrow, match = arrow_library(), re.fullmatch(_DICTIONARY, column.dtype)
-    index_type, value_type = (arrow.type_for_alias(match[2]), arrow.type_for_alias(match[1])) if match else (None, None)
+def _dictionary_array(values: Sequence[Value | None], column: Column) -> pa.Array:
+    match = re.fullmatch(_DICTIONARY, column.dtype)
+    index_type, value_type = (pa.type_for_alias(match[2]), pa.type_for_alias(match[1])) if match else (None, None)
     ordered = match[3] == "1" if match else column.dtype.startswith("ordered")
     codes: Mapping[Value | None, int | None] = {value: code for code, value in enumerate(column.values)} | {None: None}
-    indices = arrow.array([codes[value] for value in values], type=index_type)
-    return arrow.DictionaryArray.from_arrays(indices, arrow.array(column.values, type=value_type), ordered=ordered)
+    indices = pa.array([codes[value] for value in values], type=index_type)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(column.values, type=value_type), ordered=ordered)

@@ -213,7 +213,7 @@ def outlying_rows(measured: Measurements) -> Finding | None:
     found = measured.outliers
     if not found:
         return None
-    named = ", ".join(f"{outlier.column} = {outlier.value:.6g} in row {outlier.row}" for outlier in found[:LISTED])
+    named = ", ".join(f"{outlier.column} = {outlier.text} in row {outlier.row}" for outlier in found[:LISTED])
     more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
     return Finding(
         problem="outliers",

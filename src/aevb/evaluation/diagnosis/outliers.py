@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aevb.columns import modelled
+from aevb.columns import Column, modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples, evenly_spaced
+from aevb.data.tables.notation import write
 from aevb.evaluation.latent_means import BATCH_SIZE
 from aevb.models.vae import VAE
 
@@ -30,11 +31,13 @@ class Outlier(NamedTuple):
         row: its number in the source, counted from 0; among the examples of its split where that is not known.
         column: the name of the column; x0, x1, ... of an array.
         value: the value.
+        text: the value as it is written in the table.
     """
 
     row: int
     column: str
     value: float
+    text: str
 
 
 @torch.no_grad()
@@ -48,7 +51,7 @@ def outliers(model: VAE, dataset: Dataset) -> list[Outlier]:
     if model.inputs is None or len(dataset.shape) != 1:
         return []
     model.eval()
-    names = [column.name for column in modelled(dataset.columns)] or [f"x{j}" for j in range(dataset.shape[0])]
+    columns = modelled(dataset.columns) or [_unnamed(position) for position in range(dataset.shape[0])]
     found: list[tuple[float, Outlier]] = []
     for examples, rows in zip((dataset.train, dataset.valid), dataset.rows or (None, None), strict=False):
         order = evenly_spaced(len(examples), min(ROWS, len(examples)))
@@ -58,10 +61,19 @@ def outliers(model: VAE, dataset: Dataset) -> list[Outlier]:
             column = int(distance[index].argmax())
             position = int(order[index])
             row = position if rows is None else int(rows[position])
-            found.append(
-                (float(distance[index, column]), Outlier(row, names[column], few.values[index, column].item()))
-            )
+            value = few.values[index, column].item()
+            outlier = Outlier(row, columns[column].name, value, _written(columns[column], value))
+            found.append((float(distance[index, column]), outlier))
     return [outlier for _, outlier in sorted(found, reverse=True)]
+
+
+def _unnamed(position: int) -> Column:
+    """Return the column of an element of a vector."""
+    return Column(name=f"x{position}", kind="real", position=position)
+
+
+def _written(column: Column, value: float) -> str:
+    return write(value, column.notation) if column.notation else f"{value:.6g}"
 
 
 def _distances(model: VAE, examples: Examples) -> Tensor:
