@@ -56,7 +56,7 @@ def _bars(axis: Axes, measured: Quality, names: Sequence[str]) -> None:
 def _heat_maps(figure: Figure, axes: Sequence[Axes], pairs: Sequence[PairQuality], names: Sequence[str]) -> None:
     maps = [_differences(pairs, names, field) for field in ("synthetic", "real")]
     top = max((value for value in chain(*(array.flat for array in maps)) if np.isfinite(value)), default=0.0)
-    titles = ("difference of pairs in %, synthetic rows", "real rows")
+    titles = ("difference of pairs, synthetic rows", "real rows")
     for axis, title, differences in zip(axes, titles, maps, strict=True):
         image = _heat_map(axis, differences, max(top, 5.0))
         axis.set_title(title)

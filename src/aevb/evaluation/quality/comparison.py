@@ -7,10 +7,10 @@ from aevb.evaluation.quality.columns import column_qualities
 from aevb.evaluation.quality.distances import memorization
 from aevb.evaluation.quality.pairs import pair_qualities
 from aevb.evaluation.quality.record import Quality
-from aevb.evaluation.quality.tables import Tables
+from aevb.evaluation.quality.tables import Tables, chosen
 
-ROWS = 5000
-"""The largest number of rows of each table that classifiers and distances use."""
+ROWS, RECORDS = 2000, 100_000
+"""The largest number of rows of each table that classifiers and distances use, and of training rows as records."""
 
 
 def compare(tables: Tables, source: str = "", *, condition: Collection[str] = (), seed: int = 0) -> Quality:
@@ -34,5 +34,5 @@ def compare(tables: Tables, source: str = "", *, condition: Collection[str] = ()
         pairs=pair_qualities(tables),
         efficacy=efficacy(some, seed),
         detection=detection(some, seed),
-        memorization=memorization(some.of(modelled), seed),
+        memorization=memorization(some._replace(train=chosen(tables.train, RECORDS, seed)).of(modelled), seed),
     )

@@ -2,11 +2,13 @@
 
 The distance of two rows is the mean over the columns of |a - b| / range of the training rows, at most 1, for numbers
 and of 0 or 1 for equal or different categories; a missing value has the distance 0 to another and 1 to a value
-(SDMetrics). The distance to the closest record (DCR) is the smallest distance to a row of a table.
+(SDMetrics). The distance to the closest record (DCR) is the smallest distance to a row of a table. Two rows match if
+their categories are equal and their numbers differ by at most 1 % (NewRowSynthesis).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +20,53 @@ from aevb.evaluation.quality.tables import Array, Tables, chosen
 
 MATCH = 0.01
 """Largest relative difference of two numbers that match."""
-_MISSING = -float(np.finfo(np.float32).max)
-"""Stands for a missing value: at no distance from another, and far from all values."""
-_ELEMENTS = 2**22  # in memory at once: 32 MB
+_MISSING = -1e9
+"""Stands for a missing value, in units of the range: at no distance from another, and far from all values."""
+_ELEMENTS = 2**20  # compared at once
+
+
+class Scale(NamedTuple):
+    """The unit of distances.
+
+    Attributes:
+        low: the smallest number of each column in the training rows; 0 for categories, ``(D,)``.
+        width: the range of each column; 1 for categories and constants, ``(D,)``.
+        match: largest relative difference of values that match, ``(D,)``.
+    """
+
+    low: Array
+    width: Array
+    match: Array
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], train: Array) -> "Scale":
+        """Return the unit of distances between rows with these columns."""
+        low, width = np.zeros(len(columns)), np.ones(len(columns))
+        for j, column in enumerate(columns):
+            known = train[~np.isnan(train[:, j]), j]
+            if not column.values and len(known):
+                low[j], width[j] = known.min(), np.ptp(known) or 1.0
+        return cls(low, width, np.array([0.0 if column.values else MATCH for column in columns]))
+
+    def scaled(self, rows: Array) -> Tensor:
+        """Return rows in units of the ranges, ``(N, D)`` in float32."""
+        return torch.from_numpy(np.nan_to_num((rows - self.low) / self.width, nan=_MISSING)).float()
+
+    def tolerance(self, rows: Array) -> Tensor:
+        """Return the largest distance in each column of values that match those of rows, ``(N, D)`` in float32."""
+        return torch.from_numpy(np.nan_to_num(self.match * np.abs(rows) / self.width)).float()
+
+
+class Closest(NamedTuple):
+    """The closest records of rows in a table.
+
+    Attributes:
+        distance: of each row, ``(M,)``.
+        matched: whether a record matches, ``(M,)``.
+    """
+
+    distance: Array
+    matched: Array
 
 
 def memorization(tables: Tables, seed: int = 0) -> Memorization:
@@ -28,74 +74,61 @@ def memorization(tables: Tables, seed: int = 0) -> Memorization:
 
     The shares of closer rows refer to as many training rows as there are test rows; equal distances count half.
     """
+    scale = Scale.of(tables.columns, tables.train)
+    found = [closest(tables.train, rows, scale) for rows in (tables.synthetic, tables.test)]
     size = min(len(tables.train), len(tables.test))
     train, test = chosen(tables.train, size, seed), chosen(tables.test, size, seed)
-    closer = [share_closer(train, test, rows, tables) for rows in (tables.synthetic, tables.valid)]
-    distances = [_median(closest(tables.train, rows, tables)) for rows in (tables.synthetic, tables.test)]
+    closer = [share_closer(train, test, rows, scale) for rows in (tables.synthetic, tables.valid)]
     return Memorization(
-        distance=Measure("median DCR", *distances),
+        distance=Measure("median DCR", *(_median(one.distance) for one in found)),
         closer=Measure("closer to training rows", *closer),
-        protection=Measure("DCROverfittingProtection", *(min(2 * (1 - share), 1.0) for share in closer)),
-        new=Measure(
-            "NewRowSynthesis",
-            *(new_rows(tables.train, rows, tables.columns) for rows in (tables.synthetic, tables.test)),
-        ),
+        protection=Measure("DCROverfittingProtection", *map(overfitting_protection, closer)),
+        new=Measure("NewRowSynthesis", *(1 - _mean(one.matched) for one in found)),
     )
 
 
-def share_closer(train: Array, test: Array, rows: Array, tables: Tables) -> float:
+def overfitting_protection(share: float) -> float:
+    """Return DCROverfittingProtection for the share of rows that are closer to training rows."""
+    return float(np.minimum(2 * (1 - share), 1.0))
+
+
+def share_closer(train: Array, test: Array, rows: Array, scale: Scale) -> float:
     """Return the share of rows that are closer to training rows than to test rows; equal distances count half."""
-    if not (len(train) and len(test) and len(rows)):
+    if not (len(train) and len(test)):
         return nan
-    to_train, to_test = closest(train, rows, tables), closest(test, rows, tables)
-    return float(np.mean((to_train < to_test) + 0.5 * (to_train == to_test)))
+    to_train, to_test = (closest(table, rows, scale).distance for table in (train, test))
+    return _mean((to_train < to_test) + 0.5 * (to_train == to_test))
 
 
-def closest(table: Array, rows: Array, tables: Tables) -> Array:
-    """Return the distance of each row ``(M, D)`` to the closest record of a table ``(N, D)``, ``(M,)``.
+def closest(table: Array, rows: Array, scale: Scale) -> Closest:
+    """Return the distances of rows ``(M, D)`` to the closest records of a table ``(N, D)``, which is not empty."""
+    records = scale.scaled(table).T.contiguous()
+    blocks = (scale.scaled(rows), scale.tolerance(rows))
+    size = max(1, _ELEMENTS // len(table))
+    pairs = [_compared(block, limit, records) for block, limit in zip(*(x.split(size) for x in blocks), strict=True)]
+    return Closest(*(torch.cat(parts).double().numpy() for parts in zip(*pairs, strict=True)))
+
+
+def _compared(rows: Tensor, tolerance: Tensor, records: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance to the closest record and whether one matches, ``(B,)`` each.
 
     Args:
-        table: not empty.
-        rows: the rows.
-        tables: with the training rows, whose ranges are the unit of the distances.
+        rows: ``(B, D)``.
+        tolerance: ``(B, D)``.
+        records: ``(D, N)``.
     """
-    low, width = _ranges(tables)
-    records = _tensor((table - low) / width)
-    distances = [gaps.clamp(max=1).mean(2).amin(1) for _, gaps in _gaps(_tensor((rows - low) / width), records)]
-    return np.asarray(torch.cat(distances)) if distances else np.empty(0)
-
-
-def new_rows(table: Array, rows: Array, columns: Sequence[Column]) -> float:
-    """Return the share of rows that match no row of a table: all categories are equal and numbers within 1 %."""
-    if not (len(table) and len(rows)):
-        return nan
-    relative = torch.tensor([0.0 if column.values else MATCH for column in columns], dtype=torch.float64)
-    matched = [
-        (gaps <= (relative * block.abs())[:, None]).all(2).any(1)
-        for block, gaps in _gaps(_tensor(rows), _tensor(table))
-    ]
-    return 1 - float(torch.cat(matched).double().mean())
-
-
-def _ranges(tables: Tables) -> tuple[Array, Array]:
-    """Return the lower end and the width of each column of numbers in the training rows; 0 and 1 for categories."""
-    low, width = np.zeros(len(tables.columns)), np.ones(len(tables.columns))
-    for j, column in enumerate(tables.columns):
-        known = tables.train[~np.isnan(tables.train[:, j]), j]
-        if not column.values and len(known):
-            low[j], width[j] = known.min(), np.ptp(known) or 1.0
-    return low, width
-
-
-def _tensor(rows: Array) -> Tensor:
-    return torch.from_numpy(np.nan_to_num(rows, nan=_MISSING))
-
-
-def _gaps(rows: Tensor, table: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield blocks of rows ``(B, D)`` with their absolute differences from a table, ``(B, N, D)``."""
-    for block in rows.split(max(1, _ELEMENTS // max(1, table.numel()))):
-        yield block, (block[:, None] - table).abs()
+    total = rows.new_zeros(len(rows), records.shape[1])
+    matched = torch.ones_like(total, dtype=torch.bool)
+    for value, limit, record in zip(rows.T, tolerance.T, records, strict=True):
+        gap = (value[:, None] - record).abs_()
+        matched &= gap <= limit[:, None]
+        total += gap.clamp_(max=1)
+    return total.amin(1) / len(records), matched.any(1)
 
 
 def _median(values: Array) -> float:
     return float(np.median(values)) if len(values) else nan
+
+
+def _mean(values: Array) -> float:
+    return float(np.mean(values)) if len(values) else nan

@@ -51,8 +51,8 @@ def _columns(quality: Quality) -> SummaryTable:
         "Columns",
         ("column", "measure", "similarity", "adherence", "coverage"),
         [*rows, average],
-        "Similarity: 1 for equal distributions. Adherence: share of the values within the range or the categories of the"
-        " training rows. Coverage: share of the range or the categories of the test rows that occurs.",
+        "Similarity: 1 for equal distributions. Adherence: share of the values within the range or the categories of"
+        " training rows. Coverage: share of the range or the categories of test rows that occurs.",
     )
 
 
@@ -78,8 +78,8 @@ def _efficacy(quality: Quality) -> SummaryTable:
         "Training on synthetic rows",
         ("predicted column", "measure", "score"),
         [(one.target, one.score.name, _cell(one.score)) for one in quality.efficacy],
-        "Boosted trees, trained on synthetic rows (on training rows), predict a column of test rows from the others. R² is"
-        " 0 and ROC AUC 0.5 without any information.",
+        "Boosted trees, trained on synthetic rows (training rows), predict a column of test rows from the others."
+        " Without any information, R² is 0 and ROC AUC 0.5.",
     )
 
 
