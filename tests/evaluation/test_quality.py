@@ -216,6 +216,28 @@ def test_many_columns(columns: int) -> None:
     plots.quality(quality)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(6))
+def test_extreme_and_missing_values_are_measured(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def rows(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        sizes = 10.0 ** rng.integers(-45, 38, count)
+        columns = (
+            rng.normal(size=count) * sizes,
+            rng.choice([-3e38, 3e38], count),
+            np.full(count, NAN),
+            np.ones(count),
+        )
+        table = np.stack([*columns, rng.integers(0, 4, count)], 1)
+        return np.where(rng.random(table.shape) < rng.choice([0, 0.9]), NAN, table)
+
+    columns = [NUMBER.model_copy(update={"name": f"x{j}"}) for j in range(4)]
+    quality = compare(Tables([*columns, LETTER], *(rows(int(count)) for count in rng.integers(1, 60, 4))))
+    json.dumps(quality.as_json(), allow_nan=False)
+    plots.quality(quality)
+
+
 # Runs.
 
 

@@ -73,13 +73,28 @@ def prediction_score(train: Array, test: Array, columns: Sequence[Column], targe
     train, test = (rows[~np.isnan(rows[:, target])] for rows in (train, test))
     if len(train) < 2 or len(test) < 2 or len(np.unique(test[:, target])) < 2:
         return nan
-    (x, y), (x_test, y_test) = ((np.delete(rows, target, 1), rows[:, target]) for rows in (train, test))
+    x, x_test = _observed(*(np.delete(rows, target, 1) for rows in (train, test)))
+    y, y_test = train[:, target], test[:, target]
     others = [column for j, column in enumerate(columns) if j != target]
     if columns[target].values:
         return macro_auc(y_test, _class_probabilities(x, y, x_test, others, len(columns[target].values) + 1, seed))
-    options = {"max_leaf_nodes": _LEAVES, "early_stopping": False, "random_state": seed}
-    trees = HistGradientBoostingRegressor(categorical_features=_categorical(others), **options).fit(x, y)
-    return float(r2_score(y_test, trees.predict(x_test)))
+    return _r_squared(x, y, x_test, y_test, others, seed)
+
+
+def _r_squared(x: Array, y: Array, x_test: Array, y_test: Array, columns: Sequence[Column], seed: int) -> float:
+    """Return R² of trees, in standard units of the target: they compute in float32."""
+    center, width = y.mean(), y.std() or 1.0
+    trees = HistGradientBoostingRegressor(
+        max_leaf_nodes=_LEAVES, categorical_features=_categorical(columns), early_stopping=False, random_state=seed
+    )
+    predicted = trees.fit(x, (y - center) / width).predict(x_test)
+    return float(r2_score((y_test - center) / width, predicted))
+
+
+def _observed(train: Array, test: Array) -> tuple[Array, Array]:
+    """Return features with 0 in columns without any value in training rows, which trees do not accept."""
+    empty = np.isnan(train).all(0)
+    return np.where(empty, 0.0, train), np.where(empty, 0.0, test)
 
 
 def _class_probabilities(
@@ -133,6 +148,7 @@ def fold_aucs(real: Array, other: Array, columns: Sequence[Column], make: MakeCl
 def _auc(model: "ClassifierMixin | Pipeline", x: Array, y: Array, x_test: Array, y_test: Array) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        x, x_test = _observed(x, x_test)
         return float(roc_auc_score(y_test, model.fit(x, y).predict_proba(x_test)[:, 1]))
 
 

@@ -20,8 +20,8 @@ from aevb.evaluation.quality.tables import Array, Tables, chosen
 
 MATCH = 0.01
 """Largest relative difference of two numbers that match."""
-_MISSING = -1e9
-"""Stands for a missing value, in units of the range: at no distance from another, and far from all values."""
+_MISSING, _FAR = -1e30, 1e20
+"""Stands for a missing value, at no distance from another and far from all values, which are at most _FAR."""
 _ELEMENTS = 2**20  # compared at once
 
 
@@ -50,11 +50,11 @@ class Scale(NamedTuple):
 
     def scaled(self, rows: Array) -> Tensor:
         """Return rows in units of the ranges, ``(N, D)`` in float32."""
-        return torch.from_numpy(np.nan_to_num((rows - self.low) / self.width, nan=_MISSING)).float()
+        return torch.from_numpy(np.nan_to_num(((rows - self.low) / self.width).clip(-_FAR, _FAR), nan=_MISSING)).float()
 
     def tolerance(self, rows: Array) -> Tensor:
         """Return the largest distance in each column of values that match those of rows, ``(N, D)`` in float32."""
-        return torch.from_numpy(np.nan_to_num(self.match * np.abs(rows) / self.width)).float()
+        return torch.from_numpy(np.nan_to_num(self.match * (np.abs(rows) / self.width).clip(max=_FAR))).float()
 
 
 class Closest(NamedTuple):
