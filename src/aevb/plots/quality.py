@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from aevb.errors import shorten
 from aevb.evaluation.quality import PairQuality, Quality
 from aevb.plots.style import COLORS, STYLE, as_text
 
@@ -30,6 +31,7 @@ def quality(measured: Quality) -> Figure:
     ratios = [3.2, side, side] if measured.pairs else [1]
     axes = np.ravel(figure.subplots(1, len(ratios), width_ratios=ratios)).tolist()
     _bars(axes[0], measured, names)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     if measured.pairs:
         _heat_maps(figure, axes[1:], measured.pairs, names)
     return figure
@@ -37,8 +39,10 @@ def quality(measured: Quality) -> Figure:
 
 def _shown(measured: Quality) -> list[str]:
     """Return the names of the columns of the figure, in their order in the table."""
-    order = sorted(measured.columns, key=lambda one: np.nan_to_num(one.similarity.synthetic))
-    shown = {one.column for one in order[:SHOWN]}
+    paired = {name for pair in measured.pairs for name in pair.columns}
+    columns = [one for one in measured.columns if one.column in paired or not paired]
+    columns.sort(key=lambda one: np.nan_to_num(one.similarity.synthetic))
+    shown = {one.column for one in columns[:SHOWN]}
     return [one.column for one in measured.columns if one.column in shown]
 
 
@@ -50,7 +54,6 @@ def _bars(axis: Axes, measured: Quality, names: Sequence[str]) -> None:
     axis.vlines(real, places - 0.42, places + 0.42, "black", linewidth=1.5, label="real rows")
     axis.set(title="similarity of columns", xlim=(0, 1), ylim=(len(columns) - 0.4, -0.6))
     axis.set_yticks(places, [_short(one.column) for one in columns])
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handlelength=1.2, columnspacing=1)
 
 
 def _heat_maps(figure: Figure, axes: Sequence[Axes], pairs: Sequence[PairQuality], names: Sequence[str]) -> None:
@@ -88,4 +91,4 @@ def _differences(pairs: Sequence[PairQuality], names: Sequence[str], field: str)
 
 
 def _short(name: str) -> str:
-    return as_text(name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…")
+    return as_text(shorten(name, LETTERS))
