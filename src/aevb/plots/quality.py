@@ -8,6 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 
 from aevb.errors import shorten
@@ -31,7 +32,8 @@ def quality(measured: Quality) -> Figure:
     ratios = [3.2, side, side] if measured.pairs else [1]
     axes = np.ravel(figure.subplots(1, len(ratios), width_ratios=ratios)).tolist()
     _bars(axes[0], measured, names)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    below = offset_copy(axes[0].transAxes, figure, y=-0.25)  # inches, below the numbers of the axis
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, ncols=2, handlelength=1.2)
     if measured.pairs:
         _heat_maps(figure, axes[1:], measured.pairs, names)
     return figure
