@@ -158,7 +158,8 @@ def test_copies_of_training_rows_are_revealed() -> None:
     assert found.distance.synthetic == 0
     assert found.distance.real > 0
     assert found.new.synthetic == 0
-    assert found.closer.synthetic > 0.7 > 0.6 > found.closer.real
+    assert found.closer.synthetic == pytest.approx(0.75, abs=0.07)  # half of the copies, and half of the others
+    assert found.closer.real == pytest.approx(0.5, abs=0.1)
     assert found.protection.synthetic < 0.6
 
 

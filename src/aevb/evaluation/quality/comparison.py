@@ -9,11 +9,10 @@ from aevb.evaluation.quality.columns import column_qualities
 from aevb.evaluation.quality.distances import memorization
 from aevb.evaluation.quality.pairs import pair_qualities
 from aevb.evaluation.quality.record import Quality
-from aevb.evaluation.quality.tables import Tables, chosen
+from aevb.evaluation.quality.tables import Tables
 
 ROWS, RECORDS = 2000, 100_000
-"""The largest number of rows of each table that classifiers and distances use, and of training rows as records."""
-
+"""The largest numbers of rows of each table: for classifiers and distances, and as records to which distances refer."""
 COLUMNS = 100
 """The largest number of columns, evenly spaced, of which pairs are compared and that predict each other."""
 
@@ -41,5 +40,5 @@ def compare(tables: Tables, source: str = "", *, condition: Collection[str] = ()
         pairs=pair_qualities(tables.of(few)),
         efficacy=efficacy(some.of(few), seed),
         detection=detection(some, seed),
-        memorization=memorization(some._replace(train=chosen(tables.train, RECORDS, seed)).of(modelled), seed),
+        memorization=memorization(some.of(modelled), tables.limited(RECORDS, seed).of(modelled), seed),
     )

@@ -69,16 +69,21 @@ class Closest(NamedTuple):
     matched: Array
 
 
-def memorization(tables: Tables, seed: int = 0) -> Memorization:
+def memorization(some: Tables, records: Tables, seed: int = 0) -> Memorization:
     """Return how close synthetic rows are to the training rows.
 
     The shares of closer rows refer to as many training rows as there are test rows; equal distances count half.
+
+    Args:
+        some: the rows whose distances are measured.
+        records: the rows to which they are measured.
+        seed: of the choice of training rows.
     """
-    scale = Scale.of(tables.columns, tables.train)
-    found = [closest(tables.train, rows, scale) for rows in (tables.synthetic, tables.test)]
-    size = min(len(tables.train), len(tables.test))
-    train, test = chosen(tables.train, size, seed), chosen(tables.test, size, seed)
-    closer = [share_closer(train, test, rows, scale) for rows in (tables.synthetic, tables.valid)]
+    scale = Scale.of(records.columns, records.train)
+    found = [closest(records.train, rows, scale) for rows in (some.synthetic, some.test)]
+    size = min(len(records.train), len(records.test))
+    train, test = chosen(records.train, size, seed), chosen(records.test, size, seed)
+    closer = [share_closer(train, test, rows, scale) for rows in (some.synthetic, some.valid)]
     return Memorization(
         distance=Measure("median DCR", *(_median(one.distance) for one in found)),
         closer=Measure("closer to training rows", *closer),

@@ -104,9 +104,14 @@ def _memorization(quality: Quality) -> SummaryTable:
             (found.protection.name, _cell(found.protection)),
             (f"{found.new.name}: share that matches no training row", _cell(found.new)),
         ],
-        "Copies of training rows have a distance near 0 and a share far above 0.5. In parentheses: test rows, and"
-        " validation rows for the share.",
+        f"Of copies of training rows, the distance is 0 and the share about {_copied_share(quality):.2f}. In"
+        " parentheses: test rows, and validation rows for the share.",
     )
+
+
+def _copied_share(quality: Quality) -> float:
+    """Return the expected share for copies, some of which are copies of the training rows that are compared."""
+    return 0.5 + 0.5 * min(quality.n_test / quality.n_train, 1.0)
 
 
 def _cell(measure: Measure, digits: int = 2) -> str:
