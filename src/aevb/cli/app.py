@@ -33,6 +33,7 @@ COMMANDS = {
     "encode": ("sample:encode", "Write the latent means of examples."),
     "score": ("tables:score", "Compute log p(x) of examples and flag anomalies."),
     "impute": ("tables:impute", "Impute the missing values of a table."),
+    "quality": ("tables:quality", "Compare samples of a model, or other synthetic rows, with real rows of a table."),
     "export": ("export:export", "Export encoder and decoder as ONNX files."),
     "baseline": ("baseline:baseline", "Evaluate PCA and a Gaussian mixture on the same data."),
     "reproduce": ("reproduce:reproduce", "Reproduce published experiments."),

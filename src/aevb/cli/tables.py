@@ -1,4 +1,4 @@
-"""The commands score and impute, which write tables."""
+"""The commands of tables: score, impute and quality."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,9 @@ from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.evaluation import imputation
 from aevb.files import require_local, write_atomically
+from aevb.runs.quality import QUALITY
 from aevb.runs.run_folder import RunFolder
+from aevb.workflow.quality import write_quality
 from aevb.workflow.run import load_run
 
 
@@ -103,6 +105,48 @@ def impute(
     write_atomically(path, lambda file: _write_filled(file, Path(data), loaded.record, examples, draws))
     write_atomically(draws_path, lambda file: write_table(file, missing))
     terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)
+
+
+def quality(
+    run: ReadPath,
+    synthetic: Annotated[str | None, Parameter(help="Synthetic rows with the columns of the training data.")] = None,
+    /,
+    *,
+    out: Path | None = None,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+    plugin: Plugins = (),
+) -> None:
+    """Compare samples of a model, or other synthetic rows, with real rows of a table.
+
+    Without SYNTHETIC, as many rows are sampled as there are training rows. The comparison with test rows measures the
+    distribution of each column, the association of each pair of columns, what other models learn from the rows, whether
+    a classifier detects them, and how close they are to the training rows.
+
+    Args:
+        out: JSON file; the figure beside it has the suffix .png. Default: quality.json in the run folder, or
+            quality-SYNTHETIC.json.
+    """
+    loaded = load_run(run, device, data_dir=data_dir)
+    path = _require_json_file(out or loaded.folder / (f"quality-{Path(synthetic).stem}.json" if synthetic else QUALITY))
+    with terminal.status("comparing synthetic rows with real rows"):
+        measured = loaded.quality(synthetic, seed=seed)
+    write_quality(measured, path)
+    terminal.show_quality(measured, path, json)
+
+
+def _require_json_file(path: Path) -> Path:
+    """Return the path of a JSON file.
+
+    Raises:
+        BadInput: its suffix is not that of one, or it is not on this machine.
+    """
+    require_local(path)
+    if path.suffix.lower() != ".json":
+        raise BadInput(f"--out {path} is not a JSON file: expected a name that ends in .json")
+    return path
 
 
 def _write_filled(path: Path, source: Path, run: RunFolder, examples: Examples, draws: Tensor) -> None:

@@ -32,6 +32,8 @@ from aevb.errors import printable
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import smallest_rate
 from aevb.evaluation.diagnosis import Finding
+from aevb.evaluation.quality import Quality
+from aevb.evaluation.quality.summary import introduction, summaries
 from aevb.evaluation.scores import titles
 from aevb.runs.aggregate import Row, RunResult
 from aevb.runs.export import Exported
@@ -296,6 +298,25 @@ def show_imputed(file: Path, draws: Path, rows: int, missing: int, json: bool) -
         print_json({"file": str(file), "draws": str(draws), "rows": rows, "missing": missing})
         return
     print(f"imputed {missing} missing values in {rows} rows\nwrote {file}\nwrote {draws}")
+
+
+def show_quality(quality: Quality, file: Path, json: bool) -> None:
+    """Print the quality of synthetic rows."""
+    if json:
+        print_json({"file": str(file), "figure": str(file.with_suffix(".png"))} | quality.as_json())
+        return
+    console = wide_output()
+    console.print(printable(introduction(quality)), soft_wrap=True)
+    for summary in summaries(quality):
+        table = new_table()
+        for position, title in enumerate(summary.header):
+            table.add_column(title, justify="right" if position and title != "measure" else "left")
+        for cells in summary.rows:
+            table.add_row(*map(printable, cells))
+        console.print()
+        console.print(table)
+        console.print(summary.note, soft_wrap=True)
+    print(f"\nwrote {file} and {file.with_suffix('.png')}")
 
 
 def show_exported(files: Sequence[Exported], json: bool) -> None:

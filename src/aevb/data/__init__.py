@@ -2,7 +2,7 @@
 
 sources/           formats and objects that examples are read from
 tables/            columns of tables: reading, inference of types, encoding, writing
-loading.py         `load_data` and `read_examples`
+loading.py         `load_data`, `read_examples` and `read_any_rows`
 dataset.py         `Dataset`, training, validation and test examples
 examples.py        `Examples`, tensors and the batches built from them
 match.py           new examples in the form of the training data
@@ -16,7 +16,7 @@ out_of_core.py     examples that stay on disk
 from aevb.data.binarization import Binarize
 from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples, ExampleSource
-from aevb.data.loading import load_data, read_examples
+from aevb.data.loading import load_data, read_any_rows, read_examples
 from aevb.data.match import DataSpec
 from aevb.data.sources.iterable import StreamedExamples, from_iterable
 from aevb.data.sources.synthetic import NormalMixture, Truth, Variant, truth
@@ -38,6 +38,7 @@ __all__ = [
     "Variant",
     "from_iterable",
     "load_data",
+    "read_any_rows",
     "read_examples",
     "split_data",
     "truth",

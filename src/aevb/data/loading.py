@@ -11,6 +11,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import get_args
 
+import torch
+from torch import Tensor
+
 from aevb.data.binarization import Binarize
 from aevb.data.condition import label_condition, with_condition
 from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
@@ -20,8 +23,9 @@ from aevb.data.out_of_core import InMemory
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
-from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.encode import encode_any_rows, encode_rows
 from aevb.data.tables.infer import ColumnTypes
+from aevb.data.tables.read import RawColumn
 from aevb.errors import BadInput, shorten
 from aevb.models.registry import register
 
@@ -124,15 +128,38 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0], outside))
 
 
+def read_any_rows(source: object, spec: DataSpec) -> Tensor:
+    """Read all rows of a table whatever their values, with the condition of each, ``(N, D + G)``.
+
+    Args:
+        source: as in `load_data`.
+        spec: the form of the training data, a table.
+
+    Returns:
+        Rows as for `aevb.data.tables.encode.encode_any_rows`, rounded as the training data are.
+
+    Raises:
+        BadInput: as in `load_data`, a column is missing, or a column of numbers holds texts.
+    """
+    name, raw_columns = _raw_columns(source, spec)
+    groups = (columns for columns in (spec.columns, spec.condition_columns) if columns)
+    return torch.cat([encode_any_rows(raw_columns, columns, name) for columns in groups], 1).to(spec.dtype)
+
+
 def _read_rows(data: object, spec: DataSpec, outside: Outside | None) -> Examples:
+    name, raw_columns = _raw_columns(data, spec)
+    condition = encode_rows(raw_columns, spec.condition_columns, name, outside) if spec.condition_columns else None
+    return Examples(encode_rows(raw_columns, spec.columns, name, outside).to(spec.dtype), condition=condition)
+
+
+def _raw_columns(data: object, spec: DataSpec) -> tuple[str, list[RawColumn]]:
+    """Return the name and the columns of a table."""
     subject = _subject(data)
     source = _source(subject)
     raw_columns = source.columns(subject, ReadOptions(missing=spec.missing)) if source else None
     if raw_columns is None:
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
-    name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
-    condition = encode_rows(raw_columns, spec.condition_columns, name, outside) if spec.condition_columns else None
-    return Examples(encode_rows(raw_columns, spec.columns, name, outside).to(spec.dtype), condition=condition)
+    return subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data), raw_columns
 
 
 def _read(data: object, options: ReadOptions) -> UnsplitData:

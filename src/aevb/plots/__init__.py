@@ -3,6 +3,7 @@
 from aevb.plots.curves import Levels, bands, learning_curves, losses, progress, stacks, strips, sweep, training
 from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
 from aevb.plots.points import Cloud, Ellipse, Labelled, clouds, contours, latent, scatter_latent_means
+from aevb.plots.quality import quality
 from aevb.plots.run import figures, reconstructions, samples
 from aevb.plots.style import COLORS, STYLE, save
 
@@ -26,6 +27,7 @@ __all__ = [
     "manifolds",
     "morphing",
     "progress",
+    "quality",
     "reconstructions",
     "samples",
     "save",

@@ -9,15 +9,21 @@ from typing import NamedTuple
 from PIL import Image
 
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
+from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
 from aevb.evaluation.scores import Score, titles
 from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
+from aevb.runs.quality import QUALITY, load_quality
 from aevb.runs.run_folder import RunFolder
 
 HEADLINE = ("log_px", "bound", "rate", "distortion")
 """The test scores at the top of the page."""
-FILES = ("config.json", "scores.json", "metrics.jsonl", "model.safetensors")
+QUALITY_CAPTION = (
+    "Similarity of each column, 1 for equal distributions, and difference of each pair of columns, 0 for equal"
+    " associations: of samples, and of training rows in their place."
+)
+FILES = ("config.json", "scores.json", "quality.json", "metrics.jsonl", "model.safetensors")
 
 
 class FigureFile(NamedTuple):
@@ -35,6 +41,20 @@ class FigureFile(NamedTuple):
     file: Path
     width: int
     height: int
+
+
+class QualitySection(NamedTuple):
+    """The quality of samples of a table.
+
+    Attributes:
+        introduction: what is compared.
+        tables: the measures.
+        figure: the measures of columns and pairs; None without one.
+    """
+
+    introduction: str
+    tables: list[SummaryTable]
+    figure: FigureFile | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,16 @@ class RunPage:
     def figures(self) -> list[FigureFile]:
         """The figures in the folder of the run."""
         return list(_figures(self.run.folder / "figures"))
+
+    @property
+    def quality(self) -> QualitySection | None:
+        """The quality of samples; None if it has not been measured."""
+        measured = load_quality(self.run.folder)
+        if measured is None:
+            return None
+        file = (self.run.folder / QUALITY).with_suffix(".png")
+        figure = _figure_file("Columns and pairs of columns", QUALITY_CAPTION, file) if file.is_file() else None
+        return QualitySection(introduction(measured), summaries(measured), figure)
 
     @property
     def explored(self) -> bool:
@@ -147,5 +177,9 @@ def _figures(folder: Path) -> Iterator[FigureFile]:
         file, facts = folder / f"{name}.png", register.plot.facts(name) if name in names else {}
         if file.is_file():
             title = facts.get("title", name.replace("-", " ").replace("_", " ").capitalize())
-            with Image.open(file) as image:
-                yield FigureFile(title, facts.get("caption", ""), file, *image.size)
+            yield _figure_file(title, facts.get("caption", ""), file)
+
+
+def _figure_file(title: str, caption: str, file: Path) -> FigureFile:
+    with Image.open(file) as image:
+        return FigureFile(title, caption, file, *image.size)

@@ -6,6 +6,7 @@
     checkpoint.safetensors  the state from which training resumes; removed when training finishes
     scores.json             held-out scores, and how training ended
     findings.json           what the diagnosis found
+    quality.json            quality of samples of a table; quality.png is its figure
     estimator.json          parameters of a scikit-learn estimator; only where one was saved
     README.md               a model card; only where the run was saved for others
     figures/                figures
@@ -223,8 +224,12 @@ class RunFolder:
         Raises:
             BadInput: they cannot be read, or differ in kind, shape or columns from the training data.
         """
+        return read_examples(source, self.data_spec(data_dir), outside)
+
+    def data_spec(self, data_dir: str | None = None) -> DataSpec:
+        """Return the form of the training data; `data_dir` as in `load_data`."""
         data, settings, classes = self.data, self.config.data, self.resolved.options.get("classes")
-        spec = DataSpec(
+        return DataSpec(
             kind=data.kind,
             shape=data.shape,
             columns=data.columns,
@@ -239,7 +244,6 @@ class RunFolder:
             largest=None if classes is None else classes - 1,
             dtype=self.model.event_dtype,
         )
-        return read_examples(source, spec, outside)
 
     def require_same_data(self, dataset: Dataset) -> None:
         """Refuse data other than those of the run.

@@ -21,16 +21,19 @@ from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
+from aevb.evaluation.quality import Quality
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs import sharing
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
+from aevb.runs.quality import QUALITY
 from aevb.runs.records import ReferenceScores
 from aevb.runs.reference import load_reference, save_reference
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
+from aevb.workflow.quality import require_table, table_quality, write_quality
 
 GIVEN_CANDIDATES = 10_000
 """Least K for samples with given values: many samples come from a single posterior."""
@@ -323,6 +326,20 @@ class Run:
         self._require_table()
         return self._examples(data)
 
+    def quality(self, synthetic: object = None, *, seed: int = 0) -> Quality:
+        """Return the quality of synthetic rows, compared with the test rows.
+
+        Args:
+            synthetic: rows with the columns of the training data; None samples as many rows from the model as there are
+                training rows.
+            seed: of the samples, and of the rows and classifiers that compare them.
+
+        Raises:
+            BadInput: the model is not of a table, or the data cannot be read.
+        """
+        require_table(self.record)
+        return table_quality(self.record, self.dataset, synthetic, seed=seed, data_dir=self._data_dir)
+
     def explore(self, *others: "Run", condition: Mapping[str, str] | None = None) -> Path:
         """Write explorer.html, an interactive page of the model, and return its path.
 
@@ -349,7 +366,7 @@ class Run:
         return explorer.under(self.record, self.dataset, self._stated(condition or {}))
 
     def report(self) -> Path:
-        """Draw the figures, diagnose the model, write report.html and return its path.
+        """Draw the figures, diagnose the model, measure samples of a table, write report.html and return its path.
 
         Raises:
             BadInput: the data cannot be read, or a file cannot be written.
@@ -361,6 +378,8 @@ class Run:
         findings = None
         if self.record.epochs and len(self.dataset.valid) > 1:
             findings = self.diagnose(n_importance_samples=REPORT_IMPORTANCE_SAMPLES)
+        if self.record.data.columns:
+            write_quality(self.quality(), self.folder / QUALITY)
         return report.write_run(self.record, findings)
 
     def export(self, folder: str | Path | None = None) -> list[Exported]:

@@ -41,18 +41,48 @@ def encode_rows(
     Raises:
         BadInput: a column is missing, or has values that its type does not allow.
     """
-    by_name = {raw.name: raw for raw in raw_columns}
-    encoded = modelled(columns)
-    if absent := [column.name for column in encoded if column.name not in by_name]:
-        raise BadInput(f"{name} lacks the column {', '.join(map(repr, absent))} of the training table: add it")
-    count = len(next(iter(by_name.values())))
-    values = np.empty((count, len(encoded)))
-    for position, column in enumerate(encoded):
-        raw = by_name[column.name]
+    encoded = []
+    for raw, column in _matched(raw_columns, columns, name):
         if outside is None:
             require_finite(raw, name)
-        values[:, position] = encode_column(raw, column, name, outside)
-    return torch.from_numpy(values)
+        encoded.append(encode_column(raw, column, name, outside))
+    return torch.from_numpy(np.column_stack(encoded))
+
+
+def encode_any_rows(raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str) -> Tensor:
+    """Return the rows of a table whatever their values, ``(N, D)`` in float64, NaN where missing.
+
+    Numbers stay as they are, also those that the type of their column does not allow. Values that are not among the K
+    values of their column have the code K.
+
+    Args:
+        raw_columns, columns, name: as for `encode_rows`.
+
+    Raises:
+        BadInput: a column is missing, or a column of numbers holds texts or infinite numbers.
+    """
+    pairs = _matched(raw_columns, columns, name)
+    return torch.from_numpy(np.column_stack([_any_values(raw, column, name) for raw, column in pairs]))
+
+
+def _any_values(raw: RawColumn, column: Column, table: str) -> NDArray[np.float64]:
+    if raw.unsupported:
+        raise BadInput(f"{table}: {raw.unsupported}")
+    if not column.values:
+        require_finite(raw, table)
+        return np.clip(_numbers(raw, column, table, None), -_LARGEST, _LARGEST)
+    unknown: dict[int, str] = {}
+    codes = _category_codes(raw, column, table, unknown)
+    codes[list(unknown)] = len(column.values)
+    return codes
+
+
+def _matched(raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str) -> list[tuple[RawColumn, Column]]:
+    """Return the columns of a model with those of a table, in the order of a row."""
+    by_name = {raw.name: raw for raw in raw_columns}
+    if absent := [column.name for column in modelled(columns) if column.name not in by_name]:
+        raise BadInput(f"{name} lacks the column {', '.join(map(repr, absent))} of the training table: add it")
+    return [(by_name[column.name], column) for column in modelled(columns)]
 
 
 def decode_rows(
