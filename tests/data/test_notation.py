@@ -246,7 +246,7 @@ def test_frames_keep_their_types_of_dates(library: str) -> None:
     data: Any = frame if library == "pandas" else polars.from_pandas(frame)
     table = unsplit_table("t", frame_columns(data), {})
     assert {column.name: column.kind for column in table.columns if column.name != "lasting"} == dict.fromkeys(
-        ("day", "hour", "zoned", "clock"), "real"
+        ("day", "hour", "zoned", "clock"), "integer"
     ) | {"x": next(column.kind for column in table.columns if column.name == "x")}
     back: Any = to_frame(table.columns, table.examples.values.numpy(), library)  # type: ignore[arg-type]
     for name in frame.columns[:-1]:

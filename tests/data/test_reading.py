@@ -353,7 +353,7 @@ def test_a_date_column_is_never_an_identifier(tmp_path: Path) -> None:
     days = pandas.date_range("2020", periods=60).strftime("%d.%m.%Y")
     pandas.DataFrame({"day": days, "x": np.arange(60) * 0.37 % 1}).to_csv(tmp_path / "t.csv", index=False)
     dataset = load_data(tmp_path / "t.csv")
-    assert {column.name: (column.kind, column.whole) for column in dataset.columns}["day"] == ("real", True)
+    assert {column.name: (column.kind, column.whole) for column in dataset.columns}["day"] == ("integer", True)
     assert "day is read as day.month.year" in dataset.notes
 
 

@@ -25,7 +25,7 @@ from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
 from aevb.data.tables.encode import encode_any_rows, encode_rows
 from aevb.data.tables.infer import ColumnTypes
-from aevb.data.tables.read import RawColumn
+from aevb.data.tables.raw import RawColumn
 from aevb.errors import BadInput, shorten
 from aevb.models.registry import register
 

@@ -70,7 +70,7 @@ def _any_values(raw: RawColumn, column: Column, table: str) -> NDArray[np.float6
         raise BadInput(f"{table}: {raw.unsupported}")
     if not column.values:
         require_finite(raw, table)
-        return np.clip(_numbers(raw, column, table, None), -_LARGEST, _LARGEST)
+        return np.clip(_numbers(raw, column, table, None), -LARGEST, LARGEST)
     unknown: dict[int, str] = {}
     codes = _category_codes(raw, column, table, unknown)
     codes[list(unknown)] = len(column.values)
