@@ -4,9 +4,10 @@
 
 by the midpoint rule on cells that are halved where the mass is. Every example starts from the same coarse grid, which
 covers prior and posteriors so that no mode is missed that the encoder does not find, together with the cell of its own
-posterior mean. Cells with a relevant share of the mass are halved in each direction until the integral converges. For a
-smooth integrand the midpoint rule converges faster than any power of the cell width, once the cells are as narrow as
-the posterior (Trefethen & Weideman 2014).
+posterior mean. Cells with a relevant share of the mass are halved in each direction until two halvings in a row leave
+the integral as it is. For a smooth integrand the midpoint rule converges faster than any power of the cell width, once
+the cells are as narrow as the posterior (Trefethen & Weideman 2014). All examples share one grid, so that a cell is
+decoded once for all of them.
 """
 
 import math
@@ -20,7 +21,7 @@ from torch import Tensor
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.measures import Task
-from aevb.evaluation.posterior_samples import CACHE, widest
+from aevb.evaluation.posterior_samples import widest
 from aevb.evaluation.scores import Score
 from aevb.models.batch import Batch
 from aevb.models.registry import register
@@ -32,35 +33,48 @@ COARSE = {1: 1024, 2: 64}
 """Cells in each direction of the first grid, by the number of latent dimensions."""
 REACH = 8.0
 """Standard deviations of the prior and of each posterior that the first grid covers."""
-FAR, FARTHER = 14.0, 40.0
-"""Nats below the best cell at which a cell is no longer halved; the larger one applies to the first, coarse levels."""
+FAR = (40.0, 30.0, 20.0, 14.0)
+"""Nats below the best cell at which a cell is no longer halved, by level; the last one applies to all further levels.
+On coarse levels, the best cell may be far from the mode."""
+FAR_WHEN_QUIET = 9.0
+"""Likewise, for an example whose integral the last halving left as it was."""
 TOLERANCE = 1e-3
-"""Nats: the integral has converged if the last halving changed it by less. The remaining error is far smaller."""
+"""Nats: a halving that changes an integral by less leaves it as it is. The remaining error is far smaller."""
+QUIET = 2
+"""Halvings in a row that must leave an integral as it is."""
 LEVELS = 14
+CACHE = 2**20
+"""Bytes of the largest tensor in a pass. Passes are bound by memory, and this fits the own cache of a core."""
 
 
 class _Cells(NamedTuple):
-    """Cells of one size; each belongs to one example.
+    """Cells of one size on a grid; each belongs to one example.
 
     Attributes:
         owner: index of the example, ``(P,)``.
-        z: centers, ``(P, Z)``.
+        position: on the grid, ``(P, Z)``.
+        low: the corner of the grid, ``(Z,)``.
         width: in each direction, ``(Z,)``.
     """
 
     owner: Tensor
-    z: Tensor
+    position: Tensor
+    low: Tensor
     width: Tensor
+
+    def centers(self, position: Tensor) -> Tensor:
+        """Return the centers of the cells at positions ``(..., Z)``."""
+        return self.low + self.width * (position + 0.5)
 
     def halved(self) -> "_Cells":
         """Split every cell into 2^Z cells."""
-        signs = self.z.new_tensor(list(product((-0.25, 0.25), repeat=len(self.width))))
-        z = self.z.unsqueeze(1) + signs * self.width
-        return _Cells(self.owner.repeat_interleave(len(signs)), z.flatten(0, 1), self.width / 2)
+        corners = torch.tensor(list(product((0, 1), repeat=len(self.width))))
+        index = 2 * self.position.unsqueeze(1) + corners
+        return _Cells(self.owner.repeat_interleave(len(corners)), index.flatten(0, 1), self.low, self.width / 2)
 
-    def select(self, index: Tensor) -> "_Cells":
-        """Return the cells at `index`."""
-        return _Cells(self.owner[index], self.z[index], self.width)
+    def select(self, chosen: Tensor) -> "_Cells":
+        """Return some of the cells."""
+        return _Cells(self.owner[chosen], self.position[chosen], self.low, self.width)
 
 
 @torch.no_grad()
@@ -73,7 +87,7 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
     """
     model.eval()
     device = model.device
-    batch_size = max(16, min(128, 2**15 // size(examples.shape)))
+    batch_size = max(16, min(512, 2**18 // size(examples.shape)))
     if model.lower_layers or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, RNGStream.EVALUATION, device=device):
@@ -103,49 +117,72 @@ def _box(model: VAE, batches: Iterator[Batch], device: torch.device) -> tuple[Te
 def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> Tensor:
     """Return log p(x) of a batch, ``(B,)``; the cells are kept on the CPU, in float64."""
     means, count = model.encode(batch).mean.cpu(), len(batch)
-    cells, mass = _first_grid(model, batch, low, high)
+    cells = _first_grid(count, low, high)
+    mass = _log_mass(model, batch, cells)
     finished = torch.full((count,), -math.inf, dtype=torch.float64)
-    result, pending = _totals(cells.owner, mass, count), torch.ones(count, dtype=torch.bool)
+    result, quiet = _totals(cells.owner, mass, count), torch.zeros(count, dtype=torch.long)
     for level in range(LEVELS):
         best = torch.full_like(finished, -math.inf).scatter_reduce(0, cells.owner, mass, "amax")
-        at_mean = ((cells.z - means[cells.owner]).abs() <= cells.width / 2).all(1)
-        near = (mass > best[cells.owner] - (FARTHER if level < 3 else FAR)) | at_mean
+        reach = torch.where(quiet > 0, FAR_WHEN_QUIET, FAR[min(level, len(FAR) - 1)])
+        at_mean = ((cells.centers(cells.position) - means[cells.owner]).abs() <= cells.width / 2).all(1)
+        near = (mass > (best - reach)[cells.owner]) | at_mean
         finished = torch.logaddexp(finished, _totals(cells.owner[~near], mass[~near], count))
-        cells = cells.select(near & pending[cells.owner]).halved()
+        cells = cells.select(near).halved()
         mass = _log_mass(model, batch, cells)
         total = torch.logaddexp(finished, _totals(cells.owner, mass, count))
-        converged = pending & ((total - result).abs() < TOLERANCE)
+        pending = quiet < QUIET
+        quiet = torch.where(pending, torch.where((total - result).abs() < TOLERANCE, quiet + 1, 0), quiet)
         result = torch.where(pending, total, result)
-        pending &= ~converged
-        if not pending.any():
+        if (quiet == QUIET).all():
             return result
-        active = pending[cells.owner]
+        active = (quiet < QUIET)[cells.owner]
         cells, mass = cells.select(active), mass[active]
     raise BadInput(
         "the integral over z does not converge: the posterior is too narrow for quadrature, use importance sampling"
     )
 
 
-def _first_grid(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> tuple[_Cells, Tensor]:
-    """Return the coarse grid for every example, and the logarithm of the mass of each cell."""
-    count = COARSE[len(low)]
-    width = (high - low) / count
-    ticks = torch.arange(count, dtype=low.dtype) + 0.5
-    z = low + width * torch.cartesian_prod(*(ticks,) * len(low)).view(-1, len(low))
-    chunks = z.to(model.device, model.dtype).split(max(1, CACHE // (2 * batch.x.numel())))
-    mass = [model.log_joint(batch, points.unsqueeze(1)).cpu().double() for points in chunks]
-    owner = torch.arange(len(batch)).expand(len(z), -1)
-    cells = _Cells(owner.flatten(), z.repeat_interleave(len(batch), 0), width)
-    return cells, torch.cat(mass).flatten() + width.double().log().sum()
+def _first_grid(count: int, low: Tensor, high: Tensor) -> _Cells:
+    """Return the coarse grid for each of `count` examples."""
+    ticks = (torch.arange(COARSE[len(low)]),) * len(low)
+    index = torch.cartesian_prod(*ticks).view(-1, len(low))
+    owner = torch.arange(count).repeat(len(index))
+    return _Cells(owner, index.repeat_interleave(count, 0), low, (high - low) / COARSE[len(low)])
 
 
 def _log_mass(model: VAE, batch: Batch, cells: _Cells) -> Tensor:
     """Return log p(z) p(x|z) at the center of each cell plus the logarithm of its volume, ``(P,)`` in float64."""
-    x = batch.x
-    rows = max(1, CACHE // (x.element_size() * widest(model, batch[slice(1)])))
-    chunks = zip(cells.owner.to(x.device).split(rows), cells.z.to(x.device, model.dtype).split(rows), strict=True)
-    mass = [model.log_joint(batch[owner], z).cpu().double() for owner, z in chunks]
-    return torch.cat(mass) + cells.width.double().log().sum()
+    mass = torch.empty(len(cells.owner), dtype=torch.float64)
+    prior, one = model.prior_distribution(), batch[slice(1)]
+    decoded, scored = (CACHE // (one.x.element_size() * width) + 1 for width in (widest(model, one), one.x.numel()))
+    for pairs, place, first in _by_place(cells, shared=batch.condition is None, at_once=decoded):
+        z = cells.centers(cells.position[first]).to(model.device, model.dtype)
+        condition = None if batch.condition is None else batch.condition[cells.owner[first]]
+        output, log_prior = model.decoder_output(z, condition), prior.log_prob(z)
+        for some, at in zip(pairs.split(scored), place.split(scored), strict=True):
+            log_likelihood = model.likelihood(output[at]).log_prob(batch.x[cells.owner[some]])
+            mass[some] = (log_likelihood + log_prior[at]).cpu().double()
+    return mass + cells.width.double().log().sum()
+
+
+def _by_place(cells: _Cells, *, shared: bool, at_once: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield cells that are at a few places on the grid, so that each place is decoded once.
+
+    Args:
+        cells: P cells.
+        shared: whether examples share places; not if the decoder depends on the example.
+        at_once: number of places.
+
+    Yields:
+        The cells, the number of the place of each, and the first cell of each place.
+    """
+    first, *rest = cells.position.unbind(1)
+    key = (first << 32) + rest[0] if rest else first
+    _, place, counts = (key if shared else torch.arange(len(key))).unique(return_inverse=True, return_counts=True)
+    order, ends = place.argsort(), counts.cumsum(0)
+    for some in torch.arange(len(counts)).split(at_once):
+        pairs = order[ends[some[0]] - counts[some[0]] : ends[some[-1]]]
+        yield pairs, place[pairs] - some[0], order[(ends - counts)[some]]
 
 
 def _totals(owner: Tensor, mass: Tensor, count: int) -> Tensor:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.columns import Column, modelled
+from aevb.columns import modelled
 from aevb.data import IN_MEMORY, Dataset, Examples, read_any_rows
-from aevb.data.tables.encode import decode_value
+from aevb.data.tables.encode import rounded
 from aevb.errors import BadInput
 from aevb.evaluation.quality import Quality, Tables, compare
 from aevb.files import write_atomically
@@ -76,14 +76,9 @@ def sampled_examples(run: RunFolder, dataset: Dataset, seed: int) -> Examples:
     with seeded(seed, RNGStream.SAMPLES, device=run.model.device):
         x = run.model.sample(len(train), train.condition, draw=True).cpu()
     for j, column in enumerate(modelled(run.data.columns)):
-        if column.whole:
-            x[:, j] = x.new_tensor([_rounded(column, number) for number in x[:, j].numpy()])
+        if not column.values:
+            x[:, j] = x.new_tensor([rounded(column, number) for number in x[:, j].tolist()])
     return Examples(x, condition=train.condition)
-
-
-def _rounded(column: Column, number: np.floating) -> float:
-    value = decode_value(column, number)
-    return float("nan") if value is None else float(value)
 
 
 def _rows(examples: Examples) -> NDArray[np.float64]:

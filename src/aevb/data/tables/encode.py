@@ -259,23 +259,21 @@ def decode_value(column: Column, number: np.floating) -> Value | None:
         return None
     if column.kind in CODED:
         return column.values[int(number)]
+    value = rounded(column, float(str(number)))
+    if column.notation:
+        return write(value, column.notation)
+    return float(value) if column.dtype.startswith(("float", "double")) else value
+
+
+def rounded(column: Column, number: float) -> int | float:
+    """Return a number with the digits that its column has, within its bounds; no positive number becomes zero."""
     if column.whole:
-        whole = column.clamp(max(round(float(number)), int(column.kind == "positive")))
-        if column.notation:
-            return write(whole, column.notation)
-        return float(whole) if column.dtype.startswith(("float", "double")) else whole
-    value = _with_digits(column, float(str(number)))
-    return write(value, column.notation) if column.notation else value
-
-
-def _with_digits(column: Column, number: float) -> float:
-    """Return a number with as many decimals as the column has; rounding makes no positive number zero."""
+        return column.clamp(max(round(number), int(column.kind == "positive")))
     if column.decimals is None:
         return number
     least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
-    rounded = max(round(number, column.decimals), least)
     low, high = -math.inf if column.low is None else column.low, math.inf if column.high is None else column.high
-    return min(max(rounded, low), high)
+    return min(max(round(number, column.decimals), least, low), high)
 
 
 def require_finite(raw: RawColumn, table: str) -> None:
