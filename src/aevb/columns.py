@@ -27,6 +27,8 @@ ColumnKind = Literal[
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 CODED: tuple[ColumnKind, ...] = ("binary", "discrete", "categorical")
 """Types of columns that list their values."""
+OTHER = "other"
+"""Value that stands for texts that are not listed."""
 DeclaredType = ColumnKind | Literal["label", "none"]
 """What a column can be declared to be: of a type, the labels, or excluded."""
 Value = bool | int | float | str
@@ -85,6 +87,7 @@ class Column(BaseModel):
         position: position in the table, counted from 0.
         values: distinct values of a binary, discrete, categorical or constant column, in the order of their codes;
             empty for a constant column without any value.
+        other: whether the last value stands for all texts that are not listed.
         low: the least value of a bounded or integer column; None if it has no bound.
         high: the largest value, likewise.
         whole: whether its numbers are whole numbers.
@@ -99,6 +102,7 @@ class Column(BaseModel):
     kind: ColumnKind | Literal["constant"]
     position: int
     values: tuple[Value, ...] = ()
+    other: bool = False
     low: float | None = None
     high: float | None = None
     whole: bool = False

@@ -161,7 +161,7 @@ def test_missing_values_are_counted_and_declared(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"pass missing=\['\?'\] if"):
         load_data(tmp_path / "t.csv")
     dataset = load_data(tmp_path / "t.csv", missing=["?"])
-    assert "missing values: 8 in age" in dataset.notes
+    assert [(found.name, found.missing) for found in dataset.summaries] == [("age", 8), ("town", 0)]
 
 
 def test_an_index_is_no_column(tmp_path: Path) -> None:

@@ -346,13 +346,14 @@ def show_baselines(scores: Mapping[str, Sequence[Score]], json: bool) -> None:
 
 
 def show_columns(dataset: Dataset) -> None:
-    """Print the inferred types of the columns of a table, and notes on the data."""
+    """Print what was found in the columns of a table, and notes on the data."""
     table, console = new_table(), _errors()
-    for title in ("column", "type", "values"):
-        table.add_column(title)
-    for column in sorted((*dataset.columns, *dataset.condition_columns), key=lambda column: column.position):
-        values = ", ".join(map(str, column.values[:6])) + (", …" if len(column.values) > 6 else "")
-        cells = (column.name, column.kind + ", condition" * (column in dataset.condition_columns), values)
+    for title in ("column", "type", "missing", "distinct", "values"):
+        table.add_column(title, justify="right" if title in ("missing", "distinct") else "left")
+    conditions = {column.name for column in dataset.condition_columns}
+    for found in dataset.summaries:
+        kind = found.kind + ", condition" * (found.name in conditions)
+        cells = (found.name, kind, str(found.missing or ""), str(found.distinct), found.reason)
         table.add_row(*map(printable, cells))
     console.print(table)
     for note in dataset.notes:

@@ -7,6 +7,7 @@ from aevb.columns import Column
 from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
 from aevb.data.out_of_core import OutOfCoreExamples, Rows
+from aevb.data.tables.summary import ColumnSummary
 from aevb.data.value_kinds import Kind
 
 IN_MEMORY = "(in memory)"
@@ -28,6 +29,7 @@ class Dataset:
         classes: names of the labels 0, 1, ...; None without labels.
         columns: columns of a table.
         condition_columns: columns that a conditional model receives and does not model.
+        summaries: what was found in the columns of a table.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all training examples, if they are not in memory.
         rows: numbers of the training, validation and test examples in the source; None if they are not known.
@@ -45,6 +47,7 @@ class Dataset:
     classes: tuple[str, ...] | None
     columns: tuple[Column, ...] = ()
     condition_columns: tuple[Column, ...] = ()
+    summaries: tuple[ColumnSummary, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
     rows: tuple[Rows, ...] | None = None
@@ -70,7 +73,7 @@ class Dataset:
         """
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.condition_columns):
-            digest.update(column.model_dump_json(exclude={"dtype"}).encode())  # equal for a file and a data frame
+            digest.update(column.model_dump_json(exclude={"dtype", "notation"}).encode())  # equal for files and frames
         for split in (self.out_of_core or self.train, self.valid, self.test):
             for content in split.content():
                 digest.update(content)
@@ -89,6 +92,7 @@ class UnsplitData:
         validation: default share of validation examples.
         columns: columns of a table.
         condition_columns: columns of the condition.
+        summaries: what was found in the columns of a table.
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all examples, if they are not in memory.
         white: the value that becomes 1, of images with 16 bits; None for other data.
@@ -101,6 +105,7 @@ class UnsplitData:
     validation: float = 0.1
     columns: tuple[Column, ...] = ()
     condition_columns: tuple[Column, ...] = ()
+    summaries: tuple[ColumnSummary, ...] = ()
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
     white: float | None = None

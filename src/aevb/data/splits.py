@@ -70,6 +70,7 @@ def split_data(
         classes=data.classes,
         columns=data.columns,
         condition_columns=data.condition_columns,
+        summaries=data.summaries,
         notes=(*data.notes, out_of_core.note) if out_of_core else data.notes,
         out_of_core=out_of_core,
         rows=tuple(index if data.out_of_core is None else data.out_of_core.scanned[index] for index in indices),

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import TypeIs
 
-from aevb.columns import CODED, Column, ColumnKind, Value, modelled
+from aevb.columns import CODED, OTHER, Column, ColumnKind, Value, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, stays_on_disk
@@ -242,7 +242,7 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
     """Return a column of categories, or with a single scanned value, with the values of all rows."""
     if column.low is not None or column.high is not None:
         return _within_all_values(column, row_groups)
-    if column.kind not in (*CODED, "constant"):
+    if column.kind not in (*CODED, "constant") or column.other:
         return column
     declared, values = column_types.get(column.name), dict.fromkeys(column.values)
     for group in row_groups.groups:
@@ -250,6 +250,8 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
         raw = arrow_column(column.name, distinct)
         values |= dict.fromkeys(raw.plain(raw.distinct()))
         if len(values) > MAX_CATEGORIES and not declared:
+            if column.kind == "categorical" and all(isinstance(value, str) for value in values):
+                return _with_other(column)
             raise BadInput(
                 f"{row_groups.name}: column {column.name!r} has more than {MAX_CATEGORIES} values: use"
                 f" {option('data.column-types', _type_of_all(column), key=column.name)} to keep them, or none to"
@@ -259,6 +261,12 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
     if new and ((declared and declared not in CODED) or (column.notation and not declared)):
         return column.model_copy(update={"kind": declared or "real", "values": ()})
     return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
+
+
+def _with_other(column: Column) -> Column:
+    """Return a column whose last value stands for all texts that were not scanned."""
+    listed = [value for value in column.values[: MAX_CATEGORIES - 1] if value != OTHER]
+    return column.model_copy(update={"values": (*listed, OTHER), "other": True})
 
 
 def _type_of_all(column: Column) -> ColumnKind:

@@ -212,6 +212,8 @@ def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) 
 def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
     values, rows = _category_values(raw, column, table)
     codes: Mapping[Value | None, float] = {value: float(code) for code, value in enumerate(column.values)}
+    if column.other:
+        values = [value if value in codes else column.values[-1] for value in values]
     unknown = [position for position, value in enumerate(values) if value not in codes]
     wrong = {row: values[rows[row]] for row in np.flatnonzero(np.isin(rows, unknown)).tolist()} if unknown else {}
     if wrong and outside is None:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
+from aevb.columns import CODED, OTHER, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
@@ -27,6 +27,7 @@ from aevb.data.tables.numbers import LARGEST_INTEGER, Bounds, are_whole, bounds_
 from aevb.data.tables.numerals import is_plain
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
 from aevb.data.tables.recognize import by_row, recognize_column
+from aevb.data.tables.summary import ColumnSummary, summarize
 from aevb.errors import BadInput, option
 
 ColumnTypes = Mapping[str, DeclaredType]
@@ -50,22 +51,28 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
     for declared in column_types:
         if declared not in names:
             raise BadInput(f"{name} has no column {declared!r}: expected one of {', '.join(names)}")
-    notes, columns, labels, classes = list[str](), list[Column](), None, None
+    found, columns, labels, classes = list[ColumnSummary](), list[Column](), None, None
     for position, raw in enumerate(raw_columns):
         declared_type = column_types.get(raw.name)
         require_finite(raw, name)
         if declared_type == "label":
             labels, classes = _labels(raw, name)
-            continue
-        column = None if declared_type == "none" else _infer_column(raw, position, declared_type, name)
-        if column:
-            columns.append(column)
-        notes += _notes(raw, column, declared=declared_type is not None)
-    notes += [raw.note for raw in raw_columns if raw.note] + _missing_notes(raw_columns)
+            column = None
+        else:
+            column = None if declared_type == "none" else _infer_column(raw, position, declared_type, name)
+        columns += [column] if column else []
+        found.append(summarize(raw, column, declared_type))
     if not modelled(columns):
         raise BadInput(f"{name} has no column that varies: expected at least one")
     values = encode_rows(raw_columns, columns, name)
-    return UnsplitData(name, Examples(values, labels), classes, columns=tuple(columns), notes=tuple(notes))
+    return UnsplitData(
+        name,
+        Examples(values, labels),
+        classes,
+        columns=tuple(columns),
+        summaries=tuple(found),
+        notes=tuple(_notes(raw_columns, columns)),
+    )
 
 
 def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, table: str) -> Column | None:
@@ -89,10 +96,20 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
         return None
     if kind not in CODED:
         return _numeric_column(raw, position, kind, table)
+    if kind == "categorical" and not declared and len(distinct) > MAX_CATEGORIES:
+        return _with_other(raw, position)
     values = raw.levels or tuple(raw.plain(distinct))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
     return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype, notation=raw.notation)
+
+
+def _with_other(raw: RawColumn, position: int) -> Column:
+    """Return a column of texts that lists the most frequent ones."""
+    texts, counts = np.unique(raw.present, return_counts=True)
+    frequent = np.sort(texts[np.argsort(-counts, kind="stable")[: MAX_CATEGORIES - 1]])
+    values = (*(text for text in map(str, frequent) if text != OTHER), OTHER)
+    return Column(name=raw.name, kind="categorical", position=position, values=values, other=True, dtype=raw.dtype)
 
 
 def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str) -> Column:
@@ -148,13 +165,7 @@ def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> Column
     if len(distinct) <= MAX_CATEGORIES and len(distinct) < count / 2:
         return "categorical"
     _require_few_numbers(raw, table)
-    if len(distinct) > MAX_CATEGORIES and len(distinct) < count / 2:
-        raise BadInput(
-            f"{table}: column {raw.name!r} has {len(distinct)} different texts, over the limit of {MAX_CATEGORIES}"
-            f" categories: use {option('data.column-types', 'categorical', key=raw.name)} to keep them, or none to"
-            " exclude the column"
-        )
-    return None
+    return "categorical" if MAX_CATEGORIES < len(distinct) < count / 2 else None
 
 
 def _require_few_numbers(raw: RawColumn, table: str) -> None:
@@ -181,21 +192,11 @@ def _infer_type_of_numbers(raw: RawColumn, distinct: NDArray[np.float64]) -> Col
     return type_of_numbers(cast("NDArray[np.float64]", raw.present), distinct)
 
 
-def _notes(raw: RawColumn, column: Column | None, *, declared: bool) -> list[str]:
-    if column is None and not declared:
-        return [f"{raw.name} is excluded: an identifier with {len(raw.distinct())} different values"]
-    if column and column.kind == "constant":
-        state = f"always {column.values[0]!r}" if column.values else "empty"
-        return [f"{raw.name} is {state} and not part of the model"]
-    if column and raw.notation:
-        return list(filter(None, [describe(raw.name, raw.notation)]))
-    return []
-
-
-def _missing_notes(raw_columns: Sequence[RawColumn]) -> list[str]:
-    counts = {raw.name: len(raw) - raw.count for raw in raw_columns if not raw.unsupported}
-    found = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
-    return [f"missing values: {found}"] if found else []
+def _notes(raw_columns: Sequence[RawColumn], columns: Sequence[Column]) -> list[str]:
+    """Return how columns were read, where this is not obvious."""
+    own = {column.name: column for column in columns if column.notation and column.kind != "constant"}
+    described = [describe(raw.name, raw.notation) for raw in raw_columns if raw.notation and raw.name in own]
+    return list(filter(None, [*described, *(raw.note for raw in raw_columns)]))
 
 
 def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:
