@@ -487,3 +487,65 @@ def test_rare_and_unseen_texts_are_other_where_there_are_many(tmp_path: Path) ->
     x = encode_rows(read_columns(unseen), dataset.columns, "new")
     assert x[:, 1].tolist() == [99, 7]
     assert decode_rows(dataset.columns, x.numpy())["town"] == ["other", "town 007"]
+
+
+def weather(rng: np.random.Generator, count: int) -> dict[str, Any]:
+    """Return columns of all types of numbers."""
+    return {
+        "rain": np.where(rng.random(count) < 0.57, 0.0, rng.gamma(0.6, 8.0, count).round(1)),
+        "hour": rng.integers(0, 24, count),
+        "cylinders": rng.choice([4, 6, 8], count),
+        "price": rng.choice([0.99, 1.49, 9.99], count),
+        "share": rng.beta(2, 1, count).round(4),
+        "day": rng.integers(1, 366, count),
+        "year": rng.integers(2015, 2024, count),
+        "width": (np.exp(rng.normal(size=count)) + 0.01).round(2),
+        "age": rng.normal(40, 20, count).clip(1).round(1),
+        "visits": rng.poisson(3, count),
+    }
+
+
+def test_no_sampled_value_is_impossible(tmp_path: Path) -> None:
+    """A model that has hardly been trained samples any value that it can."""
+    pandas = pytest.importorskip("pandas")
+    table = weather(np.random.default_rng(0), 1500)
+    pandas.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
+    trained = aevb.train(tmp_path / "t.csv", epochs=1, out=tmp_path / "run", n_importance_samples=2)
+    kinds = {column.name: column.kind for column in trained.dataset.columns}
+    assert kinds == {
+        "rain": "nonnegative",
+        "hour": "discrete",
+        "cylinders": "discrete",
+        "price": "discrete",
+        "share": "bounded",
+        "day": "integer",
+        "year": "integer",
+        "width": "positive",
+        "age": "bounded",
+        "visits": "count",
+    }
+    rows = trained.sample(4000).numpy()
+    new = {name: np.array(values) for name, values in decode_rows(trained.dataset.columns, rows).items()}
+    for name in ("hour", "cylinders", "price"):
+        assert set(new[name]) == set(table[name])
+    for name, low, high in (("rain", 0, np.inf), ("share", 0, 1), ("day", 1, 365), ("width", 0.01, np.inf)):
+        assert low <= new[name].min() <= new[name].max() <= high
+    assert 0.3 < (new["rain"] == 0).mean() < 0.8
+    assert new["age"].min() >= 0
+    for name, decimals in (("rain", 1), ("share", 4), ("width", 2), ("age", 1), ("year", 0), ("visits", 0)):
+        assert (new[name] == new[name].round(decimals)).all()
+
+
+def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = load_data(
+        written(tmp_path / "t.csv", [{"share": float(rng.random()), "x": float(rng.normal())} for _ in range(300)])
+    ).columns
+    new = read_columns(written(tmp_path / "new.csv", [{"share": 0.5, "x": 0.0}, {"share": 1.3, "x": 0.0}]))
+    with pytest.raises(
+        BadInput, match=r"'share' holds 1 values that are not finite numbers from 0 to 1, the first 1.3"
+    ):
+        encode_rows(new, columns, "new")
+    outside: dict[int, str] = {}
+    assert encode_rows(new, columns, "new", outside)[1, 1].isnan()
+    assert outside == {1: "share is 1.3, which the training data could not have"}

@@ -328,7 +328,8 @@ def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     ]
     code = """
         const places = chancePlaces(given);
-        const found = { mean: [0, 1, 3, 0, 2], chances: chances };
+        const chances = Float32Array.from([0.75, 0.5, 0.5, 0, 0.25, 0.25, 0.5, 0.625]);
+        const found = { mean: [0, 1, 3, 0, 2], chances };
         const numbers = given.map((column, j) => zeroOf(column, found, places[j]));
         const listed = given.map((column, j) => column.values.length && chancesOf(column, j, found, places[j]));
         return [numbers, listed];

@@ -63,7 +63,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         learning_rate: of training.
         validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
         n_importance_samples: K, importance samples of z for each row in `score_samples`.
-        column_types: real, positive, count, binary, categorical or none by column name (x0, x1, ... of an array). Other
+        column_types: a type (`aevb.columns`) or none by column name (x0, x1, ... of an array). Other
             columns are real if they hold numbers, and binary or categorical otherwise; "inferred" for the inference of
             the commands.
         random_state: seed of everything; None for a fresh one at each fit.

@@ -14,7 +14,6 @@ from aevb.report.run_page import RunPage
 def run_html(page: RunPage) -> str:
     """Return the page of a run as self-contained HTML that links to the explorer and the files of the run."""
     templates = environment(autoescape=True)
-    templates.filters |= {"typeset": typeset, "embedded": embedded}
     return templates.get_template("run.html").render(page=page)
 
 
@@ -38,6 +37,7 @@ def environment(
         keep_trailing_newline=True,
     )
     templates.filters |= {"duration": wording.duration, "counted": wording.counted}
+    templates.filters |= {"typeset": typeset, "embedded": embedded}
     return templates
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from aevb.files import write_atomically
-from aevb.report.rendering import embedded, environment, typeset
+from aevb.report.rendering import embedded, environment
 from aevb.reproduction import verdicts
 from aevb.reproduction.facts import Report, Table, gather
 from aevb.reproduction.figures import Drawn
@@ -65,7 +65,7 @@ def html(report: Report) -> str:
         return embedded(report.folder / drawn.file) if drawn.file else ""
 
     templates = environment("aevb.reproduction", autoescape=True)
-    templates.filters |= {"typeset": typeset, "image": image}
+    templates.filters["image"] = image
     return templates.get_template("report.html").render(report=report)
 
 

@@ -33,7 +33,9 @@ FEW, SEVERAL, MANY = 12, 32, 100
 ZEROS = 0.02
 """Share of zeros from which numbers have a probability of being exactly 0."""
 EDGE = 0.01
-"""Share of the range beside its end that holds at least as large a share of the values if the end is a bound."""
+"""Share of the range beside its end that holds at least half as large a share of the values if the end is a bound."""
+AT_EDGE = 8
+"""The least number of values there."""
 MOST_DECIMALS = 6
 
 
@@ -98,7 +100,7 @@ def bounds_of(values: Numbers) -> Bounds:
     """Return the bounds of numbers that are neither positive nor counts.
 
     Numbers from 0 that come near it have the bound 0; shares and percentages that come near 1 or 100 end there; any
-    end is a bound where the outermost hundredth of the range holds at least its share of the values.
+    end is a bound where the outermost hundredth of the range holds at least half its share of the values.
     """
     low, high = float(values.min()), float(values.max())
     if max(-low, high) > LARGEST:
@@ -127,7 +129,7 @@ def _outermost(values: Numbers) -> float | None:
     whole = are_whole(values)
     span, width = high - low + whole, math.floor(EDGE * (high - low)) + 1 if whole else EDGE * (high - low)
     inside = int((values > high - width).sum())
-    if inside < max(RECURRENCES, len(values) * width / span):
+    if inside < max(AT_EDGE, 0.5 * len(values) * width / span):
         return None
     if whole or (values == high).sum() > 1:
         return high
@@ -150,8 +152,11 @@ def _are_counts(values: Numbers) -> bool:
 
 
 def _is_log_normal(values: Numbers) -> bool:
-    """Return whether numbers are positive, and the best log-normal fits them better than the best normal."""
-    if not len(values) or values.min() <= 0:
+    """Return whether numbers are positive, and the best log-normal fits them better than the best normal.
+
+    For numbers within a factor of two, such as years, both are nearly the same.
+    """
+    if not len(values) or values.min() <= 0 or values.max() < 2 * values.min():
         return False
     logarithms = np.log(values)
     return bool(np.log(values.std()) > np.log(logarithms.std()) + logarithms.mean())
