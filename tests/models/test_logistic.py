@@ -113,9 +113,9 @@ def test_gradients_are_finite_far_outside_of_the_bounds(family: type[TruncatedLo
 
 
 def test_a_hurdle_is_zero_with_its_probability() -> None:
-    p = Hurdle(number(0.4), LogNormal(number(1.2), number(0.5), 0))
+    p = Hurdle(number(0.4), LogNormal(number(1.2), number(0.5), 0), number(0.1).log())
     chance = torch.tensor(0.4).sigmoid().item()
-    assert p.log_prob(number(0.0)).exp().item() == pytest.approx(chance)
+    assert 0.1 * p.log_prob(number(0.0)).exp().item() == pytest.approx(chance)
     density = integrate.quad(lambda x: p.log_prob(number(x)).exp().item(), 0, np.inf)[0]
     assert density == pytest.approx(1 - chance, abs=1e-6)
     x = p.sample((100_000,)).squeeze(1)

@@ -99,6 +99,22 @@ WAYS: dict[str, Callable[[Array, Path], Fitted]] = {
 }
 
 
+@pytest.mark.parametrize("factor", [1 / 25.4, 1000.0])
+def test_the_units_of_numbers_with_bounds_or_zeros_do_not_matter(factor: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rain = np.where(rng.random(200) < 0.5, 0.0, rng.gamma(0.6, 8.0, 200))
+    x = np.stack([rain, rng.beta(2, 1, 200) + 0.01 * rain], 1)
+    options = {"column_types": {"x0": "nonnegative", "x1": "bounded"}}
+    found = []
+    for scale in (1.0, factor):
+        frame = pandas.DataFrame(scale * x, columns=["x0", "x1"])
+        frame.to_parquet(tmp_path / f"{scale}.parquet")
+        found.append(by_run(str(tmp_path / f"{scale}.parquet"), tmp_path / str(scale), options))
+    np.testing.assert_allclose(found[1].log_px + 2 * math.log(factor), found[0].log_px, atol=1e-3)
+    assert (found[1].samples >= 0).all()
+    assert (found[1].samples[:, 1] == 0).mean() > 0.2
+
+
 def test_values_that_vary_too_little_for_float32_are_refused() -> None:
     with pytest.raises(BadInput, match="multiply them by a constant"):
         load_data(1e-50 * rows())

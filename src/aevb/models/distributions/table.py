@@ -1,7 +1,7 @@
 """Rows of a table.
 
 IndependentColumns    Σ log p_j(x_j) over the columns j of a row that are not missing
-Hurdle                log π where x = 0, log (1 - π) + log p(x) where x > 0
+Hurdle                log (π / δ) where x = 0, log (1 - π) + log p(x) where x > 0
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,19 @@ from aevb.models.distributions.discrete import Bernoulli, Categorical
 class Hurdle(BaseDistribution):
     """Independent numbers from 0, each of which is exactly 0 with a probability π, and otherwise positive.
 
+    Zero counts as an interval of width δ, so that its density is π / δ. With a δ in units of x, the densities of all
+    values change by the same factor if the units do.
+
     Args:
         zero: the logit of π, ``(...)``.
         positive: the distribution of positive values, over ``(...)`` with scalar events.
+        log_width: log δ, broadcastable to ``(...)``.
     """
 
     element_constraint = constraints.nonnegative
 
-    def __init__(self, zero: Tensor, positive: LogNormal) -> None:
-        self.zero, self.positive = zero, positive
+    def __init__(self, zero: Tensor, positive: LogNormal, log_width: Tensor) -> None:
+        self.zero, self.positive, self.log_width = zero, positive, log_width
         super().__init__(zero.shape, 0)
 
     @property
@@ -40,10 +44,10 @@ class Hurdle(BaseDistribution):
         return (1 - is_zero) * self.positive.sample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log π, which is a probability, or log (1 - π) + log p(value), a density, in nats, ``(...)``."""
+        """Return log (π / δ) of zeros and log (1 - π) + log p(value) of other values in nats, ``(...)``."""
         is_zero = value == 0
         density = self.positive.log_prob(torch.where(is_zero, 1.0, value))
-        return torch.where(is_zero, F.logsigmoid(self.zero), F.logsigmoid(-self.zero) + density)
+        return torch.where(is_zero, F.logsigmoid(self.zero) - self.log_width, F.logsigmoid(-self.zero) + density)
 
 
 class IndependentColumns(BaseDistribution):

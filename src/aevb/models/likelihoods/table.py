@@ -35,7 +35,8 @@ class Columns(Likelihood):
     Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, or that of a
     logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). Each column has
     one learned scale, σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a
-    column repeats its values exactly, its density would otherwise have no upper bound.
+    column repeats its values exactly, its density would otherwise have no upper bound. Where numbers are often zero,
+    zero counts as an interval from 0 to a small value of the column.
 
     Args:
         event: ``(D,)``.
@@ -109,13 +110,19 @@ class Columns(Likelihood):
             distributions.RobustLogNormal(positive, scales[1], 0),
             distributions.TruncatedLogistic(bounded, scales[2], low[0], high[0], 0),
             distributions.DiscretizedLogistic(integer, scales[3], low[1], high[1], 0),
-            distributions.Hurdle(zero, distributions.RobustLogNormal(nonnegative, scales[4], 0)),
+            distributions.Hurdle(zero, distributions.RobustLogNormal(nonnegative, scales[4], 0), self._log_least),
             distributions.NegativeBinomial(count, self.log_total, 0),
             distributions.Bernoulli(binary, 0),
             distributions.Categorical(self._table(values), 0),
         ]
         listed = [*self.split[:-2], len(self.sizes)]
         return distributions.IndependentColumns([part for part, size in zip(parts, listed, strict=True) if size])
+
+    @property
+    def _log_least(self) -> Tensor:
+        """The logarithm of a small value of each column that is often zero: two standard deviations below the mean."""
+        own = slice(sum(self.split[: _LOCATED - 1]), sum(self.split[:_LOCATED]))
+        return self.units.shift[own] - 2 * self.units.spread[own]
 
     def _finite(self, bound: Tensor) -> tuple[Tensor, Tensor]:
         """Return the bounds of bounded and of integer columns, far from the data where there is none."""
