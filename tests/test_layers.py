@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import aevb
+from aevb.config.schema import Config
+from aevb.workflow.fitting import fit_run
+from aevb.workflow.train import load_source
 
 PACKAGES = [
     "errors",
@@ -92,7 +95,8 @@ def test_public_names_exist() -> None:
 def test_opening_a_run_imports_no_compiler_and_no_plots(tmp_path: Path) -> None:
     """Computations with meta tensors would import torch._dynamo, which takes seconds."""
     (tmp_path / "t.csv").write_text("x,kind\n" + "".join(f"{row % 7}.5,{'ab'[row % 2]}\n" for row in range(40)))
-    aevb.train(tmp_path / "t.csv", epochs=1, out=tmp_path / "run")
+    config = Config.model_validate({"data": {"source": str(tmp_path / "t.csv")}, "train": {"epochs": 1}})
+    fit_run(config, tmp_path / "run", load_source(config))
     code = (
         "import sys\nfrom aevb.cli.app import main\n"
         f"sys.argv = ['aevb', 'encode', {str(tmp_path / 'run')!r}, {str(tmp_path / 't.csv')!r}]\nmain()\n"

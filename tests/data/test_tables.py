@@ -24,6 +24,7 @@ from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
+from tests.conftest import mostly_slow
 
 KINDS = {
     "age": "count",
@@ -376,7 +377,7 @@ def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
     assert [row["p_value"] for row in rows] == [row["p_value"] for row in first]
 
 
-@pytest.mark.parametrize("file", ["reference-scores.json", "model.safetensors"])
+@pytest.mark.parametrize("file", mostly_slow(["reference-scores.json", "model.safetensors"], 1))
 def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
     file: str, customers: Path, tmp_path: Path
 ) -> None:

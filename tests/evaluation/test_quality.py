@@ -30,6 +30,7 @@ from aevb.evaluation.quality.pairs import binned, contingency_similarity, correl
 from aevb.evaluation.quality.summary import summaries
 from aevb.runs.quality import load_quality
 from aevb.workflow.run import Run
+from tests.conftest import mostly_slow
 
 NAN = float("nan")
 NUMBER = Column(name="size", kind="real", position=0)
@@ -205,7 +206,7 @@ def test_a_single_column_has_no_pairs_and_no_predictions() -> None:
     plots.quality(quality)
 
 
-@pytest.mark.parametrize("columns", [9, 40])
+@pytest.mark.parametrize("columns", mostly_slow([9, 40]))
 def test_many_columns(columns: int) -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(60, columns))
@@ -341,6 +342,7 @@ def test_a_model_of_images_has_no_quality_of_rows(stripes: aevb.Dataset, tmp_pat
     assert capsys.readouterr().err.endswith("is a model of unit values: expected a model of a table\n")
 
 
+@pytest.mark.slow
 def test_a_conditional_model_is_sampled_under_the_conditions_of_training_rows(tmp_path: Path) -> None:
     source = write(tmp_path / "t.csv", table(150, 0))
     options: dict[str, Any] = {"epochs": 1, "hidden": (4,), "n_importance_samples": 1}
