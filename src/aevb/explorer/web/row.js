@@ -69,12 +69,13 @@ export class RowView {
     text.textContent = `${otherwise}${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
   }
 
-  showChances({ fill, text }, { values }, chances) {
+  showChances({ fill, text }, { kind, values }, chances) {
+    const separator = kind === "discrete" ? ":" : "";
     const order = [...chances.keys()].sort((i, j) => chances[j] - chances[i]).slice(0, MOST);
     fill.style.inset = `0 ${100 - 100 * chances[order[0]]}% 0 0`;
     text.textContent = order
       .filter((k, n) => n === 0 || chances[k] >= 0.01)
-      .map((k) => `${values[k]} ${percent(chances[k])}`)
+      .map((k) => `${values[k]}${separator} ${percent(chances[k])}`)
       .join(", ");
   }
 

@@ -23,8 +23,8 @@ from aevb.models.shapes import sum_event
 
 STDDEV = math.pi / math.sqrt(3)
 """Standard deviation of the standard logistic."""
-_NARROW = 1e-4
-"""Width, in units of the scale, below which the density in an interval is constant."""
+_NARROW = 0.05
+"""Width, in units of the scale, below which the density in an interval is linear."""
 
 
 class TruncatedLogistic(BaseDistribution):
@@ -51,7 +51,7 @@ class TruncatedLogistic(BaseDistribution):
     @property
     def mean(self) -> Tensor:
         """μ + σ m, where m is the mean of the standard logistic between a and b; of whole numbers before rounding."""
-        return self.loc + self.log_scale.exp() * _mean_between(*self._bounds)
+        return self.loc + self.log_scale.exp() * _mean_between(*self._bounds, self._width)
 
     def _sample(self, sample_shape: _size) -> Tensor:
         a, b = self._bounds
@@ -73,7 +73,12 @@ class TruncatedLogistic(BaseDistribution):
     @property
     def _log_total(self) -> Tensor:
         """log [F(b) - F(a)]."""
-        return log_mass(*self._bounds, (self.high - self.low + 2 * self.margin) * (-self.log_scale).exp())
+        return log_mass(*self._bounds, self._width)
+
+    @property
+    def _width(self) -> Tensor:
+        """b - a."""
+        return (self.high - self.low + 2 * self.margin) * (-self.log_scale).exp()
 
     def _standardized(self, value: Tensor) -> Tensor:
         return (value - self.loc) * (-self.log_scale).exp()
@@ -127,22 +132,21 @@ def _quantile(probability: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(mirrored, -t, t)
 
 
-def _mean_between(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean of the standard logistic between a and b.
+def _mean_between(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
+    """Return the mean of the standard logistic between a and b, [h(b) - h(a)] / [F(b) - F(a)] with
 
-    ∫ t f(t) dt = t F(t) - log(1 + eᵗ); both sides are divided by F(b), which may be tiny.
+        h(t) = ∫ t f(t) dt = t F(t) - log(1 + eᵗ) = -[|t| F(-|t|) + log(1 + e⁻ᵗ)],  t = |t| in the last term.
+
+    In a narrow interval this is a difference of nearly equal numbers, and the mean is that of a linear density.
     """
-    mirrored, dtype = a + b > 0, a.dtype
-    low, high = (torch.where(mirrored, *pair).double() for pair in ((-b, a), (-a, b)))
-    log_high = F.logsigmoid(high)
-    ratio = (F.logsigmoid(low) - log_high).exp()
-    softplus = [(_log_softplus(t) - log_high).exp() for t in (high, low)]
-    mean = (high - low * ratio - softplus[0] + softplus[1]) / (1 - ratio).clamp_min(1e-300)
-    mean = torch.where(high - low < _NARROW, (low + high) / 2, mean)
-    mean = torch.minimum(torch.maximum(mean, low), high)
-    return torch.where(mirrored, -mean, mean).to(dtype)
+    log_total, middle = log_mass(a, b, width), (a + b) / 2
+    upper, lower = ((F.logsigmoid(-t) - log_total).exp() * (t + _ratio(t)) for t in (b.abs(), a.abs()))
+    linear = middle + width.square() / 12 * (1 - 2 * middle.sigmoid())
+    mean = torch.where(width < _NARROW, linear, lower - upper)
+    return torch.minimum(torch.maximum(mean, a), b)
 
 
-def _log_softplus(t: Tensor) -> Tensor:
-    """Return log log(1 + eᵗ)."""
-    return torch.where(t < -30, t, F.softplus(t.clamp_min(-30)).log())
+def _ratio(t: Tensor) -> Tensor:
+    """Return log(1 + e⁻ᵗ) / F(-t) for t > 0, which is between 1 and 1.39."""
+    near = t.clamp_max(30.0)  # from there on, the ratio is 1
+    return F.softplus(-near) * (1 + near.exp())
