@@ -186,6 +186,7 @@ def write(name: str, rows: list[Any]) -> None:
         csv.writer(file).writerows(rows)
 
 
+@pytest.mark.slow
 def test_a_condition_that_training_could_not_have_is_the_anomaly(tmp_path: Path) -> None:
     frame = mixed_table()
     run = trained(frame, tmp_path / "run", condition=("grade",))

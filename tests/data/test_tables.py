@@ -265,7 +265,8 @@ def test_round_trip_by_the_commands(
     assert [score.name for score in loaded.scores if score.name == "squared_error"] == []
 
 
-@pytest.mark.parametrize("given", [pytest.param((), marks=pytest.mark.slow), ("--model.condition", "town")])
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [(), ("--model.condition", "town")])
 def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Parquet file keeps the types of its columns and categories that do not occur."""
     pytest.importorskip("pyarrow")

@@ -60,6 +60,7 @@ def shrunk(x: Tensor, by: float) -> tuple[VAE, Tensor]:
     return model, truth
 
 
+@pytest.mark.slow
 def test_noise_that_is_too_small_becomes_the_true_one() -> None:
     """By 200 rows: on average it is off by 0.00 ± 0.04, and of the column that is farthest off by 0.13 ± 0.03."""
     x = rows(3000)
@@ -104,6 +105,7 @@ def test_a_value_that_was_all_but_impossible() -> None:
     assert by[1:].max() < by[0] < by[1:].max() + 0.5
 
 
+@pytest.mark.slow
 def test_counts() -> None:
     """Of which the variance is 50, and the model thinks that it is little more than the mean, 10: r was 2.5, and of
     four log r the farthest is off by 0.13 ± 0.06."""

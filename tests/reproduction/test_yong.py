@@ -114,6 +114,7 @@ def test_when_a_curve_is_as_high() -> None:
     assert race._reached(curve, -1.0) == float("inf")
 
 
+@pytest.mark.slow
 def test_a_race_begins_at_the_same_place_and_climbs() -> None:
     found = race.run(Race(100, iterations=40, epochs=40, test=20, moments=2, source="digits"), seed=1)
     em, aevb = found["em"], found["aevb"]
