@@ -15,6 +15,7 @@ categorical column as codes 0, 1, ...; a missing value is NaN. A column with a s
 of the rows, and it is restored when a table is written.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
@@ -109,6 +110,17 @@ class Column(BaseModel):
     decimals: int | None = None
     dtype: str = ""
     notation: Notation | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest value, infinite without a bound."""
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+
+    def with_other(self, listed: Sequence[Value]) -> "Column":
+        """Return the column with some values, and one that stands for all other texts."""
+        return self.model_copy(
+            update={"values": (*(value for value in listed if value != OTHER), OTHER), "other": True}
+        )
 
     def clamp(self, number: int) -> int:
         """Return the nearest whole number that the integer type of the column can hold."""

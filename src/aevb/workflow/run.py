@@ -296,8 +296,9 @@ class Run:
         model = self.model.double() if self.record.estimator else self.model
         log_px = per_example(model, examples, n_importance_samples, seed=seed, equal=True).log_px
         log_px[list(outside)] = -inf
-        can_decide = reference and false_alarm_rate >= smallest_rate(len(reference.log_px))
-        limit = threshold(_reference(reference), false_alarm_rate) if reference and can_decide else None
+        limit = None
+        if reference and false_alarm_rate >= smallest_rate(len(reference.log_px)):
+            limit = threshold(_reference(reference), false_alarm_rate)
         return Anomalies(log_px, reference, limit, outside)
 
     def impute(

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import TypeIs
 
-from aevb.columns import CODED, OTHER, Column, ColumnKind, Value, modelled
+from aevb.columns import CODED, Column, ColumnKind, Value, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, stays_on_disk
@@ -251,7 +251,7 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
         values |= dict.fromkeys(raw.plain(raw.distinct()))
         if len(values) > MAX_CATEGORIES and not declared:
             if column.kind == "categorical" and all(isinstance(value, str) for value in values):
-                return _with_other(column)
+                return column.with_other(column.values[: MAX_CATEGORIES - 1])
             raise BadInput(
                 f"{row_groups.name}: column {column.name!r} has more than {MAX_CATEGORIES} values: use"
                 f" {option('data.column-types', _type_of_all(column), key=column.name)} to keep them, or none to"
@@ -261,12 +261,6 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
     if new and ((declared and declared not in CODED) or (column.notation and not declared)):
         return column.model_copy(update={"kind": declared or "real", "values": ()})
     return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
-
-
-def _with_other(column: Column) -> Column:
-    """Return a column whose last value stands for all texts that were not scanned."""
-    listed = [value for value in column.values[: MAX_CATEGORIES - 1] if value != OTHER]
-    return column.model_copy(update={"values": (*listed, OTHER), "other": True})
 
 
 def _type_of_all(column: Column) -> ColumnKind:
@@ -281,13 +275,10 @@ def _within_all_values(column: Column, row_groups: RowGroups) -> Column:
     for group in row_groups.groups:
         present = arrow_column(column.name, group.table([column.name])[0]).present
         low, high = np.append(present, low).min(), np.append(present, high).max()
-    holds = {
-        "low": column.low is not None and column.low <= low,
-        "high": column.high is not None and column.high >= high,
-    }
-    kept = {name: getattr(column, name) if held else None for name, held in holds.items()}
-    kind = "real" if column.kind == "bounded" and not any(kept.values()) else column.kind
-    return column.model_copy(update={"kind": kind, **kept})
+    least, most = column.limits
+    kept = {"low": column.low if least <= low else None, "high": column.high if most >= high else None}
+    unbounded = column.kind == "bounded" and kept["low"] is kept["high"] is None
+    return column.model_copy(update={"kind": "real" if unbounded else column.kind, **kept})
 
 
 def _with_new_values(column: Column, new: list[Value], name: str, *, declared: bool) -> Column:

@@ -146,9 +146,8 @@ def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool
         "nonnegative": (0.0, LARGEST),
         "integer": (-LARGEST_INTEGER, LARGEST_INTEGER),
     }.get(column.kind, (-LARGEST, LARGEST))
-    low = low if column.low is None else max(low, column.low)
-    high = high if column.high is None else min(high, column.high)
-    wrong: NDArray[np.bool_] = (numbers < low) | (numbers > high)
+    least, most = column.limits
+    wrong: NDArray[np.bool_] = (numbers < max(low, least)) | (numbers > min(high, most))
     if column.kind in ("count", "integer"):
         wrong |= numbers != np.round(numbers)
     return wrong
@@ -274,7 +273,7 @@ def rounded(column: Column, number: float) -> int | float:
     if column.decimals is None:
         return number
     least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
-    low, high = -math.inf if column.low is None else column.low, math.inf if column.high is None else column.high
+    low, high = column.limits
     return min(max(round(number, column.decimals), least, low), high)
 
 

@@ -4,8 +4,8 @@
     categorical   texts, of which a few recur
     others        numbers (`aevb.data.tables.numbers`)
 
-Declared column types override the inference. Some columns are not part of the model, and notes say so: a column with a
-single value is constant; texts that nearly all differ, and whole numbers that count the rows, are identifiers. Dates
+Declared column types override the inference. Some columns are not part of the model: a column with a single value is
+constant; texts that nearly all differ, and whole numbers that count the rows, are identifiers. Dates
 are whole numbers of their unit.
 """
 
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, OTHER, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
+from aevb.columns import CODED, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
@@ -108,8 +108,8 @@ def _with_other(raw: RawColumn, position: int) -> Column:
     """Return a column of texts that lists the most frequent ones."""
     texts, counts = np.unique(raw.present, return_counts=True)
     frequent = np.sort(texts[np.argsort(-counts, kind="stable")[: MAX_CATEGORIES - 1]])
-    values = (*(text for text in map(str, frequent) if text != OTHER), OTHER)
-    return Column(name=raw.name, kind="categorical", position=position, values=values, other=True, dtype=raw.dtype)
+    column = Column(name=raw.name, kind="categorical", position=position, dtype=raw.dtype)
+    return column.with_other([str(text) for text in frequent])
 
 
 def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str) -> Column:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import numpy as np
 
-from aevb.evaluation.quality.classifiers import detection, efficacy
 from aevb.evaluation.quality.columns import column_qualities
 from aevb.evaluation.quality.distances import memorization
 from aevb.evaluation.quality.pairs import pair_qualities
@@ -26,6 +25,8 @@ def compare(tables: Tables, source: str = "", *, condition: Collection[str] = ()
         condition: columns whose synthetic values are those of training rows: distances ignore them.
         seed: of the rows and classifiers.
     """
+    from aevb.evaluation.quality.classifiers import detection, efficacy  # imports scikit-learn, which takes a while
+
     modelled = [j for j, column in enumerate(tables.columns) if column.name not in condition]
     count = len(tables.columns)
     few = np.linspace(0, count - 1, min(count, COLUMNS)).astype(int).tolist()

@@ -58,8 +58,8 @@ class Columns(Likelihood):
         self.log_scale = nn.Parameter(torch.zeros(numbers))
         self.log_total = nn.Parameter(torch.zeros(self.split[_LOCATED]))
         limited = of_kind(columns, "bounded", "integer")
-        self.register_buffer("low", _bounds([column.low for column in limited], -math.inf), persistent=False)
-        self.register_buffer("high", _bounds([column.high for column in limited], math.inf), persistent=False)
+        for end, name in enumerate(("low", "high")):
+            self.register_buffer(name, _bounds([column.limits[end] for column in limited]), persistent=False)
         levels = range(max(self.sizes, default=0))
         self.register_buffer("absent", torch.tensor([[level >= size for level in levels] for size in self.sizes]))
 
@@ -153,8 +153,7 @@ class Columns(Likelihood):
         return torch.stack(rows, -2).masked_fill(self.absent, _NEVER) if rows else logits.unsqueeze(-2)
 
 
-def _bounds(bounds: Sequence[float | None], without: float) -> Tensor:
+def _bounds(bounds: Sequence[float]) -> Tensor:
     """Return bounds as a tensor, in float64 where float32 would round a whole number."""
-    wide = any(bound is not None and abs(bound) > 2**24 for bound in bounds)
-    values = [without if bound is None else bound for bound in bounds]
-    return torch.tensor(values, dtype=torch.float64 if wide else torch.float32)
+    wide = any(2**24 < abs(bound) < math.inf for bound in bounds)
+    return torch.tensor(bounds, dtype=torch.float64 if wide else torch.float32)
