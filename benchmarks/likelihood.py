@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from aevb.data import Examples
-from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.importance_sampling import per_example
 from aevb.models.vae import VAE
 from benchmarks.contestants.ours import model as made
 from benchmarks.timing import ROOT, ratio

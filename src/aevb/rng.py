@@ -25,6 +25,7 @@ class RNGStream(IntEnum):
     EVALUATION = 3
     SAMPLES = 4
     FEATURES = 5
+    FIRST_SAMPLES = 6
 
 
 @contextmanager

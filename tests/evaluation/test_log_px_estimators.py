@@ -12,8 +12,8 @@ from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
 from aevb.evaluation.annealing import annealed, sandwich
 from aevb.evaluation.gaps import gaps
+from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.information import information
-from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import evaluate
 from aevb.evaluation.quadrature import quadrature
 from aevb.models.vae import VAE

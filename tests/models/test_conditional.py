@@ -22,8 +22,8 @@ from aevb.data.dataset import Dataset, UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.splits import split_data
 from aevb.errors import BadInput
+from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.latent_means import latent_means
-from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
 from aevb.explorer.conditioned import under_condition
 from aevb.models.batch import Batch

@@ -17,7 +17,7 @@ from aevb.config.initialize import factors, robust_factors
 from aevb.config.schema import Config
 from aevb.data.dataset import Dataset
 from aevb.evaluation.diagnosis.outliers import outliers
-from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.importance_sampling import per_example
 from aevb.models.distributions import LogNormal, Normal, RobustLogNormal, RobustNormal
 from aevb.models.networks import Standardize
 from aevb.training.validation import robust_mean

@@ -43,7 +43,7 @@ def test_a_run_does_what_the_commands_do() -> None:
     assert run.encode().shape == (len(run.dataset.test), 2)
     assert run.encode("digits").shape == (1797, 2)
     assert run.reconstruct(max_examples=3).mean.shape == (3, 1, 8, 8)
-    assert [finding.problem for finding in run.diagnose(n_importance_samples=3)]
+    assert [finding.problem for finding in run.diagnose()]
     assert run.report() == Path("run/report.html")
     assert run.evaluate("train", n_importance_samples=2, max_examples=10)[0].split == "train"
     again = aevb.load_run("run")

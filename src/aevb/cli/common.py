@@ -35,7 +35,13 @@ TrainingData = Annotated[
         " folder of images."
     ),
 ]
-ImportanceSamples = Annotated[Count, Parameter(help="K, importance samples per example for log p(x).")]
+ImportanceSamples = Annotated[
+    Count | None,
+    Parameter(
+        help="K, importance samples per example for log p(x). Default: quadrature for one or two latent dimensions,"
+        " otherwise as many samples as an example needs."
+    ),
+]
 Condition = Annotated[dict[str, str], Parameter(help="Condition of a conditional model, as in --condition.label 7.")]
 Given = Annotated[
     dict[str, str],

@@ -37,7 +37,7 @@ def evaluate(
     *,
     split: Literal["train", "valid", "test"] = "test",
     measure: Measures = ["likelihood"],  # noqa: B006  (never changed)
-    n_importance_samples: ImportanceSamples = 1000,
+    n_importance_samples: ImportanceSamples = None,
     max_examples: Count | None = None,
     memory: Count = 1024,
     seed: Seed = 0,
@@ -75,7 +75,6 @@ def diagnose(
     run: RunPath,
     /,
     *,
-    n_importance_samples: ImportanceSamples = 1000,
     seed: Seed = 0,
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -88,7 +87,7 @@ def diagnose(
     """
     loaded = load_run(run, device, data_dir=data_dir)
     with terminal.status("evaluating training and validation examples"):
-        findings = loaded.diagnose(n_importance_samples=n_importance_samples, seed=seed)
+        findings = loaded.diagnose(seed=seed)
     terminal.show_findings(run, findings, len(EXPLAINS), json)
 
 

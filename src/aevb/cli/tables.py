@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 from torch import Tensor
 
 from aevb.cli import terminal
-from aevb.cli.common import Count, DataDir, Device, ImportanceSamples, Json, Plugins, ReadPath, Seed, Source
+from aevb.cli.common import Count, DataDir, Device, Json, Plugins, ReadPath, Seed, Source
 from aevb.columns import Value
 from aevb.data import Examples
 from aevb.data.tables.encode import decode_rows
@@ -30,7 +30,9 @@ def score(
     /,
     *,
     false_alarm_rate: Annotated[float, Parameter(validator=Number(gt=0, lt=1))] = 0.05,
-    n_importance_samples: ImportanceSamples = 1000,
+    n_importance_samples: Annotated[
+        Count | None, Parameter(help="K, importance samples per example. Default: as many as an example needs.")
+    ] = None,
     out: Path | None = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
@@ -73,7 +75,9 @@ def impute(
     /,
     *,
     n_imputations: Count = 100,
-    n_importance_samples: ImportanceSamples = 1000,
+    n_importance_samples: Annotated[
+        Count, Parameter(help="K, samples of z among which the imputations are chosen.")
+    ] = 1000,
     out: Path | None = None,
     seed: Seed = 0,
     data_dir: DataDir = None,

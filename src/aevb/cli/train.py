@@ -34,7 +34,7 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     seeds: Count = 1,
-    n_importance_samples: ImportanceSamples = 1000,
+    n_importance_samples: ImportanceSamples = None,
     logger: Loggers = [],  # noqa: B006  (never changed)
     device: Device = "auto",
     json: Json = False,
@@ -79,7 +79,7 @@ def train(
 
 
 def _train_seeds(
-    config: Config, out: Path | None, seeds: int, n_importance_samples: int, device: str, json: bool
+    config: Config, out: Path | None, seeds: int, n_importance_samples: int | None, device: str, json: bool
 ) -> int:
     with process_group(choose_device(device)) as own_device:
         if world_size() > 1:

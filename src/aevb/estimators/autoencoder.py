@@ -30,8 +30,8 @@ from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, se
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
 from aevb.estimators.parameters import validate_device, validate_names, validate_widths
 from aevb.evaluation import Score
+from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.latent_means import latent_means
-from aevb.evaluation.likelihood import per_example
 from aevb.models.registry import register
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.likelihood import per_example, underestimate_note
-from aevb.evaluation.measures import Task
+from aevb.evaluation.importance_sampling import per_example, underestimate_note
+from aevb.evaluation.measures import DEFAULT_SAMPLES, Task
 from aevb.evaluation.posterior_samples import Part, effective_sample_size, noise_at, parts
 from aevb.evaluation.scores import Score
 from aevb.models.hamiltonian import ChainState, move, state_at
@@ -222,10 +222,10 @@ def annealing_scores(task: Task) -> list[Score]:
 )
 def sandwich_scores(task: Task) -> list[Score]:
     """log p(x) of simulated data, from both sides by annealing."""
-    effort, k = task.effort, task.effort.n_importance_samples
+    effort, k = task.effort, task.effort.n_importance_samples or DEFAULT_SAMPLES
     bounds = sandwich(task.model, len(task.examples), seed=effort.seed, memory=effort.memory)
     between = per_example(task.model, Examples(bounds.x), k, seed=effort.seed, memory=effort.memory)
-    note = underestimate_note(between.effective_sample_size, k)
+    note = underestimate_note(between)
     scores = [
         task.mean_score("log_px_lower", bounds.lower, ESTIMATOR),
         task.mean_score("log_px_between", between.log_px, "importance sampling", k, note),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from aevb.data.examples import Examples
-from aevb.evaluation.measures import Task
+from aevb.evaluation.measures import DEFAULT_SAMPLES, Task
 from aevb.evaluation.posterior_samples import Part, parts
 from aevb.evaluation.scores import Score
 from aevb.models.hierarchy import LatentLayer
@@ -73,7 +73,7 @@ def gaps(
 def gap_scores(task: Task) -> list[Score]:
     """Approximation gap of the posterior family and amortization gap of the encoder."""
     effort, best = task.effort, "ELBO of the best posterior of the family"
-    k = effort.n_importance_samples
+    k = effort.n_importance_samples or DEFAULT_SAMPLES
     result = gaps(task.model, task.examples, n_importance_samples=k, seed=effort.seed, memory=effort.memory)
     difference = f"log p(x) by importance sampling - {best}"
     return [

@@ -1,145 +1,72 @@
-"""The likelihood of examples under a model, and its parts.
+"""The likelihood of examples under a model, and its parts: the scores of every run.
 
     rate          R = E_x KL(q(z|x) || p(z))
     distortion    D = E_x E_q[-log p(x|z)]
     bound         L = -(R + D), a lower bound of E_x log p(x)
-    log p(x)      E_x log 1/K Σ_k w_k,  w_k = p(x, z_k) / q(z_k|x),  z_k ~ q(z|x)
+    log p(x)      E_x log p(x), by the best estimator that the model and the size of the data allow:
+                  quadrature over z, exact, for one layer of one or two latent dimensions;
+                  otherwise importance sampling, with as many samples as an example needs, and where its weights are
+                  unreliable, annealing on a few examples beside it.
 
-The last is importance sampling (Rezende, Mohamed & Wierstra 2014): a lower bound in expectation for every K, monotone
-in K (Burda, Grosse & Salakhutdinov 2016), which converges to log p(x). Bound and estimate use the same samples. The
-effective sample size, (Σ w)² / Σ w², measures how many of the K samples contribute; where it is small, the estimate is
-an underestimate.
-
-Missing values of a table are integrated out: log p(x) is that of the observed values. For rows with missing values the
-proposal is a mixture of q and a Laplace approximation (`aevb.evaluation.laplace`).
-
-A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda et al.). The squared error is
-that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An autoencoder, whose
-posterior is a point, has only a distortion and a squared error.
+A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda, Grosse & Salakhutdinov 2016).
+The squared error is that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An
+autoencoder, whose posterior is a point, has only a distortion and a squared error.
 
 Means are over the examples of a split, and a standard error is that of this mean: the standard deviation over the
-examples, which includes the noise of the samples, over √N. The samples of an example depend only on the example and
-the seed, so no number depends on batches or on the order of the data.
+examples, which includes the noise of the samples, over √N.
 """
 
 import math
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aevb.data.examples import Examples
+from aevb.data.examples import evenly_spaced
+from aevb.errors import BadInput
+from aevb.evaluation import annealing
+from aevb.evaluation.importance_sampling import (
+    FIRST_SAMPLES,
+    PerExample,
+    chosen_samples,
+    per_example,
+    underestimate_note,
+)
 from aevb.evaluation.information import SATURATED, information
-from aevb.evaluation.laplace import has_laplace, laplace_candidates
 from aevb.evaluation.measures import Task
-from aevb.evaluation.posterior_samples import Part, effective_sample_size, parts
+from aevb.evaluation.quadrature import is_quick, quadrature
 from aevb.evaluation.scores import Score
 from aevb.models.registry import register
-from aevb.models.shapes import log_mean_exp, size
-from aevb.models.vae import VAE, Trace
+from aevb.models.shapes import size
+from aevb.models.vae import Trace
 from aevb.rng import RNGStream, seeded
 
 ACTIVE = 0.01
 """Variance of the posterior mean above which a unit is active."""
-SMALL_SAMPLE_SIZE = 10.0
-"""Effective sample size below which the weights of an example count as collapsed; K / 2, if that is less."""
-COLLAPSED = 0.05
-"""Share of examples with collapsed weights above which an estimate gets a note."""
+FEWEST, MOST, IN_ALL = 1000, 10_000, 10_000_000
+"""The largest number of samples of an example is so large that all examples have at most the third number of samples,
+but between the other two."""
+ANNEALED = 32
+"""Number of examples on which annealing is compared with importance sampling."""
 
 
-class PerExample(NamedTuple):
-    """The numbers of each example, in float64 on the CPU.
+class LogPx(NamedTuple):
+    """log p(x) of the examples, and how it was estimated.
 
     Attributes:
-        rate: in nats, ``(N,)``.
-        distortion: in nats, ``(N,)``.
-        log_px: in nats, ``(N,)``.
-        effective_sample_size: of the importance weights, ``(N,)``.
-        squared_error: of the reconstruction, ``(N,)``.
-        mean: of q(z|x), all layers side by side, each layer given the means above it, ``(N, Z)``.
-        rate_by_dimension: in nats, ``(N, Z)``; ``(N, 0)`` where the rate does not split over the dimensions.
+        values: in nats, ``(N,)``.
+        estimator: its name.
+        n_importance_samples: K; the largest, where it was chosen for each example; None for quadrature.
+        samples: the numbers of the importance samples; None for quadrature.
     """
 
-    rate: Tensor
-    distortion: Tensor
-    log_px: Tensor
-    effective_sample_size: Tensor
-    squared_error: Tensor
-    mean: Tensor
-    rate_by_dimension: Tensor
-
-    @property
-    def bound(self) -> Tensor:
-        """The evidence lower bound in nats, ``(N,)``."""
-        return -(self.rate + self.distortion)
-
-
-@torch.no_grad()
-def per_example(
-    model: VAE,
-    examples: Examples,
-    n_importance_samples: int,
-    *,
-    seed: int = 0,
-    memory: int = 2**30,
-    equal: bool = False,
-) -> PerExample:
-    """Return the likelihood, its parts and the reconstruction error of every example.
-
-    Args:
-        model: on any device; it is put into evaluation mode.
-        examples: N examples.
-        n_importance_samples: K, samples of z per example.
-        seed: the random seed.
-        memory: approximate limit, in bytes, of the tensors that are alive at once.
-        equal: whether equal examples get equal numbers. Their errors are then not independent, which the standard error
-            of a mean does not account for.
-    """
-    with seeded(seed, RNGStream.EVALUATION, device=model.device):
-        all_parts = parts(model, examples, n_importance_samples, seed=seed, memory=memory, equal=equal)
-        measured = [_measure(part) for part in all_parts]
-    return PerExample(*(torch.cat(values) for values in zip(*measured, strict=True)))
-
-
-def _measure(part: Part) -> PerExample:
-    """Return the numbers of a few examples, with all their samples."""
-    n_samples = len(part.noise)
-    rate = torch.zeros(len(part.batch), dtype=torch.float64)
-    by_dimension = rate.unsqueeze(1).clone()
-    log_likelihood, log_weight = [], []
-    for trace in part.traces():
-        share = len(trace.z) / n_samples
-        rate += share * trace.rate.cpu().double()
-        by_dimension = by_dimension + share * _rate_by_dimension(trace).cpu().double()
-        log_likelihood.append(trace.log_likelihood.cpu().double())
-        log_weight.append(trace.log_weight.cpu().double())
-    log_w, means = _log_weights(part, torch.cat(log_weight)), part.model.latent_means(part.batch)
-    error = (part.model.decode(means[-1], part.batch.condition).mean - part.batch.x).flatten(1).cpu().double()
-    return PerExample(
-        rate=rate,
-        distortion=-torch.cat(log_likelihood).mean(0),
-        log_px=log_mean_exp(log_w),
-        effective_sample_size=effective_sample_size(log_w),
-        squared_error=error.square().sum(1),
-        mean=torch.cat(means, dim=-1).cpu().double(),
-        rate_by_dimension=by_dimension,
-    )
-
-
-def _log_weights(part: Part, log_weights: Tensor) -> Tensor:
-    """Replace log w ``(S, B)`` of rows with missing values by those of the mixture with a Laplace approximation."""
-    incomplete = part.batch.x.flatten(1).isnan().any(1).nonzero().squeeze(1)
-    if not len(incomplete) or not has_laplace(part):
-        return log_weights
-    return log_weights.index_copy(1, incomplete.cpu(), laplace_candidates(part.select(incomplete))[1])
-
-
-def _rate_by_dimension(trace: Trace) -> Tensor:
-    """Return the rate of each dimension ``(B, Z)``, or ``(B, 0)`` where it does not split."""
-    terms = [layer.rate_by_dimension for layer in trace.layers]
-    split = [term for term in terms if term is not None]
-    return torch.cat(split, dim=-1) if len(split) == len(terms) else trace.rate.new_zeros(len(trace.rate), 0)
+    values: Tensor
+    estimator: str
+    n_importance_samples: int | None
+    samples: PerExample | None
 
 
 @register.measure(
@@ -151,7 +78,9 @@ def _rate_by_dimension(trace: Trace) -> Tensor:
         "loss_without_constant": "loss without constant",
         "log_px": "log p(x)",
         "bits_per_dimension": "bits per dimension",
+        "annealing_gain": "log p(x), gain by annealing",
         "effective_samples": "effective samples",
+        "unreliable_weights": "share of unreliable weights",
         "mutual_information": "information I(x; z)",
         "marginal_kl": "KL(q(z) || p(z))",
         "active_units": "active units",
@@ -159,20 +88,41 @@ def _rate_by_dimension(trace: Trace) -> Tensor:
     },
 )
 def likelihood(task: Task) -> list[Score]:
-    """Bound, rate, distortion, log p(x) by importance sampling, information and active units."""
-    model, effort = task.model, task.effort
-    measured = per_example(model, task.examples, effort.n_importance_samples, seed=effort.seed, memory=effort.memory)
-    scores = [task.mean_score("distortion", measured.distortion, "Monte Carlo", effort.n_importance_samples)]
-    if model.posterior_has_density:
-        scores += _density_scores(task, measured)
+    """Bound, rate, distortion, log p(x), information and active units."""
+    measured, log_px = _measure(task)
+    scores = [task.mean_score("distortion", measured.distortion, "Monte Carlo", _samples(measured))]
+    if task.model.posterior_has_density:
+        scores += _density_scores(task, measured, log_px)
     if not task.dataset.columns:  # the errors of columns have no common unit
         scores.append(task.mean_score("squared_error", measured.squared_error, "reconstruction"))
     return scores
 
 
-def _density_scores(task: Task, measured: PerExample) -> list[Score]:
+def _measure(task: Task) -> tuple[PerExample, LogPx | None]:
+    """Return the numbers of the examples, and log p(x) where it exists and is more than the bound."""
+    model, examples, effort = task.model, task.examples, task.effort
+    k = effort.n_importance_samples
+    measure = partial(per_example, model, examples, seed=effort.seed, memory=effort.memory)
+    if k or not model.posterior_has_density:
+        measured = measure(k or FIRST_SAMPLES)
+        return measured, None if k == 1 else LogPx(measured.log_px, "importance sampling", k, measured)
+    if is_quick(model, examples):
+        with suppress(BadInput):  # a posterior may be too narrow
+            exact = quadrature(model, examples)
+            return measure(FIRST_SAMPLES), LogPx(exact, "quadrature over z", None, None)
+    most = min(MOST, max(FEWEST, IN_ALL // len(examples)))
+    first, chosen = chosen_samples(model, examples, most, seed=effort.seed, memory=effort.memory)
+    return first, LogPx(chosen.log_px, "importance sampling, at most K samples of an example", most, chosen)
+
+
+def _samples(measured: PerExample) -> int:
+    """Return K, which is the same for all examples."""
+    return int(measured.n_samples[0])
+
+
+def _density_scores(task: Task, measured: PerExample, log_px: LogPx | None) -> list[Score]:
     """Return the scores that need a posterior with a density."""
-    trace, k = _first_trace(task), task.effort.n_importance_samples
+    trace, k = _first_trace(task), _samples(measured)
     above = ", Monte Carlo over the layers above" if len(trace.layers) > 1 else ""
     divergence = "KL by Monte Carlo" if trace.divergence is None else f"KL in closed form{above}"
     rate_samples = k if trace.divergence is None or len(trace.layers) > 1 else None
@@ -183,8 +133,8 @@ def _density_scores(task: Task, measured: PerExample) -> list[Score]:
     if constant := task.model.likelihood.constant:
         loss = measured.distortion + measured.rate - constant
         scores.append(task.mean_score("loss_without_constant", loss, f"error²/2c by Monte Carlo, {divergence}", k))
-    if k > 1:
-        scores += [*_log_px_scores(task, measured), *_information_scores(task, measured.rate)]
+    if log_px:
+        scores += [*_log_px_scores(task, log_px), *_information_scores(task, measured.rate)]
     if len(task.examples) > 1:
         active = (measured.mean.var(0) > ACTIVE).sum().item()
         units = task.mean_score("active_units", measured.mean[:, 0], f"Var E_q[z] > {ACTIVE}")
@@ -194,16 +144,39 @@ def _density_scores(task: Task, measured: PerExample) -> list[Score]:
     return scores
 
 
-def _log_px_scores(task: Task, measured: PerExample) -> list[Score]:
-    """Return log p(x) by importance sampling, and how far its samples can be trusted."""
-    k = task.effort.n_importance_samples
-    bits = -measured.log_px / (math.log(2) * size(task.examples.shape))
-    note = underestimate_note(measured.effective_sample_size, k)
-    return [
-        task.mean_score("log_px", measured.log_px, "importance sampling", k, note),
-        task.mean_score("bits_per_dimension", bits, "importance sampling", k, note),
-        task.mean_score("effective_samples", measured.effective_sample_size, "(Σ w)² / Σ w²", k),
+def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
+    """Return log p(x), and how far its samples can be trusted."""
+    k, samples = log_px.n_importance_samples, log_px.samples
+    note = underestimate_note(samples) if samples else None
+    bits = -log_px.values / (math.log(2) * size(task.examples.shape))
+    scores = [
+        task.mean_score("log_px", log_px.values, log_px.estimator, k, note),
+        task.mean_score("bits_per_dimension", bits, log_px.estimator, k, note),
     ]
+    if samples:
+        unreliable, rule = (
+            samples.unreliable.double(),
+            "few effective samples, or a Pareto tail index near 0.7 or above",
+        )
+        scores += [
+            task.mean_score("effective_samples", samples.effective_sample_size, "(Σ w)² / Σ w²", k),
+            task.mean_score("unreliable_weights", unreliable, rule, k),
+        ]
+    if note and task.effort.n_importance_samples is None:
+        scores += _annealing_gain(task, log_px.values)
+    return scores
+
+
+def _annealing_gain(task: Task, log_px: Tensor) -> list[Score]:
+    """Return by how much annealing exceeds an estimate of log p(x), on a few of its examples."""
+    index = evenly_spaced(len(task.examples), min(ANNEALED, len(task.examples)))
+    try:
+        annealed = annealing.annealed(
+            task.model, task.examples[index], seed=task.effort.seed, memory=task.effort.memory
+        )
+    except BadInput:  # the posterior does not map values to noise
+        return []
+    return [task.mean_score("annealing_gain", annealed.log_px - log_px[index], annealing.ESTIMATOR)]
 
 
 @torch.no_grad()
@@ -223,17 +196,3 @@ def _information_scores(task: Task, rate: Tensor) -> list[Score]:
     marginal_kl = task.mean_score("marginal_kl", rate[selected] - mutual, estimator, 1, note)
     rest = rate.mean().item() - mutual_information.value
     return [replace(mutual_information, examples=count), replace(marginal_kl, value=rest, examples=count)]
-
-
-def collapsed_weights(effective: Tensor, n_importance_samples: int) -> tuple[float, float]:
-    """Return the share of examples whose weights have collapsed, and the effective sample size that is the limit."""
-    limit = min(SMALL_SAMPLE_SIZE, n_importance_samples / 2)
-    return (effective < limit).double().mean().item(), limit
-
-
-def underestimate_note(effective: Tensor, n_importance_samples: int) -> str | None:
-    """Return a note for an estimate whose importance weights have collapsed; None if they have not."""
-    share, limit = collapsed_weights(effective, n_importance_samples)
-    if share <= COLLAPSED:
-        return None
-    return f"underestimate: the effective sample size is below {limit:g} for {100 * share:.0f} % of the examples"

@@ -22,6 +22,8 @@ from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
+DEFAULT_SAMPLES = 1000
+"""K of measures that do not choose it for each example."""
 SLOW_EXAMPLES = 100
 """The number of examples that slow measures use by default."""
 Need = Literal["density", "unconditional", "no-table", "held-out"]
@@ -33,13 +35,14 @@ class Effort(NamedTuple):
     """How much computation a measure may use.
 
     Attributes:
-        n_importance_samples: K, samples of z per example.
+        n_importance_samples: K, samples of z per example; None to choose the estimator of log p(x), and the number of
+            samples for each example.
         examples: number of examples of the split, evenly spaced; None for all, or `SLOW_EXAMPLES` for slow measures.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
 
-    n_importance_samples: int = 1000
+    n_importance_samples: int | None = None
     examples: int | None = None
     seed: int = 0
     memory: int = 2**30
@@ -115,7 +118,7 @@ def evaluate(
     dataset: Dataset,
     split: Split = "test",
     *,
-    n_importance_samples: int = 1000,
+    n_importance_samples: int | None = None,
     seed: int = 0,
     memory: int = 2**30,
 ) -> list[Score]:
@@ -126,6 +129,7 @@ def evaluate(
         dataset: the data set.
         split: "train", "valid" or "test".
         n_importance_samples: K, samples of z per example; log p(x) is left out for K = 1, where it equals the bound.
+            None chooses the estimator of log p(x), and the number of samples for each example.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
 

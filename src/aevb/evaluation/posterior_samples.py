@@ -117,6 +117,7 @@ def parts(
     memory: int,
     at_once: int | None = None,
     equal: bool = False,
+    stream: RNGStream = RNGStream.EVALUATION,
 ) -> Iterator[Part]:
     """Yield all examples in order, in parts so small that a pass stays within `memory` bytes.
 
@@ -131,6 +132,7 @@ def parts(
         memory: in bytes.
         at_once: how many samples of an example are meant to be decoded at once; None for all.
         equal: whether equal examples get equal noise.
+        stream: the purpose of the noise.
     """
     model.eval()
     device, dtype = model.device, model.dtype
@@ -139,7 +141,7 @@ def parts(
     largest = itemsize * widest(model, first)
     rows = max(1, min(memory // 8, CACHE) // largest)
     batch_size = max(1, min(1000, memory // 8 // max(largest, itemsize * n_samples * sum(widths))))
-    source, part_size = ExampleStreams(seed, RNGStream.EVALUATION, equal=equal), max(1, rows // (at_once or n_samples))
+    source, part_size = ExampleStreams(seed, stream, equal=equal), max(1, rows // (at_once or n_samples))
     for batch in examples.batches(batch_size):
         streams, batch = source.streams(batch.x), batch.to(device, dtype)
         with torch.no_grad():

@@ -4,10 +4,10 @@
 
 by the midpoint rule on cells that are halved where the mass is. Every example starts from the same coarse grid, which
 covers prior and posteriors so that no mode is missed that the encoder does not find, together with the cell of its own
-posterior mean. Cells with a relevant share of the mass are halved in each direction until two halvings in a row leave
-the integral as it is. For a smooth integrand the midpoint rule converges faster than any power of the cell width, once
-the cells are as narrow as the posterior (Trefethen & Weideman 2014). All examples share one grid, so that a cell is
-decoded once for all of them.
+posterior mean. Cells with a relevant share of the mass are halved in each direction until two halvings in a row hardly
+change the integral. For a smooth integrand the midpoint rule converges faster than any power of the cell width, once
+the cells are as narrow as the posterior (Trefethen & Weideman 2014), and where the integrand has kinks its error falls
+by four with each halving. All examples share one grid, so that a cell is decoded once for all of them.
 """
 
 import math
@@ -33,16 +33,20 @@ COARSE = {1: 1024, 2: 64}
 """Cells in each direction of the first grid, by the number of latent dimensions."""
 REACH = 8.0
 """Standard deviations of the prior and of each posterior that the first grid covers."""
-FAR = (40.0, 30.0, 20.0, 14.0)
-"""Nats below the best cell at which a cell is no longer halved, by level; the last one applies to all further levels.
-On coarse levels, the best cell may be far from the mode."""
-FAR_WHEN_QUIET = 9.0
-"""Likewise, for an example whose integral the last halving left as it was."""
-TOLERANCE = 1e-3
-"""Nats: a halving that changes an integral by less leaves it as it is. The remaining error is far smaller."""
+NEAR, NEAR_PER_NAT, NEAR_AT_FIRST = 9.0, 100.0, 40.0
+"""Nats below the best cell up to which a cell is halved: at least the first, more by the second for each nat by which
+the last halvings changed the integral, and at most and at first the third, because the best coarse cell may be far from
+the mode."""
+MEMORY = 0.1
+"""Share of the change by one halving that counts in the next, which may change little by chance."""
+TOLERANCE = 3e-3
+"""Nats: a halving that changes an integral by less hardly changes it. At a fall by four, the remaining error is below a
+third of the last change."""
 QUIET = 2
-"""Halvings in a row that must leave an integral as it is."""
+"""Halvings in a row that must hardly change an integral."""
 LEVELS = 14
+QUICK = 10_000
+"""Number of examples whose integrals take about a minute, if they have few elements; those with more count for more."""
 CACHE = 2**20
 """Bytes of the largest tensor in a pass. Passes are bound by memory, and this fits the own cache of a core."""
 
@@ -88,11 +92,23 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
     model.eval()
     device = model.device
     batch_size = max(16, min(512, 2**18 // size(examples.shape)))
-    if model.lower_layers or model.encode(examples.batch(slice(1)).to(device)).mean.shape[1] > 2:
+    if not _has_plane(model, examples):
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, RNGStream.EVALUATION, device=device):
         low, high = _box(model, examples.batches(batch_size), device)
         return torch.cat([_integrals(model, batch.to(device), low, high) for batch in examples.batches(batch_size)])
+
+
+def is_quick(model: VAE, examples: Examples) -> bool:
+    """Return whether quadrature is for this model, unconditional, and takes about a minute at most."""
+    elements = size(examples.shape)
+    return model.condition is None and len(examples) * (1 + elements / 50) <= QUICK and _has_plane(model, examples)
+
+
+@torch.no_grad()
+def _has_plane(model: VAE, examples: Examples) -> bool:
+    """Return whether a model has one layer of one or two latent dimensions."""
+    return not model.lower_layers and model.encode(examples.batch(slice(1)).to(model.device)).mean.shape[1] <= 2
 
 
 @register.measure(
@@ -121,17 +137,19 @@ def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> Tensor:
     mass = _log_mass(model, batch, cells)
     finished = torch.full((count,), -math.inf, dtype=torch.float64)
     result, quiet = _totals(cells.owner, mass, count), torch.zeros(count, dtype=torch.long)
-    for level in range(LEVELS):
+    recent = torch.ones_like(result)
+    for _ in range(LEVELS):
         best = torch.full_like(finished, -math.inf).scatter_reduce(0, cells.owner, mass, "amax")
-        reach = torch.where(quiet > 0, FAR_WHEN_QUIET, FAR[min(level, len(FAR) - 1)])
+        reach = (NEAR + NEAR_PER_NAT * recent).clamp_max(NEAR_AT_FIRST)
         at_mean = ((cells.centers(cells.position) - means[cells.owner]).abs() <= cells.width / 2).all(1)
         near = (mass > (best - reach)[cells.owner]) | at_mean
         finished = torch.logaddexp(finished, _totals(cells.owner[~near], mass[~near], count))
         cells = cells.select(near).halved()
         mass = _log_mass(model, batch, cells)
         total = torch.logaddexp(finished, _totals(cells.owner, mass, count))
-        pending = quiet < QUIET
-        quiet = torch.where(pending, torch.where((total - result).abs() < TOLERANCE, quiet + 1, 0), quiet)
+        pending, change = quiet < QUIET, (total - result).abs()
+        quiet = torch.where(pending, torch.where(change < TOLERANCE, quiet + 1, 0), quiet)
+        recent = torch.maximum(change, MEMORY * recent)
         result = torch.where(pending, total, result)
         if (quiet == QUIET).all():
             return result
@@ -178,11 +196,12 @@ def _by_place(cells: _Cells, *, shared: bool, at_once: int) -> Iterator[tuple[Te
     """
     first, *rest = cells.position.unbind(1)
     key = (first << 32) + rest[0] if rest else first
-    _, place, counts = (key if shared else torch.arange(len(key))).unique(return_inverse=True, return_counts=True)
-    order, ends = place.argsort(), counts.cumsum(0)
+    key, order = (key if shared else torch.arange(len(key))).sort()
+    _, place, counts = key.unique_consecutive(return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0)
     for some in torch.arange(len(counts)).split(at_once):
-        pairs = order[ends[some[0]] - counts[some[0]] : ends[some[-1]]]
-        yield pairs, place[pairs] - some[0], order[(ends - counts)[some]]
+        pairs = slice(ends[some[0]] - counts[some[0]], ends[some[-1]])
+        yield order[pairs], place[pairs] - some[0], order[(ends - counts)[some]]
 
 
 def _totals(owner: Tensor, mass: Tensor, count: int) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 from aevb.columns import Column, modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
-from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
 from aevb.models.distributions import (

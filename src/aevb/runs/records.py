@@ -77,14 +77,14 @@ class ReferenceScores(BaseModel):
 
     Attributes:
         log_px: of each example, in nats.
-        n_importance_samples: K.
+        n_importance_samples: K; None if it was chosen for each example.
         seed: of the importance samples.
     """
 
     model_config = ConfigDict(frozen=True)
 
     log_px: tuple[float, ...]
-    n_importance_samples: Annotated[int, Field(ge=1)]
+    n_importance_samples: Annotated[int, Field(ge=1)] | None
     seed: int
 
 

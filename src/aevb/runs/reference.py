@@ -20,7 +20,7 @@ class StoredScores(ReferenceScores):
     weights: str
 
 
-def load_reference(folder: Path, n_importance_samples: int, seed: int) -> ReferenceScores | None:
+def load_reference(folder: Path, n_importance_samples: int | None, seed: int) -> ReferenceScores | None:
     """Return the scores of a run folder; None if there are none for its weights, this K and this seed."""
     with suppress(OSError, ValueError):
         stored = StoredScores.model_validate_json((folder / REFERENCE).read_bytes())

@@ -319,7 +319,7 @@ class RunFolder:
     # Results.
 
     def evaluate(
-        self, dataset: Dataset, split: Split = "test", *, n_importance_samples: int = 1000, seed: int = 0
+        self, dataset: Dataset, split: Split = "test", *, n_importance_samples: int | None = None, seed: int = 0
     ) -> list[Score]:
         """Evaluate the model on a split and add the scores to scores.json."""
         scores = evaluate(self.model, dataset, split, n_importance_samples=n_importance_samples, seed=seed)

@@ -96,14 +96,17 @@ def _cell(run: RunFolder, name: str, split: str) -> str:
     return with_error(scores[-1])
 
 
+def _estimator(score: Score) -> str:
+    """Return how log p(x) was estimated."""
+    k = score.n_importance_samples
+    return f"{score.estimator}, K = {k:,}, a lower bound in expectation" if k else f"{score.estimator}, exact"
+
+
 def _legend(run: RunFolder) -> list[str]:
-    n_samples = {_split(run, score): score.n_importance_samples for score in run.scores if score.name == "log_px"}
+    estimates = {_split(run, score): score for score in run.scores if score.name == "log_px"}
     better = "" if run.resolved.posterior == "point" else "; bound and log p(x): higher is better"
     lines = [f"± is the standard error of the mean over the examples{better}."]
-    lines += [
-        f"log p(x) on {split}: importance sampling with K = {k} samples, a lower bound in expectation."
-        for split, k in n_samples.items()
-    ]
+    lines += [f"log p(x) on {split}: {_estimator(score)}." for split, score in estimates.items()]
     if any(score.name == "loss_without_constant" for score in run.scores):
         lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
     titled = titles()

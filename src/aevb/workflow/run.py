@@ -17,9 +17,9 @@ from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Finding, diagnose
+from aevb.evaluation.importance_sampling import chosen_samples, per_example
 from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
-from aevb.evaluation.likelihood import per_example
 from aevb.evaluation.measures import Effort, measure
 from aevb.evaluation.quality import Quality
 from aevb.models.vae import VAE
@@ -37,8 +37,8 @@ from aevb.workflow.quality import require_table, table_quality, write_quality
 
 GIVEN_CANDIDATES = 10_000
 """Least K for samples with given values: many samples come from a single posterior."""
-REPORT_IMPORTANCE_SAMPLES = 100
-"""K for the diagnosis in the report."""
+SCORE_SAMPLES = 1000
+"""The largest K of an example that is scored."""
 
 
 class Anomalies(NamedTuple):
@@ -160,7 +160,7 @@ class Run:
         split: Split = "test",
         *,
         measures: Sequence[str] = ("likelihood",),
-        n_importance_samples: int = 1000,
+        n_importance_samples: int | None = None,
         max_examples: int | None = None,
         memory: int = 1024,
         seed: int = 0,
@@ -170,7 +170,7 @@ class Run:
         Args:
             split: train, valid or test.
             measures: names of measures, such as likelihood, quadrature, latent-space or sample-quality.
-            n_importance_samples: K per example.
+            n_importance_samples: K per example; None to choose the estimator of log p(x).
             max_examples: number of evenly spaced examples. Default: all; 100 for slow measures.
             memory: approximate limit for tensors, in MiB.
             seed: of the importance samples.
@@ -185,18 +185,17 @@ class Run:
             self.record.save_scores(scores)
         return scores
 
-    def diagnose(self, *, n_importance_samples: int = 1000, seed: int = 0) -> list[Finding]:
+    def diagnose(self, *, seed: int = 0) -> list[Finding]:
         """Return the problems of the model and write them to findings.json. The test split is not used.
 
         Args:
-            n_importance_samples: K per example.
             seed: of the importance samples.
 
         Raises:
             BadInput: the run has no complete epoch or fewer than two validation examples.
         """
         trained = (self.model, self.record.config, self.record.resolved, self.record.epochs)
-        findings = diagnose(*trained, self.dataset, n_importance_samples=n_importance_samples, seed=seed)
+        findings = diagnose(*trained, self.dataset, seed=seed)
         save_findings(self.folder, findings)
         return findings
 
@@ -272,7 +271,7 @@ class Run:
             return Reconstructions(batch.x, self.model.decode(z, values).mean.cpu(), values)
 
     def score(
-        self, data: object, *, false_alarm_rate: float = 0.05, n_importance_samples: int = 1000, seed: int = 0
+        self, data: object, *, false_alarm_rate: float = 0.05, n_importance_samples: int | None = None, seed: int = 0
     ) -> Anomalies:
         """Return log p(x) of each example, and the threshold below which it is an anomaly.
 
@@ -282,7 +281,8 @@ class Run:
         Args:
             data: examples like the training data.
             false_alarm_rate: largest share of normal examples that are flagged as anomalies.
-            n_importance_samples: K per example; an estimator's own K where it held out rows.
+            n_importance_samples: K per example; None for as many as an example needs; an estimator's own K where it
+                held out rows.
             seed: of the importance samples.
 
         Raises:
@@ -294,7 +294,7 @@ class Run:
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
-        log_px = per_example(model, examples, n_importance_samples, seed=seed, equal=True).log_px
+        log_px = _log_px(model, examples, n_importance_samples, seed, equal=True)
         log_px[list(outside)] = -inf
         limit = None
         if reference and false_alarm_rate >= smallest_rate(len(reference.log_px)):
@@ -378,7 +378,7 @@ class Run:
             self.record.save_figure(name, partial(plots.save, figure))
         findings = None
         if self.record.epochs and len(self.dataset.valid) > 1:
-            findings = self.diagnose(n_importance_samples=REPORT_IMPORTANCE_SAMPLES)
+            findings = self.diagnose()
         if self.record.data.columns:
             write_quality(self.quality(), self.folder / QUALITY)
         return report.write_run(self.record, findings)
@@ -418,14 +418,14 @@ class Run:
             return self.dataset.test.materialize()
         return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir, outside)
 
-    def _reference_scores(self, n_importance_samples: int, seed: int) -> ReferenceScores | None:
+    def _reference_scores(self, n_importance_samples: int | None, seed: int) -> ReferenceScores | None:
         """Return log p(x) of held-out examples, which is measured once; None for an estimator that held out none."""
         if self.record.estimator:
             return self.record.estimator.reference
         if stored := load_reference(self.folder, n_importance_samples, seed):
             return stored
         test = self.dataset.test.materialize()
-        log_px = per_example(self.model, test, n_importance_samples, seed=seed).log_px
+        log_px = _log_px(self.model, test, n_importance_samples, seed)
         scores = ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
         save_reference(self.folder, scores)
         return scores
@@ -463,6 +463,13 @@ class Run:
                 f" {option('model.condition')}"
             )
         return parse_condition(self.record.data.condition_columns, condition)
+
+
+def _log_px(model: VAE, examples: Examples, n_importance_samples: int | None, seed: int, equal: bool = False) -> Tensor:
+    """Return log p(x) of each example, ``(N,)``, which depends on no other example."""
+    if n_importance_samples:
+        return per_example(model, examples, n_importance_samples, seed=seed, equal=equal).log_px
+    return chosen_samples(model, examples, SCORE_SAMPLES, seed=seed, equal=equal)[1].log_px
 
 
 def _reference(scores: ReferenceScores) -> Tensor:

@@ -46,14 +46,14 @@ class Cell(NamedTuple):
         values: of the varied options by dotted name, with the seed.
         config: of the run.
         folder: of the run.
-        n_importance_samples: K for log p(x).
+        n_importance_samples: K for log p(x); None to choose its estimator.
         measures: besides bound and log p(x).
     """
 
     values: Values
     config: Config
     folder: Path
-    n_importance_samples: int = 1000
+    n_importance_samples: int | None = None
     measures: tuple[Measure, ...] = ()
 
 
@@ -62,7 +62,7 @@ def plan(
     over: Mapping[str, Sequence[object]],
     seeds: int,
     folder: Path,
-    n_importance_samples: int = 1000,
+    n_importance_samples: int | None = None,
 ) -> list[Cell]:
     """Return the runs of a sweep: every combination of values, each with `seeds` consecutive seeds.
 
@@ -71,7 +71,7 @@ def plan(
         over: values by dotted name of an option, such as ``model.latent``.
         seeds: number of seeds.
         folder: of the sweep.
-        n_importance_samples: K for log p(x).
+        n_importance_samples: K for log p(x); None to choose its estimator.
 
     Raises:
         BadInput: an option is unknown, or a value is invalid.

@@ -25,7 +25,7 @@ def train(
     config: Config | None = None,
     out: str | Path | None = None,
     device: torch.device | str = "auto",
-    n_importance_samples: int = 1000,
+    n_importance_samples: int | None = None,
     loggers: Sequence[str] = (),
     **options: object,
 ) -> Run:
@@ -41,7 +41,8 @@ def train(
         config: options to start from.
         out: run folder to create. Default: runs/NAME-N with the first free N.
         device: auto (a GPU if there is one), cpu, cuda or mps.
-        n_importance_samples: K, importance samples per test example for log p(x).
+        n_importance_samples: K, importance samples per test example for log p(x). Default: quadrature for one or two
+            latent dimensions, otherwise as many samples as an example needs.
         loggers: tensorboard, trackio.
         options: options of any section by name, such as ``latent=10``, ``epochs=50``, ``beta=4.0`` or
             ``binarize="threshold"``; a whole section, such as ``model=ModelConfig(latent=10)``; the objective by name,
@@ -90,7 +91,7 @@ def train_and_report(
     out: Path | None = None,
     resume: Path | None = None,
     device: torch.device | str = "auto",
-    n_importance_samples: int = 1000,
+    n_importance_samples: int | None = None,
     logger: LoggerGroup | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -146,9 +147,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"interrupted: {folder} has the trained model, but not all of its scores and figures")
 
 
-def _evaluate_and_report(run: Run, n_importance_samples: int, logger: LoggerGroup, progress: Progress) -> None:
+def _evaluate_and_report(run: Run, n_importance_samples: int | None, logger: LoggerGroup, progress: Progress) -> None:
     try:
-        with progress.status(f"evaluating {len(run.dataset.test)} test examples, K = {n_importance_samples}"):
+        with progress.status(f"evaluating {len(run.dataset.test)} test examples"):
             run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
             run.record.evaluate(run.dataset, "test", n_importance_samples=n_importance_samples)
         logger.scores(run.scores)

@@ -17,7 +17,7 @@ from aevb.evaluation.aggregate_posterior import prior_holes
 from aevb.evaluation.diagnosis.checks import EXPLAINS
 from aevb.evaluation.diagnosis.findings import Finding, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
-from aevb.evaluation.likelihood import per_example
+from aevb.evaluation.importance_sampling import per_example
 from aevb.models.likelihoods import Gaussian
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -27,8 +27,8 @@ __all__ = ["EXPLAINS", "Finding", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
-TRAIN_SAMPLES = 20
-"""Importance samples for the bounds of training examples."""
+TRAIN_SAMPLES, VALID_SAMPLES = 20, 100
+"""Samples for the bounds of training and validation examples."""
 
 
 def diagnose(
@@ -38,7 +38,6 @@ def diagnose(
     epochs: Sequence[Epoch],
     dataset: Dataset,
     *,
-    n_importance_samples: int = 1000,
     seed: int = 0,
 ) -> list[Finding]:
     """Return the problems of a trained model; an empty list if there are none.
@@ -49,7 +48,6 @@ def diagnose(
         resolved: the resolved configuration of the model.
         epochs: the metrics of each epoch.
         dataset: the data set of the training; its test split is not used.
-        n_importance_samples: K, samples of z per example.
         seed: the random seed.
 
     Raises:
@@ -57,9 +55,7 @@ def diagnose(
     """
     if not epochs or len(dataset.valid) < 2:
         raise BadInput("diagnostics need a finished epoch and at least two validation examples: train for longer")
-    measured = take_measurements(
-        model, config, resolved, epochs, dataset, n_importance_samples=n_importance_samples, seed=seed
-    )
+    measured = take_measurements(model, config, resolved, epochs, dataset, seed=seed)
     findings = {check: finding for check in EXPLAINS if (finding := check(measured))}
     explained = {other for check in findings for other in EXPLAINS[check]}
     return [finding for check, finding in findings.items() if check not in explained]
@@ -72,7 +68,6 @@ def take_measurements(
     epochs: Sequence[Epoch],
     dataset: Dataset,
     *,
-    n_importance_samples: int,
     seed: int,
 ) -> Measurements:
     """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
@@ -86,8 +81,7 @@ def take_measurements(
         epochs=epochs,
         steps=len(epochs) * config.train.plan(len(dataset.train_source))[1],
         train=per_example(model, train, TRAIN_SAMPLES, seed=seed),
-        valid=per_example(model, valid, n_importance_samples, seed=seed),
-        n_importance_samples=n_importance_samples,
+        valid=per_example(model, valid, VALID_SAMPLES, seed=seed),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
         dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
         noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from aevb.evaluation.diagnosis.findings import NO_INFORMATION, Finding, Measurements
-from aevb.evaluation.likelihood import ACTIVE, COLLAPSED, collapsed_weights
+from aevb.evaluation.likelihood import ACTIVE
 
 MIN_STEPS = 500
 """The number of steps below which any model is under-trained."""
@@ -159,24 +159,6 @@ def misfit(measured: Measurements) -> Finding | None:
     )
 
 
-def too_few_samples(measured: Measurements) -> Finding | None:
-    """Report that the importance weights of more than one example in twenty have collapsed."""
-    k = measured.n_importance_samples
-    share, limit = collapsed_weights(measured.valid.effective_sample_size, k)
-    if measured.is_autoencoder or share <= COLLAPSED:
-        return None
-    return Finding(
-        problem="too few importance samples for log p(x)",
-        metric="collapsed weights",
-        value=share,
-        threshold=COLLAPSED,
-        better="lower",
-        evidence=f"of {k} samples, fewer than {limit:g} are effective for {100 * share:.0f} % of the examples",
-        cause="the posterior differs from the true one: log p(x) is underestimated",
-        remedy=f"aevb evaluate RUN --n-importance-samples {10 * k}, or --measure annealing",
-    )
-
-
 def under_training(measured: Measurements) -> Finding | None:
     """Report too few steps, or a bound that still improved in the second half of training.
 
@@ -231,12 +213,11 @@ EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
     prior_mismatch: [],
-    over_fitting: [under_training, too_few_samples],
-    vanishing_noise: [under_training, misfit, too_few_samples],
-    unequal_weight: [under_training, misfit, too_few_samples],
-    misfit: [posterior_collapse, under_training, too_few_samples],
-    too_few_samples: [],
-    under_training: [idle_units, too_few_samples],
+    over_fitting: [under_training],
+    vanishing_noise: [under_training, misfit],
+    unequal_weight: [under_training, misfit],
+    misfit: [posterior_collapse, under_training],
+    under_training: [idle_units],
     outlying_rows: [misfit],
 }
 """Every check, with the checks whose findings its own finding explains."""

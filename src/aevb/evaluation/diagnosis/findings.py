@@ -8,7 +8,8 @@ from torch import Tensor
 
 from aevb.config.schema import Config, ModelConfig
 from aevb.evaluation.diagnosis.outliers import Outlier
-from aevb.evaluation.likelihood import ACTIVE, PerExample
+from aevb.evaluation.importance_sampling import PerExample
+from aevb.evaluation.likelihood import ACTIVE
 from aevb.training.history import Epoch
 
 NO_INFORMATION = 0.1
@@ -50,7 +51,6 @@ class Measurements(NamedTuple):
         steps: the number of training steps.
         train: the numbers of some training examples.
         valid: the numbers of some validation examples.
-        n_importance_samples: K of the validation examples.
         holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
         dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 for tables, whose
             columns have no common unit.
@@ -65,7 +65,6 @@ class Measurements(NamedTuple):
     steps: int
     train: PerExample
     valid: PerExample
-    n_importance_samples: int
     holes: float
     dispersion: float
     noise: float | None
