@@ -12,7 +12,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig
 from aevb.errors import BadInput
 from aevb.models.likelihoods import Bernoulli, Gaussian
-from aevb.models.objectives import ELBO, IWAE, BetaTC, MonteCarloELBO, Weight
+from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Weight
 from tests.conftest import some
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
@@ -130,14 +130,14 @@ def test_build_objective() -> None:
     assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
     assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
     assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
+    assert build_objective(ObjectiveConfig(kind="dreg", warmup=0.5)) == DReG(50, Weight(1, 0.5))
     assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "iwae", "beta": 2}, "--objective.beta has no meaning for the objective iwae"),
-        ({"kind": "dreg", "warmup": 0.5}, "--objective.warmup has no meaning for the objective dreg"),
+        ({"kind": "iwae", "free_bits": 2}, "--objective.free-bits has no meaning for the objective iwae"),
         ({"kind": "elbo-mc", "free_bits": 0.5}, "--objective.free-bits has no meaning for the objective elbo-mc"),
     ],
 )

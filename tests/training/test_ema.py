@@ -18,7 +18,7 @@ from aevb.training.ema import EMA
 from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
-from aevb.training.validation import validate
+from aevb.training.validation import sufficient_repeats, validate
 from aevb.workflow.fitting import fit_run, fit_runs
 from tests.runs.test_resume import MODEL, cut_off, data, end, press, resume
 from tests.runs.test_resume import config as resumed_config
@@ -94,11 +94,12 @@ def test_the_averages_are_measured_and_kept(stripes: Dataset, keep: str) -> None
     assert same(state(model), kept.averages)
     assert all(same(one, reached.averages) for one, reached in zip(seen, states, strict=True))
     valid = epochs[history.kept - 1].valid
-    assert valid == validate(model, ELBO(), stripes.valid)
+    repeats = sufficient_repeats(len(stripes.train), len(stripes.valid))
+    assert valid == validate(model, ELBO(), stripes.valid, repeats=repeats)
     if keep == "best":
         assert same(states[-1].best.weights, kept.averages)
     model.load_state_dict(kept.weights)
-    assert valid != validate(model, ELBO(), stripes.valid)
+    assert valid != validate(model, ELBO(), stripes.valid, repeats=repeats)
 
 
 @pytest.mark.slow

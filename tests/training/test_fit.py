@@ -15,14 +15,14 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput, NonFinite
-from aevb.models.objectives import ELBO, Terms
+from aevb.models.objectives import ELBO, Terms, Weight
 from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
 from aevb.training.fit import fit
 from aevb.training.history import Epoch, History
 from aevb.training.optimizer import OPTIMIZERS, build_optimizer, set_learning_rate
 from aevb.training.state import TrainingState
-from aevb.training.validation import validate
+from aevb.training.validation import sufficient_repeats, validate
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
 
@@ -134,10 +134,52 @@ def test_the_best_weights_are_kept_if_configured(stripes: Dataset) -> None:
         history = fit(model, ELBO(), stripes.train, stripes.valid, config)
         kept[keep] = history.kept
         bounds = [epoch.valid.bound for epoch in history.epochs if epoch.valid]
-        assert validate(model, ELBO(), stripes.valid).bound == pytest.approx(bounds[history.kept - 1])
+        repeats = sufficient_repeats(len(stripes.train), len(stripes.valid))
+        assert validate(model, ELBO(), stripes.valid, repeats=repeats).bound == pytest.approx(bounds[history.kept - 1])
         if keep == "best":
             assert bounds[history.kept - 1] == max(bounds)
     assert kept["best"] < kept["last"] == 30
+
+
+def test_weights_are_chosen_by_the_loss_that_is_minimized(stripes: Dataset) -> None:
+    """With weight 8 of the rate, the bound and the loss are best at different epochs."""
+    objective = ELBO(weight=Weight(8.0))
+    model = small(stripes)
+    history = fit(model, objective, stripes.train, stripes.valid, TrainConfig(epochs=60, batch_size=10, lr=0.02))
+    losses = [epoch.valid.loss for epoch in history.epochs if epoch.valid]
+    bounds = [epoch.valid.bound for epoch in history.epochs if epoch.valid]
+    assert losses[history.kept - 1] == min(losses)
+    assert bounds[history.kept - 1] < max(bounds)
+
+
+@pytest.mark.parametrize(
+    ("weight", "first"), [(Weight(1.0, 0.5), 11), (Weight(1.0, 0.5, 2), 16), (Weight(1.0, 1.0), 20)]
+)
+def test_no_weights_are_chosen_during_warm_up(stripes: Dataset, weight: Weight, first: int) -> None:
+    """The rate of 0.5 makes the bound worse after the first epochs."""
+    config = TrainConfig(epochs=20, batch_size=10, lr=0.5, lr_schedule="constant")
+    assert fit(small(stripes), ELBO(weight=weight), stripes.train, stripes.valid, config).kept >= first
+    config = config.model_copy(update={"patience": 2})
+    ended = fit(small(stripes), ELBO(weight=weight), stripes.train, stripes.valid, config)
+    assert ended.epochs[-1].number >= first
+
+
+def test_few_validation_examples_are_evaluated_several_times(stripes: Dataset) -> None:
+    assert [sufficient_repeats(*counts) for counts in ((1258, 180), (50_000, 10_000), (54, 6), (10, 10))] == [
+        6,
+        1,
+        9,
+        1,
+    ]
+    model = small(stripes)
+    bounds = torch.tensor(
+        [
+            [validate(model, ELBO(), stripes.valid, seed=seed, repeats=repeats).bound for seed in range(100)]
+            for repeats in (1, 9)
+        ]
+    )
+    noise = bounds.std(1)
+    assert 2 < noise[0] / noise[1] < 4.5
 
 
 def test_pseudo_inputs_of_images_are_learned(stripes: Dataset) -> None:

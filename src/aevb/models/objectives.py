@@ -60,6 +60,12 @@ class Objective(Protocol):
         """Return the terms of each example of the trace, after a share `done` of the training."""
 
 
+def final_from(objective: Objective) -> float:
+    """Return the share of training after which the loss of an objective no longer changes its form."""
+    weight = getattr(objective, "weight", None)
+    return weight.final_from if isinstance(weight, Weight) else 0.0
+
+
 @dataclass(frozen=True)
 class Weight:
     """The weight of the rate in the loss over the course of training.
@@ -73,6 +79,11 @@ class Weight:
     beta: float = 1.0
     warmup: float = 0.0
     cycles: int = 1
+
+    @property
+    def final_from(self) -> float:
+        """The share of training after which the weight is `beta` to the end."""
+        return 1 - (1 - self.warmup) / self.cycles if self.warmup else 0.0
 
     def __call__(self, done: float | Tensor) -> float | Tensor:
         """Return the weight after a share `done` of the training: a number, or a tensor ``()`` if `done` is one."""
@@ -155,14 +166,22 @@ class MonteCarloELBO:
 @register.objective("iwae")
 @dataclass(frozen=True)
 class IWAE:
-    """The importance-weighted bound, which is tighter the more samples it has."""
+    """The importance-weighted bound, which is tighter the more samples it has.
 
-    Options: ClassVar[type[PieceOptions]] = PieceOptions
+    In the loss, log p(z) - log q(z|x) has the weight β in log w.
+
+    Attributes:
+        n_samples: S.
+        weight: β.
+    """
+
+    Options: ClassVar[type[PieceOptions]] = WeightOptions
     n_samples: int = 50
+    weight: Weight = Weight()
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
-        bound = log_mean_exp(trace.log_weight)
-        return Terms(-bound, bound, _sampled_rate(trace), -trace.log_likelihood.mean(0))
+        bound, weighted = log_mean_exp(trace.log_weight), log_mean_exp(_weighted(trace, self.weight(done)))
+        return Terms(-weighted, bound, _sampled_rate(trace), -trace.log_likelihood.mean(0))
 
 
 @register.objective("dreg")
@@ -171,16 +190,23 @@ class DReG:
     """The importance-weighted bound with doubly reparameterized gradients.
 
     With normalized weights v_s, decoder and prior have the gradient Σ_s v_s ∂ log w_s, and the posterior has
-    Σ_s v_s² (∂ log w_s / ∂z_s) ∂z_s: the direct gradient of log q, which has mean zero, is omitted. The loss is a
-    surrogate with this gradient.
+    Σ_s (β v_s² + (1 - β) v_s) (∂ log w_s / ∂z_s) ∂z_s: the direct gradient of log q is replaced by one through z_s with
+    the same mean. The loss is a surrogate with this gradient.
+
+    Attributes:
+        n_samples: S.
+        weight: β, as in `IWAE`.
     """
 
-    Options: ClassVar[type[PieceOptions]] = PieceOptions
+    Options: ClassVar[type[PieceOptions]] = WeightOptions
     n_samples: int = 50
+    weight: Weight = Weight()
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
-        terms = IWAE(self.n_samples)(trace)
-        return terms._replace(loss=_doubly_reparameterized(trace)) if torch.is_grad_enabled() else terms
+        terms = IWAE(self.n_samples, self.weight)(trace, done)
+        if not torch.is_grad_enabled():
+            return terms
+        return terms._replace(loss=_doubly_reparameterized(trace, self.weight(done)))
 
 
 @register.objective("beta-tc")
@@ -223,11 +249,17 @@ def _penalized(layer: LayerTrace, free: float) -> Tensor:
     return torch.where(terms.mean(0) > free, terms, free).sum(-1)
 
 
-def _doubly_reparameterized(trace: Trace) -> Tensor:
-    share = trace.log_weight.detach().softmax(0)
-    joint = share * (trace.log_likelihood + trace.log_prior)
-    # The paths through z get v from `joint`; this difference brings them to v² times the gradient of log w.
-    difference = share.square() * trace.log_weight - joint
+def _weighted(trace: Trace, beta: float | Tensor) -> Tensor:
+    """Return log w with the weight β of log p(z) - log q(z|x), ``(S, B)``."""
+    return trace.log_likelihood + beta * (trace.log_prior - trace.log_posterior)
+
+
+def _doubly_reparameterized(trace: Trace, beta: float | Tensor) -> Tensor:
+    log_weight = _weighted(trace, beta)
+    share = log_weight.detach().softmax(0)
+    joint = share * (trace.log_likelihood + beta * trace.log_prior)
+    # The paths through z get v from `joint`; this difference brings them to β v² + (1 - β) v.
+    difference = (beta * share.square() + (1 - beta) * share) * log_weight - joint
     corrections = torch.zeros_like(joint)
     for layer in reversed(trace.layers):
         # Samples depend on those above them: the corrections below contain these paths already.

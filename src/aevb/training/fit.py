@@ -152,7 +152,9 @@ def _run(
             return states, epochs, "interrupted"
         seconds = (time.perf_counter() - started) / len(jobs)
         validated = loop.validate(states, valid)
-        states = loop.live.copy(states[0].number + 1, validated, [state.best for state in states])
+        number = states[0].number + 1
+        eligible = validated if number > loop.warmup else [None] * len(jobs)
+        states = loop.live.copy(number, eligible, [state.best for state in states])
         with loop.live.averaged():
             for job, made, state, metrics, valid_metrics in zip(jobs, epochs, states, trained, validated, strict=True):
                 made.append(Epoch(state.number, seconds, metrics, valid_metrics))

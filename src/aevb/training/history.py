@@ -1,6 +1,5 @@
 """Records of training: the metrics of its epochs, and how it ended."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,8 +15,7 @@ class EpochMetrics:
         bound: lower bound of log p(x); -∞ where the objective has none.
         rate: KL(q(z|x) || p(z)).
         distortion: -E_q log p(x|z).
-        robust: the bound, or minus the loss without a bound, with the terms of rare outliers clipped; None where it was
-            not measured.
+        robust: minus the loss, with the terms of rare outliers clipped; None where it was not measured.
     """
 
     loss: float
@@ -28,10 +26,8 @@ class EpochMetrics:
 
     @property
     def merit(self) -> float:
-        """The number by which weights are chosen, higher is better: `robust`, else the bound, or minus the loss."""
-        if self.robust is not None:
-            return self.robust
-        return self.bound if self.bound > -math.inf else -self.loss
+        """The number by which weights are chosen, higher is better: minus the loss, if possible without outliers."""
+        return -self.loss if self.robust is None else self.robust
 
 
 @dataclass(frozen=True)

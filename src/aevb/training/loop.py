@@ -24,7 +24,7 @@ from torch import Tensor
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import NonFinite
-from aevb.models.objectives import Objective, Terms
+from aevb.models.objectives import Objective, Terms, final_from
 from aevb.models.vae import VAE
 from aevb.training import environment
 from aevb.training.backends.base import GradientBackend, Gradients
@@ -35,7 +35,7 @@ from aevb.training.nonfinite import first_non_finite, losses
 from aevb.training.optimizer import build_optimizer, decay_weights, set_learning_rate
 from aevb.training.policy import batch_size, choose_backend
 from aevb.training.state import Best, EpochPosition, LiveState, TrainingState, is_finite
-from aevb.training.validation import validate
+from aevb.training.validation import sufficient_repeats, validate
 
 AfterStep = Callable[[bool, Callable[[], list[TrainingState] | None]], bool]
 """Function called after a step with whether the epoch is whole, and with a function that copies the states, or returns
@@ -63,6 +63,8 @@ class TrainingLoop:
     ) -> None:
         self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
         self.epochs, self.steps = config.plan(len(examples))
+        self.warmup = min(math.floor(final_from(objective) * self.epochs), self.epochs - 1)
+        """Number of epochs in which the loss still changes its form, so that no weights are chosen."""
         self.batch_size = batch_size(config, examples)
         self.backend = choose_backend(models, seeds, objective, examples, config)
         self.optimizer = build_optimizer(self.backend.weights, config)
@@ -78,7 +80,9 @@ class TrainingLoop:
 
     def ended(self, states: Sequence[TrainingState]) -> Ended | None:
         """Return how training has ended in these states; None where it has not."""
-        if self.config.patience and all(s.number - s.best.number >= self.config.patience for s in states):
+        if self.config.patience and all(
+            s.number - max(s.best.number, self.warmup) >= self.config.patience for s in states
+        ):
             return "early"
         return "finished" if states[0].number >= self.epochs else None
 
@@ -91,9 +95,11 @@ class TrainingLoop:
         if not valid:
             return [None] * len(self.models)
         metrics: list[EpochMetrics | None] = []
+        repeats = sufficient_repeats(len(self.examples), len(valid))
         with self.live.averaged():
             for model, seed, state in zip(self.models, self.seeds, states, strict=True):
-                result = environment.run_on_first(partial(validate, model, self.objective, valid, seed=seed))
+                measure = partial(validate, model, self.objective, valid, seed=seed, repeats=repeats)
+                result = environment.run_on_first(measure)
                 metrics.append(result)
                 if not (math.isfinite(result.merit) and math.isfinite(result.loss)):
                     raise NonFinite("the loss on the validation part", state.number + 1, self.steps)

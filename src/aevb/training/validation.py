@@ -9,37 +9,56 @@ from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.training.history import EpochMetrics
 
+EVALUATIONS = 1000
+"""Number of evaluations whose mean is exact enough to choose weights by."""
 FAR, RARE = 20.0, 0.01
 """Distance of outliers below the median, in units of that of the lowest tenth, and their largest share."""
 
 
 @torch.no_grad()
 def validate(
-    model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, decodings: int = 1000
+    model: VAE, objective: Objective, examples: Examples, *, seed: int = 0, repeats: int = 1, decodings: int = 1000
 ) -> EpochMetrics:
     """Return the means of an objective's terms over examples, in evaluation mode and with the same noise at every call.
 
-    The choice of the best weights must not depend on a few wrong examples: the robust mean clips their terms.
+    The loss is that of the end of training, after warm-up. The choice of the best weights must not depend on a few
+    wrong examples: the robust mean clips their terms.
 
     Args:
         model: evaluated; it is left in the mode that it had.
         objective: gives the terms, in nats.
         examples: held out.
         seed: of the noise.
+        repeats: number of evaluations of each example, with different noise, that are averaged.
         decodings: largest number of latents that are decoded at once.
     """
     training = model.training
     model.eval()
     with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
-        chunks = [
-            torch.stack(objective(model.trace(chunk.all(), objective.n_samples)))
-            for chunk in examples.chunks(max(1, decodings // objective.n_samples))
-        ]
+        evaluations = [_terms(model, objective, examples, decodings) for _ in range(repeats)]
     model.train(training)
-    terms = Terms(*torch.cat(chunks, 1).cpu().double())
-    merit = -terms.loss if terms.bound.isneginf().all() else terms.bound
+    terms = Terms(*torch.stack(evaluations).mean(0))
     loss, bound, rate, distortion = (term.mean().item() for term in terms)
-    return EpochMetrics(loss, bound, rate, distortion, robust_mean(merit))
+    return EpochMetrics(loss, bound, rate, distortion, robust_mean(-terms.loss))
+
+
+def _terms(model: VAE, objective: Objective, examples: Examples, decodings: int) -> Tensor:
+    """Return the terms of each example, ``(4, N)`` in float64 on the CPU."""
+    chunks = [
+        torch.stack(objective(model.trace(chunk.all(), objective.n_samples)))
+        for chunk in examples.chunks(max(1, decodings // objective.n_samples))
+    ]
+    return torch.cat(chunks, 1).cpu().double()
+
+
+def sufficient_repeats(train: int, valid: int) -> int:
+    """Return how often few validation examples are evaluated, at most as often as it takes no longer than an epoch.
+
+    Args:
+        train: number of training examples.
+        valid: number of validation examples.
+    """
+    return max(1, min(-(-EVALUATIONS // valid), train // valid))
 
 
 def robust_mean(values: Tensor) -> float:
