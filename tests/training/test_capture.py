@@ -189,14 +189,29 @@ def test_one_diverging_model_undoes_the_epoch_of_all(stripes: Dataset) -> None:
 def test_stacked_models_with_patience_are_refused(stripes: Dataset) -> None:
     jobs = [TrainingJob(model_of(stripes, seed)) for seed in range(2)]
     with pytest.raises(BadInput, match="one after another"):
-        fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1))
+        fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=2, patience=1, keep="last"))
+
+
+def test_stacked_models_stop_when_they_would_alone(stripes: Dataset) -> None:
+    """At a rate this high the bound goes up and down, so the models stop at different epochs."""
+    config = TrainConfig(epochs=60, batch_size=10, lr=0.1, patience=4)
+    alone = []
+    for seed in range(3):
+        model = model_of(stripes, seed)
+        alone.append(fit(model, ELBO(), stripes.train, stripes.valid, config, seed=seed))
+    jobs = [TrainingJob(model_of(stripes, seed), seed) for seed in range(3)]
+    together = fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, config)
+    assert len({len(history.epochs) for history in alone}) > 1
+    assert [history.kept for history in together] == [history.kept for history in alone]
+    assert [len(history.epochs) for history in together] == [len(history.epochs) for history in alone]
+    assert {history.ended for history in together} == {"early"}
 
 
 def test_large_models_are_not_stacked() -> None:
     dataset = some("real", (3,))
     objective, config = ELBO(), TrainConfig()
     assert worth_stacking(model_of(dataset), objective, dataset.train, config)
-    assert not worth_stacking(model_of(dataset), objective, dataset.train, TrainConfig(patience=2))
+    assert not worth_stacking(model_of(dataset), objective, dataset.train, TrainConfig(patience=2, keep="last"))
     assert not worth_stacking(model_of(dataset, hidden=(2000, 2000)), objective, dataset.train, config)
 
 

@@ -199,6 +199,14 @@ def test_patience_stops(stripes: Dataset) -> None:
     assert len(history.epochs) == history.kept + 4 < 500
 
 
+def test_default_patience_is_as_long_as_the_way_to_the_best_weights() -> None:
+    """12 steps an epoch: 125 epochs make 1,500 steps."""
+    assert [TrainConfig().wait(best, 12) for best in (0, 30, 181)] == [125, 125, 181]
+    assert TrainConfig(epochs=500).wait(181, 12) is None
+    assert TrainConfig(keep="last").wait(181, 12) is None
+    assert TrainConfig(epochs=500, patience=3).wait(181, 12) == 3
+
+
 def test_patience_needs_validation(stripes: Dataset) -> None:
     with pytest.raises(BadInput, match="needs validation"):
         fit(small(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1, patience=1))
@@ -219,7 +227,8 @@ def test_a_model_in_evaluation_mode_is_trained_in_training_mode(stripes: Dataset
 
 
 def test_default_length_is_a_number_of_steps() -> None:
-    assert TrainConfig().plan(50_000) == (20, 500)
+    assert TrainConfig().plan(10_000) == (100, 100)
+    assert TrainConfig().plan(40_000) == (50, 400)
     assert TrainConfig().plan(1250) == (834, 12)
     assert TrainConfig(epochs=3, batch_size=7).plan(20) == (3, 2)
     assert TrainConfig(epochs=3, batch_size=7).plan(2) == (3, 1)

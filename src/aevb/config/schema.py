@@ -6,6 +6,7 @@ A `Config` is everything a run is a function of, besides the data themselves. It
 """
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter
@@ -16,8 +17,10 @@ from aevb.config.pieces import check_names, check_options, option_fields, piece_
 from aevb.models.options import PieceOptions, Positive, Size, Widths
 from aevb.models.registry import Registry, register
 
-STEPS = 10_000
-"""Default number of training steps."""
+STEPS, STEPS_FOR = 10_000, 10_000
+"""Default number of training steps for up to so many examples; it grows with the square root of their number."""
+WAIT = 1500
+"""Default number of steps without a better validation loss after which training stops, if the best came early."""
 
 
 class Section(BaseModel):
@@ -165,7 +168,9 @@ class TrainConfig(Section):
     """Training."""
 
     epochs: Positive | None = Field(
-        None, description=f"Passes over the training part. Default: as many as make {STEPS} steps."
+        None,
+        description=f"Passes over the training part. Default: as many as make {STEPS:,} steps, more for over"
+        f" {STEPS_FOR:,} examples; fewer if the validation loss stops falling.",
     )
     batch_size: Positive = Field(100, description="Examples in a step.")
     micro_batches: Positive = Field(
@@ -198,7 +203,9 @@ class TrainConfig(Section):
         " validated, kept and saved. Default: none.",
     )
     patience: Positive | None = Field(
-        None, description="Stop after this many epochs without a better validation bound."
+        None,
+        description="Stop after this many epochs without a better validation loss. Default: without --train.epochs, as"
+        f" many as led to the best loss, and at least {WAIT:,} steps.",
     )
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
     checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
@@ -224,7 +231,19 @@ class TrainConfig(Section):
     def plan(self, examples: int) -> tuple[int, int]:
         """Return the number of epochs over so many examples, and the number of steps in each (full batches)."""
         steps = max(1, examples // self.batch_size)
-        return self.epochs or -(-STEPS // steps), steps
+        total = STEPS * max(1.0, examples / STEPS_FOR) ** 0.5
+        return self.epochs or ceil(total / steps), steps
+
+    def wait(self, best: int, steps: int) -> int | None:
+        """Return the number of epochs without improvement after which training stops; None if it does not.
+
+        Args:
+            best: the epoch with the best validation loss.
+            steps: number of steps in an epoch.
+        """
+        if self.patience or self.epochs or self.keep == "last":
+            return self.patience
+        return max(best, ceil(WAIT / steps))
 
     def rate(self, done: float) -> float:
         """Return the learning rate after a share `done` of all steps."""

@@ -6,6 +6,7 @@ A training is a function of (configuration, data, seed): see `aevb.training.loop
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -114,7 +115,7 @@ def fit_stacked(
         The history of each job.
 
     Raises:
-        BadInput: as in `fit`, or there is patience, with which the models would end at different epochs.
+        BadInput: as in `fit`, or the last weights are to be kept of models that end at different epochs.
         CaptureError: the models' step cannot be stacked.
         NonFinite: a loss or a weight of one model became infinite or NaN; all models are as after the epoch before.
     """
@@ -132,7 +133,8 @@ def fit_stacked(
             states, epochs, ended = _run(loop, jobs, valid, interrupted, after_step)
         finally:
             loop.live.release()
-        return [_finish(config, *result, ended) for result in zip(jobs, states, epochs, strict=True)]
+        ends = ["early" if ended == "finished" and loop.stopped(state) else ended for state in states]
+        return [_finish(config, *result) for result in zip(jobs, states, epochs, ends, strict=True)]
 
 
 def _run(
@@ -152,11 +154,11 @@ def _run(
             return states, epochs, "interrupted"
         seconds = (time.perf_counter() - started) / len(jobs)
         validated = loop.validate(states, valid)
-        number = states[0].number + 1
-        eligible = validated if number > loop.warmup else [None] * len(jobs)
-        states = loop.live.copy(number, eligible, [state.best for state in states])
+        active = [not loop.stopped(state) for state in states]
+        states = loop.after_epoch(states, validated)
         with loop.live.averaged():
-            for job, made, state, metrics, valid_metrics in zip(jobs, epochs, states, trained, validated, strict=True):
+            results = zip(jobs, epochs, states, trained, validated, strict=True)
+            for job, made, state, metrics, valid_metrics in compress(results, active):
                 made.append(Epoch(state.number, seconds, metrics, valid_metrics))
                 if job.on_epoch:
                     job.on_epoch(made[-1])
@@ -182,7 +184,8 @@ def _after_step(
         stop, wanted = environment.any_process(interrupted(), not whole and due())
         if not whole and (stop or wanted) and (states := copy_states()):
             with loop.live.averaged():
-                _report(jobs, states)
+                active = [not loop.stopped(state) for state in states]
+                _report([*compress(jobs, active)], [*compress(states, active)])
         return stop
 
     return after_step
@@ -209,8 +212,9 @@ def _check(model: VAE, config: TrainConfig, train: ExampleSource, valid: Example
     Raises:
         BadInput: it cannot.
     """
-    if config.patience and jobs > 1:
-        raise BadInput("models with patience end at different epochs: train them one after another")
+    if config.patience and config.keep == "last" and jobs > 1:
+        best = option("train.keep", "best")
+        raise BadInput(f"models with patience end at different epochs: train them one after another, or use {best}")
     if config.patience and valid is None:
         raise BadInput("patience needs validation examples: pass fit(valid=...) or leave patience out")
     size = min(config.batch_size, len(train))

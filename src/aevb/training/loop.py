@@ -80,11 +80,15 @@ class TrainingLoop:
 
     def ended(self, states: Sequence[TrainingState]) -> Ended | None:
         """Return how training has ended in these states; None where it has not."""
-        if self.config.patience and all(
-            s.number - max(s.best.number, self.warmup) >= self.config.patience for s in states
-        ):
+        if all(map(self.stopped, states)):
             return "early"
         return "finished" if states[0].number >= self.epochs else None
+
+    def stopped(self, state: TrainingState) -> bool:
+        """Return whether the validation loss of a model has not improved for too long."""
+        best = state.best.number
+        wait = self.config.wait(best, self.steps)
+        return best > 0 and wait is not None and state.number - best >= wait
 
     def validate(self, states: Sequence[TrainingState], valid: Examples | None) -> list[EpochMetrics | None]:
         """Return the metrics of each model on validation examples.
@@ -104,6 +108,24 @@ class TrainingLoop:
                 if not (math.isfinite(result.merit) and math.isfinite(result.loss)):
                     raise NonFinite("the loss on the validation part", state.number + 1, self.steps)
         return metrics
+
+    def after_epoch(
+        self, states: Sequence[TrainingState], validated: Sequence[EpochMetrics | None]
+    ) -> list[TrainingState]:
+        """Return the states after an epoch.
+
+        The best weights of a model stay as they are during warm-up, and once it has stopped.
+
+        Args:
+            states: before the epoch.
+            validated: metrics of each model.
+        """
+        number = states[0].number + 1
+        eligible = [
+            metrics if number > self.warmup and not self.stopped(state) else None
+            for metrics, state in zip(validated, states, strict=True)
+        ]
+        return self.live.copy(number, eligible, [state.best for state in states])
 
     def run_epoch(self, before: Sequence[TrainingState], after_step: AfterStep) -> list[EpochMetrics]:
         """Run the rest of an epoch; undo it where a number is not finite.

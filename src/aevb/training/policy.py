@@ -138,7 +138,7 @@ def suitable_threads(
 
 def worth_stacking(model: VAE, objective: Objective, examples: ExampleSource, config: TrainConfig) -> bool:
     """Return whether several such models are expected to train faster as one stacked model."""
-    separate = config.patience is not None or config.micro_batches > 1
+    separate = (config.patience is not None and config.keep == "last") or config.micro_batches > 1
     operations = count_operations(model, objective, examples, config.batch_size)
     return not separate and operations < STACK_BELOW_OPERATIONS
 
