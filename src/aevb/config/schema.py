@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from aevb.columns import KINDS, DeclaredType
 from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries, used_plugins
+from aevb.config.presets import Preset, with_preset
 from aevb.models.options import PieceOptions, Positive, Size, Widths
 from aevb.models.registry import Registry, register
 
@@ -257,7 +258,17 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     train: TrainConfig = TrainConfig()
+    preset: Preset | None = Field(
+        None,
+        description="Options that serve a purpose together: density, for points in few dimensions with several modes or"
+        " a curved shape. Other options override them.",
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of initial weights, order of batches and noise.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, content: Any) -> Any:
+        return with_preset(content) if isinstance(content, dict) else content
 
     def without_data_dir(self) -> "Config":
         """Return the same configuration for any location of the data."""

@@ -19,13 +19,12 @@ examples, which includes the noise of the samples, over √N.
 import math
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aevb.data.examples import evenly_spaced
+from aevb.data.examples import Examples, evenly_spaced
 from aevb.errors import BadInput
 from aevb.evaluation import annealing
 from aevb.evaluation.importance_sampling import (
@@ -37,11 +36,11 @@ from aevb.evaluation.importance_sampling import (
 )
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.measures import Task
-from aevb.evaluation.quadrature import is_quick, quadrature
+from aevb.evaluation.quadrature import QUICK_CELLS, is_quick, quadrature
 from aevb.evaluation.scores import Score
 from aevb.models.registry import register
 from aevb.models.shapes import size
-from aevb.models.vae import Trace
+from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
 
 ACTIVE = 0.01
@@ -100,18 +99,29 @@ def likelihood(task: Task) -> list[Score]:
 
 def _measure(task: Task) -> tuple[PerExample, LogPx | None]:
     """Return the numbers of the examples, and log p(x) where it exists and is more than the bound."""
-    model, examples, effort = task.model, task.examples, task.effort
-    k = effort.n_importance_samples
-    measure = partial(per_example, model, examples, seed=effort.seed, memory=effort.memory)
-    if k or not model.posterior_has_density:
-        measured = measure(k or FIRST_SAMPLES)
-        return measured, None if k == 1 else LogPx(measured.log_px, "importance sampling", k, measured)
+    model, effort, k = task.model, task.effort, task.effort.n_importance_samples
+    if not k and model.posterior_has_density:
+        return best_log_px(model, task.examples, seed=effort.seed, memory=effort.memory)
+    measured = per_example(model, task.examples, k or FIRST_SAMPLES, seed=effort.seed, memory=effort.memory)
+    return measured, None if k == 1 else LogPx(measured.log_px, "importance sampling", k, measured)
+
+
+def best_log_px(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 2**30) -> tuple[PerExample, LogPx]:
+    """Return the numbers of the examples with `FIRST_SAMPLES` samples, and the best estimate of log p(x).
+
+    Args:
+        model: its posterior has a density.
+        examples: N examples.
+        seed: the random seed.
+        memory: approximate limit, in bytes, of the tensors that are alive at once.
+    """
     if is_quick(model, examples):
-        with suppress(BadInput):  # a posterior may be too narrow
-            exact = quadrature(model, examples)
-            return measure(FIRST_SAMPLES), LogPx(exact, "quadrature over z", None, None)
+        with suppress(BadInput):  # a posterior may be too narrow or too jagged
+            exact = quadrature(model, examples, most_cells=QUICK_CELLS)
+            first = per_example(model, examples, FIRST_SAMPLES, seed=seed, memory=memory)
+            return first, LogPx(exact, "quadrature over z", None, None)
     most = min(MOST, max(FEWEST, IN_ALL // len(examples)))
-    first, chosen = chosen_samples(model, examples, most, seed=effort.seed, memory=effort.memory)
+    first, chosen = chosen_samples(model, examples, most, seed=seed, memory=memory)
     return first, LogPx(chosen.log_px, "importance sampling, at most K samples of an example", most, chosen)
 
 

@@ -45,8 +45,9 @@ third of the last change."""
 QUIET = 2
 """Halvings in a row that must hardly change an integral."""
 LEVELS = 14
-QUICK = 10_000
-"""Number of examples whose integrals take about a minute, if they have few elements; those with more count for more."""
+QUICK, QUICK_CELLS = 10_000, 40_000
+"""Number of examples whose integrals take about a minute, if they have few elements and this many cells or fewer;
+examples with more elements count for more."""
 CACHE = 2**20
 """Bytes of the largest tensor in a pass. Passes are bound by memory, and this fits the own cache of a core."""
 
@@ -82,12 +83,17 @@ class _Cells(NamedTuple):
 
 
 @torch.no_grad()
-def quadrature(model: VAE, examples: Examples) -> Tensor:
+def quadrature(model: VAE, examples: Examples, *, most_cells: float = math.inf) -> Tensor:
     """Return log p(x) of each example in nats, ``(N,)`` in float64.
+
+    Args:
+        model: on any device; it is put into evaluation mode.
+        examples: N examples.
+        most_cells: the largest number of cells of an example, on average over a batch.
 
     Raises:
         BadInput: the model has more than two latent dimensions or several layers, or the integral of an example does
-            not converge.
+            not converge with so many cells.
     """
     model.eval()
     device = model.device
@@ -96,7 +102,9 @@ def quadrature(model: VAE, examples: Examples) -> Tensor:
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, RNGStream.EVALUATION, device=device):
         low, high = _box(model, examples.batches(batch_size), device)
-        return torch.cat([_integrals(model, batch.to(device), low, high) for batch in examples.batches(batch_size)])
+        return torch.cat(
+            [_integrals(model, batch.to(device), low, high, most_cells) for batch in examples.batches(batch_size)]
+        )
 
 
 def is_quick(model: VAE, examples: Examples) -> bool:
@@ -130,14 +138,14 @@ def _box(model: VAE, batches: Iterator[Batch], device: torch.device) -> tuple[Te
     return low.cpu(), high.cpu()
 
 
-def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> Tensor:
+def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor, most_cells: float) -> Tensor:
     """Return log p(x) of a batch, ``(B,)``; the cells are kept on the CPU, in float64."""
     means, count = model.encode(batch).mean.cpu(), len(batch)
     cells = _first_grid(count, low, high)
     mass = _log_mass(model, batch, cells)
     finished = torch.full((count,), -math.inf, dtype=torch.float64)
     result, quiet = _totals(cells.owner, mass, count), torch.zeros(count, dtype=torch.long)
-    recent = torch.ones_like(result)
+    recent, evaluated = torch.ones_like(result), len(mass)
     for _ in range(LEVELS):
         best = torch.full_like(finished, -math.inf).scatter_reduce(0, cells.owner, mass, "amax")
         reach = (NEAR + NEAR_PER_NAT * recent).clamp_max(NEAR_AT_FIRST)
@@ -145,6 +153,9 @@ def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> Tensor:
         near = (mass > (best - reach)[cells.owner]) | at_mean
         finished = torch.logaddexp(finished, _totals(cells.owner[~near], mass[~near], count))
         cells = cells.select(near).halved()
+        evaluated += len(cells.owner)
+        if evaluated > most_cells * count:
+            break
         mass = _log_mass(model, batch, cells)
         total = torch.logaddexp(finished, _totals(cells.owner, mass, count))
         pending, change = quiet < QUIET, (total - result).abs()
@@ -156,7 +167,8 @@ def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor) -> Tensor:
         active = (quiet < QUIET)[cells.owner]
         cells, mass = cells.select(active), mass[active]
     raise BadInput(
-        "the integral over z does not converge: the posterior is too narrow for quadrature, use importance sampling"
+        "the integral over z does not converge: the posterior is too narrow or too jagged for quadrature, use"
+        " importance sampling"
     )
 
 

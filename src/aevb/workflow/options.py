@@ -41,7 +41,7 @@ def with_keywords(config: Config | None, keywords: Content) -> Config:
     Args:
         config: to start from; the defaults if None.
         keywords: an option of any section (``latent=2``, ``lr=1e-4``), a section (``model={"latent": 2}`` or
-            ``model=ModelConfig(latent=2)``), the objective by name (``objective="iwae"``), or ``seed``.
+            ``model=ModelConfig(latent=2)``), the objective by name (``objective="iwae"``), ``preset`` or ``seed``.
 
     Raises:
         BadInput: a keyword is unknown or ambiguous, or its value is invalid.
@@ -53,7 +53,7 @@ def with_keywords(config: Config | None, keywords: Content) -> Config:
 
 
 def _nested(name: str, value: object) -> Content:
-    if name == "seed":
+    if name in ("seed", "preset"):
         return {name: value}
     if name in SECTIONS:
         return {name: _section(name, value)}
@@ -80,7 +80,7 @@ def option_names(section: str) -> list[str]:
 
 def _unknown(name: str) -> str:
     names = [option for section in SECTIONS for option in option_names(section)]
-    close = get_close_matches(name, [*names, *SECTIONS, "seed"], n=1)
+    close = get_close_matches(name, [*names, *SECTIONS, "preset", "seed"], n=1)
     advice = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
     return f"unknown option {name}: {advice}"
 

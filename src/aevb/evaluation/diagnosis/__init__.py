@@ -7,7 +7,7 @@ it. A check reports a finding if its metric is beyond the threshold, unless anot
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aevb.config.schema import Config, ModelConfig
 from aevb.data.dataset import Dataset
@@ -17,7 +17,9 @@ from aevb.evaluation.aggregate_posterior import prior_holes
 from aevb.evaluation.diagnosis.checks import EXPLAINS
 from aevb.evaluation.diagnosis.findings import Finding, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
+from aevb.evaluation.diagnosis.simple_models import simple_models
 from aevb.evaluation.importance_sampling import per_example
+from aevb.evaluation.likelihood import best_log_px
 from aevb.models.likelihoods import Gaussian
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -27,8 +29,12 @@ __all__ = ["EXPLAINS", "Finding", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
-TRAIN_SAMPLES, VALID_SAMPLES = 20, 100
-"""Samples for the bounds of training and validation examples."""
+DENSITY_EXAMPLES = 300
+"""The largest number of examples of a split whose log p(x) is estimated."""
+RESAMPLED = 20
+"""Samples from which one of the true posterior is resampled."""
+SAMPLES = 100
+"""Samples for the bounds of validation examples."""
 
 
 def diagnose(
@@ -80,8 +86,10 @@ def take_measurements(
         model=resolved,
         epochs=epochs,
         steps=len(epochs) * config.train.plan(len(dataset.train_source))[1],
-        train=per_example(model, train, TRAIN_SAMPLES, seed=seed),
-        valid=per_example(model, valid, VALID_SAMPLES, seed=seed),
+        valid=per_example(model, valid, SAMPLES, seed=seed),
+        train_log_px=_log_px(model, train, seed),
+        valid_log_px=_log_px(model, valid, seed),
+        simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.latent[-1]),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
         dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
         noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
@@ -90,14 +98,24 @@ def take_measurements(
     )
 
 
+def _log_px(model: VAE, examples: Examples, seed: int) -> Tensor:
+    """Return log p(x) of a few examples; of an autoencoder, log p(x|z) at the code."""
+    few = examples.subsample(DENSITY_EXAMPLES)
+    if not model.posterior_has_density:
+        return -per_example(model, few, 1, seed=seed).distortion
+    return best_log_px(model, few, seed=seed)[1].values
+
+
 @torch.no_grad()
 def _dispersion(model: VAE, examples: Examples, seed: int) -> float:
+    """Return Σ (x - E x)² / Σ Var x under p(x|z), z resampled from q(z|x) to follow the true posterior."""
     device, squares, variances = model.device, 0.0, 0.0
     with seeded(seed, RNGStream.EVALUATION, device=device):
         for batch in examples.batches(100):
             batch = batch.to(device)
-            z = model.top_down(model.bottom_up(batch), lambda q: q.rsample())[-1].z
-            p = model.decode(z, batch.condition)
+            trace = model.trace(batch, RESAMPLED if model.posterior_has_density else 1)
+            chosen = torch.distributions.Categorical(logits=trace.log_weight.T).sample() if len(trace.z) > 1 else 0
+            p = model.decode(trace.z[chosen, torch.arange(len(batch), device=device)], batch.condition)
             squares += (batch.x - p.mean).square().sum().item()
             variances += p.variance.sum().item()
     return squares / variances

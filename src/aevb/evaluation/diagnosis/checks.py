@@ -75,10 +75,8 @@ def prior_mismatch(measured: Measurements) -> Finding | None:
 
 
 def over_fitting(measured: Measurements) -> Finding | None:
-    """Report a bound of training examples that is better by a quarter of its standard deviation, beyond chance."""
-    train, valid = measured.train.bound, measured.valid.bound
-    if measured.is_autoencoder:
-        train, valid = -measured.train.distortion, -measured.valid.distortion
+    """Report log p(x) of training examples that is better by a quarter of its standard deviation, beyond chance."""
+    train, valid = measured.train_log_px, measured.valid_log_px
     gap, std = (train.mean() - valid.mean()).item(), valid.std().item()
     stderr = math.hypot(train.std().item() / len(train) ** 0.5, std / len(valid) ** 0.5)
     if gap < max(0.25 * std, 3 * stderr):
@@ -94,10 +92,36 @@ def over_fitting(measured: Measurements) -> Finding | None:
         value=gap,
         threshold=0.25 * std,
         better="lower",
-        evidence=f"training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f} nats:"
+        evidence=f"log p(x): training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f} nats:"
         f" a gap of {gap:.2f} ± {stderr:.2f}",
         cause="too few training examples for a model of this size",
         remedy=f"--model.{option} {smaller}" if widths else f"--model.latent {fewer}",
+    )
+
+
+def behind_simple_model(measured: Measurements) -> Finding | None:
+    """Report that a simpler model explains the validation examples better.
+
+    By more than chance, and by more than a tenth of what the simpler model gains over a linear one.
+    """
+    if not measured.simple or measured.is_autoencoder:
+        return None
+    linear, best = measured.simple[0], max(measured.simple, key=lambda simple: simple.log_px.mean().item())
+    difference = best.log_px - measured.valid_log_px
+    lead, stderr = difference.mean().item(), difference.std().item() / len(difference) ** 0.5
+    limit = max(0.1 * (best.log_px - linear.log_px).mean().item(), 3 * stderr)
+    if lead < limit:
+        return None
+    return Finding(
+        problem="a simpler model is better",
+        metric="lead of a simpler model",
+        value=lead,
+        threshold=limit,
+        better="lower",
+        evidence=f"log p(x) of validation examples: {best.name} {best.log_px.mean():.2f} nats, this model"
+        f" {measured.valid_log_px.mean():.2f} nats",
+        cause="training found a poor optimum: z was given up early, where the KL outweighs what z explains",
+        remedy="--preset density",
     )
 
 
@@ -213,6 +237,7 @@ EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
     prior_mismatch: [],
+    behind_simple_model: [posterior_collapse, misfit, under_training],
     over_fitting: [under_training],
     vanishing_noise: [under_training, misfit],
     unequal_weight: [under_training, misfit],

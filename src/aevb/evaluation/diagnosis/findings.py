@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aevb.config.schema import Config, ModelConfig
 from aevb.evaluation.diagnosis.outliers import Outlier
+from aevb.evaluation.diagnosis.simple_models import SimpleModel
 from aevb.evaluation.importance_sampling import PerExample
 from aevb.evaluation.likelihood import ACTIVE
 from aevb.training.history import Epoch
@@ -49,10 +50,12 @@ class Measurements(NamedTuple):
         model: the resolved configuration of the model.
         epochs: the metrics of each epoch.
         steps: the number of training steps.
-        train: the numbers of some training examples.
         valid: the numbers of some validation examples.
+        train_log_px: log p(x) of a few training examples, in nats, ``(N,)``; of an autoencoder, log p(x|z) at the code.
+        valid_log_px: likewise of validation examples, ``(M,)``.
+        simple: simpler models of the same data, with log p(x) of the same validation examples.
         holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
-        dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ q(z|x); 1 for tables, whose
+        dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ p(z|x); 1 for tables, whose
             columns have no common unit.
         noise: the variance of a Gaussian likelihood; None for other likelihoods.
         data_variance: the mean variance of the elements of the data.
@@ -63,8 +66,10 @@ class Measurements(NamedTuple):
     model: ModelConfig
     epochs: Sequence[Epoch]
     steps: int
-    train: PerExample
     valid: PerExample
+    train_log_px: Tensor
+    valid_log_px: Tensor
+    simple: Sequence[SimpleModel]
     holes: float
     dispersion: float
     noise: float | None

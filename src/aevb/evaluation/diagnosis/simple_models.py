@@ -1,0 +1,97 @@
+"""Simpler models of the same data, which a VAE should outperform.
+
+Data of few dimensions are compared with a normal and with mixtures of normals, others with probabilistic PCA of as many
+components as the VAE has latent dimensions: the best VAE with linear networks and one variance. The models are
+scikit-learn's.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from aevb.data.dataset import Dataset
+from aevb.data.examples import Examples
+from aevb.evaluation.baselines import has_density
+from aevb.rng import RNGStream, seeded
+
+FEW_DIMENSIONS = 20
+"""The largest number of dimensions of data that mixtures are fitted to."""
+COMPONENTS = (1, 5, 20)
+"""Numbers of components; the first is a normal."""
+LEAST_VARIANCE = 1e-3
+"""Added to variances of standardized data: rounded values have no unbounded density."""
+ROWS = 5000
+"""The largest number of training examples that are used."""
+ENOUGH = 10
+"""Smallest number of training examples for each component and dimension."""
+
+Rows = NDArray[np.float64]
+
+
+class SimpleModel(NamedTuple):
+    """A simpler model.
+
+    Attributes:
+        name: of the model.
+        log_px: of the measured examples, in nats, ``(N,)``.
+    """
+
+    name: str
+    log_px: Tensor
+
+
+def simple_models(dataset: Dataset, measured: Examples, latent: int) -> list[SimpleModel]:
+    """Return simpler models, the simplest first; none where the data have no density or missing values.
+
+    Args:
+        dataset: the models are fitted to its training examples.
+        measured: N examples.
+        latent: number of components of probabilistic PCA.
+    """
+    if not has_density(dataset):
+        return []
+    train, x = _rows(dataset.train.subsample(ROWS)), _rows(measured)
+    deviation = train.std(0)
+    if np.isnan(train).any() or np.isnan(x).any():
+        return []
+    if train.shape[1] > FEW_DIMENSIONS:
+        return _linear(train, x, latent)
+    return _mixtures(train, x, deviation) if (deviation > 0).all() else []
+
+
+def _linear(train: Rows, x: Rows, latent: int) -> list[SimpleModel]:
+    if latent >= min(train.shape):
+        return []
+    model = PCA(latent, svd_solver="full").fit(train)
+    return [SimpleModel("a linear model", _tensor(model.score_samples(x)))] if model.noise_variance_ > 0 else []
+
+
+def _mixtures(train: Rows, x: Rows, deviation: Rows) -> list[SimpleModel]:
+    models = []
+    for count in COMPONENTS:
+        if len(train) < ENOUGH * count * train.shape[1]:
+            break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = GaussianMixture(count, reg_covar=LEAST_VARIANCE, random_state=0).fit(train / deviation)
+        name = f"a mixture of {count} normals" if count > 1 else "a normal"
+        models.append(SimpleModel(name, _tensor(model.score_samples(x / deviation) - np.log(deviation).sum())))
+    return models
+
+
+def _rows(examples: Examples) -> Rows:
+    """Return examples as rows ``(N, D)``."""
+    with seeded(0, RNGStream.EVALUATION):
+        rows: Rows = examples.all().x.flatten(1).double().numpy()
+    return rows
+
+
+def _tensor(values: Rows) -> Tensor:
+    return torch.from_numpy(values)
