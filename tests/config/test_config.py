@@ -17,6 +17,7 @@ from tests.conftest import some
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
 
+WARM = Weight(1.0, 0.2)
 BITS = some("binary", (1, 8, 8))
 
 
@@ -36,7 +37,7 @@ def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, me
         mean_link,
         variance,
     )
-    assert (chosen.options["hidden"], "channels" in chosen.options) == ((500,), False)
+    assert (chosen.options["hidden"], "channels" in chosen.options) == ((256, 256), False)
 
 
 def test_resolving_twice_changes_nothing() -> None:
@@ -125,13 +126,24 @@ def test_options_of_pieces_are_filled_in() -> None:
     assert resolve(ModelConfig(prior="mixture", components=3), counts).options["components"] == 3
 
 
+def test_a_preset_is_below_other_options() -> None:
+    preset = Config(preset="density")
+    assert (preset.objective.kind, preset.model.options["hidden"], preset.train.lr) == ("dreg", (128, 128, 128), 2e-3)
+    chosen = Config.model_validate({"preset": "density", "model": {"hidden": [8]}, "train": {"epochs": 3}})
+    assert (chosen.objective, chosen.model.options["hidden"]) == (preset.objective, (8,))
+    assert (chosen.train.lr, chosen.train.epochs) == (2e-3, 3)
+    assert Config.model_validate(chosen.model_dump()) == chosen
+    with pytest.raises(ValidationError, match="preset"):
+        Config.model_validate({"preset": "none"})
+
+
 def test_build_objective() -> None:
-    assert build_objective(ObjectiveConfig(n_samples=3)) == ELBO(3)
-    assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
-    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
+    assert build_objective(ObjectiveConfig(n_samples=3)) == ELBO(3, WARM)
+    assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1, WARM)
+    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50, WARM)
     assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
     assert build_objective(ObjectiveConfig(kind="dreg", warmup=0.5)) == DReG(50, Weight(1, 0.5))
-    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
+    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4, 0.2))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from aevb.training.capture import CapturedStep
 from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.precision import InBfloat16, in_bfloat16
 from aevb.training.validation import validate
-from aevb.workflow.fitting import _initial_model, fit_run
+from aevb.workflow.fitting import fit_run, initial_model
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, end, resume
 from tests.training.test_fit import small
@@ -165,7 +165,7 @@ def test_digits_are_learned_equally_well() -> None:
         for seed in range(3):
             options = {"epochs": 45, "precision": precision}
             chosen = Config.model_validate({"model": {"hidden": [100]}, "seed": seed, "train": options})
-            model = _initial_model(chosen, resolve(chosen.model, dataset), dataset)
+            model = initial_model(chosen, resolve(chosen.model, dataset), dataset)
             fit(model, ELBO(), dataset.train, dataset.valid, chosen.train, seed=seed)
             bounds.setdefault(precision, []).append(validate(model, ELBO(), dataset.valid).bound)
     assert mean(bounds["bf16"]) == pytest.approx(mean(bounds["float32"]), abs=0.5)

@@ -73,6 +73,10 @@ class TerminalProgress:
         if dataset.columns:
             show_columns(dataset)
 
+    def planned(self, config: Config) -> None:
+        """Show the number of epochs that fit into a budget of time."""
+        _errors().print(f"{config.train.epochs} epochs fit into the budget")
+
     @contextmanager
     def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
         """Show a bar with the remaining time and the validation bound."""

@@ -173,6 +173,11 @@ class TrainConfig(Section):
         description=f"Passes over the training part. Default: as many as make {STEPS:,} steps, more for over"
         f" {STEPS_FOR:,} examples; fewer if the validation loss stops falling.",
     )
+    budget: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|h)$")] | None = Field(
+        None,
+        description="Time for training, as in 10min, instead of a number of epochs: as many as fit into it, by the"
+        " speed of a few steps.",
+    )
     batch_size: Positive = Field(100, description="Examples in a step.")
     micro_batches: Positive = Field(
         1,

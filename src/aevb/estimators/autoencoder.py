@@ -58,7 +58,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
         beta: weight of the KL divergence in the loss.
-        epochs: passes over the rows; None for as many as make 10,000 steps.
+        epochs: passes over the rows; None for as many as make 10,000 steps, fewer if the validation loss stops falling.
         batch_size: rows in a training step.
         learning_rate: of training.
         validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
@@ -95,7 +95,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self,
         n_components: int = 2,
         *,
-        hidden: Sequence[int] = (500,),
+        hidden: Sequence[int] = (256, 256),
         posterior: str = "diagonal",
         prior: str = "normal",
         beta: float = 1.0,

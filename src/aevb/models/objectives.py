@@ -99,13 +99,13 @@ class WeightOptions(PieceOptions):
     beta: Annotated[float, Field(ge=0)] = Field(
         1.0, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
     )
-    warmup: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Share of training in which this weight rises from 0 to beta. Default: no warm-up."
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="Share of training in which this weight rises from 0 to beta; 0 for none. Default: 0.2."
     )
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
     def arguments(self) -> dict[str, Any]:
-        return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}
+        return {"weight": Weight(self.beta, self.warmup, self.cycles)}
 
 
 class ELBOOptions(WeightOptions):

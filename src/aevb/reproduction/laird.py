@@ -15,9 +15,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from aevb import plots
-from aevb.config.schema import Config
 from aevb.reproduction.quantities import Quantity, Results, score
-from aevb.reproduction.recipe import Picture, Recipe, Trial
+from aevb.reproduction.recipe import Picture, Recipe, Trial, configuration
 from aevb.reproduction.verdicts import Above, Below, Claim, Near, Scale
 
 EPOCHS = {"smoke": 1, "default": 40, "full": 2000}
@@ -89,7 +88,7 @@ def _trial(
     adagrad = {"optimizer": "adagrad", "lr": 0.01, "lr_schedule": "constant", "keep": "last"}
     optimizer = {"epochs": EPOCHS[scale], "batch_size": 128} | (train or adagrad)
     config = {"data": data, "model": model, "objective": objective or {}, "train": optimizer}
-    return Trial(Config.model_validate(config), seeds=seeds)
+    return Trial(configuration(config), seeds=seeds)
 
 
 def _loss(trial: str, split: str = "test") -> Quantity:

@@ -142,11 +142,11 @@ def can_stack(config: Config, dataset: Dataset) -> bool:
     """Return whether several models of a configuration are expected to train faster as one stacked model."""
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior)
-    model = _initial_model(config, resolved, dataset)
+    model = initial_model(config, resolved, dataset)
     return dataset.out_of_core is None and worth_stacking(model, objective, dataset.train, config.train)
 
 
-def _initial_model(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
+def initial_model(config: Config, resolved: ModelConfig, dataset: Dataset) -> VAE:
     """Return the model before its first step."""
     with seeded(config.seed, RNGStream.WEIGHTS):
         model = build(resolved, dataset.shape, dataset.columns, dataset.condition_columns)
@@ -158,7 +158,7 @@ def _open(
     config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
 ) -> RunFolder:
     """Return the run, which the first process of the job creates or reopens and the others join."""
-    model, opened = _initial_model(config, resolved, dataset).to(device), list[RunFolder]()
+    model, opened = initial_model(config, resolved, dataset).to(device), list[RunFolder]()
 
     def create() -> None:
         run = RunFolder.reopen(folder, config, dataset, model) if resume else None

@@ -27,6 +27,9 @@ class Progress(Protocol):
     def loaded(self, dataset: Dataset) -> None:
         """Called once the data are loaded."""
 
+    def planned(self, config: Config) -> None:
+        """Called once the number of epochs is known that fit into a budget of time."""
+
     def training(self, config: Config, dataset: Dataset) -> AbstractContextManager[Hooks]:
         """Return a context for training, with the hooks to call."""
 
@@ -38,6 +41,9 @@ class NoProgress:
     """Displays nothing."""
 
     def loaded(self, dataset: Dataset) -> None:
+        """Do nothing."""
+
+    def planned(self, config: Config) -> None:
         """Do nothing."""
 
     def training(self, config: Config, dataset: Dataset) -> AbstractContextManager[Hooks]:

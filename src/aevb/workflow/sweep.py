@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 
 from aevb.config.schema import Config
 from aevb.data import Dataset, load_data
-from aevb.errors import BadInput, NonFinite
+from aevb.errors import BadInput, NonFinite, option
 from aevb.evaluation import Score
 from aevb.runs.aggregate import SEED, RunResult, Values, result_of
 from aevb.runs.run_folder import RunFolder
@@ -76,6 +76,8 @@ def plan(
     Raises:
         BadInput: an option is unknown, or a value is invalid.
     """
+    if config.train.budget:
+        raise BadInput(f"{option('train.budget')} is for a single run: use {option('train.epochs')}")
     cells = []
     for combination in product(*over.values()):
         values = dict(zip(over, combination, strict=True))
@@ -188,9 +190,9 @@ def _raise_if_interrupted(*runs: RunFolder) -> None:
 def _with_values(config: Config, values: Values) -> Config:
     """Return a configuration with other values of some options."""
     content: Content = config.model_dump(exclude_unset=True)
-    for option, value in values.items():
+    for name, value in values.items():
         nested: object = value
-        for key in reversed(option.split(".")):
+        for key in reversed(name.split(".")):
             nested = {key: nested}
         assert isinstance(nested, dict)
         content = overlay(content, nested)

@@ -11,6 +11,7 @@ from aevb.data import IN_MEMORY, Dataset, load_data
 from aevb.errors import BadInput, Lost
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
+from aevb.workflow.budget import with_budget
 from aevb.workflow.devices import choose_device
 from aevb.workflow.fitting import fit_run
 from aevb.workflow.loggers import LoggerGroup, open_loggers
@@ -119,6 +120,10 @@ def train_and_report(
     progress.loaded(dataset)
     with environment.process_group(choose_device(device)) as own_device:
         folder = environment.run_on_first(lambda: resume or out or free_folder(dataset.name))
+        if config.train.budget:
+            with progress.status("measuring the speed of training"):
+                config = with_budget(config, dataset, own_device)
+            progress.planned(config)
         with progress.training(config, dataset) as hooks:
             try:
                 record = fit_run(

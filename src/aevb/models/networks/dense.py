@@ -20,11 +20,11 @@ class MLPOptions(PieceOptions):
     """The widths of the hidden layers."""
 
     hidden: Widths | None = Field(
-        None, description="Widths of the encoder's layers, or none; the decoder mirrors them. Default: 500."
+        None, description="Widths of the encoder's layers, or none; the decoder mirrors them. Default: 256 256."
     )
 
     def resolve(self, data: DataFacts) -> "Self":
-        return self if self.hidden is not None else self.model_copy(update={"hidden": (500,)})
+        return self if self.hidden is not None else self.model_copy(update={"hidden": (256, 256)})
 
 
 @register.network("mlp")

@@ -1,0 +1,53 @@
+"""A budget of time becomes a number of epochs, which the run records."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import aevb
+from aevb.config.schema import Config
+from aevb.data import load_data
+from aevb.errors import BadInput
+from aevb.workflow.budget import with_budget
+from aevb.workflow.sweep import plan
+
+
+def test_a_run_records_the_epochs_that_fit(tmp_path: Path) -> None:
+    """The time of training is not asserted closely: other programs may run. Four times the budget is a failure."""
+    data = load_data("digits")
+    started = time.perf_counter()
+    run = aevb.train(data, budget="3s", hidden=[16], out=tmp_path / "run", n_importance_samples=1)
+    assert run.config.train.budget is None
+    assert run.config.train.epochs is not None
+    assert len(run.history.epochs) == run.config.train.epochs > 5
+    assert sum(epoch.seconds for epoch in run.history.epochs) < 12
+    assert time.perf_counter() - started < 60
+
+
+def test_more_time_gives_more_epochs() -> None:
+    data, cpu = load_data("digits"), torch.device("cpu")
+    epochs = [
+        with_budget(Config.model_validate({"train": {"budget": budget}}), data, cpu).train.epochs or 0
+        for budget in ("20s", "10min", "1h")
+    ]
+    assert epochs[0] < epochs[1] / 5 < epochs[2] / 10
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"budget": "10min", "epochs": 3}, "omit epochs"),
+        ({"budget": "1s", "batch_size": 1}, "is too short: an epoch takes"),
+    ],
+)
+def test_a_budget_that_cannot_be_met_is_refused(train: dict[str, object], message: str) -> None:
+    config = Config.model_validate({"train": train, "model": {"hidden": [3000, 3000]}})
+    with pytest.raises(BadInput, match=message):
+        with_budget(config, load_data("digits"), torch.device("cpu"))
+
+
+def test_sweeps_have_epochs() -> None:
+    with pytest.raises(BadInput, match="is for a single run"):
+        plan(Config.model_validate({"train": {"budget": "1h"}}), {}, 2, Path("sweep"))
