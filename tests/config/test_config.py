@@ -128,7 +128,7 @@ def test_options_of_pieces_are_filled_in() -> None:
 
 def test_a_preset_is_below_other_options() -> None:
     preset = Config(preset="density")
-    assert (preset.objective.kind, preset.model.options["hidden"], preset.train.lr) == ("dreg", (128, 128, 128), 2e-3)
+    assert (preset.objective.kind, preset.model.options["hidden"], preset.train.lr) == ("dreg", (128, 128), 2e-3)
     chosen = Config.model_validate({"preset": "density", "model": {"hidden": [8]}, "train": {"epochs": 3}})
     assert (chosen.objective, chosen.model.options["hidden"]) == (preset.objective, (8,))
     assert (chosen.train.lr, chosen.train.epochs) == (2e-3, 3)

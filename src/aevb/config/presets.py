@@ -6,15 +6,16 @@ Preset = Literal["density"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "density": {
-        "model": {"hidden": [128, 128, 128]},
+        "model": {"hidden": [128, 128], "prior": "mixture"},
         "objective": {"kind": "dreg", "n_samples": 8, "warmup": 0.3},
-        "train": {"lr": 2e-3, "lr_decay": 0.7},
+        "train": {"lr": 2e-3, "lr_decay": 0.5},
     }
 }
 """Options by section.
 
 density: points in few dimensions with several modes or a curved shape, whose density is wanted. The warm-up keeps z
-from being given up early, and the importance-weighted bound lets the posterior have several modes.
+from being given up early, the importance-weighted bound lets the posterior have several modes, and the prior can have
+as many as the data.
 """
 
 

@@ -17,7 +17,6 @@ examples, which includes the noise of the samples, over √N.
 """
 
 import math
-from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ from aevb.evaluation.importance_sampling import (
 )
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.measures import Task
-from aevb.evaluation.quadrature import QUICK_CELLS, is_quick, quadrature
+from aevb.evaluation.quadrature import quick_quadrature
 from aevb.evaluation.scores import Score
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -115,11 +114,10 @@ def best_log_px(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
-    if is_quick(model, examples):
-        with suppress(BadInput):  # a posterior may be too narrow or too jagged
-            exact = quadrature(model, examples, most_cells=QUICK_CELLS)
-            first = per_example(model, examples, FIRST_SAMPLES, seed=seed, memory=memory)
-            return first, LogPx(exact, "quadrature over z", None, None)
+    exact = quick_quadrature(model, examples)
+    if exact is not None:
+        first = per_example(model, examples, FIRST_SAMPLES, seed=seed, memory=memory)
+        return first, LogPx(exact, "quadrature over z", None, None)
     most = min(MOST, max(FEWEST, IN_ALL // len(examples)))
     first, chosen = chosen_samples(model, examples, most, seed=seed, memory=memory)
     return first, LogPx(chosen.log_px, "importance sampling, at most K samples of an example", most, chosen)

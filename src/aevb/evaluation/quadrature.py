@@ -12,6 +12,7 @@ by four with each halving. All examples share one grid, so that a cell is decode
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from typing import NamedTuple
 
@@ -46,8 +47,7 @@ QUIET = 2
 """Halvings in a row that must hardly change an integral."""
 LEVELS = 14
 QUICK, QUICK_CELLS = 10_000, 40_000
-"""Number of examples whose integrals take about a minute, if they have few elements and this many cells or fewer;
-examples with more elements count for more."""
+"""Number of examples whose integrals take a minute or two, with so many cells each and few elements."""
 CACHE = 2**20
 """Bytes of the largest tensor in a pass. Passes are bound by memory, and this fits the own cache of a core."""
 
@@ -107,10 +107,17 @@ def quadrature(model: VAE, examples: Examples, *, most_cells: float = math.inf) 
         )
 
 
-def is_quick(model: VAE, examples: Examples) -> bool:
-    """Return whether quadrature is for this model, unconditional, and takes about a minute at most."""
-    elements = size(examples.shape)
-    return model.condition is None and len(examples) * (1 + elements / 50) <= QUICK and _has_plane(model, examples)
+def quick_quadrature(model: VAE, examples: Examples) -> Tensor | None:
+    """Return log p(x) of each example in nats, ``(N,)``, if it takes a minute or two at most; otherwise None.
+
+    It is None for models without quadrature, conditional ones, many examples, and integrals that need many cells.
+    """
+    count = len(examples) * (1 + size(examples.shape) / 50)
+    if model.condition is not None or count > QUICK or not _has_plane(model, examples):
+        return None
+    with suppress(BadInput):  # a posterior may be too narrow or too jagged
+        return quadrature(model, examples, most_cells=QUICK_CELLS * QUICK / count)
+    return None
 
 
 @torch.no_grad()
