@@ -1,10 +1,13 @@
 """Presets: options that serve one purpose together. Options of the user override them."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel
 
 Preset = Literal["density"]
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "density": {
         "model": {"hidden": [128, 128], "prior": "mixture"},
         "objective": {"kind": "dreg", "n_samples": 8, "warmup": 0.3},
@@ -19,14 +22,16 @@ as many as the data.
 """
 
 
-def with_preset(content: dict[str, Any]) -> dict[str, Any]:
+def with_preset(content: object) -> object:
     """Return the content of a configuration with the options of its preset below its own."""
-    chosen = PRESETS.get(str(content.get("preset")), {})
-    return content | {name: {**options, **_options(content.get(name))} for name, options in chosen.items()}
+    if not isinstance(content, dict):
+        return content
+    preset = PRESETS.get(str(content.get("preset")), {})
+    return content | {name: {**options, **_options(content.get(name))} for name, options in preset.items()}
 
 
-def _options(section: Any) -> dict[str, Any]:
+def _options(section: object) -> Mapping[str, object]:
     """Return the options of a section that are set."""
-    if section is None:
-        return {}
-    return section if isinstance(section, dict) else section.model_dump(exclude_unset=True)
+    if isinstance(section, BaseModel):
+        return section.model_dump(exclude_unset=True)
+    return section if isinstance(section, Mapping) else {}

@@ -272,8 +272,8 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_preset(cls, content: Any) -> Any:
-        return with_preset(content) if isinstance(content, dict) else content
+    def _with_preset(cls, content: object) -> object:
+        return with_preset(content)
 
     def without_data_dir(self) -> "Config":
         """Return the same configuration for any location of the data."""
