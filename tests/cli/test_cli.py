@@ -98,7 +98,7 @@ def test_train_without_arguments(aevb: Callable[..., Result], tmp_path: Path) ->
     for words in (
         "digits: 1258 train, 180 validation, 359 test",
         "binarization: none",
-        "K = 10 samples",
+        "importance sampling, K = 10, a lower bound in expectation",
         "log p(x)",
         "±",
     ):
@@ -330,7 +330,7 @@ def test_main_module_and_installed_command() -> None:
         (["train", "--device", "cpu:7"], "device cpu:7 is not available"),
         (["train", "--model.hidden", "100000000000000"], "less than or equal to 16777216"),
         (["train", "--model.network", "conv", "--train.batch-size", "1"], "batch normalization"),
-        (["train", "--objective.kind", "iwae", "--objective.beta", "2"], "--objective.beta has no meaning"),
+        (["train", "--objective.kind", "iwae", "--objective.free-bits", "2"], "--objective.free-bits has no meaning"),
         (["train", "--model.prior", "normal", "--model.components", "2"], "--model.components 2 has no meaning"),
     ],
 )
