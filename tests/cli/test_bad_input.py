@@ -355,7 +355,7 @@ def asked(
 OPTIONS = [
     f"--{group}.{name.replace('_', '-')}"
     for group, section in Config.model_fields.items()
-    if group != "seed"
+    if group not in ("preset", "seed")
     for name in getattr(Config(), group).model_dump()
 ]
 WORDS = st.one_of(
