@@ -17,7 +17,6 @@ from tests.conftest import some
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
 
-WARM = Weight(1.0, 0.2)
 BITS = some("binary", (1, 8, 8))
 
 
@@ -133,17 +132,18 @@ def test_a_preset_is_below_other_options() -> None:
     assert (chosen.objective, chosen.model.options["hidden"]) == (preset.objective, (8,))
     assert (chosen.train.lr, chosen.train.epochs) == (2e-3, 3)
     assert Config.model_validate(chosen.model_dump()) == chosen
+    assert chosen.preset is None
     with pytest.raises(ValidationError, match="preset"):
         Config.model_validate({"preset": "none"})
 
 
 def test_build_objective() -> None:
-    assert build_objective(ObjectiveConfig(n_samples=3)) == ELBO(3, WARM)
-    assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1, WARM)
-    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50, WARM)
+    assert build_objective(ObjectiveConfig(n_samples=3)) == ELBO(3)
+    assert build_objective(ObjectiveConfig(kind="elbo-mc")) == MonteCarloELBO(1)
+    assert build_objective(ObjectiveConfig(kind="iwae")) == IWAE(50)
     assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
     assert build_objective(ObjectiveConfig(kind="dreg", warmup=0.5)) == DReG(50, Weight(1, 0.5))
-    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4, 0.2))
+    assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ as many as the data.
 
 
 def with_preset(content: object) -> object:
-    """Return the content of a configuration with the options of its preset below its own."""
-    if not isinstance(content, dict):
+    """Return the content of a configuration in which its preset is replaced by options below its own."""
+    if not isinstance(content, dict) or content.get("preset") not in list(PRESETS):
         return content
-    preset = PRESETS.get(str(content.get("preset")), {})
-    return content | {name: {**options, **_options(content.get(name))} for name, options in preset.items()}
+    chosen = PRESETS[content["preset"]]
+    others = {name: value for name, value in content.items() if name != "preset"}
+    return others | {name: {**options, **_options(content.get(name))} for name, options in chosen.items()}
 
 
 def _options(section: object) -> Mapping[str, object]:

@@ -41,8 +41,9 @@ FIRST_SAMPLES = 100
 """Samples from which the number of samples of an example is chosen; also the smallest number."""
 UNRELIABLE_SAMPLES = 1000
 """The smallest number of samples of an example whose first weights are unreliable."""
-STDERR = 0.1
-"""Standard error of log p(x) of an example, in nats, for which the number of samples is chosen."""
+STDERR, LARGE_STDERR = 0.1, 0.15
+"""Standard error of log p(x) of an example, in nats, for which the number of samples is chosen, and above which weights
+with a heavy tail are unreliable."""
 
 
 class PerExample(NamedTuple):
@@ -77,9 +78,21 @@ class PerExample(NamedTuple):
 
     @property
     def unreliable(self) -> Tensor:
-        """Whether the weights of each example are unreliable, ``(N,)``: few effective samples, or a heavy tail."""
+        """Whether the weights of each example are unreliable, ``(N,)``.
+
+        They have few effective samples, or a heavy tail and a large standard error.
+        """
         few = self.effective_sample_size < self.n_samples.div(2).clamp_max(SMALL_SAMPLE_SIZE)
-        return few | (self.tail_index > reliable_tail_index(self.n_samples))
+        heavy = self.tail_index > reliable_tail_index(self.n_samples)
+        return few | (heavy & (self.log_px_stderr > LARGE_STDERR))
+
+    @property
+    def log_px_stderr(self) -> Tensor:
+        """The standard error of log p(x) of each example by its samples, in nats, ``(N,)``.
+
+        √((1/e - 1) / K) with the efficiency e = (E w)² / E w², for large K.
+        """
+        return (1 / self.effective_sample_size - 1 / self.n_samples).clamp_min(0).sqrt()
 
 
 @torch.no_grad()
@@ -137,14 +150,13 @@ def chosen_samples(
 def needed_samples(first: PerExample, most: int) -> Tensor:
     """Return K for each example, `FIRST_SAMPLES` times a power of two or `most`, ``(N,)``.
 
-    The standard error of log 1/K Σ w is √((1/e - 1) / K) for large K, with the efficiency e = (E w)² / E w². Unreliable
-    weights hide how small e is.
+    Unreliable weights hide how large the standard error is.
 
     Args:
         first: the numbers of the first samples.
         most: the largest K.
     """
-    needed = (first.n_samples / first.effective_sample_size - 1) / STDERR**2
+    needed = first.n_samples * (first.log_px_stderr / STDERR).square()
     needed = torch.where(first.unreliable, needed.clamp_min(UNRELIABLE_SAMPLES), needed)
     doublings = (needed / FIRST_SAMPLES).clamp_min(1).log2().ceil()
     return (FIRST_SAMPLES * 2**doublings).clamp_max(most).long()

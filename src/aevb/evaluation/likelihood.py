@@ -164,7 +164,7 @@ def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
     if samples:
         unreliable, rule = (
             samples.unreliable.double(),
-            "few effective samples, or a Pareto tail index near 0.7 or above",
+            "few effective samples, or a heavy tail and a large standard error",
         )
         scores += [
             task.mean_score("effective_samples", samples.effective_sample_size, "(Σ w)² / Σ w²", k),

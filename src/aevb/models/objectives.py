@@ -100,7 +100,7 @@ class WeightOptions(PieceOptions):
         1.0, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
     )
     warmup: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.2, description="Share of training in which this weight rises from 0 to beta; 0 for none. Default: 0.2."
+        0.0, description="Share of training in which this weight rises from 0 to beta. Default: 0, no warm-up."
     )
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
