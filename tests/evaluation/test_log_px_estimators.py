@@ -10,12 +10,13 @@ from torch import Tensor
 
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
+from aevb.evaluation import quadrature as quadratures
 from aevb.evaluation.annealing import annealed, sandwich
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.information import information
 from aevb.evaluation.measures import evaluate
-from aevb.evaluation.quadrature import quadrature
+from aevb.evaluation.quadrature import quadrature, quick_quadrature
 from aevb.models.vae import VAE
 from tests.conftest import Exact
 from tests.models.test_hierarchy import ladder
@@ -38,6 +39,26 @@ def test_quadrature_is_exact(exact: MakeExact, latent: int, error: float, varian
     linear = exact(latent=latent, error=error, variance=variance)
     x = linear.sample(60)
     torch.testing.assert_close(quadrature(linear.model, Examples(x)), linear.log_px(x), rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize("variance", [0.005, 0.5, 50.0])
+def test_quadrature_is_quick_for_narrow_and_broad_posteriors(exact: MakeExact, variance: float) -> None:
+    linear = exact(variance=variance)
+    found = quick_quadrature(linear.model, Examples(linear.sample(20)))
+    assert found is not None
+    torch.testing.assert_close(found, linear.log_px(linear.sample(20)), rtol=1e-5, atol=2e-4)
+
+
+def test_quadrature_is_not_quick_for_many_dimensions_examples_or_cells(
+    exact: MakeExact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = Examples(exact().sample(20))
+    assert quick_quadrature(exact(latent=3).model, x) is None
+    monkeypatch.setattr(quadratures, "QUICK_CELLS", 10)
+    assert quick_quadrature(exact().model, x) is None
+    monkeypatch.setattr(quadratures, "QUICK", 10)
+    monkeypatch.setattr(quadratures, "QUICK_CELLS", 10**9)
+    assert quick_quadrature(exact().model, x) is None
 
 
 def test_quadrature_finds_a_mode_that_the_encoder_misses(exact: MakeExact) -> None:
