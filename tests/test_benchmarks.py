@@ -1,11 +1,15 @@
 """The benchmarks run, and say so where they cannot."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from benchmarks import defaults
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,3 +41,30 @@ def test_without_a_gpu_its_table_is_unchanged() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "no GPU is available: nothing was run\n"), done.stderr
     assert {path: path.stat().st_mtime_ns for path in results} == results
+
+
+@pytest.mark.parametrize("name", ["circle", pytest.param("pinwheel", marks=pytest.mark.slow)])
+def test_the_true_densities_are_densities(name: str) -> None:
+    """They integrate to 1, and their mean over samples is minus their entropy on the grid, within 5 standard errors."""
+    sample, log_px = {
+        "circle": (defaults.circle, defaults.circle_log_px),
+        "pinwheel": (defaults.pinwheel, defaults.pinwheel_log_px),
+    }[name]
+    ticks = np.arange(-5.5, 5.5, 0.1) + 0.05
+    grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
+    found = np.concatenate([log_px(rows) for rows in np.array_split(grid, 30)])
+    mass = np.exp(found) * 0.1**2
+    assert mass.sum() == pytest.approx(1, abs=0.005)
+    sampled = log_px(sample()[:1000])
+    entropy = -(mass * np.where(mass > 0, found, 0.0)).sum()
+    assert -sampled.mean() == pytest.approx(entropy, abs=5 * sampled.std() / 1000**0.5 + 0.01)
+
+
+@pytest.mark.slow
+def test_defaults_are_compared_and_resumed(tmp_path: Path) -> None:
+    options = ["--seeds", "1", "--only", "bank notes", "--settings", "default", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.defaults", *options]
+    lines = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert [bool(line) for line in lines] == [True, False]
+    assert json.loads((tmp_path / "defaults.json").read_text())["bank notes / default / 0"]["epochs"] > 100
+    assert "| bank notes |" in (tmp_path / "README.md").read_text()
