@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pandas
 import pytest
 from pydantic import ValidationError
 
 from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig
+from aevb.data import load_data
 from aevb.errors import BadInput
 from aevb.models.likelihoods import Bernoulli, Gaussian
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Weight
@@ -144,6 +146,15 @@ def test_build_objective() -> None:
     assert build_objective(ObjectiveConfig(beta=4, warmup=0.5)) == ELBO(1, Weight(4, 0.5))
     assert build_objective(ObjectiveConfig(kind="dreg", warmup=0.5)) == DReG(50, Weight(1, 0.5))
     assert build_objective(ObjectiveConfig(kind="beta-tc", beta=4)) == BetaTC(1, Weight(4))
+
+
+def test_warm_up_depends_on_the_data() -> None:
+    """Tables are learned by heart while the KL has little weight."""
+    table = load_data(pandas.DataFrame({"a": range(40), "b": ["x", "y"] * 20}))
+    default, none = ObjectiveConfig(), ObjectiveConfig(warmup=0)
+    assert build_objective(default, data=BITS) == ELBO(1, Weight(1.0, 0.2))
+    assert build_objective(default, data=table) == build_objective(none, data=BITS) == ELBO(1)
+    assert build_objective(ObjectiveConfig(warmup=0.5), data=table) == ELBO(1, Weight(1.0, 0.5))
 
 
 @pytest.mark.parametrize(

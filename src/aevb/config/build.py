@@ -14,6 +14,7 @@ from aevb.errors import BadInput, option
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
 from aevb.models.objectives import ELBO, Objective, Weight
+from aevb.models.options import DataFacts
 from aevb.models.posteriors import Diagonal, ScaleOptions
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -61,12 +62,15 @@ def weight_bytes(
     return sum(sizes)
 
 
-def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> Objective:
+def build_objective(
+    objective: ObjectiveConfig, posterior: str = "diagonal", data: DataFacts | None = None
+) -> Objective:
     """Return the objective of a configuration.
 
     Args:
         objective: the configuration.
         posterior: the name of the posterior; one without a density makes the model an autoencoder.
+        data: the data, on which defaults depend; None for no warm-up by default.
 
     Raises:
         BadInput: an option has no meaning for this objective, or for an autoencoder.
@@ -77,6 +81,7 @@ def build_objective(objective: ObjectiveConfig, posterior: str = "diagonal") -> 
             raise BadInput(f"{_shown(name)} has no meaning for an autoencoder: leave it out")
         return ELBO(objective.n_samples or 1, Weight(0.0))
     options = objective.piece_options("kind")
+    options = options.resolve(data) if data else options
     for name in objective.options:
         if name not in type(options).model_fields:
             raise BadInput(f"{_shown(name)} has no meaning for the objective {objective.kind}: leave it out")

@@ -24,13 +24,17 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import Self
 
 from aevb.errors import BadInput, option
 from aevb.models.distributions import FullNormal, Normal
-from aevb.models.options import PieceOptions, Positive
+from aevb.models.options import DataFacts, PieceOptions, Positive
 from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import LayerTrace, Trace
+
+WARMUP = 0.2
+"""Default share of training in which the weight of the rate rises, for data that are not a table."""
 
 
 class Terms(NamedTuple):
@@ -99,13 +103,21 @@ class WeightOptions(PieceOptions):
     beta: Annotated[float, Field(ge=0)] = Field(
         1.0, description="Weight of the KL in the loss; in beta-tc, of the total correlation. Default: 1."
     )
-    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Share of training in which this weight rises from 0 to beta. Default: 0, no warm-up."
+    warmup: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Share of training in which this weight rises from 0 to beta; 0 for no warm-up. Default: 0.2; 0 for"
+        " tables.",
     )
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
+    def resolve(self, data: DataFacts) -> Self:
+        """Return the options with the warm-up that suits the data: rows of a table are soon learned by heart."""
+        if self.warmup is not None:
+            return self
+        return self.model_copy(update={"warmup": 0.0 if data.columns else WARMUP})
+
     def arguments(self) -> dict[str, Any]:
-        return {"weight": Weight(self.beta, self.warmup, self.cycles)}
+        return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}
 
 
 class ELBOOptions(WeightOptions):

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from aevb import plots
 from aevb.config.schema import Config
 from aevb.reproduction.quantities import Results, epoch, score
-from aevb.reproduction.recipe import Picture, Recipe, Trial
+from aevb.reproduction.recipe import Picture, Recipe, Trial, configuration
 from aevb.reproduction.verdicts import Above, Claim, Near, Scale
 from aevb.rng import RNGStream, seeded
 
@@ -97,15 +97,13 @@ def _config(scale: Scale, latent: int, **optimizer: object) -> Config:
         "bias_lr_factor": 2,
         "weight_decay": 5e-4,
     }
-    return Config.model_validate({"data": _data(scale), "model": model, "train": train | {"keep": "last"} | optimizer})
+    return configuration({"data": _data(scale), "model": model, "train": train | {"keep": "last"} | optimizer})
 
 
 def _ours(scale: Scale) -> Config:
     """Return our configuration with the same network and number of epochs."""
     model = {"hidden": 500, "activation": "tanh", "latent": 20}
-    return Config.model_validate(
-        {"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "lr_decay": 0.5}}
-    )
+    return configuration({"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "lr_decay": 0.5}})
 
 
 def _levels() -> list[Claim]:

@@ -15,9 +15,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from aevb import plots
-from aevb.config.schema import Config
 from aevb.reproduction.quantities import Quantity, Results, score
-from aevb.reproduction.recipe import Picture, Recipe, Trial
+from aevb.reproduction.recipe import Picture, Recipe, Trial, configuration
 from aevb.reproduction.verdicts import Above, Below, Claim, Near, Scale
 
 EPOCHS = {"smoke": 1, "default": 40, "full": 2000}
@@ -84,12 +83,22 @@ def _trial(
     seeds: int | None = None,
 ) -> Trial:
     smoke = scale == "smoke"
-    data = {"source": "digits" if smoke else "mnist", "binarize": binarize, "validation": 100 if smoke else 5000}
-    model = {"hidden": 512, "activation": "tanh", "latent": latent, "likelihood": likelihood, "init": init}
+    data: dict[str, object] = {
+        "source": "digits" if smoke else "mnist",
+        "binarize": binarize,
+        "validation": 100 if smoke else 5000,
+    }
+    model: dict[str, object] = {
+        "hidden": 512,
+        "activation": "tanh",
+        "latent": latent,
+        "likelihood": likelihood,
+        "init": init,
+    }
     adagrad = {"optimizer": "adagrad", "lr": 0.01, "lr_schedule": "constant", "keep": "last"}
-    optimizer = {"epochs": EPOCHS[scale], "batch_size": 128} | (train or adagrad)
-    config = {"data": data, "model": model, "objective": objective or {}, "train": optimizer}
-    return Trial(Config.model_validate(config), seeds=seeds)
+    optimizer: dict[str, object] = {"epochs": EPOCHS[scale], "batch_size": 128} | (train or adagrad)
+    content = {"data": data, "model": model, "objective": objective or {}, "train": optimizer}
+    return Trial(configuration(content), seeds=seeds)
 
 
 def _loss(trial: str, split: str = "test") -> Quantity:

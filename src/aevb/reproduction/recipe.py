@@ -20,6 +20,13 @@ Study = Callable[[int, str | None], Mapping[str, Any]]
 """A function of a seed and the folder of the named data sets that returns numbers or lists of numbers by name."""
 
 
+def configuration(content: Mapping[str, Mapping[str, object]]) -> Config:
+    """Return the configuration of a published experiment, in which the KL has no warm-up unless the content says so."""
+    autoencoder = content.get("model", {}).get("posterior") == "point"
+    warmup = {} if autoencoder else {"warmup": 0.0}
+    return Config.model_validate({**content, "objective": {**warmup, **content.get("objective", {})}})
+
+
 @dataclass(frozen=True)
 class Trial:
     """A configuration that is trained with every seed.

@@ -93,7 +93,7 @@ def fit_runs(
     """
     config = jobs[0][0]
     resolved = resolve(config.model, dataset)
-    objective = build_objective(config.objective, resolved.posterior)
+    objective = build_objective(config.objective, resolved.posterior, dataset)
     runs = [_open(config, resolved, folder, dataset, device, resume=resume) for config, folder in jobs]
     first = environment.is_first()
     clock = CheckpointClock(config.train.checkpoint_every)
@@ -141,7 +141,7 @@ def _position(state: TrainingState | None) -> tuple[int, int]:
 def can_stack(config: Config, dataset: Dataset) -> bool:
     """Return whether several models of a configuration are expected to train faster as one stacked model."""
     resolved = resolve(config.model, dataset)
-    objective = build_objective(config.objective, resolved.posterior)
+    objective = build_objective(config.objective, resolved.posterior, dataset)
     model = initial_model(config, resolved, dataset)
     return dataset.out_of_core is None and worth_stacking(model, objective, dataset.train, config.train)
 

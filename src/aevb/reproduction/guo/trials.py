@@ -3,10 +3,9 @@
 from functools import partial
 from typing import Any, NamedTuple
 
-from aevb.config.schema import Config
 from aevb.data import Variant
 from aevb.reproduction.guo.measures import estimators, from_truth, gaps
-from aevb.reproduction.recipe import Trial
+from aevb.reproduction.recipe import Trial, configuration
 from aevb.reproduction.verdicts import Scale
 from aevb.workflow.sweep import Measure
 
@@ -106,4 +105,4 @@ def _trial(place: str, setting: str, size: Size) -> Trial:
             "epochs": epochs,
         },
     }
-    return Trial(Config.model_validate(content), measures, n_importance_samples=10)
+    return Trial(configuration(content), measures, n_importance_samples=10)

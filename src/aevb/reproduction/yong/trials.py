@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.evaluation.elbo_identity import Identity
 from aevb.reproduction.race import Race
-from aevb.reproduction.recipe import Trial
+from aevb.reproduction.recipe import Trial, configuration
 from aevb.reproduction.verdicts import Scale
 from aevb.reproduction.yong.measures import (
     FRECHET,
@@ -160,4 +159,4 @@ def _trial(
         "objective": objective or {},
         "train": {"epochs": epochs, **train},
     }
-    return Trial(Config.model_validate(config), measures, n_importance_samples)
+    return Trial(configuration(config), measures, n_importance_samples)

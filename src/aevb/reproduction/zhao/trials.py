@@ -4,12 +4,11 @@ from functools import partial
 
 from torch import Tensor
 
-from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.evaluation import Score
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.measures import Effort, measure
-from aevb.reproduction.recipe import Trial
+from aevb.reproduction.recipe import Trial, configuration
 from aevb.reproduction.verdicts import Scale
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
@@ -101,7 +100,7 @@ def _trial(
         "objective": {} if posterior == "point" else {"beta": beta},
         "train": train,
     }
-    return Trial(Config.model_validate(config), _measures(scale, walk=(network, source, latent) == WALKED), 1, seeds)
+    return Trial(configuration(config), _measures(scale, walk=(network, source, latent) == WALKED), 1, seeds)
 
 
 def _measures(scale: Scale, walk: bool) -> tuple[Measure, ...]:
