@@ -30,9 +30,9 @@ def test_more_time_gives_more_epochs() -> None:
     data, cpu = load_data("digits"), torch.device("cpu")
     epochs = [
         with_budget(Config.model_validate({"train": {"budget": budget}}), data, cpu).train.epochs or 0
-        for budget in ("20s", "10min", "1h")
+        for budget in ("20s", "2min")
     ]
-    assert epochs[0] < epochs[1] / 5 < epochs[2] / 10
+    assert epochs[0] < epochs[1] / 2
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ NEAR, NEAR_PER_NAT, NEAR_AT_FIRST = 9.0, 100.0, 40.0
 """Nats below the best cell up to which a cell is halved: at least the first, more by the second for each nat by which
 the last halvings changed the integral, and at most and at first the third, because the best coarse cell may be far from
 the mode."""
+RESOLVED = 4.0
+"""Effective number of coarse cells, (Σ m)² / Σ m² for masses m, from which the best one cannot be far from the mode."""
 MEMORY = 0.1
 """Share of the change by one halving that counts in the next, which may change little by chance."""
 TOLERANCE = 3e-3
@@ -152,7 +154,8 @@ def _integrals(model: VAE, batch: Batch, low: Tensor, high: Tensor, most_cells: 
     mass = _log_mass(model, batch, cells)
     finished = torch.full((count,), -math.inf, dtype=torch.float64)
     result, quiet = _totals(cells.owner, mass, count), torch.zeros(count, dtype=torch.long)
-    recent, evaluated = torch.ones_like(result), len(mass)
+    effective = (2 * result - _totals(cells.owner, 2 * mass, count)).exp()
+    recent, evaluated = torch.where(effective > RESOLVED, MEMORY, 1.0).to(result), len(mass)
     for _ in range(LEVELS):
         best = torch.full_like(finished, -math.inf).scatter_reduce(0, cells.owner, mass, "amax")
         reach = (NEAR + NEAR_PER_NAT * recent).clamp_max(NEAR_AT_FIRST)

@@ -29,7 +29,7 @@ __all__ = ["EXPLAINS", "Finding", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
-DENSITY_EXAMPLES = 300
+DENSITY_EXAMPLES = 200
 """The largest number of examples of a split whose log p(x) is estimated."""
 RESAMPLED = 20
 """Samples from which one of the true posterior is resampled."""
