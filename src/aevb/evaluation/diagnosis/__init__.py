@@ -17,7 +17,6 @@ from aevb.evaluation.aggregate_posterior import prior_holes
 from aevb.evaluation.diagnosis.checks import EXPLAINS
 from aevb.evaluation.diagnosis.findings import Finding, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
-from aevb.evaluation.diagnosis.simple_models import simple_models
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.likelihood import best_log_px
 from aevb.models.likelihoods import Gaussian
@@ -29,7 +28,7 @@ __all__ = ["EXPLAINS", "Finding", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
-DENSITY_EXAMPLES = 200
+DENSITY_EXAMPLES = 100
 """The largest number of examples of a split whose log p(x) is estimated."""
 RESAMPLED = 20
 """Samples from which one of the true posterior is resampled."""
@@ -77,6 +76,8 @@ def take_measurements(
     seed: int,
 ) -> Measurements:
     """Measure what the checks need, on at most `EXAMPLES` training and validation examples each."""
+    from aevb.evaluation.diagnosis.simple_models import simple_models  # which imports scikit-learn
+
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):

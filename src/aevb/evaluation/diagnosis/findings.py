@@ -8,7 +8,6 @@ from torch import Tensor
 
 from aevb.config.schema import Config, ModelConfig
 from aevb.evaluation.diagnosis.outliers import Outlier
-from aevb.evaluation.diagnosis.simple_models import SimpleModel
 from aevb.evaluation.importance_sampling import PerExample
 from aevb.evaluation.likelihood import ACTIVE
 from aevb.training.history import Epoch
@@ -40,6 +39,18 @@ class Finding:
     evidence: str
     cause: str
     remedy: str
+
+
+class SimpleModel(NamedTuple):
+    """A simpler model of the same data.
+
+    Attributes:
+        name: of the model.
+        log_px: of the measured examples, in nats, ``(N,)``.
+    """
+
+    name: str
+    log_px: Tensor
 
 
 class Measurements(NamedTuple):

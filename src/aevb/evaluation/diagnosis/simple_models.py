@@ -6,7 +6,6 @@ scikit-learn's.
 """
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.evaluation.baselines import has_density
+from aevb.evaluation.diagnosis.findings import SimpleModel
 from aevb.rng import RNGStream, seeded
 
 FEW_DIMENSIONS = 20
@@ -33,18 +33,6 @@ ENOUGH = 10
 """Smallest number of training examples for each component and dimension."""
 
 Rows = NDArray[np.float64]
-
-
-class SimpleModel(NamedTuple):
-    """A simpler model.
-
-    Attributes:
-        name: of the model.
-        log_px: of the measured examples, in nats, ``(N,)``.
-    """
-
-    name: str
-    log_px: Tensor
 
 
 def simple_models(dataset: Dataset, measured: Examples, latent: int) -> list[SimpleModel]:
