@@ -78,7 +78,9 @@ def config(epochs: int, **sections: dict[str, Any]) -> dict[str, Any]:
 LINEAR: dict[str, Any] = {"hidden": []}
 FAST: dict[str, Any] = {"lr": 1e-2}
 PROBLEMS = {
-    "five arms": Problem("simpler model is better", arms, config(100, model={"hidden": [128, 128]})),
+    "five arms": Problem(
+        "simpler model is better", arms, config(100, model={"hidden": [128, 128]}, objective={"warmup": 0})
+    ),
     "weight of 50": Problem("posterior collapse", plane, config(60, objective={"beta": 50.0})),
     "hundred dimensions": Problem(
         "inactive or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})
@@ -113,8 +115,8 @@ def following(given: dict[str, Any], remedy: str) -> dict[str, Any]:
     words = shlex.split(remedy)
     for option, value in zip(words[::2], words[1::2], strict=True):
         section, _, field = option.removeprefix("--").partition(".")
-        if not field:
-            result[section] = value
+        if not field:  # a preset, in place of the options that it would set
+            result = {"train": given["train"], section: value}
             continue
         result.setdefault(section, {})[field] = json.loads(value) if value[0].isdigit() else value
     return result
