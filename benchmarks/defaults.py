@@ -171,16 +171,10 @@ def page(results: Mapping[str, Mapping[str, float]]) -> str:
     rows = []
     for name in PROBLEMS:
         cells = [_cell(results, name, setting) for setting in SETTINGS]
-        truth = next(
-            (
-                f"{found['truth']:.3f}"
-                for key, found in results.items()
-                if key.startswith(f"{name} / ") and "truth" in found
-            ),
-            "",
-        )
+        truths = (found["truth"] for key, found in results.items() if key.startswith(f"{name} / ") and "truth" in found)
         if any(cells):
-            rows.append(f"| {name} | {' | '.join(cells)} | {f'{truth[0]:.3f}' if truth else ''} |")
+            truth = next(truths, None)
+            rows.append(f"| {name} | {' | '.join(cells)} | {'' if truth is None else f'{truth:.3f}'} |")
     return HEAD.format(machine=machine("cpu"), rows="\n".join(rows))
 
 

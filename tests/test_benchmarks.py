@@ -60,6 +60,13 @@ def test_the_true_densities_are_densities(name: str) -> None:
     assert -sampled.mean() == pytest.approx(entropy, abs=5 * sampled.std() / 1000**0.5 + 0.01)
 
 
+def test_the_page_of_defaults_has_the_truth_where_it_is_known() -> None:
+    found = {"test": -1.7, "seconds": 2.0}
+    page = defaults.page({"circle / default / 0": {**found, "truth": -1.6867}, "digits / default / 0": found})
+    assert "| circle |  | -1.700, 2 s |  | -1.687 |" in page
+    assert "| digits |  | -1.700, 2 s |  |  |" in page
+
+
 @pytest.mark.slow
 def test_defaults_are_compared_and_resumed(tmp_path: Path) -> None:
     options = ["--seeds", "1", "--only", "bank notes", "--settings", "default", "--out", str(tmp_path)]

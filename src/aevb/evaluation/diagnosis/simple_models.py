@@ -46,12 +46,12 @@ def simple_models(dataset: Dataset, measured: Examples, latent: int) -> list[Sim
     if not has_density(dataset):
         return []
     train, x = _rows(dataset.train.subsample(ROWS)), _rows(measured)
-    deviation = train.std(0)
+    stddev = train.std(0)
     if np.isnan(train).any() or np.isnan(x).any():
         return []
     if train.shape[1] > FEW_DIMENSIONS:
         return _linear(train, x, latent)
-    return _mixtures(train, x, deviation) if (deviation > 0).all() else []
+    return _mixtures(train, x, stddev) if (stddev > 0).all() else []
 
 
 def _linear(train: Rows, x: Rows, latent: int) -> list[SimpleModel]:
@@ -61,16 +61,16 @@ def _linear(train: Rows, x: Rows, latent: int) -> list[SimpleModel]:
     return [SimpleModel("a linear model", _tensor(model.score_samples(x)))] if model.noise_variance_ > 0 else []
 
 
-def _mixtures(train: Rows, x: Rows, deviation: Rows) -> list[SimpleModel]:
+def _mixtures(train: Rows, x: Rows, stddev: Rows) -> list[SimpleModel]:
     models = []
     for count in COMPONENTS:
         if len(train) < ENOUGH * count * train.shape[1]:
             break
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = GaussianMixture(count, reg_covar=LEAST_VARIANCE, random_state=0).fit(train / deviation)
+            model = GaussianMixture(count, reg_covar=LEAST_VARIANCE, random_state=0).fit(train / stddev)
         name = f"a mixture of {count} normals" if count > 1 else "a normal"
-        models.append(SimpleModel(name, _tensor(model.score_samples(x / deviation) - np.log(deviation).sum())))
+        models.append(SimpleModel(name, _tensor(model.score_samples(x / stddev) - np.log(stddev).sum())))
     return models
 
 
