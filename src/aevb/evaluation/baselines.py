@@ -30,7 +30,7 @@ def pca(dataset: Dataset, components: int) -> PCA:
     Raises:
         BadInput: there are fewer columns or examples than components.
     """
-    x = _rows(dataset.train)
+    x = rows(dataset.train)
     if components > min(x.shape):
         raise BadInput(f"{len(x)} examples of {x.shape[1]} numbers have fewer principal components than {components}")
     return PCA(components, svd_solver="full").fit(x)
@@ -44,7 +44,7 @@ def mixture(
     Raises:
         BadInput: there are fewer examples than components, or their covariance is singular.
     """
-    x = _rows(dataset.train)
+    x = rows(dataset.train)
     if components > len(x):
         raise BadInput(f"{len(x)} examples are too few for {components} components")
     with warnings.catch_warnings():
@@ -69,7 +69,7 @@ def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "t
 
     Principal components that leave no variance have no density.
     """
-    x, scores = _rows(getattr(dataset, split)), []
+    x, scores = rows(getattr(dataset, split)), []
 
     def score(name: str, values: NDArray[np.float64], estimator: str) -> Score:
         return mean_score(name, values, split, estimator, None, dataset)
@@ -90,8 +90,12 @@ def _has_noise(baseline: PCA | GaussianMixture) -> bool:
     return bool(baseline.noise_variance_ > 1e-10 * baseline.explained_variance_.sum())
 
 
-def _rows(examples: Examples) -> NDArray[np.float64]:
-    """Return examples as float64 ``(N, D)``; resampled values are sampled once."""
+def rows(examples: Examples) -> NDArray[np.float64]:
+    """Return examples as float64 ``(N, D)``; resampled values are sampled once.
+
+    Raises:
+        BadInput: a value is missing.
+    """
     with seeded(0, RNGStream.EVALUATION):
         x = examples.all().x
     if x.isnan().any():

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
-from aevb.evaluation.baselines import has_density
+from aevb.errors import BadInput
+from aevb.evaluation.baselines import has_density, rows
 from aevb.evaluation.diagnosis.findings import SimpleModel
-from aevb.rng import RNGStream, seeded
 
 FEW_DIMENSIONS = 20
 """The largest number of dimensions of data that mixtures are fitted to."""
@@ -45,10 +45,11 @@ def simple_models(dataset: Dataset, measured: Examples, latent: int) -> list[Sim
     """
     if not has_density(dataset):
         return []
-    train, x = _rows(dataset.train.subsample(ROWS)), _rows(measured)
-    stddev = train.std(0)
-    if np.isnan(train).any() or np.isnan(x).any():
+    try:
+        train, x = rows(dataset.train.subsample(ROWS)), rows(measured)
+    except BadInput:  # missing values
         return []
+    stddev = train.std(0)
     if train.shape[1] > FEW_DIMENSIONS:
         return _linear(train, x, latent)
     return _mixtures(train, x, stddev) if (stddev > 0).all() else []
@@ -72,13 +73,6 @@ def _mixtures(train: Rows, x: Rows, stddev: Rows) -> list[SimpleModel]:
         name = f"a mixture of {count} normals" if count > 1 else "a normal"
         models.append(SimpleModel(name, _tensor(model.score_samples(x / stddev) - np.log(stddev).sum())))
     return models
-
-
-def _rows(examples: Examples) -> Rows:
-    """Return examples as rows ``(N, D)``."""
-    with seeded(0, RNGStream.EVALUATION):
-        rows: Rows = examples.all().x.flatten(1).double().numpy()
-    return rows
 
 
 def _tensor(values: Rows) -> Tensor:
