@@ -30,7 +30,17 @@ DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 PAGES = [path for path in sorted(DOCS.glob("*.md")) if "```text" in path.read_text(encoding="utf-8")]
-LONG = ("anomalies", "cluster", "density", "embeddings", "foreign-weights", "images", "imputation", "tables")
+LONG = (
+    "anomalies",
+    "cluster",
+    "density",
+    "embeddings",
+    "foreign-weights",
+    "images",
+    "imputation",
+    "own-pieces",
+    "tables",
+)
 """Pages that take more than five seconds."""
 LINK = re.compile(r"""(?:\]\(|src=")([^)"#]+)""")
 

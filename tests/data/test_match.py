@@ -21,7 +21,7 @@ from tests.conftest import mostly_slow
 
 RNG = np.random.default_rng(0)
 CATEGORICAL = {"likelihood": "categorical"}
-QUICK: dict[str, Any] = {"hidden": (4,), "epochs": 2, "n_importance_samples": 2}
+QUICK: dict[str, Any] = {"hidden": (4,), "epochs": 2, "n_importance_samples": 2, "report": False}
 
 
 def trained(data: object, folder: Path, **options: Any) -> aevb.Run:

@@ -294,7 +294,17 @@ def test_notations_by_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     content = text(";", [list(WRITTEN), *lines])
     Path("t.csv").write_bytes(content.encode("utf-16"))
     command(
-        "train", "t.csv", "--model.hidden", "4", "--train.epochs", "1", "--n-importance-samples", "2", "--out", "run"
+        "train",
+        "t.csv",
+        "--model.hidden",
+        "4",
+        "--train.epochs",
+        "1",
+        "--n-importance-samples",
+        "2",
+        "--no-report",
+        "--out",
+        "run",
     )
     command("sample", "run", "--n-samples", "20", "--out", "new.csv")
     command("impute", "run", "t.csv", "--out", "full.csv", "--n-imputations", "2", "--n-importance-samples", "5")
@@ -326,6 +336,7 @@ def test_dates_by_parquet_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "1",
         "--n-importance-samples",
         "2",
+        "--no-report",
         "--out",
         "run",
     )

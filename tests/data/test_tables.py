@@ -252,7 +252,7 @@ def test_round_trip_by_the_commands(
 ) -> None:
     """Types, categories and the order of columns are kept by training, saving, loading and sampling."""
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20")
+    run("train", "--no-report", str(customers), "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20")
     assert "smoker" in capsys.readouterr().err
     run("sample", "run", "--n-samples", "200", "--out", "new.csv")
     again = load_data("new.csv", column_types={"age": "count"})  # which may have none near zero
@@ -283,7 +283,18 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
     made |= {"town": pa.DictionaryArray.from_arrays(codes, towns, ordered=True)}
     made |= {"country": pa.array(columns["country"], type=pa.large_string())}
     pq.write_table(pa.table(made), "people.parquet")
-    run("train", "people.parquet", "--train.epochs", "30", "--out", "run", "--n-importance-samples", "20", *given)
+    run(
+        "train",
+        "--no-report",
+        "people.parquet",
+        "--train.epochs",
+        "30",
+        "--out",
+        "run",
+        "--n-importance-samples",
+        "20",
+        *given,
+    )
     run("sample", "run", "--n-samples", "200", "--out", "new.parquet")
     run(
         "impute",
@@ -314,7 +325,7 @@ def test_round_trip_by_parquet(given: tuple[str, ...], tmp_path: Path, monkeypat
 def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Incomes depend on towns: a trained model imputes most of them correctly."""
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "150", "--out", "run", "--n-importance-samples", "20")
+    run("train", "--no-report", str(customers), "--train.epochs", "150", "--out", "run", "--n-importance-samples", "20")
     rows = people(200, seed=1)
     gaps = [row | {"town": None} for row in rows]
     run("impute", "run", str(written(tmp_path / "gaps.csv", gaps)), "--n-imputations", "50", "--out", "full.csv")
@@ -331,7 +342,7 @@ def test_impute_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
+    run("train", "--no-report", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
     odd = [row | {"income": 1e6 if row["income"] else None} for row in people(50, seed=1)]
     run(
         "score",
@@ -362,7 +373,7 @@ def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
     customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
+    run("train", "--no-report", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     command = ("score", "run", str(customers), "--n-importance-samples", "3", "--false-alarm-rate")
     run(*command, "0.1")
     first, stored = read("run/scores-customers.csv"), Path("run/reference-scores.json").read_text()
@@ -382,10 +393,10 @@ def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
 def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
     file: str, customers: Path, tmp_path: Path
 ) -> None:
-    trained = aevb.train(customers, epochs=1, out=tmp_path / "run", n_importance_samples=2)
+    trained = aevb.train(customers, epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2)
     old = trained.score(customers, n_importance_samples=3).reference
     if file == "model.safetensors":
-        aevb.train(customers, epochs=1, seed=1, out=tmp_path / "other", n_importance_samples=2)
+        aevb.train(customers, epochs=1, seed=1, out=tmp_path / "other", report=False, n_importance_samples=2)
     (tmp_path / "run" / file).write_bytes((tmp_path / "other" / file).read_bytes() if "model" in file else b"{}")
     new = aevb.load_run(tmp_path / "run").score(customers, n_importance_samples=3).reference
     assert old
@@ -396,7 +407,7 @@ def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
 def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Incomes e^(7 + town) depend on towns: samples of one from the other, compared within five standard errors."""
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
+    run("train", "--no-report", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
     run("sample", "run", "--n-samples", "400", "--given.town", "Chur", "--given.smoker", "true", "--out", "a.csv")
     rows = read("a.csv")
     assert {(row["town"], row["smoker"], row["country"]) for row in rows} == {("Chur", "true", "CH")}
@@ -410,14 +421,14 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
 
 
 def test_given_values_need_a_table(tmp_path: Path) -> None:
-    trained = aevb.train(np.random.default_rng(0).normal(size=(40, 2)), epochs=1, out=tmp_path / "run")
+    trained = aevb.train(np.random.default_rng(0).normal(size=(40, 2)), epochs=1, out=tmp_path / "run", report=False)
     with pytest.raises(BadInput, match="expected a table"):
         trained.sample(given={"x0": "1"})
 
 
 def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
+    run("train", "--no-report", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     run("encode", "run", str(customers), "--out", "latent-means.npy")
     run("encode", "run", str(customers), "--out", "codes.csv")
     assert np.load("latent-means.npy").shape == (400, 2)
@@ -471,7 +482,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_a_run_lists_its_columns(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run("train", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
+    run("train", "--no-report", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     card = json.loads((tmp_path / "run" / "config.json").read_text())["dataset"]
     assert [column["name"] for column in card["columns"]] == list(KINDS)
     assert card["columns"][5]["values"] == ["CH"]
@@ -512,7 +523,7 @@ def test_no_sampled_value_is_impossible(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     table = weather(np.random.default_rng(0), 1500)
     pandas.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
-    trained = aevb.train(tmp_path / "t.csv", epochs=1, out=tmp_path / "run", n_importance_samples=2)
+    trained = aevb.train(tmp_path / "t.csv", epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2)
     kinds = {column.name: column.kind for column in trained.dataset.columns}
     assert kinds == {
         "rain": "nonnegative",

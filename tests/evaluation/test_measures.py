@@ -147,7 +147,7 @@ def test_the_command_measures_and_keeps(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for command in (
-        "train gaussian --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --out run",
+        "train gaussian --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --no-report --out run",
         "evaluate run --measure quadrature gaps --max-examples 20 --n-importance-samples 10 --memory 64",
     ):
         capsys.readouterr()

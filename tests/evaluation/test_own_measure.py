@@ -27,7 +27,7 @@ def test_a_measure_in_one_new_file(
     monkeypatch.setenv("AEVB_PLUGINS", "")  # `--plugin` adds to it
     Path("own_measure.py").write_text(MEASURE)
     for command in (
-        "train digits --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --out run",
+        "train digits --model.hidden 8 --train.epochs 1 --n-importance-samples 2 --no-report --out run",
         "evaluate run --measure latent-norm --plugin own_measure.py",
     ):
         capsys.readouterr()

@@ -190,6 +190,7 @@ def test_a_run_of_images_through_the_commands(stripes: Dataset, tmp_path: Path, 
     labels = torch.cat([part.labels for part in (stripes.train, stripes.test) if part.labels is not None]).numpy()
     np.savez("stripes.npz", x=images, y=labels)
     common = ["--model.hidden", "16", "--train.epochs", "80", "--train.batch-size", "20", "--train.lr", "1e-2"]
+    common += ["--no-report"]
     assert command("train", "stripes.npz", "--model.condition", "label", "--out", "run", *common) == 0
     assert "condition label" in capsys.readouterr().out
     run = RunFolder.load("run")

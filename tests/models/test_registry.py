@@ -63,7 +63,8 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("given_as", ["path", pytest.param("module", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("given_as", ["path", "module"])
 def test_plugins_of_the_environment_are_loaded_at_the_first_lookup(tmp_path: Path, given_as: str) -> None:
     (tmp_path / "my_measures.py").write_text(PLUGIN)
     code = (

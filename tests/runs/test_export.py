@@ -28,7 +28,9 @@ def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
     [
         pytest.param("real", (2,), {}, marks=pytest.mark.slow),
         pytest.param("unit", (1, 8, 8), {}, marks=pytest.mark.slow),
-        ("unit", (1, 12, 12), {"network": "conv", "channels": (4, 8), "hidden": None}),
+        pytest.param(
+            "unit", (1, 12, 12), {"network": "conv", "channels": (4, 8), "hidden": None}, marks=pytest.mark.slow
+        ),
         pytest.param("counts", (4,), {"latent": (3, 2)}, marks=pytest.mark.slow),
         pytest.param("real", (3,), {"posterior": "full", "prior": "mixture"}, marks=pytest.mark.slow),
         ("columns", (3,), {}),

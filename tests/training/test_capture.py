@@ -68,7 +68,7 @@ def run_captured(step: CapturedStep, state: list[Tensor], x: Tensor, noise: list
 
 @pytest.mark.parametrize(
     ("model_options", "objective_options"),
-    [pytest.param(*pair, marks=() if index < 3 else pytest.mark.slow) for index, pair in enumerate(COMBINATIONS)],
+    [pytest.param(*pair, marks=() if index < 2 else pytest.mark.slow) for index, pair in enumerate(COMBINATIONS)],
 )
 def test_a_captured_step_has_the_same_gradients(
     model_options: dict[str, Any], objective_options: dict[str, Any]

@@ -142,14 +142,16 @@ def test_the_best_weights_are_kept_if_configured(stripes: Dataset) -> None:
 
 
 def test_weights_are_chosen_by_the_loss_that_is_minimized(stripes: Dataset) -> None:
-    """With weight 8 of the rate, the bound and the loss are best at different epochs."""
-    objective = ELBO(weight=Weight(8.0))
-    model = small(stripes)
-    history = fit(model, objective, stripes.train, stripes.valid, TrainConfig(epochs=60, batch_size=10, lr=0.02))
-    losses = [epoch.valid.loss for epoch in history.epochs if epoch.valid]
-    bounds = [epoch.valid.bound for epoch in history.epochs if epoch.valid]
-    assert losses[history.kept - 1] == min(losses)
-    assert bounds[history.kept - 1] < max(bounds)
+    """With weight 8 of the rate, the bound and the loss are best at different epochs for most seeds."""
+    objective, config = ELBO(weight=Weight(8.0)), TrainConfig(epochs=30, batch_size=10, lr=0.05)
+    lost = []
+    for seed in range(5):
+        history = fit(small(stripes), objective, stripes.train, stripes.valid, config, seed=seed)
+        valid = [epoch.valid for epoch in history.epochs if epoch.valid]
+        kept = valid[history.kept - 1]
+        assert kept.loss == min(metrics.loss for metrics in valid)
+        lost.append(max(metrics.bound for metrics in valid) - kept.bound)
+    assert max(lost) > 0.01
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_run_records_the_epochs_that_fit(tmp_path: Path) -> None:
     """The time of training is not asserted closely: other programs may run. Four times the budget is a failure."""
     data = load_data("digits")
     started = time.perf_counter()
-    run = aevb.train(data, budget="3s", hidden=[16], out=tmp_path / "run", n_importance_samples=1)
+    run = aevb.train(data, budget="3s", hidden=[16], out=tmp_path / "run", n_importance_samples=1, report=False)
     assert run.config.train.budget is None
     assert run.config.train.epochs is not None
     assert len(run.history.epochs) == run.config.train.epochs > 5
@@ -26,6 +26,7 @@ def test_a_run_records_the_epochs_that_fit(tmp_path: Path) -> None:
     assert time.perf_counter() - started < 60
 
 
+@pytest.mark.slow
 def test_more_time_gives_more_epochs() -> None:
     data, cpu = load_data("digits"), torch.device("cpu")
     epochs = [

@@ -20,7 +20,7 @@ from aevb.workflow.loggers import LoggerGroup, TensorBoard, Trackio, epoch_metri
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, press
 
-QUICK = ["--model.hidden", "4", "--train.epochs", "3", "--n-importance-samples", "2", "--device", "cpu"]
+QUICK = ["--model.hidden", "4", "--train.epochs", "3", "--n-importance-samples", "2", "--device", "cpu", "--no-report"]
 
 
 class Noting:

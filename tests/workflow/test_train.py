@@ -25,7 +25,7 @@ def command(*words: str) -> int:
 
 
 def test_python_and_the_command_give_identical_weights() -> None:
-    run = aevb.train("digits", latent=2, epochs=2, n_importance_samples=3)
+    run = aevb.train("digits", latent=2, epochs=2, n_importance_samples=3, report=False)
     assert run.folder == Path("runs/digits-1")
     options = ["--model.latent", "2", "--train.epochs", "2", "--n-importance-samples", "3"]
     assert command("train", "digits", *options) == 0
@@ -36,7 +36,7 @@ def test_python_and_the_command_give_identical_weights() -> None:
 
 
 def test_a_run_does_what_the_commands_do() -> None:
-    run = aevb.train("digits", hidden=8, epochs=2, n_importance_samples=3, out="run")
+    run = aevb.train("digits", hidden=8, epochs=2, n_importance_samples=3, report=False, out="run")
     assert {score.split for score in run.scores} == {"valid", "test"}
     assert (run.history.ended, len(run.history.epochs)) == ("finished", 2)
     assert run.sample(5).shape == (5, 1, 8, 8)

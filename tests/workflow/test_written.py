@@ -113,7 +113,7 @@ def test_a_filled_file_is_the_same_file(
             frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
         quick = ("--model.hidden", "4", "--train.epochs", "1", "--n-importance-samples", "2")
         types = ("--data.column-types.real", "real") if "real" in names else ()
-        command("train", str(path), *quick, *types, "--out", "run")
+        command("train", str(path), "--no-report", *quick, *types, "--out", "run")
         command(
             "impute", "run", str(path), "--out", f"full{suffix}", "--n-imputations", "2", "--n-importance-samples", "4"
         )

@@ -1,13 +1,16 @@
 """The commands sample, reconstruct and encode."""
 
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import aevb
+from aevb.cli import terminal
 from aevb.cli.common import (
     Condition,
     Count,
@@ -27,6 +30,9 @@ from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.files import write_atomically
+from aevb.training.environment import process_group
+from aevb.workflow.blockwise import encode_blocks, large_blocks
+from aevb.workflow.devices import choose_device
 from aevb.workflow.run import Run, load_run
 
 ROW = 10
@@ -111,15 +117,26 @@ def encode(
     Args:
         out: Array (.npy) or table (.csv, .parquet and others). Default: latent-means.npy in the run folder.
     """
-    loaded = load_run(run, device, data_dir=data_dir)
-    means = loaded.encode(data).double().numpy()
-    path = out or loaded.folder / "latent-means.npy"
+    with process_group(choose_device(device)) as own_device:
+        loaded = load_run(run, own_device, data_dir=data_dir)
+        path = out or loaded.folder / "latent-means.npy"
+        if path.suffix != ".npy":
+            require_table_file(path)
+        if blocks := large_blocks(data, path):
+            with terminal.blocks(f"encoding {data}", len(blocks)) as on_block:
+                shape: Sequence[int] = encode_blocks(loaded, blocks, path, on_block)
+        else:
+            means = loaded.encode(data).double().numpy()
+            write_atomically(path, lambda file: _write_means(file, means))
+            shape = means.shape
+    print_array_file(path, shape, json)
+
+
+def _write_means(path: Path, means: NDArray[np.float64]) -> None:
     if path.suffix == ".npy":
-        write_atomically(path, lambda file: np.save(file, means.astype("float32")))
+        np.save(path, means.astype("float32"))
     else:
-        columns = {f"z{number}": column.tolist() for number, column in enumerate(means.T, 1)}
-        write_atomically(require_table_file(path), lambda file: write_table(file, columns))
-    print_array_file(path, means.shape, json)
+        write_table(path, {f"z{number}": column.tolist() for number, column in enumerate(means.T, 1)})
 
 
 def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition: Tensor | None, json: bool) -> None:

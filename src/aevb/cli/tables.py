@@ -9,7 +9,6 @@ from torch import Tensor
 
 from aevb.cli import terminal
 from aevb.cli.common import Count, DataDir, Device, Json, Plugins, ReadPath, Seed, Source
-from aevb.columns import Value
 from aevb.data import Examples
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.fill import fill_table
@@ -20,8 +19,11 @@ from aevb.evaluation import imputation
 from aevb.files import require_local, write_atomically
 from aevb.runs.quality import QUALITY
 from aevb.runs.run_folder import RunFolder
+from aevb.training.environment import process_group
+from aevb.workflow.blockwise import impute_blocks, large_blocks, score_blocks
+from aevb.workflow.devices import choose_device
 from aevb.workflow.quality import write_quality
-from aevb.workflow.run import load_run
+from aevb.workflow.run import ImputeOptions, Run, ScoreOptions, load_run
 
 
 def score(
@@ -52,21 +54,23 @@ def score(
             an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
             in the run folder.
     """
-    loaded = load_run(run, device, data_dir=data_dir)
-    path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
-    with terminal.status(f"scoring {data} and held-out examples"):
-        scored = loaded.score(
-            data, false_alarm_rate=false_alarm_rate, n_importance_samples=n_importance_samples, seed=seed
-        )
-    columns: dict[str, list[Value | None]] = {"row": list(range(len(scored.log_px))), "log_px": scored.log_px.tolist()}
-    if scored.p_values is not None:
-        columns["p_value"] = scored.p_values.tolist()
-    if scored.is_anomaly is not None:
-        columns["anomaly"] = scored.is_anomaly.tolist()
-    if scored.outside:
-        columns["reason"] = [scored.outside.get(row) for row in range(len(scored.log_px))]
-    write_atomically(path, lambda file: write_table(file, columns))
-    terminal.show_anomalies(scored, path, false_alarm_rate, json)
+    options: ScoreOptions = {
+        "false_alarm_rate": false_alarm_rate,
+        "n_importance_samples": n_importance_samples,
+        "seed": seed,
+    }
+    with process_group(choose_device(device)) as own_device:
+        loaded = load_run(run, own_device, data_dir=data_dir)
+        path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
+        if blocks := large_blocks(data, path):
+            with terminal.blocks(f"scoring {data}", len(blocks)) as on_block:
+                summary = score_blocks(loaded, blocks, path, on_block, **options)
+        else:
+            with terminal.status(f"scoring {data} and held-out examples"):
+                scored = loaded.score(data, **options)
+            write_atomically(path, lambda file: write_table(file, scored.table()))
+            summary = scored.summary
+    terminal.show_anomalies(summary, path, false_alarm_rate, json)
 
 
 def impute(
@@ -97,18 +101,34 @@ def impute(
         out: Table (.csv, .parquet, .xlsx and others); with the suffix of DATA, observed cells stay as they are in the
             file. The second file is NAME-draws. Default: imputed.csv in the run folder.
     """
-    loaded = load_run(run, device, data_dir=data_dir)
-    data_card, path = loaded.record.data, require_table_file(out or loaded.folder / "imputed.csv")
-    draws_path = path.with_name(f"{stem_of(path)}-draws{suffix_of(path)}")
-    examples = loaded.table_examples(data)
+    options: ImputeOptions = {
+        "n_imputations": n_imputations,
+        "n_importance_samples": n_importance_samples,
+        "seed": seed,
+    }
+    with process_group(choose_device(device)) as own_device:
+        loaded = load_run(run, own_device, data_dir=data_dir)
+        loaded.require_table()
+        path = require_table_file(out or loaded.folder / "imputed.csv")
+        draws_path = path.with_name(f"{stem_of(path)}-draws{suffix_of(path)}")
+        if blocks := large_blocks(data, path):
+            rows = blocks[-1].stop
+            with terminal.blocks(f"imputing {rows} rows", len(blocks)) as on_block:
+                missing = impute_blocks(loaded, blocks, path, draws_path, on_block, **options)
+        else:
+            rows, missing = _impute_at_once(loaded, data, path, draws_path, options)
+    terminal.show_imputed(path, draws_path, rows, missing, json)
+
+
+def _impute_at_once(run: Run, data: str, path: Path, draws_path: Path, options: ImputeOptions) -> tuple[int, int]:
+    """Write an imputed table and its imputations; return the numbers of rows and of missing values."""
+    examples, columns = run.table_examples(data), run.record.data.columns
     with terminal.status(f"imputing {len(examples)} rows"):
-        draws = loaded.impute(
-            examples, n_imputations=n_imputations, n_importance_samples=n_importance_samples, seed=seed
-        ).imputations
-    missing = imputation.imputation_table(data_card.columns, examples.values, draws)
-    write_atomically(path, lambda file: _write_filled(file, Path(data), loaded.record, examples, draws))
-    write_atomically(draws_path, lambda file: write_table(file, missing))
-    terminal.show_imputed(path, draws_path, len(examples), len(missing["row"]), json)
+        imputations = run.impute(examples, **options).imputations
+    lines = imputation.imputation_table(columns, examples.values, imputations)
+    write_atomically(path, lambda file: _write_filled(file, Path(data), run.record, examples, imputations))
+    write_atomically(draws_path, lambda file: write_table(file, lines))
+    return len(examples), len(lines["row"])
 
 
 def quality(

@@ -41,7 +41,7 @@ from aevb.runs.run_folder import RunFolder
 from aevb.runs.summary import description, numbers, with_error
 from aevb.training.history import Epoch
 from aevb.workflow.progress import Hooks
-from aevb.workflow.run import Anomalies
+from aevb.workflow.run import AnomalySummary
 
 SPEED_PERIOD = 600.0
 """Seconds over which the speed of a reproduction is averaged: runs differ in length."""
@@ -118,6 +118,14 @@ def status(text: str) -> Iterator[None]:
         return
     with console.status(Text(printable(text))):
         yield
+
+
+@contextmanager
+def blocks(text: str, count: int) -> Iterator[Callable[[], object]]:
+    """Show a bar for the blocks of a file; yield what is to be called after each block."""
+    with _progress((text, BarColumn(), MofNCompleteColumn(), "blocks", TimeRemainingColumn(), "left")) as progress:
+        task = progress.add_task("", total=count)
+        yield lambda: progress.advance(task)
 
 
 def print_json(content: object) -> None:
@@ -270,16 +278,15 @@ def _mean_and_std(mean: float, std: float) -> str:
     return f"{mean:.2f} ± {std:.2f}" if isfinite(std) else f"{mean:.2f}"
 
 
-def show_anomalies(scored: Anomalies, file: Path, false_alarm_rate: float, json: bool) -> None:
+def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float, json: bool) -> None:
     """Print how many examples are anomalies, and the threshold."""
-    examples, held_out = len(scored.log_px), len(scored.reference.log_px) if scored.reference else 0
-    anomalies = None if scored.is_anomaly is None else int(scored.is_anomaly.sum())
+    examples, held_out, anomalies, threshold = summary
     if json:
         content: dict[str, object] = {"file": str(file), "examples": examples, "held_out": held_out}
         if anomalies is not None:
             content |= {
                 "anomalies": anomalies,
-                "threshold": scored.threshold,
+                "threshold": threshold,
                 "false_alarm_rate": false_alarm_rate,
             }
         print_json(content)
@@ -290,7 +297,7 @@ def show_anomalies(scored: Anomalies, file: Path, false_alarm_rate: float, json:
         print(f"log p(x) of {examples} examples; no threshold, because {reason}")
     else:
         print(
-            f"{anomalies} of {examples} examples are anomalies: log p(x) below {scored.threshold:.4g} nats, at most"
+            f"{anomalies} of {examples} examples are anomalies: log p(x) below {threshold:.4g} nats, at most"
             f" {100 * false_alarm_rate:g} % false alarms, calibrated on {held_out} held-out examples"
         )
     print(f"wrote {file}")

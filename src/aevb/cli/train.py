@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from aevb.cli import terminal
-from aevb.cli.common import ConfigFile, Count, Device, ImportanceSamples, Json, Plugins, Settings, TrainingData
+from aevb.cli.common import ConfigFile, Count, Device, Flag, ImportanceSamples, Json, Plugins, Settings, TrainingData
 from aevb.cli.settings import from_options, from_run
 from aevb.cli.sweep import sweep_and_show
 from aevb.config.schema import Config
@@ -35,6 +35,7 @@ def train(
     resume: Path | None = None,
     seeds: Count = 1,
     n_importance_samples: ImportanceSamples = None,
+    no_report: Flag = False,
     logger: Loggers = [],  # noqa: B006  (never changed)
     device: Device = "auto",
     json: Json = False,
@@ -46,6 +47,7 @@ def train(
         out: Run folder to create. Default: runs/NAME-N with the first free N.
         resume: Resume an interrupted run from its last checkpoint, with its own data and options. On the same CPU the
             result is bit-for-bit identical to an uninterrupted run.
+        no_report: Skip the diagnosis, the figures and report.html.
         seeds: Number of models to train, with seeds --seed, --seed + 1, ... Small models are trained in parallel at
             little extra cost. Each gets a run folder below the created one, and a table shows means and standard
             deviations.
@@ -64,6 +66,7 @@ def train(
             resume=resume,
             device=device,
             n_importance_samples=n_importance_samples,
+            report=not no_report,
             logger=group,
             progress=terminal.TerminalProgress(),
         )

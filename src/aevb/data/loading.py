@@ -20,6 +20,7 @@ from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.match import DataSpec, Outside, match_examples
 from aevb.data.out_of_core import InMemory
+from aevb.data.sources.blocks import Block
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
@@ -187,6 +188,8 @@ def _subject(data: object) -> object:
 
 
 def _title(data: object) -> str:
+    if isinstance(data, Block):
+        return str(data)
     return shorten(repr(fspath(data)), 120) if isinstance(data, str | PathLike) else IN_MEMORY
 
 

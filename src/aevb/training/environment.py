@@ -43,9 +43,14 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def is_first() -> bool:
     """Return whether this is the first process, which writes the files."""
-    return world_size() == 1 or dist.get_rank() == 0
+    return rank() == 0
 
 
 def run_on_first(action: Callable[[], Result]) -> Result:
@@ -70,6 +75,30 @@ def run_on_first(action: Callable[[], Result]) -> Result:
         raise received
     assert received is not None
     return received.result
+
+
+def run_on_all(action: Callable[[], Result]) -> list[Result]:
+    """Run a function in every process; return the results of all processes, in all of them.
+
+    Raises:
+        BadInput: raised by the function in any process, in all processes.
+        Lost: another process is gone.
+    """
+    outcome: _Success[Result] | BadInput
+    try:
+        outcome = _Success(action())
+    except BadInput as error:
+        outcome = error
+    outcomes: list[_Success[Result] | BadInput] = [outcome] * world_size()
+    if world_size() > 1:
+        with naming_lost_processes():
+            dist.all_gather_object(outcomes, outcome)
+    results = []
+    for each in outcomes:
+        if isinstance(each, BadInput):
+            raise each
+        results.append(each.result)
+    return results
 
 
 class _Success(Generic[Result]):

@@ -35,11 +35,20 @@ def validate(
     training = model.training
     model.eval()
     with seeded(seed, RNGStream.VALIDATION, device=examples.values.device):
-        evaluations = [_terms(model, objective, examples, decodings) for _ in range(repeats)]
+        at_once = max(1, decodings // (objective.n_samples * len(examples)))
+        evaluations = [
+            _terms(model, objective, _repeated(examples, count), decodings).unflatten(1, (count, -1))
+            for count in (min(at_once, repeats - start) for start in range(0, repeats, at_once))
+        ]
     model.train(training)
-    terms = Terms(*torch.stack(evaluations).mean(0))
+    terms = Terms(*torch.cat(evaluations, 1).mean(1))
     loss, bound, rate, distortion = (term.mean().item() for term in terms)
     return EpochMetrics(loss, bound, rate, distortion, robust_mean(-terms.loss))
+
+
+def _repeated(examples: Examples, repeats: int) -> Examples:
+    """Return all examples, one after another, `repeats` times."""
+    return examples if repeats == 1 else examples[torch.arange(repeats * len(examples)) % len(examples)]
 
 
 def _terms(model: VAE, objective: Objective, examples: Examples, decodings: int) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil, inf
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from aevb import report
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.condition import all_conditions, parse_condition, parse_row
+from aevb.data.tables.encode import Table
 from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
@@ -41,6 +42,22 @@ SCORE_SAMPLES = 1000
 """The largest K of an example that is scored."""
 
 
+class ScoreOptions(TypedDict, total=False):
+    """Options of `Run.score`."""
+
+    false_alarm_rate: float
+    n_importance_samples: int | None
+    seed: int
+
+
+class ImputeOptions(TypedDict, total=False):
+    """Options of `Run.impute`."""
+
+    n_imputations: int
+    n_importance_samples: int
+    seed: int
+
+
 class Anomalies(NamedTuple):
     """log p(x) of examples, compared with held-out ones.
 
@@ -66,6 +83,45 @@ class Anomalies(NamedTuple):
     def p_values(self) -> Tensor | None:
         """Conformal p-value of each example, ``(N,)``; None without a reference."""
         return None if self.reference is None else p_values(self.log_px, _reference(self.reference))
+
+    @property
+    def summary(self) -> "AnomalySummary":
+        """The number of anomalies, and the threshold."""
+        held_out = len(self.reference.log_px) if self.reference else 0
+        anomalies = None if self.is_anomaly is None else int(self.is_anomaly.sum())
+        return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold)
+
+    def table(self, first: int = 0) -> Table:
+        """Return the columns row, log_px, p_value, anomaly and reason; without those that are None or empty.
+
+        Args:
+            first: number of the first example.
+        """
+        rows = range(len(self.log_px))
+        columns: Table = {"row": [first + row for row in rows], "log_px": self.log_px.tolist()}
+        if self.p_values is not None:
+            columns["p_value"] = self.p_values.tolist()
+        if self.is_anomaly is not None:
+            columns["anomaly"] = self.is_anomaly.tolist()
+        if self.outside:
+            columns["reason"] = [self.outside.get(row) for row in rows]
+        return columns
+
+
+class AnomalySummary(NamedTuple):
+    """How many examples are anomalies.
+
+    Attributes:
+        examples: number of examples.
+        held_out: number of held-out examples.
+        anomalies: number of anomalies; None without a threshold.
+        threshold: log p(x) below which an example is an anomaly, in nats; None without one.
+    """
+
+    examples: int
+    held_out: int
+    anomalies: int | None
+    threshold: float | None
 
 
 class Reconstructions(NamedTuple):
@@ -290,7 +346,7 @@ class Run:
         """
         outside: dict[int, str] = {}
         examples = self._examples(data, outside)
-        reference = self._reference_scores(n_importance_samples, seed)
+        reference = self.reference_scores(n_importance_samples, seed)
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
         model = self.model.double() if self.record.estimator else self.model
@@ -324,7 +380,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        self._require_table()
+        self.require_table()
         return self._examples(data)
 
     def quality(self, synthetic: object = None, *, seed: int = 0) -> Quality:
@@ -418,8 +474,13 @@ class Run:
             return self.dataset.test.materialize()
         return data if isinstance(data, Examples) else self.record.read_examples(data, self._data_dir, outside)
 
-    def _reference_scores(self, n_importance_samples: int | None, seed: int) -> ReferenceScores | None:
-        """Return log p(x) of held-out examples, which is measured once; None for an estimator that held out none."""
+    def reference_scores(self, n_importance_samples: int | None = None, seed: int = 0) -> ReferenceScores | None:
+        """Return log p(x) of held-out examples, which is measured once; None for an estimator that held out none.
+
+        Args:
+            n_importance_samples: K per example; None for as many as an example needs.
+            seed: of the importance samples.
+        """
         if self.record.estimator:
             return self.record.estimator.reference
         if stored := load_reference(self.folder, n_importance_samples, seed):
@@ -432,7 +493,7 @@ class Run:
 
     def _sample_given(self, given: Mapping[str, str], n_samples: int, condition: Tensor | None, seed: int) -> Tensor:
         """Return rows of a table with given values, ``(n_samples, D)``."""
-        self._require_table()
+        self.require_table()
         if condition is not None and len(condition) > 1:
             raise BadInput(f"{option('given')} needs one condition for all samples: pass {option('condition')}")
         row = parse_row(self.record.data.columns, given).to(self.model.event_dtype)
@@ -440,7 +501,8 @@ class Run:
         examples = Examples(row, condition=condition)
         return impute(self.model, examples, n_samples, n_importance_samples=candidates, seed=seed).imputations[:, 0]
 
-    def _require_table(self) -> None:
+    def require_table(self) -> None:
+        """Raise `BadInput` unless the model is of a table."""
         kind = self.record.data.kind
         if not self.record.data.columns:
             raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")

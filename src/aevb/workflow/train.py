@@ -1,6 +1,7 @@
 """The workflow: train, evaluate, diagnose, report. `aevb.train` and the command `aevb train` are this code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def train(
     out: str | Path | None = None,
     device: torch.device | str = "auto",
     n_importance_samples: int | None = None,
+    report: bool = True,
     loggers: Sequence[str] = (),
     **options: object,
 ) -> Run:
@@ -44,6 +46,7 @@ def train(
         device: auto (a GPU if there is one), cpu, cuda or mps.
         n_importance_samples: K, importance samples per test example for log p(x). Default: quadrature for one or two
             latent dimensions, otherwise as many samples as an example needs.
+        report: diagnose the model, draw figures and write report.html. `Run.report` does so later.
         loggers: tensorboard, trackio.
         options: options of any section by name, such as ``latent=10``, ``epochs=50``, ``beta=4.0`` or
             ``binarize="threshold"``; a whole section, such as ``model=ModelConfig(latent=10)``; the objective by name,
@@ -65,6 +68,7 @@ def train(
             out=Path(out) if out is not None else None,
             device=device,
             n_importance_samples=n_importance_samples,
+            report=report,
             logger=group,
         )
 
@@ -93,6 +97,7 @@ def train_and_report(
     resume: Path | None = None,
     device: torch.device | str = "auto",
     n_importance_samples: int | None = None,
+    report: bool = True,
     logger: LoggerGroup | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -103,7 +108,7 @@ def train_and_report(
         dataset: the data.
         out: run folder to create.
         resume: run folder of an interrupted run to resume instead.
-        device, n_importance_samples: as in `train`.
+        device, n_importance_samples, report: as in `train`.
         logger: receives metrics and scores.
         progress: displays progress.
 
@@ -141,7 +146,11 @@ def train_and_report(
         first = environment.is_first()
     run = Run(record, dataset)
     if first and not run.interrupted:
-        _evaluate_and_report(run, n_importance_samples, logger, progress)
+        with _interruptible(run.folder):
+            _evaluate(run, n_importance_samples, logger, progress)
+            if report:
+                with progress.status("drawing figures and diagnosing"):
+                    run.report()
     return run
 
 
@@ -152,16 +161,19 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"interrupted: {folder} has the trained model, but not all of its scores and figures")
 
 
-def _evaluate_and_report(run: Run, n_importance_samples: int | None, logger: LoggerGroup, progress: Progress) -> None:
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
     try:
-        with progress.status(f"evaluating {len(run.dataset.test)} test examples"):
-            run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
-            run.record.evaluate(run.dataset, "test", n_importance_samples=n_importance_samples)
-        logger.scores(run.scores)
-        with progress.status("drawing figures and diagnosing"):
-            run.report()
+        yield
     except KeyboardInterrupt as error:
-        raise Interrupted(run.folder) from error
+        raise Interrupted(folder) from error
+
+
+def _evaluate(run: Run, n_importance_samples: int | None, logger: LoggerGroup, progress: Progress) -> None:
+    with progress.status(f"evaluating {len(run.dataset.test)} test examples"):
+        run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
+        run.record.evaluate(run.dataset, "test", n_importance_samples=n_importance_samples)
+    logger.scores(run.scores)
 
 
 def free_folder(name: str) -> Path:

@@ -91,19 +91,23 @@ class NpyReader:
 
     def read(self, rows: Rows) -> Examples:
         """Read the rows with these ascending numbers."""
-        shape, dtype, start = self.header
-        content = np.empty(len(rows) * self.row_bytes, dtype=np.uint8)
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-        firsts, lasts = np.append(rows[:1], rows[breaks]), np.append(rows[breaks - 1], rows[-1:])
-        edges = (start + firsts * self.row_bytes, start + (lasts + 1) * self.row_bytes)
-        self.location.read(list(zip(*(edge.tolist() for edge in edges), strict=True)), content)
-        array = to_events(content.view(dtype).reshape(len(rows), *shape[1:]), self.name)
+        array = to_events(self.array(rows), self.name)
         with np.errstate(over="ignore", invalid="ignore"):
             values = np.ascontiguousarray(array, dtype=self.stored)
             suspect = values.dtype != np.uint8 and not np.isfinite(values.sum())
         if suspect:
             self._require_finite(values, rows)
         return Examples(torch.from_numpy(values), scale=self.scale)
+
+    def array(self, rows: Rows) -> Array:
+        """Read the rows with these ascending numbers as they are in the file."""
+        shape, dtype, start = self.header
+        content = np.empty(len(rows) * self.row_bytes, dtype=np.uint8)
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        firsts, lasts = np.append(rows[:1], rows[breaks]), np.append(rows[breaks - 1], rows[-1:])
+        edges = (start + firsts * self.row_bytes, start + (lasts + 1) * self.row_bytes)
+        self.location.read(list(zip(*(edge.tolist() for edge in edges), strict=True)), content)
+        return content.view(dtype).reshape(len(rows), *shape[1:])
 
     def _require_finite(self, values: Array, rows: Rows) -> None:
         finite = np.isfinite(values.reshape(len(rows), -1).astype(np.float32)).all(1)

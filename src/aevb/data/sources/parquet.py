@@ -97,14 +97,14 @@ class RowGroup(NamedTuple):
     def __str__(self) -> str:
         return f"{self.file}, row group {self.number}"
 
-    def table(self, names: Sequence[str]) -> pa.Table:
-        """Return the columns with these names as an Arrow table."""
+    def table(self, names: Sequence[str] | None = None) -> pa.Table:
+        """Return the columns with these names, by default all, as an Arrow table."""
         with _described(self.file), self.file.open() as file:
             if self.file.suffix == ".parquet":
-                table = pq.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, list(names))
+                table = pq.ParquetFile(file, metadata=self.metadata).read_row_group(self.number, names)
             else:
-                batch = pa.ipc.open_file(file).get_batch(self.number)
-                table = pa.Table.from_batches([batch]).select(list(names))
+                table = pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.number)])
+                table = table if names is None else table.select(names)
         if len(table) != self.rows:
             raise BadInput(f"{self} has {len(table)} rows and had {self.rows}: it must not change while it is read")
         return table

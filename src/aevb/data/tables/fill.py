@@ -56,7 +56,7 @@ def fill_table(
     elif same and table_format == "excel":
         _fill_workbook(source, destination, cells, columns)
     elif table_format == format_of(destination) and table_format in ("parquet", "arrow"):
-        write_arrow_table(_filled_arrow(read_table(source), cells, columns), destination)
+        write_arrow_table(fill_arrow(read_table(source), cells, columns), destination)
     else:
         stored = _values(source, format_of(destination) == "text", missing)
         table = {name: _replaced(values, cells.get(name, {})) for name, values in stored.items()}
@@ -120,7 +120,8 @@ def _fill_workbook(source: Path, destination: Path, cells: Cells, columns: Seque
     workbook.save(destination)
 
 
-def _filled_arrow(table: pa.Table, cells: Cells, columns: Sequence[Column]) -> pa.Table:
+def fill_arrow(table: pa.Table, cells: Cells, columns: Sequence[Column]) -> pa.Table:
+    """Return an Arrow table with some cells replaced; `cells` and `columns` as for `fill_table`."""
     by_name = {column.name: column for column in columns}
     for name, replaced in cells.items():
         position = table.schema.get_field_index(name)
