@@ -1,4 +1,4 @@
-"""A model of a table begins as factor analysis of its numbers."""
+"""A model of a table, or of vectors, begins as factor analysis of the numbers."""
 
 from typing import Any
 
@@ -31,9 +31,11 @@ def standardized(x: Tensor) -> Tensor:
     return (x - shift) / (x - shift).square().nanmean(0).sqrt()
 
 
-def begun(x: Tensor, **options: Any) -> VAE:
-    columns = tuple(Column(name=f"x{j}", kind="real", position=j) for j in range(x.shape[1]))
-    config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
+def begun(x: Tensor, likelihood: str = "columns", **options: Any) -> VAE:
+    table = tuple(Column(name=f"x{j}", kind="real", position=j) for j in range(x.shape[1]))
+    columns = table if likelihood == "columns" else ()
+    elements = {} if columns else {"variance": "per-element", "mean_link": "identity"}
+    config = {"latent": (3,), "hidden": (16,), "likelihood": likelihood} | elements | options
     torch.manual_seed(0)
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
     initialize(model, Examples(x))
@@ -69,9 +71,12 @@ def test_factors_are_found_beside_gaps() -> None:
 @pytest.mark.parametrize("hidden", [(), (6,), (16, 12)])
 @pytest.mark.parametrize("posterior", ["diagonal", "full"])
 @pytest.mark.parametrize("scale", ["log-variance", "softplus"])
-def test_its_bound_is_that_of_factor_analysis(hidden: tuple[int, ...], posterior: str, scale: str) -> None:
+@pytest.mark.parametrize("likelihood", ["columns", "gaussian"])
+def test_its_bound_is_that_of_factor_analysis(
+    likelihood: str, hidden: tuple[int, ...], posterior: str, scale: str
+) -> None:
     x = rows()
-    model = begun(x, hidden=hidden, posterior=posterior, posterior_scale=scale)
+    model = begun(x, likelihood, hidden=hidden, posterior=posterior, posterior_scale=scale)
     bound = ELBO()(model.trace(x, 200)).bound.mean().item()
     assert bound == pytest.approx(log_px(x, 3).mean().item(), abs=0.05)
 
@@ -80,6 +85,13 @@ def test_its_bound_is_that_of_factor_analysis(hidden: tuple[int, ...], posterior
 def test_elsewhere_it_begins_at_the_mean(options: dict[str, Any]) -> None:
     x = rows()
     decoded = begun(x, **options).decode(torch.randn(50, 3)).mean
+    assert ((decoded - x.mean(0)).abs() < 0.5 * x.std(0)).all()
+
+
+def test_points_with_as_many_latent_dimensions_begin_at_the_mean() -> None:
+    """Curves and clusters are not near a line."""
+    x = rows()[:, :3]
+    decoded = begun(x, "gaussian").decode(torch.randn(50, 3)).mean
     assert ((decoded - x.mean(0)).abs() < 0.5 * x.std(0)).all()
 
 

@@ -151,6 +151,19 @@ def test_initialize_sets_the_mean_of_the_data(network: str, likelihood: str) -> 
         assert model.likelihood.variance == pytest.approx((x - x.mean(0)).square().mean().item(), rel=1e-4)
 
 
+def test_a_variance_for_each_element_starts_at_that_of_the_data() -> None:
+    """The third element is constant: its variance is the smallest one."""
+    x = torch.randn(500, 3) * torch.tensor([1.0, 100.0, 0.0]) + 7
+    likelihood = Gaussian((3,), "per-element")
+    likelihood.initialize(x)
+    expected = torch.cat([x.var(0, correction=0)[:2], torch.ones(1)]).double()
+    torch.testing.assert_close(likelihood.variance, expected, rtol=1e-3, atol=0)
+    likelihood.log_scale.data.fill_(-100)
+    torch.testing.assert_close(likelihood.variance, 1e-6 * expected, rtol=1e-3, atol=0)
+    density = likelihood(torch.zeros(3)).log_prob(x.mean(0))
+    assert density.item() == pytest.approx(-likelihood.constant, rel=1e-5)
+
+
 def test_initialize_keeps_a_fixed_variance_and_finite_logits() -> None:
     fixed, bernoulli, x = Gaussian((3,), 0.05), Bernoulli((3,)), torch.tensor([[0.0, 1.0, 0.5]] * 4)
     fixed.initialize(x)

@@ -149,6 +149,14 @@ def usual(way: str, folder: Path) -> Fitted:
 
 
 @pytest.mark.parametrize("way", mostly_slow(WAYS, 2))
+def test_each_column_has_a_unit_of_its_own(way: str, tmp_path: Path) -> None:
+    """A column in other units: the same model, and log-densities that differ by the logarithm of the factor."""
+    expected = usual(way, tmp_path / "usual")
+    found = WAYS[way](rows() * [1, 1e4] + [-3, 2e5], tmp_path / "run")
+    np.testing.assert_allclose(found.log_px + math.log(1e4), expected.log_px, atol=1e-3)
+
+
+@pytest.mark.parametrize("way", mostly_slow(WAYS, 2))
 @pytest.mark.parametrize("count", [4, pytest.param(60, marks=pytest.mark.slow)])
 def test_units_do_not_matter(way: str, count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     expected = usual(way, tmp_path_factory.mktemp("usual") / "run")

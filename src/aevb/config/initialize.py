@@ -1,4 +1,4 @@
-"""Data-dependent initialization: a model of a table starts at the best linear one.
+"""Data-dependent initialization: a model of a table, or of vectors, starts at the best linear one.
 
 Factor analysis explains standardized numbers x by Z common causes and noise of each column:
 
@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeIs
 
 from aevb.data.examples import Examples
-from aevb.models.likelihoods import Columns
+from aevb.models.likelihoods import Columns, Gaussian
 from aevb.models.posteriors import Diagonal, Full, ScaledPosterior
 from aevb.models.vae import VAE
 
@@ -125,8 +126,9 @@ def _maximize(x: Tensor, present: Tensor, mean: Tensor, covariance: Tensor) -> t
 def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
     """Initialize a model from examples.
 
-    A model of a table starts at factor analysis of its numbers, if the networks can compute it and there are enough
-    rows; otherwise this is `VAE.initialize`.
+    A model of a table, or of vectors with more elements than latent dimensions and a variance for each, starts at
+    factor analysis of the numbers, if the networks can compute it and there are enough rows; otherwise this is
+    `VAE.initialize`.
 
     Args:
         model: a model with its initial weights.
@@ -136,8 +138,10 @@ def initialize(model: VAE, examples: Examples, *, output: bool = True) -> None:
     batch = examples.all()
     model.initialize(batch, output=output)
     likely, posterior = model.likelihood, model.posterior
-    if output and isinstance(likely, Columns) and isinstance(posterior, Diagonal | Full) and not model.lower_layers:
-        numbers = likely.units(likely.located(batch.x))
+    if not (output and isinstance(posterior, Diagonal | Full)) or model.lower_layers:
+        return
+    if isinstance(likely, Columns) or _has_noise_of_elements(likely, posterior.latent):
+        numbers = likely.standardized(batch.x)
         latent = min(posterior.latent, numbers.shape[1] - 1)
         if latent > 0 and len(batch) > numbers.shape[1] and _can_compute(model, latent):
             _set_factors(model, robust_factors(numbers[:: -(-len(batch) // MOST)], latent))
@@ -148,9 +152,9 @@ def _set_factors(model: VAE, result: Factors) -> None:
     """Set p(x|z) and q(z|x) to those of factor analysis."""
     posterior, likelihood = model.posterior, model.likelihood
     assert isinstance(posterior, ScaledPosterior)
-    assert isinstance(likelihood, Columns)
+    assert isinstance(likelihood, Columns | Gaussian)
     head, latent = posterior.head, result.weight.shape[1]
-    likelihood.log_scale.copy_(0.5 * result.variance.log() - likelihood.log_stddev)
+    likelihood.set_noise(result.variance)
     head.weight.zero_()
     scale = result.spread.log() if posterior.scale == "log-variance" else result.spread.expm1().log()
     head.bias[posterior.latent : posterior.latent + latent] = scale.to(head.bias)
@@ -158,6 +162,13 @@ def _set_factors(model: VAE, result: Factors) -> None:
     *hidden, last = _layers(model.decoder)
     _set_linear(_layers(model.encoder), head, result.encoding, one)
     _set_linear(hidden, last, one, result.weight)
+
+
+def _has_noise_of_elements(likelihood: nn.Module, latent: int) -> TypeIs[Gaussian]:
+    """Return whether a likelihood of vectors with more than `latent` elements has a variance for each."""
+    if not isinstance(likelihood, Gaussian) or likelihood.units is None:
+        return False
+    return likelihood.per_element and len(likelihood.event) == 1 and likelihood.event[0] > latent
 
 
 def _can_compute(model: VAE, latent: int) -> bool:

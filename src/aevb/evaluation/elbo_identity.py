@@ -49,7 +49,7 @@ def linear_identity(model: VAE, x: Tensor) -> Identity:
     """Return the terms for a linear VAE and examples ``(N, *event)``, all in closed form.
 
     Raises:
-        BadInput: the decoder is not linear with one variance.
+        BadInput: the decoder is not linear with constant variances.
     """
     exact, rows = LinearGaussian.of(model), x.flatten(1).double()
     q, rate = _posterior(model, x)

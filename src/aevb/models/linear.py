@@ -58,17 +58,17 @@ def linear_optimum(x: Tensor, latent: int) -> float:
 
 
 class LinearGaussian(NamedTuple):
-    """x = W z + b + √c ε with z and ε standard normal, in float64.
+    """x = W z + b + √c ⊙ ε with z and ε standard normal, in float64.
 
     Attributes:
         weight: W, ``(D, Z)``.
         bias: b, ``(D,)``.
-        variance: c.
+        variance: c, ``(D,)``.
     """
 
     weight: Tensor
     bias: Tensor
-    variance: float
+    variance: Tensor
 
     @classmethod
     @torch.no_grad()
@@ -76,7 +76,7 @@ class LinearGaussian(NamedTuple):
         """Return the decoder of a linear VAE or linear autoencoder, from its outputs at 0 and the unit vectors.
 
         Raises:
-            BadInput: the likelihood is not a normal with one variance, or the decoder is not linear.
+            BadInput: the likelihood is not a normal with constant variances, or the decoder is not linear.
         """
         latent = model.prior_distribution().event_shape[0]
         corners = torch.cat([torch.zeros(1, latent), torch.eye(latent), torch.ones(1, latent)])
@@ -84,26 +84,26 @@ class LinearGaussian(NamedTuple):
         bias, weight = decoded[0], torch.stack(decoded[1:], 1) - decoded[0].unsqueeze(1)
         if not (isinstance(model.likelihood, Gaussian) and torch.allclose(bias + weight.sum(1), beyond, atol=1e-4)):
             raise BadInput(
-                f"closed forms are for a linear decoder with one variance: use {option('model.hidden', 'none')}"
+                f"closed forms are for a linear decoder with constant variances: use {option('model.hidden', 'none')}"
             )
         if model.likelihood.family is not Normal:
             raise BadInput(f"closed forms are for a likelihood with {option('model.tails', 'normal')}: use it")
-        return cls(weight, bias, model.likelihood.variance)
+        return cls(weight, bias, model.likelihood.variance.cpu().expand(bias.shape))
 
     def log_px(self, x: Tensor) -> Tensor:
         """Return log p(x) of ``(B, D)`` in nats, ``(B,)``."""
-        noise = self.variance * torch.eye(len(self.bias), dtype=torch.float64)
-        density = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
+        density = MultivariateNormal(self.bias, self.weight @ self.weight.T + self.variance.diag())
         return torch.as_tensor(density.log_prob(x.double()))
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """Return p(z|x) for ``(B, D)``, over ``(B, Z)``."""
-        precision = torch.eye(self.weight.shape[1], dtype=torch.float64) + self.weight.T @ self.weight / self.variance
-        mean = torch.linalg.solve(precision, self.weight.T @ (x.double() - self.bias).T / self.variance)
+        weighted = self.weight / self.variance.unsqueeze(1)
+        precision = torch.eye(self.weight.shape[1], dtype=torch.float64) + self.weight.T @ weighted
+        mean = torch.linalg.solve(precision, weighted.T @ (x.double() - self.bias).T)
         return MultivariateNormal(mean.T, precision_matrix=precision)
 
     def log_likelihood(self, x: Tensor, q: Distribution) -> Tensor:
         """Return E_q log p(x|z) for ``(B, D)`` and q with independent dimensions over ``(B, Z)``, in nats, ``(B,)``."""
-        error = (x.double() - self.bias - q.mean.double() @ self.weight.T).square().sum(1)
-        spread = q.variance.double() @ self.weight.square().sum(0)
-        return -0.5 * (len(self.bias) * math.log(2 * math.pi * self.variance) + (error + spread) / self.variance)
+        error = (x.double() - self.bias - q.mean.double() @ self.weight.T).square()
+        spread = q.variance.double() @ self.weight.square().T
+        return -0.5 * ((2 * math.pi * self.variance).log() + (error + spread) / self.variance).sum(1)

@@ -106,15 +106,16 @@ class WeightOptions(PieceOptions):
     warmup: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
         description="Share of training in which this weight rises from 0 to beta; 0 for no warm-up. Default: 0.2; 0 for"
-        " tables.",
+        " tables and vectors of more than two real values.",
     )
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
     def resolve(self, data: DataFacts) -> Self:
-        """Return the options with the warm-up that suits the data: rows of a table are soon learned by heart."""
+        """Return the options with the warm-up that suits the data: rows are soon learned by heart, points are not."""
         if self.warmup is not None:
             return self
-        return self.model_copy(update={"warmup": 0.0 if data.columns else WARMUP})
+        rows = data.columns or (data.kind == "real" and len(data.shape) == 1 and data.shape[0] > 2)
+        return self.model_copy(update={"warmup": 0.0 if rows else WARMUP})
 
     def arguments(self) -> dict[str, Any]:
         return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}

@@ -71,8 +71,11 @@ def _condition(run: RunFolder) -> str:
 
 def _variance(run: RunFolder) -> str:
     likelihood = run.model.likelihood
-    learned = " (learned)" if run.resolved.options.get("variance") == "learned" else ""
-    return f" of variance {likelihood.variance:.4g}{learned}" if isinstance(likelihood, Gaussian) else ""
+    if not isinstance(likelihood, Gaussian):
+        return ""
+    low, high = (f"{end.item():.4g}" for end in likelihood.variance.aminmax())
+    learned = " (learned)" if isinstance(run.resolved.options.get("variance"), str) else ""
+    return f" of variance {low}{learned}" if low == high else f" of variances from {low} to {high}{learned}"
 
 
 def _ending(outcome: Outcome) -> str:

@@ -81,7 +81,7 @@ def take_measurements(
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):
-        data_variance = train.all().x.double().var(0).mean().item()
+        variances = train.all().x.double().var(0)
     return Measurements(
         config=config,
         model=resolved,
@@ -93,10 +93,18 @@ def take_measurements(
         simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.latent[-1]),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
         dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
-        noise=likelihood.variance if isinstance(likelihood, Gaussian) else None,
-        data_variance=data_variance,
+        noise=_relative_noise(likelihood, variances) if isinstance(likelihood, Gaussian) else None,
+        data_variance=variances.mean().item(),
         outliers=outliers(model, dataset),
     )
+
+
+def _relative_noise(likelihood: Gaussian, variances: Tensor) -> float:
+    """Return the variance of the likelihood relative to that of the data, the smallest over the elements that vary."""
+    noise = likelihood.variance.cpu()
+    if not noise.dim():
+        return (noise / variances.mean()).item()
+    return (noise / variances)[variances > 0].min().item()
 
 
 def _log_px(model: VAE, examples: Examples, seed: int) -> Tensor:

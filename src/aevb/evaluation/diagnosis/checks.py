@@ -127,19 +127,19 @@ def behind_simple_model(measured: Measurements) -> Finding | None:
 
 def vanishing_noise(measured: Measurements) -> Finding | None:
     """Report a learned variance below a ten-thousandth of that of the data."""
-    noise, variance = measured.noise, measured.data_variance
-    if noise is None or measured.model.options.get("variance") != "learned" or noise >= 1e-4 * variance:
+    noise, learned = measured.noise, isinstance(measured.model.options.get("variance"), str)
+    if noise is None or not learned or noise >= 1e-4:
         return None
     return Finding(
         problem="vanishing variance of the likelihood",
         metric="noise",
-        value=noise / variance,
+        value=noise,
         threshold=1e-4,
         better="higher",
-        evidence=f"the learned variance is {noise:.2g}, that of the data {variance:.2g}",
+        evidence=f"the learned variance is {noise:.2g} of that of the data",
         cause="the model explains the data without noise, and a density is unbounded: its values measure precision, not"
         " fit",
-        remedy=f"--model.variance {0.01 * variance:.2g}",
+        remedy=f"--model.variance {0.01 * measured.data_variance:.2g}",
     )
 
 
@@ -166,7 +166,7 @@ def misfit(measured: Measurements) -> Finding | None:
     if factor < 2:
         return None
     model, more, variance = measured.model, measured.dispersion > 1, measured.model.options.get("variance")
-    fixed = model.likelihood == "gaussian" and variance != "learned"
+    fixed = model.likelihood == "gaussian" and not isinstance(variance, str)
     others = {"poisson": "negative-binomial", "gaussian": "gaussian-diagonal"}
     other = f"--model.likelihood {others.get(model.likelihood or '', 'gaussian')}"
     if model.likelihood == "bernoulli":

@@ -68,7 +68,8 @@ class Measurements(NamedTuple):
         holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
         dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ p(z|x); 1 for tables, whose
             columns have no common unit.
-        noise: the variance of a Gaussian likelihood; None for other likelihoods.
+        noise: the variance of a Gaussian likelihood relative to that of the data, for the element where it is smallest;
+            None for other likelihoods.
         data_variance: the mean variance of the elements of the data.
         outliers: rows with an isolated value.
     """

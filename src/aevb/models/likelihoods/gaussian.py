@@ -1,4 +1,4 @@
-"""Gaussian likelihoods: one variance, one for each element, or a full covariance."""
+"""Gaussian likelihoods: one variance, one for each element, or variances or a covariance from the network."""
 
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
 
 Tails = Literal["normal", "heavy"]
+Variance = Annotated[float, Field(gt=0)] | Literal["learned", "per-element"]
+LEAST_STDDEV = 1e-3
+"""Standard deviation, in units of the data, that is added to each of several learned ones."""
 
 
 class GaussianOptions(LinkOptions):
     """The link function of the mean, the variance, and the tails."""
 
-    variance: Annotated[float, Field(gt=0)] | Literal["learned"] = Field(
-        "learned", description="Variance of the likelihood: a number, or learned (default)."
+    variance: Variance | None = Field(
+        None,
+        description="Variance of the likelihood: a number; learned, one for all elements; or per-element, a learned one"
+        " for each. Default: per-element for real vectors, otherwise learned.",
     )
     tails: Tails | None = Field(
         None,
@@ -35,18 +40,20 @@ class GaussianOptions(LinkOptions):
     )
 
     def resolve(self, data: DataFacts) -> "Self":
-        heavy = data.kind == "real" and len(data.shape) == 1 and self.variance == "learned"
+        vectors = data.kind == "real" and len(data.shape) == 1
+        variance = self.variance or ("per-element" if vectors else "learned")
+        heavy = vectors and isinstance(variance, str)
         tails = self.tails or ("heavy" if heavy else "normal")
-        return super().resolve(data).model_copy(update={"tails": tails})
+        return super().resolve(data).model_copy(update={"variance": variance, "tails": tails})
 
 
 @register.likelihood("gaussian")
 class Gaussian(Located):
-    """A normal around the decoder's output with one variance c for all elements.
+    """A normal around the decoder's output, with one variance c for all elements or one for each.
 
     Args:
         event: the shape of one example.
-        variance: c, or "learned".
+        variance: c, "learned" or "per-element".
         mean_link: the link function.
         tails: "heavy" for tails of a `RobustNormal`.
     """
@@ -57,34 +64,58 @@ class Gaussian(Located):
     def __init__(
         self,
         event: tuple[int, ...],
-        variance: float | Literal["learned"] = "learned",
+        variance: Variance = "learned",
         mean_link: Link = "identity",
         tails: Tails = "normal",
     ) -> None:
         super().__init__(event, mean_link)
         self.family = distributions.RobustNormal if tails == "heavy" else distributions.Normal
-        if variance == "learned":
-            self.log_scale = nn.Parameter(torch.tensor(0.0))
+        self.per_element = variance == "per-element"
+        if isinstance(variance, str):
+            self.log_scale = nn.Parameter(torch.zeros(event if self.per_element else ()))
         else:
             self.register_buffer("log_scale", torch.tensor(0.5 * math.log(variance)))
 
     @property
-    def variance(self) -> float:
-        """c."""
-        return math.exp(2 * self.log_scale.item())
+    def log_stddev(self) -> Tensor:
+        """½ log c, a scalar or ``(*event)``."""
+        if not self.per_element:
+            return self.log_scale
+        least = LEAST_STDDEV if self.units is None else LEAST_STDDEV * self.units.spread
+        return 0.5 * torch.logaddexp(2 * self.log_scale, torch.as_tensor(least).log() * 2)
+
+    @property
+    def variance(self) -> Tensor:
+        """c in float64, a scalar or ``(*event)``."""
+        return (2 * self.log_stddev.detach().double()).exp()
 
     @property
     def constant(self) -> float:
-        """D/2 log(2πc)."""
-        return size(self.event) * (0.5 * LOG_2PI + self.log_scale.item())
+        """½ Σ log(2πc)."""
+        log_stddev = self.log_stddev.detach().double().expand(self.event)
+        return size(self.event) * 0.5 * LOG_2PI + log_stddev.sum().item()
 
     def initialize(self, x: Tensor) -> Tensor:
-        if isinstance(self.log_scale, nn.Parameter):
+        output = super().initialize(x)
+        if self.per_element and self.units is not None:
+            self.log_scale.data.copy_(self.units.spread.log())
+        elif isinstance(self.log_scale, nn.Parameter):
             self.log_scale.data.fill_(log_scale(x))
-        return super().initialize(x)
+        return output
+
+    def standardized(self, x: Tensor) -> Tensor:
+        """Return vectors in units of the standard deviation of each element."""
+        assert self.units is not None
+        numbers: Tensor = self.units(x)
+        return numbers
+
+    def set_noise(self, variance: Tensor) -> None:
+        """Set the variance of each element, in units of that of the data."""
+        assert self.units is not None
+        self.log_scale.data.copy_(0.5 * variance.log() + self.units.spread.log())
 
     def forward(self, output: Tensor) -> distributions.Normal:
-        return self.family(self._linked(output), self.log_scale, len(self.event))
+        return self.family(self._linked(output), self.log_stddev, len(self.event))
 
 
 @register.likelihood("gaussian-diagonal")

@@ -76,6 +76,15 @@ class Columns(Likelihood):
         """Return the numbers of ``(B, D)`` with a location and a scale, NaN where they are missing or exactly 0."""
         return torch.cat(located_numbers(*x.split(self.split, 1)[:_LOCATED]), 1)
 
+    def standardized(self, x: Tensor) -> Tensor:
+        """Return the same numbers in units of their scale."""
+        numbers: Tensor = self.units(self.located(x))
+        return numbers
+
+    def set_noise(self, variance: Tensor) -> None:
+        """Set the variance of each of these numbers, in units of its scale."""
+        self.log_scale.data.copy_(0.5 * variance.log() - self.log_stddev)
+
     @property
     def log_stddev(self) -> Tensor:
         """The logarithm of the standard deviation of each number in units of its scale: 1.81 for a logistic."""

@@ -107,7 +107,7 @@ def trials(length: Length) -> dict[str, Trial]:
     }
     slow = {"lr": 3e-3, "lr_decay": 0.7, "batch_size": 400, "keep": "last"}
     exact = (Measure("log_px_exact", linear_log_px),)
-    bent = {"hidden": [64, 64], "activation": "tanh", "init": "lecun", "latent": 1}
+    bent = {"hidden": [64, 64], "activation": "tanh", "init": "lecun", "latent": 1, "variance": "learned"}
     return page | {
         "linear-digits": _trial("digits", models["linear"], 300, slow | {"lr": 1e-2}, measures=(PCA_MEASURE,)),
         "linear-vae-digits": _trial("digits", flat, length.linear, slow, measures=exact),
@@ -122,7 +122,7 @@ def trials(length: Length) -> dict[str, Trial]:
         ),
         "linear-vae-curve": _trial(
             "figure-8",
-            {"hidden": [], "latent": 1},
+            {"hidden": [], "latent": 1, "variance": "learned"},
             length.curve,
             slow | {"lr": 1e-2},
             measures=exact,
