@@ -111,7 +111,9 @@ def _legend(run: RunFolder) -> list[str]:
     lines = [f"± is the standard error of the mean over the examples{better}."]
     lines += [f"log p(x) on {split}: {_estimator(score)}." for split, score in estimates.items()]
     if any(score.name == "loss_without_constant" for score in run.scores):
-        lines.append("loss without constant: rate + distortion - D/2 log(2πc), the squared error over 2c plus the KL.")
+        several = run.resolved.options.get("variance") == "per-element"
+        constant = "1/2 Σ log(2πc)" if several else "D/2 log(2πc)"
+        lines.append(f"loss without constant: rate + distortion - {constant}, the squared error over 2c plus the KL.")
     titled = titles()
     notes = {
         f"{_split(run, score)}: {score.note}": titled.get(score.name, score.name)
