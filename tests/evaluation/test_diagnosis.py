@@ -50,6 +50,14 @@ def arms() -> Dataset:
     return dataset(2 * np.einsum("ijn,jn->ni", turn, np.stack([along, across])))
 
 
+def prototypes() -> Dataset:
+    """Binary rows that differ in a few elements from one of three."""
+    rng = np.random.default_rng(0)
+    three = rng.integers(0, 2, (3, 40))
+    x = three[rng.integers(0, 3, 2000)]
+    return dataset(np.where(rng.random(x.shape) < 0.02, 1 - x, x), "binary")
+
+
 def bursts() -> Dataset:
     """Counts with far more variance than Poisson's."""
     rng = np.random.default_rng(0)
@@ -82,11 +90,12 @@ PROBLEMS = {
         "simpler model is better", arms, config(100, model={"hidden": [128, 128]}, objective={"warmup": 0})
     ),
     "weight of 50": Problem("posterior collapse", plane, config(60, objective={"beta": 50.0})),
-    "hundred dimensions": Problem(
-        "inactive or redundant", plane, config(200, model={"latent": [100]}, train={"lr": 1e-2})
+    "twenty dimensions": Problem(
+        "inactive or redundant", plane, config(200, model={"latent": [20]}, train={"lr": 1e-2})
     ),
     "no noise": Problem("vanishing variance", lambda: plane(0.0), config(300, model=LINEAR, train=FAST)),
-    "three clusters": Problem("prior holes", clusters, config(60, model=LINEAR, train=FAST)),
+    "three clusters": Problem("simpler model is better", clusters, config(60, model=LINEAR, train=FAST)),
+    "three prototypes": Problem("prior holes", prototypes, config(100, model=LINEAR, train=FAST)),
     "three epochs": Problem("training ended too early", lambda: load_data("digits"), config(3, model={"latent": [10]})),
     "few images": Problem("over-fitting", little, config(300, model={"hidden": [500], "latent": [10]})),
     "weight of 0.05": Problem("objective is not the bound", plane, config(60, objective={"beta": 0.05})),

@@ -34,6 +34,8 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     options: dict[str, Any] = {}
     for field in model.PIECES:
         options |= model.piece_options(field).resolve(dataset).model_dump()
+    if not register.posterior[model.posterior].has_density and options.get("variance") == "per-element":
+        options["variance"] = model.options.get("variance") or "learned"  # a code may hold some elements exactly
     for name, value in model.options.items():
         if name not in options:
             raise _meaningless(name, value)

@@ -13,6 +13,9 @@ MIN_STEPS = 500
 LISTED = 5
 """Number of outliers that are named."""
 
+LEARNED = "--model.variance learned"
+"""The remedy of a fixed variance that does not suit the data."""
+
 Check = Callable[[Measurements], Finding | None]
 
 
@@ -104,7 +107,7 @@ def behind_simple_model(measured: Measurements) -> Finding | None:
 
     By more than chance, and by more than a tenth of what the simpler model gains over a linear one.
     """
-    if not measured.simple or measured.is_autoencoder:
+    if not measured.simple or measured.is_autoencoder or _has_known_cause(measured):
         return None
     linear, best = measured.simple[0], max(measured.simple, key=lambda simple: simple.log_px.mean().item())
     difference = best.log_px - measured.valid_log_px
@@ -123,6 +126,13 @@ def behind_simple_model(measured: Measurements) -> Finding | None:
         cause="training found a poor optimum: z was given up early, where the KL outweighs what z explains",
         remedy="--preset density",
     )
+
+
+def _has_known_cause(measured: Measurements) -> bool:
+    """Return whether few steps, the weight of the rate or a fixed variance explain a poor model."""
+    found = misfit(measured)
+    fixed = found is not None and found.remedy == LEARNED
+    return fixed or measured.steps < MIN_STEPS or not 0.5 <= measured.beta <= 2
 
 
 def vanishing_noise(measured: Measurements) -> Finding | None:
@@ -179,7 +189,7 @@ def misfit(measured: Measurements) -> Finding | None:
         better="lower",
         evidence=f"the data vary {factor:.1f} times {'more' if more else 'less'} around E[x|z] than under p(x|z)",
         cause=f"the variance {variance} is fixed" if fixed else f"noise that {model.likelihood} cannot represent",
-        remedy="--model.variance learned" if fixed else other,
+        remedy=LEARNED if fixed else other,
     )
 
 
@@ -237,7 +247,7 @@ EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
     prior_mismatch: [],
-    behind_simple_model: [posterior_collapse, misfit, under_training],
+    behind_simple_model: [posterior_collapse, prior_mismatch, misfit, under_training],
     over_fitting: [under_training],
     vanishing_noise: [under_training, misfit],
     unequal_weight: [under_training, misfit],

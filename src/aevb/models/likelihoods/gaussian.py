@@ -31,7 +31,7 @@ class GaussianOptions(LinkOptions):
     variance: Variance | None = Field(
         None,
         description="Variance of the likelihood: a number; learned, one for all elements; or per-element, a learned one"
-        " for each. Default: per-element for real vectors, otherwise learned.",
+        " for each. Default: per-element for real vectors, learned otherwise and for autoencoders.",
     )
     tails: Tails | None = Field(
         None,
