@@ -14,11 +14,12 @@ import torch
 
 import aevb
 from aevb.cli.app import main
+from aevb.data.loading import blocks_of
 from aevb.data.sources import blocks as blocks_module
-from aevb.data.sources.blocks import blocks_of
 from aevb.errors import BadInput
 from aevb.evaluation.imputation import typical
 from aevb.workflow import blockwise
+from aevb.workflow.run import ScoreOptions
 
 ROWS, BLOCK = 300, 70
 
@@ -147,6 +148,36 @@ def test_imputations(table_run: aevb.Run, out: str, capsys: pytest.CaptureFixtur
     rows = np.flatnonzero(table["height"].is_null())
     ours = np.array(full["height"].to_pylist())[rows]
     assert abs(ours - whole[rows, 0].numpy()).mean() < 5  # medians of 60 samples with a standard deviation of 10
+
+
+@pytest.mark.parametrize("gaps", [0, 1])
+def test_blocks_without_missing_values(table_run: aevb.Run, gaps: int) -> None:
+    table = people().set_column(1, "height", pa.array([None] * gaps + [170.5] * (ROWS - gaps)))
+    table = table.set_column(2, "age", pa.array([30] * ROWS))
+    assert command("impute", table_run.folder, written("t.parquet", table), "--out", "full.parquet") == 0
+    assert read("full.parquet").slice(gaps).equals(table.slice(gaps))
+    lines = read("full-draws.parquet")
+    assert lines["row"].to_pylist() == [0] * gaps
+    assert lines.column_names[:3] == ["row", "column", "value"]
+
+
+def test_an_array_in_fortran_order_is_read_at_once(array_run: aevb.Run) -> None:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3))
+    np.save("x.npy", np.asfortranarray(x))
+    assert command("encode", array_run.folder, "x.npy", "--out", "z.npy") == 0
+    np.testing.assert_allclose(np.load("z.npy"), array_run.encode(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_held_out_rows_are_scored_once(table_run: aevb.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the run folder does not keep their scores."""
+    measured: list[object] = []
+    run = aevb.load_run(table_run.folder)
+    monkeypatch.setattr("aevb.workflow.run.load_reference", lambda *_: None)
+    monkeypatch.setattr("aevb.workflow.run.save_reference", lambda *_: measured.append(1))
+    blocks = blocks_of(written("t.parquet", people()))
+    options: ScoreOptions = {"false_alarm_rate": 0.1, "n_importance_samples": 2, "seed": 0}
+    blockwise.score_blocks(run, blocks, tmp_path / "scores.csv", lambda: None, **options)
+    assert len(measured) == 1
 
 
 def test_an_array_with_gaps() -> None:

@@ -20,7 +20,7 @@ from aevb.data.dataset import IN_MEMORY, Dataset, UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.match import DataSpec, Outside, match_examples
 from aevb.data.out_of_core import InMemory
-from aevb.data.sources.blocks import Block
+from aevb.data.sources.blocks import Block, blocks_at
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
@@ -127,6 +127,19 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     if not spec.condition_columns:
         return examples
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0], outside))
+
+
+def blocks_of(source: object) -> list[Block]:
+    """Return the blocks of a .npy, Parquet or Arrow file, or of a folder of Parquet and Arrow files, in order.
+
+    Args:
+        source: as in `load_data`; no blocks for any other, nor for arrays in Fortran order.
+
+    Raises:
+        BadInput: a file is damaged.
+    """
+    subject = _subject(source)
+    return blocks_at(subject) if isinstance(subject, LocalLocation | RemoteLocation) else []
 
 
 def read_any_rows(source: object, spec: DataSpec) -> Tensor:

@@ -19,7 +19,8 @@ from typing_extensions import Unpack
 
 from aevb.columns import Value
 from aevb.data import Examples
-from aevb.data.sources.blocks import BLOCK, Block, TableBlock, blocks_of
+from aevb.data.loading import blocks_of
+from aevb.data.sources.blocks import BLOCK, Block, TableBlock
 from aevb.data.tables.encode import Table, decode_rows
 from aevb.data.tables.fill import Cells, fill_arrow
 from aevb.data.tables.formats import suffix_of
@@ -83,7 +84,7 @@ def score_blocks(
         out: table, see `Anomalies.table`.
         options: of `Run.score`.
     """
-    run_on_first(lambda: run.reference_scores(options.get("n_importance_samples"), options.get("seed", 0)))
+    run_on_first(lambda: run.reference_scores(options["n_importance_samples"], options["seed"]))
 
     def score(block: Block) -> tuple[Tables, AnomalySummary]:
         scored = run.score(block, **options)
@@ -129,19 +130,19 @@ def _imputed(run: Run, examples: Examples, start: int, options: ImputeOptions) -
         options: of `Run.impute`.
     """
     columns, cells = run.record.data.columns, dict[str, dict[int, Value]]()
-    lines: Table = {}
+    none = examples.values[:0]
+    lines = imputation_table(columns, none, none.expand(options["n_imputations"], *none.shape))
     incomplete = examples.values.isnan().any(1).nonzero().squeeze(1)
-    for rows in incomplete.split(ROWS):
-        values, first = examples.values[rows], [start + row for row in rows[:1].tolist()]
-        own = options.copy()
-        own["seed"] = int(np.random.SeedSequence([options.get("seed", 0), *first]).generate_state(1)[0])
+    for rows in incomplete.split(ROWS) if len(incomplete) else ():
+        values, own = examples.values[rows], options.copy()
+        own["seed"] = int(np.random.SeedSequence([options["seed"], start + int(rows[0])]).generate_state(1)[0])
         imputations = run.impute(examples[rows], **own).imputations
         for name, imputed in imputed_cells(columns, values, imputations).items():
             cells.setdefault(name, {}).update({int(rows[row]): value for row, value in imputed.items()})
         table = imputation_table(columns, values, imputations)
         table["row"] = [start + int(rows[int(str(row))]) for row in table["row"]]
         for name, some in table.items():
-            lines.setdefault(name, []).extend(some)
+            lines[name].extend(some)
     return cells, lines
 
 

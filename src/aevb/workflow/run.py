@@ -42,7 +42,7 @@ SCORE_SAMPLES = 1000
 """The largest K of an example that is scored."""
 
 
-class ScoreOptions(TypedDict, total=False):
+class ScoreOptions(TypedDict):
     """Options of `Run.score`."""
 
     false_alarm_rate: float
@@ -50,7 +50,7 @@ class ScoreOptions(TypedDict, total=False):
     seed: int
 
 
-class ImputeOptions(TypedDict, total=False):
+class ImputeOptions(TypedDict):
     """Options of `Run.impute`."""
 
     n_imputations: int
@@ -164,6 +164,7 @@ class Run:
 
     def __init__(self, record: RunFolder, dataset: Dataset | None = None, *, data_dir: str | None = None) -> None:
         self.record, self._dataset, self._data_dir = record, dataset, data_dir
+        self._references: dict[tuple[int | None, int], ReferenceScores] = {}
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -483,10 +484,14 @@ class Run:
         """
         if self.record.estimator:
             return self.record.estimator.reference
-        if stored := load_reference(self.folder, n_importance_samples, seed):
-            return stored
-        test = self.dataset.test.materialize()
-        log_px = _log_px(self.model, test, n_importance_samples, seed)
+        key = n_importance_samples, seed
+        if key not in self._references:
+            self._references[key] = load_reference(self.folder, *key) or self._measured_reference(*key)
+        return self._references[key]
+
+    def _measured_reference(self, n_importance_samples: int | None, seed: int) -> ReferenceScores:
+        """Return log p(x) of the test examples, and keep it in the run folder."""
+        log_px = _log_px(self.model, self.dataset.test.materialize(), n_importance_samples, seed)
         scores = ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
         save_reference(self.folder, scores)
         return scores

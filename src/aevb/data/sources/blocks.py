@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from aevb.data.dataset import UnsplitData
 from aevb.data.sources.arrays import Array, as_rows, from_arrays
-from aevb.data.sources.filesystem import locate
-from aevb.data.sources.npy import NpyReader
-from aevb.data.sources.parquet import RowGroups, table_files
+from aevb.data.sources.filesystem import LocalLocation, RemoteLocation
+from aevb.data.sources.npy import NpyReader, NpySource, read_header
+from aevb.data.sources.parquet import ParquetSource, RowGroups
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.arrow import arrow_column
 from aevb.data.tables.infer import unsplit_table
@@ -102,20 +102,21 @@ class BlockSource:
         return data.columns() if isinstance(data, TableBlock) else array_columns(as_rows(data.array(), str(data)))
 
 
-def blocks_of(address: str) -> list[Block]:
+def blocks_at(location: LocalLocation | RemoteLocation) -> list[Block]:
     """Return the blocks of a .npy, Parquet or Arrow file, or of a folder of Parquet and Arrow files, in order.
 
     Args:
-        address: path or address of the file or folder; no blocks for any other.
+        location: the file or folder; no blocks for any other, nor for arrays in Fortran order.
 
     Raises:
         BadInput: a file is damaged.
     """
-    location = locate(address)
-    if location.suffix == ".npy" and not location.is_folder():
+    if location.suffix == ".npy" and NpySource().accepts(location):
+        if read_header(location).fortran:
+            return []
         reader = NpyReader(location)
         return [ArrayBlock(reader, start, stop) for start, stop in _spans(0, reader.header.shape[0])]
-    if not table_files(location):
+    if not ParquetSource().accepts(location):
         return []
     row_groups = RowGroups(location)
     return [

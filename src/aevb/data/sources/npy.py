@@ -54,11 +54,13 @@ class Header(NamedTuple):
         shape: shape of the array.
         dtype: type of its numbers.
         start: position of the first byte of the data.
+        fortran: whether it is in Fortran order.
     """
 
     shape: tuple[int, ...]
     dtype: "np.dtype[np.generic]"
     start: int
+    fortran: bool
 
 
 class NpyReader:
@@ -73,8 +75,13 @@ class NpyReader:
 
     def __init__(self, location: Location) -> None:
         self.name, self.size, self.location = str(location), location.size(), location
-        self.header = _read_header(location)
-        shape, dtype, start = self.header
+        self.header = read_header(location)
+        shape, dtype, start, fortran = self.header
+        if fortran:
+            raise BadInput(
+                f"{location} is in Fortran order, in which rows are not contiguous: write it with"
+                f" np.save(path, np.ascontiguousarray(array)), or use {option('data.in-memory', 'on')}"
+            )
         self.row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
         if self.size < start + shape[0] * self.row_bytes:
             missing = start + shape[0] * self.row_bytes - self.size
@@ -101,7 +108,7 @@ class NpyReader:
 
     def array(self, rows: Rows) -> Array:
         """Read the rows with these ascending numbers as they are in the file."""
-        shape, dtype, start = self.header
+        shape, dtype, start, _ = self.header
         content = np.empty(len(rows) * self.row_bytes, dtype=np.uint8)
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         firsts, lasts = np.append(rows[:1], rows[breaks]), np.append(rows[breaks - 1], rows[-1:])
@@ -144,7 +151,12 @@ def _read_remote(location: RemoteLocation) -> UnsplitData:
     return UnsplitData(location.name, replace(examples, scale=value_scale(examples.values.numpy())))
 
 
-def _read_header(location: Location) -> Header:
+def read_header(location: Location) -> Header:
+    """Return the header of a .npy file.
+
+    Raises:
+        BadInput: the file is damaged, or its values are not real numbers.
+    """
     try:
         with location.open() as file:
             version = npy.read_magic(file)
@@ -160,9 +172,4 @@ def _read_header(location: Location) -> Header:
         ) from error
     if dtype.kind not in "buif":
         raise BadInput(f"{location} has values of type {dtype}: expected real numbers; convert them")
-    if fortran:
-        raise BadInput(
-            f"{location} is in Fortran order, in which rows are not contiguous: write it with"
-            f" np.save(path, np.ascontiguousarray(array)), or use {option('data.in-memory', 'on')}"
-        )
-    return Header(shape, dtype, start)
+    return Header(shape, dtype, start, fortran)
