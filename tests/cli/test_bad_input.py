@@ -168,12 +168,17 @@ def sound(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("name", "contents", "examples", "fewest"),
     [
-        ("x.npy", arrays, 150, 100),
-        ("x.npz", archives, 150, 100),
-        ("x.csv", tables, 200, 120),
+        ("x.npy", arrays, 150, 108),
+        pytest.param("x.npy", arrays, 350, 250, marks=pytest.mark.slow),
+        ("x.npz", archives, 150, 108),
+        pytest.param("x.npz", archives, 350, 250, marks=pytest.mark.slow),
+        ("x.csv", tables, 200, 125),
+        pytest.param("x.csv", tables, 400, 250, marks=pytest.mark.slow),
         ("x.tsv", tabbed, 100, 60),
-        ("x.parquet", parquets, 200, 140),
-        ("images/02.png", pictures, 200, 110),
+        ("x.parquet", parquets, 200, 150),
+        pytest.param("x.parquet", parquets, 400, 300, marks=pytest.mark.slow),
+        ("images/02.png", pictures, 200, 120),
+        pytest.param("images/02.png", pictures, 500, 300, marks=pytest.mark.slow),
     ],
 )
 def test_damaged_data(

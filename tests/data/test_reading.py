@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import shlex
 import zipfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -285,6 +286,9 @@ def command(*words: str) -> None:
     assert not stop.value.code
 
 
+QUICK = shlex.split("--model.hidden 4 --train.epochs 1 --n-importance-samples 2 --no-report --out run")
+
+
 def test_notations_by_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples and imputed cells are written as the training data are; observed cells stay."""
     monkeypatch.chdir(tmp_path)
@@ -293,19 +297,7 @@ def test_notations_by_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         lines[row][row % 6] = ""
     content = text(";", [list(WRITTEN), *lines])
     Path("t.csv").write_bytes(content.encode("utf-16"))
-    command(
-        "train",
-        "t.csv",
-        "--model.hidden",
-        "4",
-        "--train.epochs",
-        "1",
-        "--n-importance-samples",
-        "2",
-        "--no-report",
-        "--out",
-        "run",
-    )
+    command("train", "t.csv", *QUICK)
     command("sample", "run", "--n-samples", "20", "--out", "new.csv")
     command("impute", "run", "t.csv", "--out", "full.csv", "--n-imputations", "2", "--n-importance-samples", "5")
     kinds = [(column.name, column.notation) for column in load_data("t.csv").columns]
@@ -327,19 +319,7 @@ def test_dates_by_parquet_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyP
     frame = pandas.DataFrame({"ts": pandas.date_range("2020", periods=60), "x": np.arange(60) * 0.37 % 1})
     frame.loc[5, "ts"] = pandas.NaT
     frame.to_parquet("t.parquet")
-    command(
-        "train",
-        "t.parquet",
-        "--model.hidden",
-        "4",
-        "--train.epochs",
-        "1",
-        "--n-importance-samples",
-        "2",
-        "--no-report",
-        "--out",
-        "run",
-    )
+    command("train", "t.parquet", *QUICK)
     for name in ("new.parquet", "new.feather", "new.csv", "new.xlsx"):
         command("sample", "run", "--n-samples", "5", "--out", name)
     command(

@@ -152,7 +152,7 @@ def test_initialize_sets_the_mean_of_the_data(network: str, likelihood: str) -> 
 
 
 def test_a_variance_for_each_element_starts_at_that_of_the_data() -> None:
-    """The third element is constant: its variance is the smallest one."""
+    """A constant element, the third, starts at 1; no variance falls below a millionth of where it starts."""
     x = torch.randn(500, 3) * torch.tensor([1.0, 100.0, 0.0]) + 7
     likelihood = Gaussian((3,), "per-element")
     likelihood.initialize(x)

@@ -31,7 +31,7 @@ from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.files import write_atomically
 from aevb.training.environment import process_group
-from aevb.workflow.blockwise import encode_blocks, large_blocks
+from aevb.workflow.blockwise import encode_blocks, large_blocks, latent_columns
 from aevb.workflow.devices import choose_device
 from aevb.workflow.run import Run, load_run
 
@@ -136,7 +136,7 @@ def _write_means(path: Path, means: NDArray[np.float64]) -> None:
     if path.suffix == ".npy":
         np.save(path, means.astype("float32"))
     else:
-        write_table(path, {f"z{number}": column.tolist() for number, column in enumerate(means.T, 1)})
+        write_table(path, {name: column.tolist() for name, column in latent_columns(means).items()})
 
 
 def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition: Tensor | None, json: bool) -> None:

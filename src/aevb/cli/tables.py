@@ -108,7 +108,6 @@ def impute(
     }
     with process_group(choose_device(device)) as own_device:
         loaded = load_run(run, own_device, data_dir=data_dir)
-        loaded.require_table()
         path = require_table_file(out or loaded.folder / "imputed.csv")
         draws_path = path.with_name(f"{stem_of(path)}-draws{suffix_of(path)}")
         if blocks := large_blocks(data, path):

@@ -29,13 +29,13 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     """
     model = model.model_copy(update={"likelihood": model.likelihood or default_likelihood(dataset.kind)})
     _check_likelihood(model, dataset)
-    if not register.posterior[model.posterior].has_density and model.prior != ModelConfig.model_fields["prior"].default:
+    autoencoder = not register.posterior[model.posterior].has_density
+    if autoencoder and model.prior != ModelConfig.model_fields["prior"].default:
         raise BadInput(f"{option('model.prior', model.prior)} has no meaning for an autoencoder: leave it out")
     options: dict[str, Any] = {}
     for field in model.PIECES:
-        options |= model.piece_options(field).resolve(dataset).model_dump()
-    if not register.posterior[model.posterior].has_density and options.get("variance") == "per-element":
-        options["variance"] = model.options.get("variance") or "learned"  # a code may hold some elements exactly
+        chosen = model.piece_options(field)
+        options |= (chosen.for_autoencoder() if autoencoder else chosen).resolve(dataset).model_dump()
     for name, value in model.options.items():
         if name not in options:
             raise _meaningless(name, value)

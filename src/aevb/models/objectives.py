@@ -34,7 +34,7 @@ from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import LayerTrace, Trace
 
 WARMUP = 0.2
-"""Default share of training in which the weight of the rate rises, for data that are not a table."""
+"""Default share of training in which the weight of the rate rises, for data that are not rows of numbers."""
 
 
 class Terms(NamedTuple):

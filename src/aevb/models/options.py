@@ -66,6 +66,10 @@ class PieceOptions(BaseModel):
         """
         return self
 
+    def for_autoencoder(self) -> "Self":
+        """Return the options with the defaults that an autoencoder needs, whose posterior has no density."""
+        return self
+
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of the constructor: one for each option, unless a piece overrides this."""
         return {name: getattr(self, name) for name in type(self).model_fields}

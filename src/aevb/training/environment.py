@@ -62,19 +62,12 @@ def run_on_first(action: Callable[[], Result]) -> Result:
     """
     if world_size() == 1:
         return action()
-    message: list[_Success[Result] | BadInput | None] = [None]
-    if is_first():
-        try:
-            message[0] = _Success(action())
-        except BadInput as error:
-            message[0] = error
+    message: list[_Success[Result] | BadInput | None] = [_outcome(action) if is_first() else None]
     with naming_lost_processes():
         dist.broadcast_object_list(message)
     (received,) = message
-    if isinstance(received, BadInput):
-        raise received
     assert received is not None
-    return received.result
+    return _result(received)
 
 
 def run_on_all(action: Callable[[], Result]) -> list[Result]:
@@ -84,21 +77,12 @@ def run_on_all(action: Callable[[], Result]) -> list[Result]:
         BadInput: raised by the function in any process, in all processes.
         Lost: another process is gone.
     """
-    outcome: _Success[Result] | BadInput
-    try:
-        outcome = _Success(action())
-    except BadInput as error:
-        outcome = error
+    outcome = _outcome(action)
     outcomes: list[_Success[Result] | BadInput] = [outcome] * world_size()
     if world_size() > 1:
         with naming_lost_processes():
             dist.all_gather_object(outcomes, outcome)
-    results = []
-    for each in outcomes:
-        if isinstance(each, BadInput):
-            raise each
-        results.append(each.result)
-    return results
+    return [_result(each) for each in outcomes]
 
 
 class _Success(Generic[Result]):
@@ -106,6 +90,21 @@ class _Success(Generic[Result]):
 
     def __init__(self, result: Result) -> None:
         self.result = result
+
+
+def _outcome(action: Callable[[], Result]) -> "_Success[Result] | BadInput":
+    """Run a function; return its result, or the `BadInput` that it raised."""
+    try:
+        return _Success(action())
+    except BadInput as error:
+        return error
+
+
+def _result(outcome: "_Success[Result] | BadInput") -> Result:
+    """Return the result, or raise the `BadInput`."""
+    if isinstance(outcome, BadInput):
+        raise outcome
+    return outcome.result
 
 
 def any_process(*flags: bool) -> tuple[bool, ...]:

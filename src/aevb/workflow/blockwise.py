@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from aevb.columns import Value
@@ -53,6 +54,11 @@ def large_blocks(data: str, *outs: Path) -> list[Block]:
     return blocks if blocks and blocks[-1].stop > BLOCK else []
 
 
+def latent_columns(means: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return latent means ``(N, Z)`` as the columns z1, z2, ..."""
+    return {f"z{number}": column for number, column in enumerate(means.T, 1)}
+
+
 def encode_blocks(run: Run, blocks: Sequence[Block], out: Path, on_block: OnBlock) -> tuple[int, int]:
     """Write the latent means of the rows of a file, and return their shape.
 
@@ -65,7 +71,7 @@ def encode_blocks(run: Run, blocks: Sequence[Block], out: Path, on_block: OnBloc
 
     def encode(block: Block) -> tuple[Tables, int]:
         means = run.encode(block).double().numpy()
-        return [pa.table({f"z{number}": column for number, column in enumerate(means.T, 1)})], means.shape[1]
+        return [pa.table(latent_columns(means))], means.shape[1]
 
     return blocks[-1].stop, _blockwise(blocks, [out], encode, on_block)[0]
 

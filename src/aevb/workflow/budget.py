@@ -64,10 +64,8 @@ def with_budget(config: Config, dataset: Dataset, device: torch.device) -> Confi
 def _seconds_per_epoch(config: Config, dataset: Dataset, device: torch.device, seconds: float) -> float:
     """Return the time of an epoch with its validation, from steps that take so many seconds."""
     resolved = resolve(config.model, dataset)
-    model, objective = (
-        initial_model(config, resolved, dataset).to(device),
-        build_objective(config.objective, resolved.posterior, dataset),
-    )
+    model = initial_model(config, resolved, dataset).to(device)
+    objective = build_objective(config.objective, resolved.posterior, dataset)
     source, times = dataset.train_source, list[float]()
 
     def on_step() -> None:

@@ -381,7 +381,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        self.require_table()
+        self._require_table()
         return self._examples(data)
 
     def quality(self, synthetic: object = None, *, seed: int = 0) -> Quality:
@@ -498,7 +498,7 @@ class Run:
 
     def _sample_given(self, given: Mapping[str, str], n_samples: int, condition: Tensor | None, seed: int) -> Tensor:
         """Return rows of a table with given values, ``(n_samples, D)``."""
-        self.require_table()
+        self._require_table()
         if condition is not None and len(condition) > 1:
             raise BadInput(f"{option('given')} needs one condition for all samples: pass {option('condition')}")
         row = parse_row(self.record.data.columns, given).to(self.model.event_dtype)
@@ -506,8 +506,7 @@ class Run:
         examples = Examples(row, condition=condition)
         return impute(self.model, examples, n_samples, n_importance_samples=candidates, seed=seed).imputations[:, 0]
 
-    def require_table(self) -> None:
-        """Raise `BadInput` unless the model is of a table."""
+    def _require_table(self) -> None:
         kind = self.record.data.kind
         if not self.record.data.columns:
             raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")

@@ -18,7 +18,7 @@ from aevb.data.sources.filesystem import LocalLocation, RemoteLocation
 from aevb.data.sources.npy import NpyReader, NpySource, read_header
 from aevb.data.sources.parquet import ParquetSource, RowGroups
 from aevb.data.sources.registry import Option, ReadOptions, register_source
-from aevb.data.tables.arrow import arrow_column
+from aevb.data.tables.arrow import arrow_columns
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.raw import RawColumn, array_columns
 
@@ -72,8 +72,7 @@ class TableBlock:
 
     def columns(self) -> list[RawColumn]:
         """Return the rows as raw columns."""
-        table = self.table()
-        return [arrow_column(name, table.column(name)) for name in table.column_names]
+        return arrow_columns(self.table())
 
 
 Block = ArrayBlock | TableBlock

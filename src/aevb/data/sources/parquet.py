@@ -28,7 +28,7 @@ from aevb.data.out_of_core import InMemory, OutOfCoreExamples, Rows, scan_rows, 
 from aevb.data.rounding import narrowed
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
-from aevb.data.tables.arrow import arrow_column
+from aevb.data.tables.arrow import arrow_column, arrow_columns
 from aevb.data.tables.encode import encode_column, encode_rows
 from aevb.data.tables.infer import ColumnTypes, unsplit_table
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, coded_texts, require_distinct
@@ -146,8 +146,7 @@ class RowGroups:
         """Read the rows with these ascending numbers as raw columns."""
         names = self.schema.names
         chunks = (group.table(names).take(indices) for group, indices in self._groups_of(rows))
-        table = pa.concat_tables([self.schema.empty_table(), *chunks])
-        return [arrow_column(name, table.column(name)) for name in names]
+        return arrow_columns(pa.concat_tables([self.schema.empty_table(), *chunks]))
 
     def _groups_of(self, rows: Rows) -> Iterator[tuple[RowGroup, Rows]]:
         """Yield the groups that contain some of the rows, and the indices of these rows in the group."""

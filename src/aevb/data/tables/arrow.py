@@ -91,6 +91,11 @@ def arrow_column(name: str, column: "pa.Array | pa.ChunkedArray") -> RawColumn:
     return unsupported_column(name, len(column), str(kind))
 
 
+def arrow_columns(table: pa.Table) -> list[RawColumn]:
+    """Return the columns of an Arrow table."""
+    return [arrow_column(name, table.column(name)) for name in table.column_names]
+
+
 def _copied(column: "pa.Array | pa.ChunkedArray") -> dict[str, bool]:
     return {} if isinstance(column, pa.ChunkedArray) else {"zero_copy_only": False}
 

@@ -1,6 +1,5 @@
 """Parts of a table, written as Parquet files, joined to one file without reading more than one part at a time."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
 from aevb.data.tables.formats import suffix_of
-from aevb.data.tables.write import as_text
+from aevb.data.tables.write import write_rows
 
 STREAMED = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy")
 """Suffixes of files that are written part by part."""
@@ -37,7 +36,7 @@ def join_parts(parts: Sequence[Path], out: Path) -> None:
     elif suffix == ".npy":
         _join_array(tables, sum(pq.read_metadata(part).num_rows for part in parts), len(schema), out)
     else:
-        _join_text(tables, schema, out)
+        _join_text(tables, out)
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -57,10 +56,7 @@ def _join_array(tables: Iterator[pa.Table], rows: int, width: int, out: Path) ->
             file.write(np.stack([column.to_numpy() for column in table.columns], 1).astype("<f4").tobytes())
 
 
-def _join_text(tables: Iterator[pa.Table], schema: pa.Schema, out: Path) -> None:
+def _join_text(tables: Iterator[pa.Table], out: Path) -> None:
     with out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if suffix_of(out) == ".tsv" else ",", lineterminator="\n")
-        writer.writerow(schema.names)
-        for table in tables:
-            columns = (map(as_text, column.to_pylist()) for column in table.columns)
-            writer.writerows(zip(*columns, strict=True))
+        for number, table in enumerate(tables):
+            write_rows(file, suffix_of(out), table.to_pydict(), header=number == 0)

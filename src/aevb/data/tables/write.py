@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 
@@ -42,10 +43,23 @@ def write_table(path: Path, table: Columns, columns: Sequence[Column] = ()) -> N
 
 def _write_text(path: Path, table: Columns) -> None:
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream, delimiter="\t" if bare_suffix(path) == ".tsv" else ",", lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
+    write_rows(stream, bare_suffix(path), table, header=True)
     write_content(path, stream.getvalue().encode())
+
+
+def write_rows(stream: TextIO, suffix: str, table: Columns, *, header: bool) -> None:
+    """Write the rows of a table as text.
+
+    Args:
+        stream: to write to.
+        suffix: .tsv for tabs between the values; otherwise commas.
+        table: columns by name.
+        header: whether to write their names first.
+    """
+    writer = csv.writer(stream, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+    if header:
+        writer.writerow(table)
+    writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
 
 
 def as_text(value: Value | None) -> object:

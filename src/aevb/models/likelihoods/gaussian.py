@@ -39,6 +39,10 @@ class GaussianOptions(LinkOptions):
         " influence of outliers. Default: heavy for real vectors if the variance is learned, otherwise normal.",
     )
 
+    def for_autoencoder(self) -> "Self":
+        """Return the options with one variance by default: the code may hold some elements exactly."""
+        return self.model_copy(update={"variance": self.variance or "learned"})
+
     def resolve(self, data: DataFacts) -> "Self":
         vectors = data.kind == "real" and len(data.shape) == 1
         variance = self.variance or ("per-element" if vectors else "learned")
