@@ -41,6 +41,16 @@ def test_the_kind_of_data_fills_in_the_likelihood(kind: Any, likelihood: str, me
     assert (chosen.options["hidden"], "channels" in chosen.options) == ((256, 256), False)
 
 
+@pytest.mark.parametrize(
+    ("shape", "layers"), [((1, 8, 8), (2,)), ((1,), (1,)), ((2,), (2,)), ((5,), (5,)), ((784,), (8,))]
+)
+def test_latent_dimensions_depend_on_the_shape(shape: tuple[int, ...], layers: tuple[int, ...]) -> None:
+    assert resolve(ModelConfig(), some("real", shape)).layers == layers
+    assert resolve(ModelConfig(latent=3), some("real", shape)).layers == (3,)
+    with pytest.raises(ValueError, match="depends on the data"):
+        _ = ModelConfig().layers
+
+
 def test_resolving_twice_changes_nothing() -> None:
     for options in ({}, {"network": "conv"}, {"likelihood": "gaussian", "variance": 0.1}):
         once = resolve(ModelConfig.model_validate(options), BITS)

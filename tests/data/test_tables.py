@@ -119,6 +119,9 @@ def test_column_types_can_be_declared(customers: Path) -> None:
         ([-1, 3, 2, 2], "integer"),
         (10 * [4, 6, 8, 8], "discrete"),
         (20 * [0.1, 0.2, 0.4, 0.4], "discrete"),
+        (30 * [0.0506801187, -0.0446416365, 0.0012345678], "discrete"),  # many digits, few values
+        ([1] * 9 + [2] * 20 + [3] * 30 + [4] * 60 + [5] * 30 + [6] * 15 + [7] * 9, "discrete"),  # a scale ends at 7
+        ([0] * 90 + [1] * 40 + [2] * 15 + [3] * 4 + [4], "count"),  # children in a family may be 5
         ([0, 0, 0, 0.5, 3.5, 0.2], "nonnegative"),
         ([0.05, 0.2, 0.5, 0.7, 0.95], "bounded"),
         ([*range(1, 366), *range(1, 366)], "integer"),
@@ -214,7 +217,7 @@ def test_missing_values_are_marginalized_out(customers: Path) -> None:
     """log p of a row with missing values is that of the marginal."""
     dataset = load_data(str(customers))
     model = model_of(dataset)
-    p = model.decode(torch.zeros(2))
+    p = model.decode(torch.zeros(model.posterior.latent))
     row = torch.tensor([1.0, 1000.0, 3.0, 1.0, 2.0])
     whole = p.log_prob(row)
     parts = torch.stack([p.log_prob(torch.where(torch.arange(5) == j, row, math.nan)) for j in range(5)])
@@ -224,7 +227,7 @@ def test_missing_values_are_marginalized_out(customers: Path) -> None:
 
 def test_probabilities_of_codes_sum_to_one(customers: Path) -> None:
     model = model_of(load_data(str(customers)))
-    p = model.decode(torch.randn(2))
+    p = model.decode(torch.randn(model.posterior.latent))
     for place, count in ((3, 2), (4, 3)):
         rows = torch.full((count, 5), math.nan)
         rows[:, place] = torch.arange(count)
@@ -407,7 +410,7 @@ def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
 def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Incomes e^(7 + town) depend on towns: samples of one from the other, compared within five standard errors."""
     monkeypatch.chdir(tmp_path)
-    run("train", "--no-report", str(customers), "--train.epochs", "100", "--out", "run", "--n-importance-samples", "20")
+    run("train", "--no-report", str(customers), "--train.epochs", "400", "--out", "run", "--n-importance-samples", "20")
     run("sample", "run", "--n-samples", "400", "--given.town", "Chur", "--given.smoker", "true", "--out", "a.csv")
     rows = read("a.csv")
     assert {(row["town"], row["smoker"], row["country"]) for row in rows} == {("Chur", "true", "CH")}
@@ -431,7 +434,7 @@ def test_encode_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyt
     run("train", "--no-report", str(customers), "--train.epochs", "1", "--out", "run", "--n-importance-samples", "2")
     run("encode", "run", str(customers), "--out", "latent-means.npy")
     run("encode", "run", str(customers), "--out", "codes.csv")
-    assert np.load("latent-means.npy").shape == (400, 2)
+    assert np.load("latent-means.npy").shape == (400, 5)
     assert len((tmp_path / "codes.csv").read_text().splitlines()) == 401
 
 

@@ -83,7 +83,7 @@ def test_the_global_random_state_is_unchanged() -> None:
 
 def test_partial_fit_continues_training() -> None:
     x = wine()
-    model = quick(learning_rate=1e-2, batch_size=20)
+    model = quick(n_components=2, learning_rate=1e-2, batch_size=20)
     scores = [model.partial_fit(x).score(x) for _ in range(30)]
     assert scores[-1] > scores[0] + 0.5
     assert model.partial_fit(x[:5]).transform(x).shape == (178, 2)
@@ -174,7 +174,7 @@ def test_frames_of_mixed_columns(library: str) -> None:
     rows = people(200)
     x = made({name: [row[name] for row in rows] for name in rows[0] if name != "id"})
     model = quick(epochs=20).fit(x)
-    assert model.transform(x).shape == (200, 2)
+    assert model.transform(x).shape == (200, 5)
     drawn = model.sample(50)
     assert type(drawn) is type(x)
     assert list(drawn.columns) == list(x.columns)

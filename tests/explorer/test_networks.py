@@ -37,7 +37,7 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
     assert set(networks(run.model)) == {"decoder"}  # it differs from PyTorch by rounding alone
     run.evaluate(dataset, n_importance_samples=2)
     facts = {column["name"]: column for column in gather(run, dataset, "", tmp_path).facts["columns"]}
-    p = run.model.decode(torch.zeros(1, 2))
+    p = run.model.decode(torch.zeros(1, run.resolved.layers[0]))
     assert facts["bounded"]["bounds"] == [0, 1]
     assert facts["integer"]["bounds"] == [None, None]
     draws = p.sample((20_000,))[:, 0]

@@ -96,7 +96,7 @@ def test_the_condition_reaches_encoder_and_decoder(latent: tuple[int, ...], post
 def test_each_point_is_decoded_under_its_own_condition() -> None:
     dataset = rows_of_classes(count=60)
     model = model_of(dataset, hidden=(8,))
-    z, condition = torch.randn(5, 3, 2), torch.tensor([[0.0], [1.0], [2.0]])
+    z, condition = torch.randn(5, 3, model.posterior.latent), torch.tensor([[0.0], [1.0], [2.0]])
     together = model.decode(z, condition).mean
     for index in range(3):
         alone = model.decode(z[:, index], condition[index : index + 1]).mean

@@ -13,6 +13,7 @@ from matplotlib.lines import AxLine
 from matplotlib.patches import Rectangle, StepPatch
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from aevb import plots
@@ -20,6 +21,7 @@ from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, Examples
+from aevb.evaluation.latent_means import latent_means
 from aevb.plots.points import bin_edges, histograms
 from aevb.plots.run import PANELS
 from aevb.workflow.fitting import fit_run
@@ -131,8 +133,23 @@ def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     model = CONFIG.model.model_copy(update={"latent": (3,)})
     run = fit_run(CONFIG.model_copy(update={"model": model}), tmp_path / "run", dataset)
     figures = dict(plots.figures(run, dataset))
-    assert list(figures) == ["training", "reconstructions", "samples"]
+    assert list(figures) == ["training", "reconstructions", "samples", "latent"]
     assert len(figures["reconstructions"].axes) == min(columns, PANELS)
+    assert "principal" in figures["latent"].axes[0].get_xlabel()
+
+
+def test_more_than_two_latent_dimensions_are_shown_by_their_principal_components(exact: Exactly) -> None:
+    """The components have the variances of scikit-learn's, whose signs are arbitrary."""
+    case, (examples, _) = exact(latent=4), many(1, 1)
+    axis = plots.latent(case.model, examples).axes[0]
+    (cloud,) = axis.collections
+    shown = np.asarray(cloud.get_offsets())
+    means = latent_means(case.model, examples).numpy()
+    assert means.shape[1] > 2
+    pca = PCA(2).fit(means)
+    np.testing.assert_allclose(np.abs(shown), np.abs(pca.transform(means)), atol=1e-4)
+    for label, share in zip((axis.get_xlabel(), axis.get_ylabel()), pca.explained_variance_ratio_, strict=True):
+        assert f"({100 * share:.0f} % of the variance)" in label
 
 
 def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) -> None:

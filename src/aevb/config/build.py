@@ -103,12 +103,12 @@ def _vae(
     condition = Embedding(condition_columns) if condition_columns else None
     context = size(condition.output) if condition else 0
     encoder, features = network.encoder(encoder_event, context)
-    decoder = network.decoder(model.latent[0] + context, likelihood.output)
+    decoder = network.decoder(model.layers[0] + context, likelihood.output)
     lower_layers = []
-    for latent, above in pairwise(model.latent):
+    for latent, above in pairwise(model.layers):
         lower_layers.append(_latent_layer(model, features, latent, above))
         features = (model.latent_hidden or ())[-1]
-    top = model.latent[-1]
+    top = model.layers[-1]
     posterior = _posterior(model, features, top)
     prior = register.prior[model.prior](top, encoder_event, **model.piece_options("prior").arguments())
     vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aevb.config.schema import ModelConfig
+from aevb.config.schema import IMAGE_LATENT, ROW_LATENT, ModelConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, option
 from aevb.models.registry import register
@@ -39,10 +39,16 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     for name, value in model.options.items():
         if name not in options:
             raise _meaningless(name, value)
-    if model.latent_hidden and len(model.latent) == 1:
+    latent = model.latent or (default_latent(dataset.shape),)
+    if model.latent_hidden and len(latent) == 1:
         raise _meaningless("latent_hidden", model.latent_hidden)
-    hidden = (model.latent_hidden or LATENT_HIDDEN) if len(model.latent) > 1 else None
-    return model.model_copy(update={**options, "latent_hidden": hidden})
+    hidden = (model.latent_hidden or LATENT_HIDDEN) if len(latent) > 1 else None
+    return model.model_copy(update={**options, "latent": latent, "latent_hidden": hidden})
+
+
+def default_latent(shape: tuple[int, ...]) -> int:
+    """Return the default number of latent dimensions for examples of a shape: images or rows."""
+    return min(ROW_LATENT, *shape) if len(shape) == 1 else IMAGE_LATENT
 
 
 def default_likelihood(kind: str) -> str:

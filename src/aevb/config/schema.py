@@ -20,8 +20,10 @@ from aevb.models.registry import Registry, register
 
 STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
-WAIT = 1500
+WAIT = 1000
 """Default number of steps without a better validation loss after which training stops, if the best came early."""
+IMAGE_LATENT, ROW_LATENT = 2, 8
+"""Default number of latent dimensions of images, and of rows."""
 
 
 class Section(BaseModel):
@@ -136,8 +138,10 @@ class ModelConfig(WithPieces):
         " a table with factor analysis of its numbers, if relu layers are at least twice as wide as z; pytorch; lecun,"
         " uniform of variance 1/fan-in, and biases of variance 1; small, normal with standard deviation 0.01.",
     )
-    latent: Annotated[Widths, Field(min_length=1), Parameter(consume_multiple=False)] = Field(
-        (2,), description="Latent dimensions; of several stochastic layers, from the data up, as in 100,50."
+    latent: Annotated[Widths | None, Field(min_length=1), Parameter(consume_multiple=False)] = Field(
+        None,
+        description="Latent dimensions; of several stochastic layers, from the data up, as in 100,50. Default: 2 for"
+        f" images; {ROW_LATENT} for a table and other rows, but at most as many as they have columns.",
     )
     latent_hidden: Annotated[Widths, Field(min_length=1)] | None = Field(
         None,
@@ -152,6 +156,17 @@ class ModelConfig(WithPieces):
         description="Condition of the model, which it does not explain: columns of a table, or label, the class of an"
         " example. Samples are then conditional on values of these.",
     )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The latent dimensions of the stochastic layers, from the data up.
+
+        Raises:
+            ValueError: they depend on the data, and the configuration is not resolved.
+        """
+        if self.latent is None:
+            raise ValueError("the default of model.latent depends on the data: resolve the configuration first")
+        return self.latent
 
 
 class ObjectiveConfig(WithPieces):

@@ -53,7 +53,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     """A transformer to the latent space, and a density.
 
     Args:
-        n_components: dimensions of z.
+        n_components: dimensions of z; None for 8, but at most as many as the columns.
         hidden: widths of the encoder; the decoder mirrors them.
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
@@ -76,7 +76,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "hidden": "no_validation",
         "posterior": "no_validation",
         "prior": "no_validation",
@@ -93,7 +93,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def __init__(
         self,
-        n_components: int = 2,
+        n_components: int | None = None,
         *,
         hidden: Sequence[int] = (256, 256),
         posterior: str = "diagonal",
@@ -179,7 +179,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_components
+        return self._run.resolved.layers[0]
 
     def _fit(self, X: Rows) -> Examples:
         """Fit the model to X, and return the rows that were held out."""
@@ -334,7 +334,7 @@ def _config(estimator: VariationalAutoencoder) -> Config:
     """Return the configuration with which the commands would train the model."""
     types = {column.name: column.kind for column in estimator.columns_ if column.kind != "constant"}
     model = {
-        "latent": (estimator.n_components,),
+        "latent": (estimator.n_components,) if estimator.n_components else None,
         "hidden": tuple(estimator.hidden),
         "posterior": estimator.posterior,
         "prior": estimator.prior,

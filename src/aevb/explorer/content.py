@@ -118,8 +118,8 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
         "view": view,
         "shape": list(dataset.shape),
         "output": list(model.likelihood.output),
-        "latent": run.resolved.latent[0],
-        "layers": len(run.resolved.latent),
+        "latent": run.resolved.layers[0],
+        "layers": len(run.resolved.layers),
         "posterior": run.resolved.posterior,
         "fingerprint": dataset.fingerprint,
         "networks": {name: content.add(f"{name}.onnx", file) for name, file in files.items()},
@@ -166,7 +166,7 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
         "about": {
             "data": f"{data.name}: {sizes}; {what}{binarized}",
             "networks": f"{model.network} {widths}, {model.activation}",
-            "latent": f"{' and '.join(map(str, model.latent))} dimensions, {model.posterior} posterior,"
+            "latent": f"{' and '.join(map(str, model.layers))} dimensions, {model.posterior} posterior,"
             f" {model.prior} prior",
             "likelihood": str(model.likelihood),
             "training": f"weights of epoch {run.weights_epoch}; seed {run.config.seed}",
@@ -210,7 +210,7 @@ def _prior(model: VAE, content: Content) -> dict[str, Any]:
 def _has_simple_bound(run: RunFolder) -> bool:
     """Return whether the page can compute the rate of an image in closed form."""
     model = run.resolved
-    return model.posterior == "diagonal" and model.prior == "normal" and len(model.latent) == 1
+    return model.posterior == "diagonal" and model.prior == "normal" and len(model.layers) == 1
 
 
 def _bounds(model: VAE, test: Examples) -> Tensor:

@@ -26,8 +26,13 @@ CLASSES = 2 * len(CLASS_COLORS)
 
 
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
-    """Plot the latent means of examples, colored by class if there are at most `CLASSES` classes."""
-    means = latent_means(model, examples)
+    """Plot the latent means of examples, colored by class if there are at most `CLASSES` classes.
+
+    Of more than two latent dimensions, the plot shows the first two principal components of the means.
+    """
+    means, names = latent_means(model, examples), ("$z_1$", "$z_2$")
+    if means.shape[1] > 2:
+        means, names = _principal_plane(means)
     figure = Figure(figsize=(7, 6))
     axis = figure.subplots()
     size = min(12.0, 6e4 / len(means))
@@ -36,8 +41,20 @@ def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None)
     else:
         _scatter_classes(axis, means, examples.labels.cpu(), classes, size)
         _opaque(axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3))
-    axis.set(title="latent means of test examples", xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    axis.set(title="latent means of test examples", xlabel=names[0], ylabel=names[1], aspect="equal")
     return figure
+
+
+def _principal_plane(means: Tensor) -> tuple[Tensor, tuple[str, str]]:
+    """Return the first two principal components ``(N, 2)`` of points ``(N, Z)``, and their names."""
+    centered = means - means.mean(0)
+    _, sizes, directions = torch.linalg.svd(centered, full_matrices=False)
+    shares = 100 * sizes.square() / sizes.square().sum()
+    first, second = (
+        f"{place} principal component ({share:.0f} % of the variance)"
+        for place, share in zip(("first", "second"), shares[:2], strict=True)
+    )
+    return centered @ directions[:2].T, (first, second)
 
 
 class Labelled(NamedTuple):

@@ -72,12 +72,13 @@ def _samples(run: RunFolder, dataset: Dataset) -> Figure | None:
 @register.plot("manifold", title="Decoded latent plane", caption="The mean of p(x|z) on an even grid of z.")
 def _manifold(run: RunFolder, dataset: Dataset) -> Figure | None:
     images = len(dataset.shape) == 3 and not dataset.condition_columns
-    return manifold(run.model) if images and run.config.model.latent == (2,) else None
+    return manifold(run.model) if images and run.resolved.layers == (2,) else None
 
 
 @register.plot("latent", title="Latent means", caption="The means of q(z|x) of test examples.")
 def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
-    return latent(run.model, dataset.test, dataset.classes) if run.config.model.latent == (2,) else None
+    layers = run.resolved.layers
+    return latent(run.model, dataset.test, dataset.classes) if len(layers) == 1 and layers[0] > 1 else None
 
 
 def reconstructions(model: VAE, examples: Examples) -> Figure:

@@ -29,7 +29,7 @@ def description(run: RunFolder) -> dict[str, str]:
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
     widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
-    latent = " and ".join(map(str, model.latent))
+    latent = " and ".join(map(str, model.layers))
     return {
         "data": f"{data.name}: {sizes}; {_values(run)}{_condition(run)}",
         "model": f"{model.network} {widths} {model.activation}, {latent} latent dimensions,"
@@ -95,7 +95,7 @@ def _cell(run: RunFolder, name: str, split: str) -> str:
     if not scores:
         return ""
     if name == "active_units":
-        return f"{scores[-1].value:.0f} of {sum(run.config.model.latent)}"
+        return f"{scores[-1].value:.0f} of {sum(run.resolved.layers)}"
     return with_error(scores[-1])
 
 

@@ -37,6 +37,10 @@ EDGE = 0.01
 AT_EDGE = 8
 """The least number of values there."""
 MOST_DECIMALS = 6
+MISSED = 5.0
+"""Expected number of values beyond the largest one from which it is an end: all are absent by chance in 1 of 150."""
+SAMPLED = 100_000
+"""Rows that are sampled from a model without one of them being negative where negative values do not occur."""
 
 
 class Bounds(NamedTuple):
@@ -83,15 +87,17 @@ def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
 def is_discrete(values: Numbers, distinct: Numbers) -> bool:
     """Return whether a column has so few values that any other would be an error."""
     count, decimals = len(distinct), decimals_of(distinct)
-    if decimals is None or count > MANY or len(values) < RECURRENCES * count:
+    if count > MANY or len(values) < RECURRENCES * count:
         return False
+    if decimals is None:
+        return count <= FEW
     low, high = distinct[0], distinct[-1]
     consecutive = count >= 0.75 * (round((high - low) * 10**decimals) + 1)
     common = min((values == low).sum(), (values == high).sum()) >= len(values) / (4 * count)
     if consecutive and (low > 10 * (high - low) or decimals > 0):  # years, rounded measurements
         return bool(decimals > 0 and common and count <= FEW)
     if count <= FEW:
-        return bool(common or not (consecutive and low in (0, 1)))
+        return bool(common or not (consecutive and low in (0, 1)) or _end_at_largest(values))
     return bool(common and (count <= SEVERAL or not consecutive))
 
 
@@ -119,8 +125,19 @@ def _are_shares(values: Numbers) -> bool:
 
 
 def _avoid_negatives(values: Numbers) -> bool:
-    """Return whether a normal with the same moments would have at least one negative value."""
-    return bool(len(values) * special.ndtr(-values.mean() / values.std()) >= 1)
+    """Return whether many samples of a normal with the same moments would have at least one negative value."""
+    return bool(max(len(values), SAMPLED) * special.ndtr(-values.mean() / values.std()) >= 1)
+
+
+def _end_at_largest(values: Numbers) -> bool:
+    """Return whether whole numbers end so abruptly that several values beyond the largest one should be there.
+
+    The answers 1 to 7 of a questionnaire end at 7; the numbers of children in a family fade out. The number of values
+    beyond is that of a geometric series through the last two frequencies.
+    """
+    high = values.max()
+    last, before = (values == high).sum(), (values == high - 1).sum()
+    return bool(last * min(1.0, last / max(before, 1)) >= MISSED)
 
 
 def _outermost(values: Numbers) -> float | None:

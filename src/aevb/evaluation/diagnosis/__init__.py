@@ -90,7 +90,7 @@ def take_measurements(
         valid=per_example(model, valid, SAMPLES, seed=seed),
         train_log_px=_log_px(model, train, seed),
         valid_log_px=_log_px(model, valid, seed),
-        simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.latent[-1]),
+        simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.layers[-1]),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
         dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
         noise=_relative_noise(likelihood, variances) if isinstance(likelihood, Gaussian) else None,

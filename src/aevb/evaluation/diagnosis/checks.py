@@ -39,8 +39,13 @@ def posterior_collapse(measured: Measurements) -> Finding | None:
 
 
 def idle_units(measured: Measurements) -> Finding | None:
-    """Report that more than a fifth of the units are inactive or copies of others."""
-    if measured.collapsed or measured.is_autoencoder or len(measured.model.latent) > 1:
+    """Report that more than a fifth of a chosen number of units are inactive or copies of others.
+
+    The default number leaves dimensions that the data do not need inactive, at no cost in log p(x).
+    """
+    if measured.config.model.latent is None or len(measured.model.layers) > 1:
+        return None
+    if measured.collapsed or measured.is_autoencoder:
         return None
     active = measured.valid.mean[:, measured.active]
     copies = (torch.corrcoef(active.T).view(active.shape[1], -1).abs().triu(1) > 0.95).any(0).sum().item()
@@ -88,7 +93,7 @@ def over_fitting(measured: Measurements) -> Finding | None:
     option = "channels" if options.get("channels") else "hidden"
     widths = options.get(option) or ()
     smaller = " ".join(str(max(2, width // 8)) for width in widths)
-    fewer = max(1, measured.model.latent[-1] // 2)
+    fewer = max(1, measured.model.layers[-1] // 2)
     return Finding(
         problem="over-fitting",
         metric="gap",

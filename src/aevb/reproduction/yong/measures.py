@@ -78,7 +78,7 @@ def _frechet(model: VAE, dataset: Dataset, name: str, *, fitted: bool) -> Score:
 
 def pca_scores(run: RunFolder, dataset: Dataset) -> list[Score]:
     """Return the angle between the subspaces, and the scores of PCA."""
-    size = run.resolved.latent[0]
+    size = run.resolved.layers[0]
     pca = principal(dataset, size)
     angles = np.degrees(subspace_angles(LinearGaussian.of(run.model).weight.numpy(), pca.components_.T))
     pca_model = as_autoencoder(pca, dataset.shape)
@@ -131,7 +131,7 @@ def identity_scores(
 
 def linear_log_px(run: RunFolder, dataset: Dataset) -> list[Score]:
     """Return log p(x) and the bound of a linear VAE and log p(x) of probabilistic PCA, all exact."""
-    size, scores = run.resolved.latent[0], []
+    size, scores = run.resolved.layers[0], []
     train = dataset.train.all().x.flatten(1)
     scores.append(_plain("log_px_ppca", linear_optimum(train, size), "train", "largest eigenvalues", dataset))
     held_out = principal(dataset, size).score(dataset.test.all().x.flatten(1).double().numpy())
