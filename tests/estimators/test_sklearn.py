@@ -184,8 +184,7 @@ def test_frames_of_mixed_columns(library: str) -> None:
     assert np.isfinite(np.asarray(filled["height"].to_numpy(), dtype=float)).all()
     assert set(filled["town"]) == {"Bern", "Basel", "Chur"}
     assert list(model.set_output(transform=library).transform(x).columns) == [
-        "variationalautoencoder0",
-        "variationalautoencoder1",
+        f"variationalautoencoder{number}" for number in range(5)
     ]
 
 
