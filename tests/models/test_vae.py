@@ -15,6 +15,8 @@ from aevb.config.schema import ModelConfig
 from aevb.errors import BadInput
 from aevb.models.distributions import Normal
 from aevb.models.likelihoods import Bernoulli, Gaussian, Likelihood
+from aevb.models.likelihoods.gaussian import DiagonalGaussian, FullGaussian
+from aevb.models.likelihoods.located import Located
 from aevb.models.networks import conv_decoder, conv_encoder, initialize_output, mlp_decoder, mlp_encoder
 from aevb.models.objectives import ELBO, MonteCarloELBO, Objective
 from aevb.models.posteriors import Diagonal
@@ -162,6 +164,21 @@ def test_a_variance_for_each_element_starts_at_that_of_the_data() -> None:
     torch.testing.assert_close(likelihood.variance, 1e-6 * expected, rtol=1e-3, atol=0)
     density = likelihood(torch.zeros(3)).log_prob(x.mean(0))
     assert density.item() == pytest.approx(-likelihood.constant, rel=1e-5)
+
+
+@pytest.mark.parametrize("family", [DiagonalGaussian, FullGaussian])
+def test_variances_of_the_network_have_a_floor(family: type[Located]) -> None:
+    """Repeated values do not let a density grow without limit: σ is at least a thousandth of that of the data."""
+    x = torch.randn(500, 3) * torch.tensor([1.0, 100.0, 0.0]) + 7
+    likelihood = family((3,))
+    start = likelihood.initialize(x)
+    start[3:6] = -100
+    stddev = torch.tensor([x[:, 0].std(correction=0), x[:, 1].std(correction=0), 1.0])
+    p = likelihood(start)
+    torch.testing.assert_close(p.variance.sqrt(), 1e-3 * stddev, rtol=1e-3, atol=0)
+    assert p.log_prob(x.mean(0)).item() == pytest.approx(
+        -sum(math.log(1e-3 * one * math.sqrt(2 * math.pi)) for one in stddev), rel=1e-3
+    )
 
 
 def test_initialize_keeps_a_fixed_variance_and_finite_logits() -> None:

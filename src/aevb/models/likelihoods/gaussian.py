@@ -11,6 +11,7 @@ from aevb.models import distributions
 from aevb.models.distributions import LOG_2PI
 from aevb.models.likelihoods.base import log_scale
 from aevb.models.likelihoods.located import Link, LinkOptions, Located
+from aevb.models.networks import Standardize
 from aevb.models.options import DataFacts
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Tails = Literal["normal", "heavy"]
 Variance = Annotated[float, Field(gt=0)] | Literal["learned", "per-element"]
 LEAST_STDDEV = 1e-3
-"""Standard deviation, in units of the data, that is added to each of several learned ones."""
+"""The least standard deviation of an element of several, in units of the data: its square is added to the variance."""
 
 
 class GaussianOptions(LinkOptions):
@@ -83,10 +84,7 @@ class Gaussian(Located):
     @property
     def log_stddev(self) -> Tensor:
         """½ log c, a scalar or ``(*event)``."""
-        if not self.per_element:
-            return self.log_scale
-        least = LEAST_STDDEV if self.units is None else LEAST_STDDEV * self.units.spread
-        return 0.5 * torch.logaddexp(2 * self.log_scale, torch.as_tensor(least).log() * 2)
+        return _at_least(self.log_scale, self.units) if self.per_element else self.log_scale
 
     @property
     def variance(self) -> Tensor:
@@ -126,7 +124,7 @@ class Gaussian(Located):
 class DiagonalGaussian(Located):
     """A normal with a mean and a variance from the network for each element.
 
-    Its log-density has no upper bound: where the data repeat values exactly, the variance decreases without limit.
+    Where the data repeat values exactly, the standard deviation falls to `LEAST_STDDEV`.
     """
 
     @property
@@ -140,12 +138,15 @@ class DiagonalGaussian(Located):
 
     def forward(self, output: Tensor) -> distributions.Normal:
         loc, log_scale = self._chunks(output, 2)
-        return distributions.Normal(self._linked(loc), log_scale, len(self.event))
+        return distributions.Normal(self._linked(loc), _at_least(log_scale, self.units), len(self.event))
 
 
 @register.likelihood("gaussian-full")
 class FullGaussian(Located):
-    """A normal with a mean and a full covariance L Lᵀ from the network: D + D(D + 1)/2 numbers for D elements."""
+    """A normal with a mean and a full covariance L Lᵀ from the network: D + D(D + 1)/2 numbers for D elements.
+
+    The diagonal of L is at least `LEAST_STDDEV`.
+    """
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -159,6 +160,14 @@ class FullGaussian(Located):
 
     def forward(self, output: Tensor) -> distributions.FullNormal:
         features = size(self.event)
-        loc = output[..., :features].unflatten(-1, self.event)
-        scale_tril = distributions.scale_tril(output[..., features:], features)
-        return distributions.FullNormal(self._linked(loc), scale_tril, len(self.event))
+        loc, diagonal, below = output.tensor_split([features, 2 * features], -1)
+        diagonal = _at_least(diagonal.unflatten(-1, self.event), self.units).flatten(-len(self.event))
+        raw = torch.cat([diagonal, below], -1)
+        scale_tril = distributions.scale_tril(raw, features)
+        return distributions.FullNormal(self._linked(loc.unflatten(-1, self.event)), scale_tril, len(self.event))
+
+
+def _at_least(log_stddev: Tensor, units: Standardize | None) -> Tensor:
+    """Return ½ log(σ² + ε²) of log σ, where ε is `LEAST_STDDEV` in units of the data."""
+    least = LEAST_STDDEV if units is None else LEAST_STDDEV * units.spread
+    return 0.5 * torch.logaddexp(2 * log_stddev, 2 * torch.as_tensor(least).log())
