@@ -57,6 +57,8 @@ REFUSED = {"elements": ["--data.missing", "Ancient"]}
 """Tables that are refused at first, with the option that the message advises: a column of years with a text."""
 MANY = 1000
 """Sampled rows."""
+ENOUGH, SIMILAR = 500, 0.6
+"""Rows from which a similarity of distributions of test rows and samples below the second is a fault."""
 
 
 def table(name: str, folder: Path) -> Path:
@@ -157,3 +159,6 @@ def test_all_commands(name: str, command: Callable[..., str], tmp_path: Path) ->
         with Path(target).open("a") as file:
             file.write(json.dumps(line) + "\n")
     assert not wrong, {column: found[:5] for column, found in wrong.items()}
+    if len(old) >= ENOUGH:
+        similarities = {column["column"]: column["similarity"]["synthetic"] for column in quality["columns"]}
+        assert min(similarities.values()) > SIMILAR, similarities

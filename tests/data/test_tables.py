@@ -518,6 +518,8 @@ def weather(rng: np.random.Generator, count: int) -> dict[str, Any]:
         "width": (np.exp(rng.normal(size=count)) + 0.01).round(2),
         "age": rng.normal(40, 20, count).clip(1).round(1),
         "visits": rng.poisson(3, count),
+        "degrees": rng.integers(-30, 31, count),
+        "profit": rng.normal(0, 1e4, count).round(),
     }
 
 
@@ -539,6 +541,8 @@ def test_no_sampled_value_is_impossible(tmp_path: Path) -> None:
         "width": "positive",
         "age": "bounded",
         "visits": "count",
+        "degrees": "integer",
+        "profit": "integer",
     }
     rows = trained.sample(4000).numpy()
     new = {name: np.array(values) for name, values in decode_rows(trained.dataset.columns, rows).items()}
@@ -550,6 +554,8 @@ def test_no_sampled_value_is_impossible(tmp_path: Path) -> None:
     assert new["age"].min() >= 0
     for name, decimals in (("rain", 1), ("share", 4), ("width", 2), ("age", 1), ("year", 0), ("visits", 0)):
         assert (new[name] == new[name].round(decimals)).all()
+    for name in ("degrees", "profit"):  # symmetric around zero: 4,000 signs have a standard error of 0.008
+        assert abs((new[name] < 0).mean() - 0.5) < 0.1
 
 
 def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:

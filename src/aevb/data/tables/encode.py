@@ -269,7 +269,7 @@ def decode_value(column: Column, number: np.floating) -> Value | None:
 def rounded(column: Column, number: float) -> int | float:
     """Return a number with the digits that its column has, within its bounds; no positive number becomes zero."""
     if column.whole:
-        return column.clamp(max(round(number), int(column.kind == "positive")))
+        return column.clamp(max(round(number), 1) if column.kind == "positive" else round(number))
     if column.decimals is None:
         return number
     least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
