@@ -423,6 +423,20 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
             aevb.load_run("run").sample(given=given)
 
 
+def test_a_column_of_dates_may_be_missing_entirely(tmp_path: Path) -> None:
+    """In a text file, in a data frame of numbers, and where other columns are given."""
+    pandas = pytest.importorskip("pandas")
+    rows = [{"day": f"2020-01-{number % 20 + 1:02d}", "x": number * 0.37 % 1} for number in range(60)]
+    trained = aevb.train(
+        written(tmp_path / "t.csv", rows), epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2
+    )
+    new = [{"day": "", "x": 0.5}, {"day": "", "x": 0.7}]
+    frame = pandas.DataFrame({"day": [np.nan, np.nan], "x": [0.5, 0.7]})
+    for missing in (written(tmp_path / "new.csv", new), frame):
+        assert trained.score(missing, n_importance_samples=2).log_px.isfinite().all()
+    assert trained.sample(3, given={"x": "0.5"}).shape == (3, 2)
+
+
 def test_given_values_need_a_table(tmp_path: Path) -> None:
     trained = aevb.train(np.random.default_rng(0).normal(size=(40, 2)), epochs=1, out=tmp_path / "run", report=False)
     with pytest.raises(BadInput, match="expected a table"):

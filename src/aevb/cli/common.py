@@ -47,6 +47,14 @@ Given = Annotated[
     dict[str, str],
     Parameter(help="Values that all rows of a table have, as in --given.segment gold; the other columns follow."),
 ]
+Where = Annotated[
+    tuple[str, ...],
+    Parameter(
+        consume_multiple=True,
+        negative=(),
+        help="Constraints on the rows of a table, as in --where 'age >= 18' 'start <= end': others are rejected.",
+    ),
+]
 Jobs = Annotated[Count, Parameter(help="Number of parallel processes.")]
 Seed = Annotated[int, Parameter(validator=Number(gte=0), help="Random seed.")]
 DataDir = Annotated[

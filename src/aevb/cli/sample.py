@@ -23,6 +23,7 @@ from aevb.cli.common import (
     ReadPath,
     Seed,
     Source,
+    Where,
     print_array_file,
 )
 from aevb.cli.tables import require_table_file
@@ -34,6 +35,7 @@ from aevb.training.environment import process_group
 from aevb.workflow.blockwise import encode_blocks, large_blocks, latent_columns
 from aevb.workflow.devices import choose_device
 from aevb.workflow.run import Run, load_run
+from aevb.workflow.sampling import Request
 
 ROW = 10
 """Images in a row of reconstructions."""
@@ -47,6 +49,7 @@ def sample(
     noise: Flag = False,
     condition: Condition = {},  # noqa: B006  (never changed)
     given: Given = {},  # noqa: B006
+    where: Where = (),
     out: Path | None = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -64,11 +67,14 @@ def sample(
             samples.png, samples.npy or samples.csv in the run folder.
     """
     loaded = load_run(run, device)
-    samples = loaded.sample_with_condition(n_samples, condition=condition, given=given, noise=noise, seed=seed)
+    with terminal.status(f"sampling {n_samples} examples"):
+        samples = loaded.draw_samples(n_samples, Request(condition, given, where, noise, seed))
     conditions = samples.condition
     row = round(n_samples**0.5) or 1
     if conditions is not None and len(conditions) > 1:
         row = ceil(n_samples / len(conditions.unique(dim=0)))
+    if where and not json:
+        terminal.show_rate(samples.n_drawn, n_samples)
     _write(loaded, out, "samples", samples.x, row, conditions, json)
 
 
@@ -126,8 +132,9 @@ def encode(
             with terminal.blocks(f"encoding {data}", len(blocks)) as on_block:
                 shape: Sequence[int] = encode_blocks(loaded, blocks, path, on_block)
         else:
-            means = loaded.encode(data).double().numpy()
-            write_atomically(path, lambda file: _write_means(file, means))
+            with terminal.status(f"encoding {data}"):
+                means = loaded.encode(data).double().numpy()
+                write_atomically(path, lambda file: _write_means(file, means))
             shape = means.shape
     print_array_file(path, shape, json)
 

@@ -303,6 +303,11 @@ def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float,
     print(f"wrote {file}")
 
 
+def show_rate(n_drawn: int, n_accepted: int) -> None:
+    """Print the share of samples that satisfied constraints."""
+    print(f"{n_accepted} of {n_drawn} samples ({100 * n_accepted / n_drawn:.1f} %) satisfy the constraints")
+
+
 def show_imputed(file: Path, draws: Path, rows: int, missing: int, json: bool) -> None:
     """Print how many values were imputed."""
     if json:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from aevb.columns import modelled
 from aevb.data import IN_MEMORY, Dataset, Examples, read_any_rows
 from aevb.data.tables.encode import rounded
-from aevb.errors import BadInput
 from aevb.evaluation.quality import Quality, Tables, compare
 from aevb.files import write_atomically
 from aevb.rng import RNGStream, seeded
@@ -58,16 +57,6 @@ def write_quality(quality: Quality, path: Path) -> None:
 
     save_quality(path, quality)
     write_atomically(path.with_suffix(".png"), partial(plots.save, plots.quality(quality)))
-
-
-def require_table(run: RunFolder) -> None:
-    """Refuse a run whose data are not a table.
-
-    Raises:
-        BadInput: they are not.
-    """
-    if not run.data.columns:
-        raise BadInput(f"{run.folder} is a model of {run.data.kind} values: expected a model of a table")
 
 
 def sampled_examples(run: RunFolder, dataset: Dataset, seed: int) -> Examples:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import ceil, inf
+from math import inf
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -12,9 +12,7 @@ from torch import Tensor
 from aevb import report
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
-from aevb.data.condition import all_conditions, parse_condition, parse_row
 from aevb.data.tables.encode import Table
-from aevb.errors import BadInput, option
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Finding, diagnose
@@ -24,7 +22,6 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.measures import Effort, measure
 from aevb.evaluation.quality import Quality
 from aevb.models.vae import VAE
-from aevb.rng import RNGStream, seeded
 from aevb.runs import sharing
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
@@ -34,10 +31,9 @@ from aevb.runs.reference import load_reference, save_reference
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
-from aevb.workflow.quality import require_table, table_quality, write_quality
+from aevb.workflow.quality import table_quality, write_quality
+from aevb.workflow.sampling import Request, Samples, conditions, require_table, sample, stated_condition
 
-GIVEN_CANDIDATES = 10_000
-"""Least K for samples with given values: many samples come from a single posterior."""
 SCORE_SAMPLES = 1000
 """The largest K of an example that is scored."""
 
@@ -135,18 +131,6 @@ class Reconstructions(NamedTuple):
 
     x: Tensor
     mean: Tensor
-    condition: Tensor | None
-
-
-class Samples(NamedTuple):
-    """Samples of the model.
-
-    Attributes:
-        x: ``(n_samples, *event)``.
-        condition: of each sample; None for an unconditional model.
-    """
-
-    x: Tensor
     condition: Tensor | None
 
 
@@ -262,6 +246,7 @@ class Run:
         *,
         condition: Mapping[str, str] | None = None,
         given: Mapping[str, str] | None = None,
+        where: Sequence[str] = (),
         noise: bool = False,
         seed: int = 0,
     ) -> Tensor:
@@ -272,30 +257,20 @@ class Run:
             condition: values by name, for a conditional model. Default: each class in turn.
             given: values of columns by name, for a model of a table: samples of the other columns from p(x|given), as
                 `impute` samples missing values.
+            where: constraints on the rows of a table, such as "age >= 18" or "start <= end": rows that do not satisfy
+                them are rejected.
             noise: sample x from p(x|z) instead of returning its mean; always the case for a table.
             seed: of the samples.
 
         Raises:
-            BadInput: the condition or a given value does not suit the model.
+            BadInput: the condition, a given value or a constraint does not suit the model, or fewer than one sample in
+                a thousand satisfies the constraints.
         """
-        return self.sample_with_condition(n_samples, condition=condition, given=given, noise=noise, seed=seed).x
+        return self.draw_samples(n_samples, Request(condition or {}, given or {}, where, noise, seed)).x
 
-    def sample_with_condition(
-        self,
-        n_samples: int = 100,
-        *,
-        condition: Mapping[str, str] | None = None,
-        given: Mapping[str, str] | None = None,
-        noise: bool = False,
-        seed: int = 0,
-    ) -> Samples:
-        """Return samples of the model with the condition of each; the arguments are those of `sample`."""
-        values = self._condition(condition, n_samples)
-        if given:
-            return Samples(self._sample_given(given, n_samples, values, seed), values)
-        with seeded(seed, RNGStream.SAMPLES, device=self.model.device):
-            x = self.model.sample(n_samples, values, draw=noise or bool(self.record.data.columns)).cpu()
-        return Samples(x, values)
+    def draw_samples(self, n_samples: int, request: Request) -> Samples:
+        """Return samples of the model with their conditions, and the number that was drawn for constraints."""
+        return sample(self.record, n_samples, request)
 
     def encode(self, data: object = None) -> Tensor:
         """Return the means of q(z|x), ``(N, Z)``.
@@ -322,7 +297,7 @@ class Run:
             BadInput: the data cannot be read, or the condition does not suit the model.
         """
         batch = self._examples(data)[:max_examples].all()
-        values = self._condition(condition, len(batch.x)) if condition else batch.condition
+        values = conditions(self.record, condition, len(batch.x)) if condition else batch.condition
         with torch.no_grad():
             z = self.model.latent_means(batch.to(self.model.device))[-1]
             return Reconstructions(batch.x, self.model.decode(z, values).mean.cpu(), values)
@@ -381,7 +356,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        self._require_table()
+        require_table(self.record)
         return self._examples(data)
 
     def quality(self, synthetic: object = None, *, seed: int = 0) -> Quality:
@@ -421,7 +396,7 @@ class Run:
             return self.record, self.dataset
         from aevb import explorer
 
-        return explorer.under(self.record, self.dataset, self._stated(condition or {}))
+        return explorer.under(self.record, self.dataset, stated_condition(self.record, condition or {}))
 
     def report(self) -> Path:
         """Draw the figures, diagnose the model, measure samples of a table, write report.html and return its path.
@@ -495,40 +470,6 @@ class Run:
         scores = ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
         save_reference(self.folder, scores)
         return scores
-
-    def _sample_given(self, given: Mapping[str, str], n_samples: int, condition: Tensor | None, seed: int) -> Tensor:
-        """Return rows of a table with given values, ``(n_samples, D)``."""
-        self._require_table()
-        if condition is not None and len(condition) > 1:
-            raise BadInput(f"{option('given')} needs one condition for all samples: pass {option('condition')}")
-        row = parse_row(self.record.data.columns, given).to(self.model.event_dtype)
-        candidates = max(GIVEN_CANDIDATES, 10 * n_samples)
-        examples = Examples(row, condition=condition)
-        return impute(self.model, examples, n_samples, n_importance_samples=candidates, seed=seed).imputations[:, 0]
-
-    def _require_table(self) -> None:
-        kind = self.record.data.kind
-        if not self.record.data.columns:
-            raise BadInput(f"{self.folder} is a model of {kind} values, which are never missing: expected a table")
-
-    def _condition(self, condition: Mapping[str, str] | None, count: int) -> Tensor | None:
-        """Return the condition of `count` samples: one for all, or each class in turn; None if unconditional."""
-        columns = self.record.data.condition_columns
-        if not (columns or condition):
-            return None
-        classes = None if condition else all_conditions(columns)
-        if classes is None:
-            return self._stated(condition or {})
-        return classes.repeat_interleave(ceil(count / len(classes)), 0)[:count]
-
-    def _stated(self, condition: Mapping[str, str]) -> Tensor:
-        """Return a condition as the model receives it, ``(1, C)``."""
-        if not self.record.data.condition_columns:
-            raise BadInput(
-                f"{self.folder} is not a conditional model: omit {option('condition')}, or train with"
-                f" {option('model.condition')}"
-            )
-        return parse_condition(self.record.data.condition_columns, condition)
 
 
 def _log_px(model: VAE, examples: Examples, n_importance_samples: int | None, seed: int, equal: bool = False) -> Tensor:

@@ -183,6 +183,8 @@ def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str]
 def _stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.float64]:
     """Return numbers that are no texts, dates in the unit of the model."""
     assert raw.numbers is not None
+    if np.isnan(raw.numbers).all():
+        return raw.numbers
     dated, expected = isinstance(raw.notation, DateNotation), isinstance(column.notation, DateNotation)
     if dated != expected:
         holds = "dates" if dated else "numbers"

@@ -1,0 +1,122 @@
+"""Constraints on sampled rows: what they accept, and how they are stated."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aevb
+from aevb.columns import Column
+from aevb.data import load_data
+from aevb.data.tables.constraints import parse_constraint, satisfied
+from aevb.data.tables.encode import decode_rows
+from aevb.errors import BadInput
+from aevb.workflow.sampling import DRAWN_AT_ONCE, Request
+from tests.data.test_tables import written
+
+Row = dict[str, Any]
+ROWS: list[Row] = [
+    {
+        "a=b": round(number * 0.37 % 1 - 0.5, 2),
+        "floors": number % 3 + 1,
+        "start": f"2020-01-{number % 20 + 1:02d}",
+        "end": f"2020-01-{number * 7 % 20 + 1:02d}",
+        "from": ("Bern", "Chur", "Zug")[number % 3],
+        "to": ("Chur", "Basel", "Bern")[number // 2 % 3],
+        "fee": f"${1000 + number:,}.50",
+        "paid": number % 2 == 0,
+    }
+    for number in range(120)
+]
+
+
+@pytest.fixture
+def columns(tmp_path: Path) -> tuple[Column, ...]:
+    return load_data(written(tmp_path / "t.csv", ROWS), test=1, validation=1).columns
+
+
+def accepted(columns: tuple[Column, ...], tmp_path: Path, *texts: str) -> list[int]:
+    dataset = load_data(tmp_path / "t.csv", test=1, validation=1, validate_on="last", split_seed=0)
+    rows = dataset.train.all().x.double().numpy()
+    chosen = satisfied([parse_constraint(columns, text) for text in texts], columns, rows)
+    table = decode_rows(columns, rows[chosen])
+    return sorted(int(str(fee)[1:].replace(",", "")[:4]) - 1000 for fee in table["fee"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("floors >= 2", lambda row: row["floors"] >= 2),
+        ("floors=2", lambda row: row["floors"] == 2),
+        ("a=b < 0", lambda row: row["a=b"] < 0),
+        ("from != Bern", lambda row: row["from"] != "Bern"),
+        ("from == to", lambda row: row["from"] == row["to"]),
+        ("from != to", lambda row: row["from"] != row["to"]),
+        ("start <= end", lambda row: row["start"] <= row["end"]),
+        ("start > 2020-01-15", lambda row: row["start"] > "2020-01-15"),
+        ("fee < $1,050.50", lambda row: row["fee"] < "$1,050.50"),
+        ("paid == true", lambda row: row["paid"]),
+        ("paid == false", lambda row: not row["paid"]),
+    ],
+)
+def test_rows_that_satisfy_a_constraint(
+    text: str, fits: Callable[[Row], bool], columns: tuple[Column, ...], tmp_path: Path
+) -> None:
+    trained = set(accepted(columns, tmp_path))
+    expected = [number for number, row in enumerate(ROWS) if fits(row) and number in trained]
+    assert 0 < len(expected) < len(trained)
+    assert accepted(columns, tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("floor > 1", "'floor > 1' is no constraint: expected a column"),
+        ("floors", "is no constraint"),
+        ("floors >", "is no constraint"),
+        ("floors > many", "'many' is not a value like those of floors"),
+        ("start > yesterday", "'yesterday' is not a value like those of start"),
+        ("from == Oslo", "from has no value 'Oslo': expected one of Bern, Chur, Zug"),
+        ("from > Bern", "from holds texts, which == and != compare"),
+        ("floors < start", "compares columns of different types"),
+        ("floors == from", "compares columns of different types"),
+    ],
+)
+def test_constraints_that_cannot_be_meant(text: str, said: str, columns: tuple[Column, ...]) -> None:
+    with pytest.raises(BadInput, match=said):
+        parse_constraint(columns, text)
+
+
+def test_samples_are_those_that_satisfy_the_constraints(tmp_path: Path) -> None:
+    """They are a part of the samples without constraints, and so are those with given values."""
+    path = written(tmp_path / "t.csv", ROWS)
+    run = aevb.train(path, epochs=3, out=tmp_path / "run", report=False, n_importance_samples=2)
+    names = [column.name for column in sorted(run.dataset.columns, key=lambda column: column.position)]
+    where = ("start <= end", "floors != 2")
+    found = run.draw_samples(500, Request(where=where, seed=3))
+    table = decode_rows(run.dataset.columns, found.x.numpy())
+    assert list(table) == names
+    assert all(str(a) <= str(b) for a, b in zip(table["start"], table["end"], strict=True))
+    assert set(table["floors"]) == {1, 3}
+    every = run.sample(DRAWN_AT_ONCE, seed=3).numpy()[: found.n_drawn]
+    constraints = [parse_constraint(run.dataset.columns, text) for text in where]
+    np.testing.assert_array_equal(every[satisfied(constraints, run.dataset.columns, every)], found.x.numpy())
+    given = decode_rows(run.dataset.columns, run.sample(50, given={"from": "Zug"}, where=("paid == true",)).numpy())
+    assert set(given["from"]) == {"Zug"}
+    assert set(given["paid"]) == {True}
+
+
+def test_rare_rows_take_several_rounds_and_hardly_any_is_an_error(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 2))
+    path = written(tmp_path / "t.csv", [{"a": a, "b": b} for a, b in x.tolist()])
+    run = aevb.train(path, epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2)
+    found = run.draw_samples(200, Request(where=["a > 2"]))
+    assert found.n_drawn > 3000  # one in 44 in the data, and about as many in a normal around them
+    assert len(found.x.unique(dim=0)) == 200
+    with pytest.raises(BadInput, match=r"0 of 10000 samples satisfy 'a > 50': expected one in 1000 or more"):
+        run.sample(1, where=["a > 50"])
+    rows = aevb.train(x, epochs=1, out=tmp_path / "rows", report=False, n_importance_samples=2)
+    with pytest.raises(BadInput, match="expected a model of a table"):
+        rows.sample(1, where=["a > 0"])
