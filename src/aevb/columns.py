@@ -13,6 +13,10 @@
 A row is D numbers: the columns in the order of this list. Values are stored as they are; those of a binary, discrete or
 categorical column as codes 0, 1, ...; a missing value is NaN. A column with a single value is constant: it is not part
 of the rows, and it is restored when a table is written.
+
+Columns that list no values may have spikes: numbers that are far more frequent than those beside them, such as 40 hours
+per week, or the last week of a study. Each has a probability of its own, beside the distribution; those of nonnegative
+columns are the zeros alone.
 """
 
 import math
@@ -28,6 +32,8 @@ ColumnKind = Literal[
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 CODED: tuple[ColumnKind, ...] = ("binary", "discrete", "categorical")
 """Types of columns that list their values."""
+NUMBERS: tuple[ColumnKind, ...] = KINDS[:6]
+"""Types of columns that list no values, the first ones of a row."""
 OTHER = "other"
 """Value that stands for texts that are not listed."""
 DeclaredType = ColumnKind | Literal["label", "none"]
@@ -92,6 +98,7 @@ class Column(BaseModel):
         low: the least value of a bounded or integer column; None if it has no bound.
         high: the largest value, likewise.
         whole: whether its numbers are whole numbers.
+        spikes: numbers with probabilities of their own, in ascending order.
         decimals: the number of digits after the decimal point with which its numbers are written; None for all digits.
         dtype: name of the type in its data frame or Parquet file; empty for a text file, except for "double", of whole
             numbers that are written with a decimal point.
@@ -106,6 +113,7 @@ class Column(BaseModel):
     other: bool = False
     low: float | None = None
     high: float | None = None
+    spikes: tuple[float, ...] = ()
     whole: bool = False
     decimals: int | None = None
     dtype: str = ""
@@ -141,6 +149,11 @@ def modelled(columns: Sequence[Column]) -> list[Column]:
 def of_kind(columns: Sequence[Column], *kinds: ColumnKind) -> list[Column]:
     """Return the columns of the given types, in their order in a row."""
     return [column for column in modelled(columns) if column.kind in kinds]
+
+
+def spikes_of(columns: Sequence[Column]) -> list[tuple[float, ...]]:
+    """Return the spikes of each column that lists no values, in their order in a row."""
+    return [column.spikes for column in of_kind(columns, *NUMBERS)]
 
 
 def widths(columns: Sequence[Column]) -> list[int]:

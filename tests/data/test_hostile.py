@@ -619,7 +619,7 @@ def test_names_are_texts(named: Path, capfd: pytest.CaptureFixture[str]) -> None
         assert name in shown
     run = shutil.move(f"[red]{COMMAND}", "run")
     done("evaluate", run, "--n-importance-samples", 2)
-    done("diagnose", run, "--n-importance-samples", 2)
+    done("diagnose", run)
     done("explore", run, "--no-open")
     done("sample", run, "--out", "samples.csv")
     assert COMMAND in Path("samples.csv").read_text()

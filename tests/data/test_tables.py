@@ -572,6 +572,42 @@ def test_no_sampled_value_is_impossible(tmp_path: Path) -> None:
         assert abs((new[name] < 0).mean() - 0.5) < 0.1
 
 
+def test_numbers_that_are_far_more_frequent_than_others_are_spikes(tmp_path: Path) -> None:
+    """A model that is hardly trained samples them as often as the data have them; smooth columns have none."""
+    rng, count = np.random.default_rng(0), 2000
+    often = rng.random(count)
+    table = {
+        "hours": np.where(often < 0.5, 40, np.where(often < 0.6, 20, rng.integers(1, 200, count))),
+        "weeks": np.minimum(rng.geometric(0.01, count), 52),
+        "price": np.where(often < 0.3, 9.99, np.exp(rng.normal(3, 1, count)).round(2)),
+        "level": np.where(often < 0.2, -1.0, rng.normal(size=count)),
+        "share": np.where(often < 0.4, 0.5, rng.beta(2, 1, count).round(4)),
+        "age": rng.normal(40, 12, count).round(),
+        "income": np.exp(rng.normal(3, 0.3, count)).round(1),
+        "visits": rng.geometric(0.3, count),
+    }
+    expected = {"hours": (20, 40), "weeks": (52,), "price": (9.99,), "level": (-1,), "share": (0.5,)}
+    rows = [
+        dict(zip(table, row, strict=True)) for row in zip(*(values.tolist() for values in table.values()), strict=True)
+    ]
+    trained = aevb.train(
+        written(tmp_path / "t.csv", rows), epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2
+    )
+    assert {column.name: column.spikes for column in trained.dataset.columns if column.spikes} == expected
+    found = {summary.name: summary.reason for summary in trained.dataset.summaries}
+    assert found["hours"].endswith(
+        f", 20 in {np.mean(table['hours'] == 20):.0%}, 40 in {np.mean(table['hours'] == 40):.0%}"
+    )
+    new = decode_rows(trained.dataset.columns, trained.sample(4000).numpy())
+    for name, spikes in expected.items():
+        for spike in spikes:
+            share = np.mean(table[name] == spike)
+            assert np.mean(np.array(new[name]) == spike) == pytest.approx(share, abs=0.06)
+    assert aevb.load_run(tmp_path / "run").record.data.columns == trained.dataset.columns
+    scores = trained.score(tmp_path / "t.csv", n_importance_samples=10).log_px
+    assert scores.isfinite().all()
+
+
 def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = load_data(

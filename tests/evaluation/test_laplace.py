@@ -5,7 +5,7 @@ import torch
 
 from aevb.config.build import build
 from aevb.config.schema import ModelConfig
-from aevb.evaluation.laplace import laplace
+from aevb.evaluation.laplace import Laplace, laplace
 from aevb.models.batch import Batch
 from aevb.models.linear import LinearGaussian, linear_vae
 
@@ -36,3 +36,15 @@ def test_its_mode_is_higher_than_all_around(prior: str) -> None:
     mode = laplace(model, Batch(x), torch.randn(20, 3, dtype=torch.float64)).mode
     around = mode + 0.03 * torch.randn(200, 20, 3, dtype=torch.float64)
     assert (model.log_joint(x, mode) >= model.log_joint(x, around).max(0).values - 1e-6).all()
+
+
+def test_samples_do_not_depend_on_axes_of_equal_precision() -> None:
+    """Rounding decides which axes of a latent dimension that is not used are found."""
+    torch.manual_seed(0)
+    rotation, _ = torch.linalg.qr(torch.randn(2, 2))
+    axes = torch.eye(3)
+    axes[:2, :2] = rotation
+    mode, precision, noise = torch.randn(1, 3), torch.tensor([[1.0, 1.0, 9.0]]), torch.randn(5, 1, 3)
+    found = [Laplace(mode, each.unsqueeze(0), precision) for each in (torch.eye(3), axes)]
+    torch.testing.assert_close(found[0].from_noise(noise), found[1].from_noise(noise))
+    torch.testing.assert_close(found[0].log_prob(noise), found[1].log_prob(noise))

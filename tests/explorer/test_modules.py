@@ -320,23 +320,26 @@ def test_drawings_are_converted_to_model_input(run: Any) -> None:
 
 def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     columns = [
-        {"kind": "real", "values": []},
-        {"kind": "binary", "values": ["no", "yes"]},
-        {"kind": "nonnegative", "values": []},
-        {"kind": "discrete", "values": ["4", "6"]},
-        {"kind": "categorical", "values": ["a", "b", "c"]},
+        {"kind": "real", "values": [], "spikes": []},
+        {"kind": "integer", "values": [], "spikes": [40, 60]},
+        {"kind": "binary", "values": ["no", "yes"], "spikes": []},
+        {"kind": "nonnegative", "values": [], "spikes": [0]},
+        {"kind": "discrete", "values": ["4", "6"], "spikes": []},
+        {"kind": "categorical", "values": ["a", "b", "c"], "spikes": []},
     ]
     code = """
         const places = chancePlaces(given);
-        const chances = Float32Array.from([0.75, 0.5, 0.5, 0, 0.25, 0.25, 0.5, 0.625]);
-        const found = { mean: [0, 1, 3, 0, 2], chances };
-        const numbers = given.map((column, j) => zeroOf(column, found, places[j]));
+        const chances = Float32Array.from([0.75, 0.5, 0.5, 0, 0.25, 0.25, 0.5, 0.625, 0.5, 0.25]);
+        const found = { mean: [7, 40, 1, 3, 0, 2], chances };
+        const numbers = given.map((column, j) => apartFromSpikes(column, found.mean[j], found, places[j]));
         const listed = given.map((column, j) => column.values.length && chancesOf(column, j, found, places[j]));
         return [numbers, listed];
     """
-    zeros, listed = run("row", "chancePlaces, chancesOf, zeroOf", code, columns)
-    assert zeros == [0, 0, 0.625, 0, 0]
-    assert listed == [0, [0.25, 0.75], 0, [0.5, 0.5], [0.25, 0.25, 0.5]]
+    numbers, listed = run("row", "apartFromSpikes, chancePlaces, chancesOf", code, columns)
+    assert numbers[0] == {"chances": [], "remaining": 1, "mean": 7}
+    assert numbers[1] == {"chances": [0.5, 0.25], "remaining": 0.25, "mean": 20}  # 40 = 40 / 2 + 60 / 4 + 20 / 4
+    assert numbers[3] == {"chances": [0.625], "remaining": 0.375, "mean": 8}
+    assert listed == [0, 0, [0.25, 0.75], 0, [0.5, 0.5], [0.25, 0.25, 0.5]]
 
 
 def test_the_interval_of_a_number_keeps_its_bounds(run: Any) -> None:

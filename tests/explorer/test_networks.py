@@ -28,10 +28,12 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
         "binary": rng.choice(["no", "yes"], 300),
         "discrete": rng.choice([4, 6, 8], 300),
         "categorical": rng.choice(["a", "b", "c"], 300),
+        "hours": np.where(rng.random(300) < 0.5, 40, rng.integers(-20, 99, 300)),
     }
     pandas.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
     dataset = load_data(tmp_path / "t.csv")
-    assert {column.name: column.kind for column in dataset.columns} == {name: name for name in table}
+    kinds = {name: name for name in table} | {"hours": "integer"}
+    assert {column.name: column.kind for column in dataset.columns} == kinds
     config = Config.model_validate({"model": {"hidden": [8]}, "train": {"epochs": 1}})
     run = fit_run(config, tmp_path / "run", dataset)
     assert set(networks(run.model)) == {"decoder"}  # it differs from PyTorch by rounding alone
@@ -39,6 +41,7 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
     facts = {column["name"]: column for column in gather(run, dataset, "", tmp_path).facts["columns"]}
     p = run.model.decode(torch.zeros(1, run.resolved.layers[0]))
     assert facts["bounded"]["bounds"] == [0, 1]
+    assert (facts["hours"]["spikes"], facts["nonnegative"]["spikes"], facts["real"]["spikes"]) == ([40], [0], [])
     assert facts["integer"]["bounds"] == [None, None]
     draws = p.sample((20_000,))[:, 0]
     order = [column.name for column in modelled(dataset.columns)]

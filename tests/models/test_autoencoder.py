@@ -48,7 +48,7 @@ def cloud(rows: Callable[[torch.Tensor], Dataset]) -> Dataset:
 @pytest.mark.slow
 def test_a_linear_autoencoder_finds_the_principal_subspace(tmp_path: Path, cloud: Dataset) -> None:
     """Largest angle between the subspaces below one degree, and the same squared error (Baldi & Hornik 1989)."""
-    run = autoencoder(tmp_path / "run", cloud, epochs=200)
+    run = autoencoder(tmp_path / "run", cloud, epochs=200, latent=2)
     pca = baselines.pca(cloud, 2)
     with torch.no_grad():
         corners = run.model.decode(torch.cat([torch.zeros(1, 2), torch.eye(2)])).mean.double().numpy()

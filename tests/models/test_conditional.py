@@ -271,7 +271,7 @@ def test_exported_files_take_the_condition(tmp_path: Path) -> None:
     import onnxruntime
 
     dataset = rows_of_classes(count=60)
-    config = Config.model_validate({"model": {"hidden": (8,)}, "train": {"epochs": 1, "batch_size": 10}})
+    config = Config.model_validate({"model": {"hidden": (8,), "latent": 2}, "train": {"epochs": 1, "batch_size": 10}})
     run = fit_run(config, tmp_path / "run", dataset)
     files = export(run, tmp_path / "onnx")
     assert max(file.difference for file in files) < 1e-4

@@ -48,9 +48,8 @@ def test_the_command_reaches_the_optimum(
     """Within 1e-3 nats of probabilistic PCA on the examples it was trained on, by the ordinary command."""
     monkeypatch.chdir(tmp_path)
     np.save("rows.npy", rows(2860).numpy())
-    train = (
-        "train rows.npy --model.hidden none --train.lr 1e-2 --train.lr-decay 0.7 --train.epochs 600 --train.keep last"
-    )
+    model = "--model.hidden none --model.latent 2"
+    train = f"train rows.npy {model} --train.lr 1e-2 --train.lr-decay 0.7 --train.epochs 600 --train.keep last"
     evaluate = "evaluate run --split train --n-importance-samples 50 --json"
     for command in (f"{train} --train.batch-size 200 --n-importance-samples 2 --out run", evaluate):
         capsys.readouterr()
@@ -84,7 +83,7 @@ def test_a_full_posterior_closes_the_gap_that_a_diagonal_one_leaves(posterior: s
     has the precisions Λ_jj, and its gap is ½ [Σ log Λ_jj - log det Λ]; the full one has none."""
     variance, weight = 0.25, torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 0.5]])
     precision = torch.eye(2) + weight.T @ weight / variance
-    options = ModelConfig.model_validate({"hidden": [], "posterior": posterior, "variance": variance})
+    options = ModelConfig.model_validate({"hidden": [], "latent": 2, "posterior": posterior, "variance": variance})
     torch.manual_seed(0)
     model = build(resolve(options, some("real", (3,))), (3,))
     for parameter, value in zip(model.decoder.parameters(), (weight, torch.zeros(3)), strict=True):

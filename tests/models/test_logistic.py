@@ -1,4 +1,4 @@
-"""Logistic distributions on an interval, and numbers that are often zero, against quadrature and sums.
+"""Logistic distributions on an interval, and numbers that are often the same, against quadrature and sums.
 
 Moments of samples are compared within six standard errors: false alarm below 1e-7 for each.
 """
@@ -12,7 +12,15 @@ import torch
 from scipy import integrate, stats
 from torch import Tensor
 
-from aevb.models.distributions import DiscretizedLogistic, Hurdle, LogNormal, TruncatedLogistic
+from aevb.models.distributions import (
+    BaseDistribution,
+    DiscretizedLogistic,
+    Hurdle,
+    LogNormal,
+    Normal,
+    Spiked,
+    TruncatedLogistic,
+)
 
 CASES = [
     (0.0, 1.0, -1.0, 2.0),
@@ -122,3 +130,46 @@ def test_a_hurdle_is_zero_with_its_probability() -> None:
     assert abs((x == 0).double().mean() - chance) < 6 * math.sqrt(chance * (1 - chance) / len(x))
     assert abs(x.mean() - p.mean).item() < 6 * x.std().item() / math.sqrt(len(x))
     assert x.min() == 0
+
+
+def spiked() -> Spiked:
+    """A normal with two spikes, one far from it, and whole numbers from 0 to 9 with one."""
+    families: list[BaseDistribution] = [
+        Normal(number(1.0), number(0.5), 0),
+        DiscretizedLogistic(number(4.0), number(0.3), number(0.0), number(9.0), 0),
+    ]
+    logits = torch.tensor([[0.4, -0.3], [1.0, -1e9]], dtype=torch.float64)
+    spikes = torch.tensor([[1.5, 40.0], [9.0, math.nan]], dtype=torch.float64)
+    return Spiked(families, logits, spikes, torch.tensor([[0.1, 0.1], [1.0, 1.0]], dtype=torch.float64).log())
+
+
+def test_spikes_have_their_probabilities_beside_the_distribution() -> None:
+    p = spiked()
+    total = 1 + math.exp(0.4) + math.exp(-0.3)
+    chances = [math.exp(0.4) / total, math.exp(-0.3) / total]
+    whole = math.e / (1 + math.e)
+    np.testing.assert_allclose(p.weights[:, 0], [chances[0], whole])
+    assert p.weights[0, 1].item() == pytest.approx(chances[1])
+    assert p.weights[1, 1] == 0
+
+    def density(x: float, k: float = 0.0) -> list[float]:
+        return p.log_prob(torch.tensor([x, k], dtype=torch.float64)).exp().tolist()
+
+    own = integrate.quad(lambda x: density(x)[0], -10, 12)[0]  # the spikes are single points
+    assert own == pytest.approx(1 - sum(chances), abs=1e-6)
+    assert density(40.0)[0] == pytest.approx(chances[1] / 0.1)
+    below = stats.norm.pdf(1.5, 1.0, math.exp(0.5))
+    assert density(1.5)[0] == pytest.approx(chances[0] / 0.1 + below / total)
+    assert sum(density(0.0, float(k))[1] for k in range(10)) == pytest.approx(1)
+    assert density(0.0, 9.0)[1] > whole
+
+
+def test_samples_of_spikes() -> None:
+    p = spiked()
+    x = p.sample((100_000,))
+    shares = torch.stack([(x[:, 0] == 1.5), (x[:, 0] == 40.0)], 1).double().mean(0)
+    for share, chance in zip(shares.tolist(), p.weights[0].tolist(), strict=True):
+        assert abs(share - chance) < 6 * math.sqrt(chance * (1 - chance) / len(x))
+    error = 6 * x.std(0) / math.sqrt(len(x))
+    assert ((x.mean(0) - p.mean).abs() < error).all()
+    assert set(x[:, 1].tolist()) <= set(range(10))

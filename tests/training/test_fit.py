@@ -202,8 +202,8 @@ def test_patience_stops(stripes: Dataset) -> None:
 
 
 def test_default_patience_is_as_long_as_the_way_to_the_best_weights() -> None:
-    """12 steps an epoch: 125 epochs make 1,500 steps."""
-    assert [TrainConfig().wait(best, 12) for best in (0, 30, 181)] == [125, 125, 181]
+    """12 steps an epoch: 84 epochs make 1,000 steps."""
+    assert [TrainConfig().wait(best, 12) for best in (0, 30, 181)] == [84, 84, 181]
     assert TrainConfig(epochs=500).wait(181, 12) is None
     assert TrainConfig(keep="last").wait(181, 12) is None
     assert TrainConfig(epochs=500, patience=3).wait(181, 12) == 3

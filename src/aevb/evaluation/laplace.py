@@ -41,8 +41,12 @@ class Laplace(NamedTuple):
     precision: Tensor
 
     def from_noise(self, noise: Tensor) -> Tensor:
-        """Return z for standard normal noise ``(S, B, Z)``."""
-        return self.mode + torch.einsum("bij,sbj->sbi", self.axes, noise * self.precision.rsqrt())
+        """Return z = z* + H^{-1/2} ε for standard normal noise ε, ``(S, B, Z)``.
+
+        The symmetric root does not depend on the choice of axes where precisions are equal, which rounding decides.
+        """
+        along = torch.einsum("bij,sbi->sbj", self.axes, noise) * self.precision.rsqrt()
+        return self.mode + torch.einsum("bij,sbj->sbi", self.axes, along)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log r(z) in nats, ``(S, B)``, for z ``(S, B, Z)``."""

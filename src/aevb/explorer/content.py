@@ -298,6 +298,7 @@ def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) ->
                 "high": float(max(high[index], low[index] + 1e-9)),
                 "spread": spreads[index] if index < len(spreads) else None,
                 "bounds": [column.low, column.high],
+                "spikes": [0.0] if column.kind == "nonnegative" else list(column.spikes),
             }
             for index, column in enumerate(columns)
         ],
@@ -320,7 +321,7 @@ def _spreads(model: VAE) -> list[float]:
     positive ones, r of counts."""
     p = model.decode(torch.zeros(1, _latent(model)))
     scales: list[float] = []
-    for part in p.families if isinstance(p, IndependentColumns) else ():
+    for part in p.elementary if isinstance(p, IndependentColumns) else ():
         if isinstance(part, Normal):
             scales += part.stddev[0].tolist()
         elif isinstance(part, TruncatedLogistic):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from aevb.errors import BadInput
-from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Hurdle, IndependentColumns
+from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Hurdle, IndependentColumns, Spiked
+from aevb.models.likelihoods.table import Columns
 from aevb.models.vae import VAE
 from aevb.runs.export import Encoder, Piece, samples, written
 
@@ -46,15 +47,22 @@ class _RowDecoder(Piece):
 
 
 class _TableDecoder(Piece):
-    """Map z to the mean of p(x | z) and probabilities: of the second of two values, of listed values, and of zero."""
+    """Map z to the mean of p(x | z) and probabilities: of the second of two values, of listed ones, zero and spikes."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__(model)
+        likelihood: nn.Module = model.likelihood
+        assert isinstance(likelihood, Columns)
+        self.spikes = (~likelihood.spikes.isnan()).flatten().nonzero()[:, 0].tolist()
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         p = self.model.decode(z)
         assert isinstance(p, IndependentColumns)
         binary = [part.mean for part in p.families if isinstance(part, Bernoulli)]
         others = [part.log_probabilities.exp().flatten(1) for part in p.families if isinstance(part, Categorical)]
-        zeros = [part.zero.sigmoid() for part in p.families if isinstance(part, Hurdle)]
-        chances = [*binary, *others, *zeros]
+        zeros = [part.zero.sigmoid() for part in p.elementary if isinstance(part, Hurdle)]
+        spikes = [part.weights.flatten(1)[:, self.spikes] for part in p.families if isinstance(part, Spiked)]
+        chances = [*binary, *others, *zeros, *spikes]
         return (p.mean, torch.cat(chances, 1)) if chances else (p.mean,)
 
 

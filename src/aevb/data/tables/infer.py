@@ -23,7 +23,15 @@ from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.data.tables.encode import encode_rows, require_finite
 from aevb.data.tables.notation import describe
-from aevb.data.tables.numbers import LARGEST_INTEGER, Bounds, are_whole, bounds_of, decimals_of, type_of_numbers
+from aevb.data.tables.numbers import (
+    LARGEST_INTEGER,
+    Bounds,
+    are_whole,
+    bounds_of,
+    decimals_of,
+    spikes_of,
+    type_of_numbers,
+)
 from aevb.data.tables.numerals import is_plain
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
 from aevb.data.tables.recognize import by_row, recognize_column
@@ -128,6 +136,7 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         position=position,
         low=low,
         high=high,
+        spikes=() if kind == "nonnegative" else spikes_of(present),
         whole=whole,
         decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
         dtype=raw.dtype or ("double" if with_gaps else ""),

@@ -43,6 +43,13 @@ SAMPLED = 100_000
 """Rows that are sampled from a model without one of them being negative where negative values do not occur."""
 
 
+SPIKE, HEIGHT = 0.05, 5.0
+"""Least share of a spike among the values, and its least frequency relative to that of its neighbors."""
+BESIDE = 3
+"""Number of neighbors on each side."""
+MOST_SPIKES = 5
+
+
 class Bounds(NamedTuple):
     """The ends of the possible values of a column; None where there is none."""
 
@@ -116,6 +123,25 @@ def bounds_of(values: Numbers) -> Bounds:
     least = 0.0 if low >= 0 and _avoid_negatives(values) else None
     lower, upper = _outermost(-values), _outermost(values)
     return Bounds(least if lower is None else -lower if least is None else max(least, -lower), upper)
+
+
+def spikes_of(values: Numbers) -> tuple[float, ...]:
+    """Return the numbers that are far more frequent than those beside them, in ascending order.
+
+    These are at most `MOST_SPIKES` of the numbers that make up a twentieth of the values and occur five times as often
+    as the median of their three neighbors on each side.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= FEW:
+        return ()
+
+    def height(place: int) -> float:
+        beside = [*counts[max(0, place - BESIDE) : place], *counts[place + 1 : place + 1 + BESIDE]]
+        return float(counts[place] / np.median(beside))
+
+    frequent = np.flatnonzero(counts >= max(SPIKE * len(values), RECURRENCES))
+    high = [place for place in frequent[np.argsort(-counts[frequent])].tolist() if height(place) >= HEIGHT]
+    return tuple(sorted(distinct[high[:MOST_SPIKES]].tolist()))
 
 
 def _are_shares(values: Numbers) -> bool:

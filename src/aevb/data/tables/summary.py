@@ -60,7 +60,8 @@ def _values(raw: RawColumn, column: Column) -> str:
         return f"only {listed}" if column.kind == "discrete" else listed
     reason = {"positive": ", skewed", "count": ", skewed", "nonnegative": f", {np.mean(raw.present == 0):.0%} are 0"}
     low, high = (_written(raw, end) for end in (raw.present.min(), raw.present.max()))
-    return f"{low} to {high}{reason.get(column.kind, _bounds(column))}"
+    often = ", ".join(f"{_written(raw, spike)} in {np.mean(raw.present == spike):.0%}" for spike in column.spikes)
+    return f"{low} to {high}{reason.get(column.kind, _bounds(column))}{', ' * bool(often)}{often}"
 
 
 def _bounds(column: Column) -> str:

@@ -59,14 +59,16 @@ export class RowView {
   }
 
   showNumber({ fill, whisker, text }, column, found, j) {
-    const [zero, { whole }] = [zeroOf(column, found, this.places[j]), column];
-    const mean = found.mean[j] / (1 - zero);
+    const { whole } = column;
+    const { chances, remaining, mean } = apartFromSpikes(column, found.mean[j], found, this.places[j]);
     const [least, most] = interval(column, mean, found.stddev?.[j]);
     const share = (value) => 100 * level(column, value);
     fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
     whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
-    const otherwise = zero < 0.01 ? "" : `0 with ${percent(zero)}, otherwise `;
-    text.textContent = `${otherwise}${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
+    const named = column.spikes.map((spike, k) => [spike, chances[k]]).filter(([, chance]) => chance >= 0.01);
+    const spikes = named.map(([spike, chance]) => `${short(spike, whole)} with ${percent(chance)}, `).join("");
+    const other = `${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
+    text.textContent = remaining < 0.01 ? spikes.slice(0, -2) : `${spikes}${spikes && "otherwise "}${other}`;
   }
 
   showChances({ fill, text }, { kind, values }, chances) {
@@ -137,22 +139,29 @@ export function level(column, mean) {
 
 /**
  * Return the offset of the probabilities of each column: of the second value of binary ones, of all values of others,
- * where every column has as many entries as the largest, and of zero.
+ * where every column has as many entries as the largest, of zero, and of spikes.
  */
 export function chancePlaces(columns) {
   const binary = columns.filter(({ kind }) => kind === "binary").length;
   const listed = columns.filter(hasLevels);
   const most = Math.max(0, ...listed.map(({ values }) => values.length));
-  let [two, many, zero] = [0, 0, 0];
-  return columns.map((column) => {
+  let [two, many, next] = [0, 0, binary + most * listed.length];
+  const zeros = new Map();
+  columns.forEach((column, j) => column.kind === "nonnegative" && zeros.set(j, next++));
+  return columns.map((column, j) => {
     if (column.kind === "binary") return two++;
-    if (column.kind === "nonnegative") return binary + most * listed.length + zero++;
-    return hasLevels(column) ? binary + most * many++ : null;
+    if (hasLevels(column)) return binary + most * many++;
+    return zeros.get(j) ?? (next += column.spikes.length) - column.spikes.length;
   });
 }
 
-/** Return the probability that a number is exactly zero. */
-export const zeroOf = ({ kind }, { chances }, place) => (kind === "nonnegative" ? Math.min(chances[place], 0.999) : 0);
+/** Return the probabilities of the spikes of a column, that of all other numbers, and the mean of these. */
+export function apartFromSpikes({ spikes }, mean, { chances }, place) {
+  const own = spikes.map((_, k) => chances[place + k]);
+  const remaining = Math.max(1e-3, 1 - own.reduce((sum, chance) => sum + chance, 0));
+  const rest = spikes.reduce((sum, spike, k) => sum - spike * own[k], mean);
+  return { chances: own, remaining, mean: rest / remaining };
+}
 
 /** Return the probability of each value of a column. */
 export function chancesOf(column, j, { mean, chances }, place) {

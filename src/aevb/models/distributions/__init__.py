@@ -27,7 +27,7 @@ from aevb.models.distributions.divergences import closed_form_kl, kl_by_dimensio
 from aevb.models.distributions.flow import Flow, InvertibleTransform
 from aevb.models.distributions.logistic import DiscretizedLogistic, TruncatedLogistic
 from aevb.models.distributions.mixture import Mixture
-from aevb.models.distributions.table import Hurdle, IndependentColumns
+from aevb.models.distributions.table import Hurdle, IndependentColumns, Spiked
 
 __all__ = [
     "LOG_2PI",
@@ -51,6 +51,7 @@ __all__ = [
     "Poisson",
     "RobustLogNormal",
     "RobustNormal",
+    "Spiked",
     "StandardNormal",
     "TruncatedLogistic",
     "closed_form_kl",

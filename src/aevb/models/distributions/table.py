@@ -2,6 +2,7 @@
 
 IndependentColumns    Σ log p_j(x_j) over the columns j of a row that are not missing
 Hurdle                log (π / δ) where x = 0, log (1 - π) + log p(x) where x > 0
+Spiked                log [(1 - Σ π_k) p(x) + Σ π_k 1{x = s_k} / δ_k]
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,48 @@ class Hurdle(BaseDistribution):
         return torch.where(is_zero, F.logsigmoid(self.zero) - self.log_width, F.logsigmoid(-self.zero) + density)
 
 
+class Spiked(BaseDistribution):
+    """Independent numbers, some of which have probabilities of their own, in several groups with a family each.
+
+    A spike s_k of a number with a density counts as an interval of width δ_k, as zero does in a `Hurdle`.
+
+    Args:
+        families: distributions over ``(..., D_i)`` with scalar events, D in all.
+        logits: of the spikes, relative to that of the family, which is 0; ``(..., D, K)``.
+        spikes: s, ``(D, K)``; NaN where a number has fewer than K spikes.
+        log_width: log δ, ``(D, K)``; 0 for whole numbers.
+    """
+
+    def __init__(self, families: Sequence[BaseDistribution], logits: Tensor, spikes: Tensor, log_width: Tensor) -> None:
+        self.families, self.spikes, self.log_width = families, spikes, log_width
+        self.log_weights = F.pad(logits, (1, 0)).log_softmax(-1)
+        super().__init__(logits.shape[:-1], 0)
+
+    @property
+    def weights(self) -> Tensor:
+        """The probabilities of the spikes, ``(..., D, K)``."""
+        return self.log_weights[..., 1:].exp()
+
+    @property
+    def mean(self) -> Tensor:
+        own = torch.cat([family.mean for family in self.families], -1)
+        return self.log_weights[..., 0].exp() * own + (self.weights * self.spikes.nan_to_num()).sum(-1)
+
+    def _sample(self, sample_shape: _size) -> Tensor:
+        own = torch.cat([family.sample(sample_shape) for family in self.families], -1)
+        chosen = torch.distributions.Categorical(logits=self.log_weights).sample(sample_shape)
+        values = torch.cat([own.unsqueeze(-1), self.spikes.to(own.dtype).expand(*own.shape, -1)], -1)
+        return values.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of numbers, log-probability of whole ones, in nats, ``(..., D)``."""
+        parts = value.split([family.batch_shape[-1] for family in self.families], -1)
+        own = torch.cat([family.log_prob(x) for family, x in zip(self.families, parts, strict=True)], -1)
+        here = value.unsqueeze(-1) == self.spikes.to(value.dtype)
+        spikes = (self.log_weights[..., 1:] - self.log_width).masked_fill(~here, -torch.inf)
+        return torch.cat([(own + self.log_weights[..., 0]).unsqueeze(-1), spikes], -1).logsumexp(-1)
+
+
 class IndependentColumns(BaseDistribution):
     """A row of independent columns of several families, in which values may be missing.
 
@@ -61,6 +104,13 @@ class IndependentColumns(BaseDistribution):
         self.families = families
         self.widths = [family.batch_shape[-1] for family in families]
         super().__init__(torch.Size([*families[0].batch_shape[:-1], sum(self.widths)]), 1)
+
+    @property
+    def elementary(self) -> list[BaseDistribution]:
+        """The families, those with spikes without them."""
+        return [
+            own for family in self.families for own in (family.families if isinstance(family, Spiked) else [family])
+        ]
 
     @property
     def mean(self) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevb.columns import Column, of_kind, widths
+from aevb.columns import NUMBERS, Column, of_kind, spikes_of, widths
 from aevb.models import distributions
 from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.likelihoods.base import Likelihood, log_mean, log_total, logit, nan_mean
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _LEAST, _NEVER = -7.0, -1e9
+_SPIKE_WIDTH = 0.01
+"""Width of the interval of a spike, in standard deviations, of logarithms for positive numbers."""
 _UNBOUNDED = 1e4
 """Standard deviations from the mean that stand for a bound where there is none."""
 _LOCATED = 5
@@ -36,7 +38,8 @@ class Columns(Likelihood):
     logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). Each column has
     one learned scale, σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a
     column repeats its values exactly, its density would otherwise have no upper bound. Where numbers are often zero,
-    zero counts as an interval from 0 to a small value of the column.
+    zero counts as an interval from 0 to a small value of the column, and a spike of numbers with a density as an
+    interval of a hundredth of their standard deviation.
 
     Args:
         event: ``(D,)``.
@@ -45,9 +48,9 @@ class Columns(Likelihood):
 
     supports = ("columns",)
     default_for = ("columns",)
-    absent: Tensor
     low: Tensor
     high: Tensor
+    spikes: Tensor
 
     def __init__(self, event: tuple[int, ...], columns: Sequence[Column]) -> None:
         super().__init__(event)
@@ -57,11 +60,12 @@ class Columns(Likelihood):
         self.units = Standardize((numbers,))
         self.log_scale = nn.Parameter(torch.zeros(numbers))
         self.log_total = nn.Parameter(torch.zeros(self.split[_LOCATED]))
+        spikes = spikes_of(columns)
+        self.spike_counts = [len(numbers) for numbers in spikes]
+        self.register_buffer("spikes", _padded(spikes), persistent=False)
         limited = of_kind(columns, "bounded", "integer")
         for end, name in enumerate(("low", "high")):
             self.register_buffer(name, _bounds([column.limits[end] for column in limited]), persistent=False)
-        levels = range(max(self.sizes, default=0))
-        self.register_buffer("absent", torch.tensor([[level >= size for level in levels] for size in self.sizes]))
 
     @classmethod
     def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":  # noqa: ARG003
@@ -69,7 +73,7 @@ class Columns(Likelihood):
 
     @property
     def output(self) -> tuple[int, ...]:
-        """One number for each column, K for one that lists K values, and one more for one that is often zero."""
+        """A number for each column, K for one that lists K values, one for each that is often zero, and for spikes."""
         return (sum(self._widths),)
 
     def located(self, x: Tensor) -> Tensor:
@@ -93,8 +97,8 @@ class Columns(Likelihood):
 
     @property
     def _widths(self) -> list[int]:
-        """How the output splits: locations by type, log m of counts, logits of binary columns, of values, of zeros."""
-        return [*self.split[: _LOCATED + 2], sum(self.sizes), self.split[_LOCATED - 1]]
+        """How the output splits: locations, log m of counts, and logits of binary columns, values, zeros and spikes."""
+        return [*self.split[: _LOCATED + 2], sum(self.sizes), self.split[_LOCATED - 1], sum(self.spike_counts)]
 
     def initialize(self, x: Tensor) -> Tensor:
         self.units.initialize(self.located(x))
@@ -105,10 +109,19 @@ class Columns(Likelihood):
         self.log_total.data.copy_(log_total(count))
         zeros = torch.where(nonnegative.isnan(), torch.nan, (nonnegative == 0).to(x.dtype))
         means = [log_mean(nan_mean(count).unsqueeze(0)), logit(nan_mean(binary))]
-        return torch.cat([torch.zeros_like(self.log_scale), *means, *logits, logit(nan_mean(zeros))])
+        shares = [logit(nan_mean(zeros)), self._spike_logits(x)]
+        return torch.cat([torch.zeros_like(self.log_scale), *means, *logits, *shares])
+
+    def _spike_logits(self, x: Tensor) -> Tensor:
+        """Return the logits of the shares of the spikes, of all columns in a row."""
+        numbers = x[:, : len(self.spikes)].unsqueeze(-1)
+        here = torch.where(numbers.isnan(), torch.nan, (numbers == self.spikes.to(x.dtype)).to(x.dtype))
+        shares = nan_mean(here).clamp_min(1e-3)
+        logits = shares.log() - (1 - shares.sum(-1, keepdim=True)).clamp_min(1e-3).log()
+        return logits[~self.spikes.isnan()].to(self.log_scale)
 
     def forward(self, output: Tensor) -> distributions.IndependentColumns:
-        *located, count, binary, values, zero = output.split(self._widths, -1)
+        *located, count, binary, values, zero, spikes = output.split(self._widths, -1)
         real, positive, bounded, integer, nonnegative = self.units.inverse(torch.cat(located, -1)).split(
             self.split[:_LOCATED], -1
         )
@@ -125,7 +138,20 @@ class Columns(Likelihood):
             distributions.Categorical(self._table(values), 0),
         ]
         listed = [*self.split[:-2], len(self.sizes)]
-        return distributions.IndependentColumns([part for part, size in zip(parts, listed, strict=True) if size])
+        used = [part for part, size in zip(parts, listed, strict=True) if size]
+        if spikes.shape[-1]:
+            count = sum(size > 0 for size in listed[: len(NUMBERS)])
+            logits = self._rows(spikes, self.spike_counts)
+            used = [distributions.Spiked(used[:count], logits, self.spikes, self._log_spike_width), *used[count:]]
+        return distributions.IndependentColumns(used)
+
+    @property
+    def _log_spike_width(self) -> Tensor:
+        """log δ of each spike, ``(D, K)``: relative to the number itself where that is positive; 0 of whole numbers."""
+        real, positive, bounded, *others = self.spikes.split(self.split[: len(NUMBERS)])
+        spread = self.units.spread[: len(real) + len(positive) + len(bounded)].unsqueeze(-1)
+        relative = torch.cat([torch.ones_like(real), positive.nan_to_num(1.0), torch.ones_like(bounded)])
+        return torch.cat([(relative * spread * _SPIKE_WIDTH).log(), *map(torch.zeros_like, others)])
 
     @property
     def _log_least(self) -> Tensor:
@@ -157,9 +183,23 @@ class Columns(Likelihood):
 
     def _table(self, logits: Tensor) -> Tensor:
         """``(..., ΣK)`` to ``(..., columns, largest K)``, with probability 0 for values a column does not have."""
-        largest = self.absent.shape[-1]
-        rows = [F.pad(row, (0, largest - row.shape[-1])) for row in logits.split(self.sizes, -1)] if self.sizes else []
-        return torch.stack(rows, -2).masked_fill(self.absent, _NEVER) if rows else logits.unsqueeze(-2)
+        return self._rows(logits, self.sizes) if self.sizes else logits.unsqueeze(-2)
+
+    def _rows(self, logits: Tensor, sizes: Sequence[int]) -> Tensor:
+        """``(..., Σ sizes)`` to ``(..., len(sizes), largest size)``; beyond each size logits of probability 0."""
+        largest = max(sizes)
+        rows = [F.pad(row, (0, largest - row.shape[-1]), value=_NEVER) for row in logits.split(list(sizes), -1)]
+        return torch.stack(rows, -2)
+
+
+def _padded(spikes: Sequence[Sequence[float]]) -> Tensor:
+    """Return the spikes of columns in float64, ``(D, K)``, with NaN beyond those that a column has."""
+    largest = max(map(len, spikes), default=0)
+    return (
+        torch.tensor([[*row, *[math.nan] * (largest - len(row))] for row in spikes])
+        .double()
+        .reshape(len(spikes), largest)
+    )
 
 
 def _bounds(bounds: Sequence[float]) -> Tensor:

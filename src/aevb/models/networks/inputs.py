@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aevb.columns import CODED, KINDS, Column, of_kind, widths
+from aevb.columns import CODED, KINDS, Column, of_kind, spikes_of, widths
 
 LINEAR = 5.0
 """Standard deviations up to which inputs are not compressed."""
@@ -113,22 +113,29 @@ class Embedding(Standardize):
     """The rows of a table as inputs of a network.
 
     Numbers are standardized, positive numbers and counts by their logarithm; the other columns become an indicator of
-    each value; one more indicator says which values are not missing, and another which of the numbers that are often
-    zero are zero. Missing values are 0 otherwise.
+    each value; one more indicator says which values are not missing, another which of the numbers that are often zero
+    are zero, and one for each spike which numbers equal it. Missing values are 0 otherwise.
 
     Args:
         columns: the columns of the table.
     """
 
     codes: Tensor
+    spikes: Tensor
+    places: Tensor
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.split = widths(columns)
         self.repeats = [len(column.values) for column in of_kind(columns, *CODED)]
         super().__init__((sum(self.split) - len(self.repeats),))
         self.register_buffer("codes", torch.tensor([float(code) for n in self.repeats for code in range(n)]))
-        zeros = len(of_kind(columns, "nonnegative"))
-        self.output = (len(self.shift) + sum(self.repeats) + sum(self.split) + zeros,)
+        spikes = spikes_of(columns)
+        numbers = torch.tensor([number for row in spikes for number in row], dtype=torch.float64)
+        self.register_buffer("spikes", numbers, persistent=False)
+        places = torch.tensor([place for place, row in enumerate(spikes) for _ in row], dtype=torch.long)
+        self.register_buffer("places", places, persistent=False)
+        indicators = len(of_kind(columns, "nonnegative")) + len(self.spikes)
+        self.output = (len(self.shift) + sum(self.repeats) + sum(self.split) + indicators,)
 
     def initialize(self, x: Tensor) -> None:
         """Take means and standard deviations from examples ``(B, D)``."""
@@ -141,7 +148,8 @@ class Embedding(Standardize):
         repeated = [coded[:, j : j + 1].expand(-1, count) for j, count in enumerate(self.repeats)]
         levels = torch.cat(repeated, 1) == self.codes if repeated else coded[:, :0]
         zeros = x.split(self.split, 1)[KINDS.index("nonnegative")] == 0
-        parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan(), zeros)
+        spikes = x[:, self.places] == self.spikes.to(x.dtype)
+        parts = (torch.where(numbers.isnan(), 0.0, numbers), levels, ~x.isnan(), zeros, spikes)
         return torch.cat([part.to(numbers.dtype) for part in parts], 1)
 
     def numbers(self, x: Tensor) -> Tensor:
