@@ -15,8 +15,8 @@ categorical column as codes 0, 1, ...; a missing value is NaN. A column with a s
 of the rows, and it is restored when a table is written.
 
 Columns that list no values may have spikes: numbers that are far more frequent than those beside them, such as 40 hours
-per week, or the last week of a study. Each has a probability of its own, beside the distribution; those of nonnegative
-columns are the zeros alone.
+per week, or the last week of a study. Each has a probability of its own, beside the distribution. Columns of declared
+types have none, and those of nonnegative columns are the zeros alone.
 """
 
 import math

@@ -594,6 +594,8 @@ def test_numbers_that_are_far_more_frequent_than_others_are_spikes(tmp_path: Pat
         written(tmp_path / "t.csv", rows), epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2
     )
     assert {column.name: column.spikes for column in trained.dataset.columns if column.spikes} == expected
+    declared = load_data(tmp_path / "t.csv", column_types={"hours": "integer", "level": "real"})
+    assert {column.name for column in declared.columns if column.spikes} == {"weeks", "price", "share"}
     found = {summary.name: summary.reason for summary in trained.dataset.summaries}
     assert found["hours"].endswith(
         f", 20 in {np.mean(table['hours'] == 20):.0%}, 40 in {np.mean(table['hours'] == 40):.0%}"

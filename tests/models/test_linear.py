@@ -48,7 +48,7 @@ def test_the_command_reaches_the_optimum(
     """Within 1e-3 nats of probabilistic PCA on the examples it was trained on, by the ordinary command."""
     monkeypatch.chdir(tmp_path)
     np.save("rows.npy", rows(2860).numpy())
-    model = "--model.hidden none --model.latent 2"
+    model = "--model.hidden none --model.latent 2 --model.variance learned"
     train = f"train rows.npy {model} --train.lr 1e-2 --train.lr-decay 0.7 --train.epochs 600 --train.keep last"
     evaluate = "evaluate run --split train --n-importance-samples 50 --json"
     for command in (f"{train} --train.batch-size 200 --n-importance-samples 2 --out run", evaluate):

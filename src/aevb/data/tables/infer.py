@@ -103,7 +103,13 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
     if kind is None:
         return None
     if kind not in CODED:
-        return _numeric_column(raw, position, kind, table)
+        column = _numeric_column(raw, position, kind, table)
+        plain = declared or kind == "nonnegative"
+        return (
+            column
+            if plain
+            else column.model_copy(update={"spikes": spikes_of(cast("NDArray[np.float64]", raw.present))})
+        )
     if kind == "categorical" and not declared and len(distinct) > MAX_CATEGORIES:
         return _with_other(raw, position)
     values = raw.levels or tuple(raw.plain(distinct))
@@ -136,7 +142,6 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         position=position,
         low=low,
         high=high,
-        spikes=() if kind == "nonnegative" else spikes_of(present),
         whole=whole,
         decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
         dtype=raw.dtype or ("double" if with_gaps else ""),
