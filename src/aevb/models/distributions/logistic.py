@@ -113,7 +113,12 @@ class DiscretizedLogistic(TruncatedLogistic):
 
 def log_mass(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
     """Return log [F(b) - F(a)] for a < b, where b - a is the width, which rounding may hide."""
-    return F.logsigmoid(b) + F.logsigmoid(-a) + _log1mexp(width)
+    return _log_sigmoid(b) + _log_sigmoid(-a) + _log1mexp(width)
+
+
+def _log_sigmoid(t: Tensor) -> Tensor:
+    """Return log F(t) by operations that ONNX runtimes have in float64, too."""
+    return t.minimum(torch.zeros_like(t)) - (-t.abs()).exp().log1p()
 
 
 def _log1mexp(x: Tensor) -> Tensor:
@@ -140,7 +145,7 @@ def _mean_between(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
     In a narrow interval this is a difference of nearly equal numbers, and the mean is that of a linear density.
     """
     log_total, middle = log_mass(a, b, width), (a + b) / 2
-    upper, lower = ((F.logsigmoid(-t) - log_total).exp() * (t + _ratio(t)) for t in (b.abs(), a.abs()))
+    upper, lower = ((_log_sigmoid(-t) - log_total).exp() * (t + _ratio(t)) for t in (b.abs(), a.abs()))
     linear = middle + width.square() / 12 * (1 - 2 * middle.sigmoid())
     mean = torch.where(width < _NARROW, linear, lower - upper)
     return torch.minimum(torch.maximum(mean, a), b)
@@ -149,4 +154,4 @@ def _mean_between(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
 def _ratio(t: Tensor) -> Tensor:
     """Return log(1 + e⁻ᵗ) / F(-t) for t > 0, which is between 1 and 1.39."""
     near = t.clamp_max(30.0)  # from there on, the ratio is 1
-    return F.softplus(-near) * (1 + near.exp())
+    return (-near).exp().log1p() * (1 + near.exp())
