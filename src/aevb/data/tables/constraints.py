@@ -12,9 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aevb.columns import CODED, Column, DateNotation, Value, modelled
-from aevb.data.tables.encode import rounded
+from aevb.data.tables.encode import rounded, truth_or_number
 from aevb.data.tables.notation import parse
-from aevb.data.tables.recognize import TRUTH
 from aevb.errors import BadInput
 
 Numbers = NDArray[np.float64]
@@ -81,17 +80,10 @@ def _value(column: Column, text: str, constraint: str) -> float:
         if text not in column.values:
             raise BadInput(f"{constraint!r}: {column.name} has no value {text!r}: expected one of {_listed(column)}")
         return float(column.values.index(text))
-    number = parse(pa.array([text]), column.notation)[0] if column.notation else _number(text)
-    if np.isnan(number):
+    number = parse(pa.array([text]), column.notation)[0] if column.notation else truth_or_number(text)
+    if isinstance(number, str) or np.isnan(number):
         raise BadInput(f"{constraint!r}: {text!r} is not a value like those of {column.name}")
     return float(number)
-
-
-def _number(text: str) -> float:
-    try:
-        return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
-    except ValueError:
-        return np.nan
 
 
 def _listed(column: Column) -> str:

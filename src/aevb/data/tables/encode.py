@@ -238,7 +238,7 @@ def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequen
             pairs = zip(texts, numbers.tolist(), strict=True)
             texts = [text if number != number else write(number, column.notation) for text, number in pairs]
         rows: NDArray[np.int64] = raw.texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return texts if as_texts else list(map(_truth_or_number, texts)), rows
+        return texts if as_texts else list(map(truth_or_number, texts)), rows
     stored = replace(raw, numbers=_stored_numbers(raw, column, table), notation=column.notation)
     values = [str(value) for value in stored.values()] if as_texts else _list(stored.numbers)
     return values, np.where(stored.missing, -1, np.arange(len(values)))
@@ -248,7 +248,7 @@ def _list(numbers: NDArray[np.float64] | None) -> list[Value]:
     return [] if numbers is None else numbers.tolist()
 
 
-def _truth_or_number(text: str) -> Value:
+def truth_or_number(text: str) -> Value:
     """Return the truth value or plain number that a text denotes, or the text."""
     try:
         return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)

@@ -29,7 +29,7 @@ from aevb.data.tables.numbers import (
     are_whole,
     bounds_of,
     decimals_of,
-    spikes_of,
+    find_spikes,
     type_of_numbers,
 )
 from aevb.data.tables.numerals import is_plain
@@ -108,7 +108,7 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
         return (
             column
             if plain
-            else column.model_copy(update={"spikes": spikes_of(cast("NDArray[np.float64]", raw.present))})
+            else column.model_copy(update={"spikes": find_spikes(cast("NDArray[np.float64]", raw.present))})
         )
     if kind == "categorical" and not declared and len(distinct) > MAX_CATEGORIES:
         return _with_other(raw, position)

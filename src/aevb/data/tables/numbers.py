@@ -125,7 +125,7 @@ def bounds_of(values: Numbers) -> Bounds:
     return Bounds(least if lower is None else -lower if least is None else max(least, -lower), upper)
 
 
-def spikes_of(values: Numbers) -> tuple[float, ...]:
+def find_spikes(values: Numbers) -> tuple[float, ...]:
     """Return the numbers that are far more frequent than those beside them, in ascending order.
 
     These are at most `MOST_SPIKES` of the numbers that make up a twentieth of the values and occur five times as often
