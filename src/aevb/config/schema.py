@@ -141,7 +141,8 @@ class ModelConfig(WithPieces):
     latent: Annotated[Widths | None, Field(min_length=1), Parameter(consume_multiple=False)] = Field(
         None,
         description="Latent dimensions; of several stochastic layers, from the data up, as in 100,50. Default:"
-        f" {IMAGE_LATENT} for images; {ROW_LATENT} for a table and other rows, but at most as many as they have columns.",
+        f" {IMAGE_LATENT} for images; {ROW_LATENT} for a table and other rows, but at most as many as they have"
+        " columns.",
     )
     latent_hidden: Annotated[Widths, Field(min_length=1)] | None = Field(
         None,
