@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import aevb
-from aevb.columns import Column
+from aevb.columns import Column, modelled
 from aevb.data import load_data
 from aevb.data.tables.constraints import parse_constraint, satisfied
 from aevb.data.tables.encode import decode_rows
@@ -73,9 +73,9 @@ def test_rows_that_satisfy_a_constraint(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("floor > 1", "'floor > 1' is no constraint: expected a column"),
-        ("floors", "is no constraint"),
-        ("floors >", "is no constraint"),
+        ("floor > 1", "'floor > 1' is not a constraint: expected a column"),
+        ("floors", "is not a constraint"),
+        ("floors >", "is not a constraint"),
         ("floors > many", "'many' is not a value like those of floors"),
         ("start > yesterday", "'yesterday' is not a value like those of start"),
         ("from == Oslo", "from has no value 'Oslo': expected one of Bern, Chur, Zug"),
@@ -120,3 +120,29 @@ def test_rare_rows_take_several_rounds_and_hardly_any_is_an_error(tmp_path: Path
     rows = aevb.train(x, epochs=1, out=tmp_path / "rows", report=False, n_importance_samples=2)
     with pytest.raises(BadInput, match="expected a model of a table"):
         rows.sample(1, where=["a > 0"])
+
+
+def test_constraints_on_a_few_numbers_with_a_notation(tmp_path: Path) -> None:
+    prices = [{"price": f"${(5, 10, 20)[number % 3]}", "x": number * 0.37 % 1} for number in range(120)]
+    (column, _) = load_data(written(tmp_path / "t.csv", prices), test=1, validation=1).columns
+    assert column.kind == "discrete"
+    rows = np.array([[0.0], [1.0], [2.0]])
+    for text, fits in (("price >= $10", [False, True, True]), ("price == 5", [True, False, False])):
+        assert satisfied([parse_constraint([column], text)], [column], rows).tolist() == fits
+
+
+def test_requests_of_samples_in_python(tmp_path: Path) -> None:
+    rows = [{"stars": number % 5 + 1, "x": number * 0.37 % 1, "third": (number % 4) / 3} for number in range(200)]
+    options: dict[str, Any] = {
+        "train": {"epochs": 1},
+        "report": False,
+        "n_importance_samples": 2,
+        "out": tmp_path / "run",
+    }
+    trained = aevb.train(written(tmp_path / "t.csv", rows), **options)
+    names = [column.name for column in modelled(trained.dataset.columns)]
+    assert len(trained.sample(5, where="stars >= 3")) == 5
+    stars = trained.sample(5, given={"stars": 3})[:, names.index("stars")]  # codes of 1 to 5
+    assert stars.tolist() == [2.0] * 5
+    with pytest.raises(BadInput, match="less than 1"):
+        trained.sample(0, where=["stars >= 3"])

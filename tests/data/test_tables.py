@@ -12,12 +12,12 @@ import torch
 
 import aevb
 from aevb.cli.app import main
-from aevb.columns import modelled
+from aevb.columns import Column, modelled
 from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, load_data
-from aevb.data.tables.encode import decode_rows, encode_rows
+from aevb.data.tables.encode import decode_rows, encode_rows, rounded
 from aevb.data.tables.frames import frame_columns
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import read_columns
@@ -608,6 +608,46 @@ def test_numbers_that_are_far_more_frequent_than_others_are_spikes(tmp_path: Pat
     assert aevb.load_run(tmp_path / "run").record.data.columns == trained.dataset.columns
     scores = trained.score(tmp_path / "t.csv", n_importance_samples=10).log_px
     assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds", "spikes"),
+    [
+        ("shares with zeros", (0, 1), (0,)),
+        ("shares with both ends", (0, 1), (0, 1)),
+        ("scores with zeros", (0, 10), (0,)),
+        ("positive with two ends", (35, 80), ()),
+        ("a grid", (1, 1.793), ()),
+        ("minutes of a day", (0, 1440), ()),
+    ],
+)
+def test_ends_of_numbers(name: str, bounds: tuple[float, float], spikes: tuple[float, ...], tmp_path: Path) -> None:
+    rng, n = np.random.default_rng(0), 2000
+    at = rng.random(n)
+    numbers = {
+        "shares with zeros": np.where(at < 0.1, 0, rng.beta(2, 1, n)),
+        "shares with both ends": np.select([at < 0.05, at > 0.95], [0, 1], rng.beta(2, 2, n)),
+        "scores with zeros": np.where(at < 0.1, 0, 10 * rng.uniform(0, 1, n)),
+        "positive with two ends": 35 + 45 * rng.beta(0.7, 1, n),
+        "a grid": np.arange(794) * 0.001 + 1,
+        "minutes of a day": rng.integers(0, 1440, 1000),
+    }[name]
+    dataset = load_data(
+        written(tmp_path / "t.csv", [{"x": float(x), "y": i * 0.37 % 1} for i, x in enumerate(numbers)])
+    )
+    column = next(column for column in dataset.columns if column.name == "x")
+    assert column.limits == pytest.approx(bounds, abs=0.02)
+    assert column.spikes == spikes
+    assert column.limits[0] <= numbers.min()
+    assert column.limits[1] >= numbers.max()
+
+
+def test_a_written_number_is_within_its_bounds_and_equals_its_spike() -> None:
+    third = 1 / 3
+    column = Column(name="x", kind="bounded", position=0, low=0.0, high=third, spikes=(0.1, third))
+    assert rounded(column, float(str(np.float32(third)))) == third
+    assert rounded(column, float(str(np.float32(0.1)))) == 0.1
+    assert rounded(column, 0.25) == 0.25
 
 
 def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:

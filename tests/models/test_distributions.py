@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from aevb.models.distributions import BaseDistribution, Bernoulli, Normal, StandardNormal, closed_form_kl
+from aevb.models.distributions import (
+    BaseDistribution,
+    Bernoulli,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    StandardNormal,
+    closed_form_kl,
+)
 
 BATCHES = [(), (3,), (4, 3), (2, 1, 3)]
 EVENTS = [(1,), (5,), (2, 3, 3)]
@@ -73,6 +81,16 @@ def test_log_probability_of_bernoulli(logit: float) -> None:
     np.testing.assert_allclose(
         [one, zero], [-np.logaddexp(0, -logit), -np.logaddexp(0, logit)], rtol=1e-12, atol=2.1e-9
     )
+
+
+@pytest.mark.parametrize(("mean", "total"), [(0.3, 2.0), (1e2, 1e6), (1e5, 0.5), (1e6, 5.0), (5e6, 1e3)])
+def test_log_probabilities_of_large_counts_are_precise(mean: float, total: float) -> None:
+    x = torch.tensor([0.9 * mean, mean, 1.2 * mean]).round()
+    log_mean, log_total = torch.full((3,), mean).log(), torch.tensor(total).log()
+    m, r = log_mean.double().exp().numpy(), log_total.double().exp().item()
+    found = NegativeBinomial(log_mean, log_total, 0).log_prob(x)
+    np.testing.assert_allclose(found, scipy.stats.nbinom(r, r / (r + m)).logpmf(x.double()), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(Poisson(log_mean, 0).log_prob(x), scipy.stats.poisson(m).logpmf(x.double()), rtol=1e-5)
 
 
 def test_probabilities_of_bernoulli_sum_to_one() -> None:

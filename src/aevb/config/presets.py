@@ -31,6 +31,16 @@ def with_preset(content: object) -> object:
     return others | {name: {**options, **_options(content.get(name))} for name, options in chosen.items()}
 
 
+def replaced(preset: Preset, content: Mapping[str, object]) -> list[str]:
+    """Return the dotted names of options of a configuration that the preset would set to another value."""
+    return [
+        f"{name}.{key.replace('_', '-')}"
+        for name, options in PRESETS[preset].items()
+        for key, value in _options(content.get(name)).items()
+        if key in options and value != options[key]
+    ]
+
+
 def _options(section: object) -> Mapping[str, object]:
     """Return the options of a section that are set."""
     if isinstance(section, BaseModel):

@@ -90,7 +90,7 @@ def label_condition(data: UnsplitData, column: Column, outside: dict[int, str] |
     return encode_rows([text_column(LABEL, names.tolist())], [column], data.name, outside)
 
 
-def parse_row(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
+def parse_row(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor:
     """Return a row of a table from values that are stated as text, ``(1, D)``; the others are missing.
 
     Args:
@@ -108,7 +108,7 @@ def parse_row(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
     return encode_rows(raw, columns, option("given"))
 
 
-def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Tensor:
+def parse_condition(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor:
     """Return a condition that is stated as text, ``(1, G)``.
 
     Args:
@@ -131,7 +131,8 @@ def parse_condition(columns: Sequence[Column], values: Mapping[str, str]) -> Ten
     return encode_rows([_raw_column(column, values[column.name]) for column in modelled(columns)], columns, "condition")
 
 
-def _raw_column(column: Column, text: str) -> RawColumn:
+def _raw_column(column: Column, value: object) -> RawColumn:
+    text = str(value)
     if not text:
         return RawColumn(column.name, np.array([np.nan]))
     if column.notation or any(isinstance(value, str) for value in column.values):

@@ -60,6 +60,11 @@ class Dataset:
         return self.out_of_core or self.train
 
     @property
+    def n_train(self) -> int:
+        """The number of training examples."""
+        return len(self.train_source)
+
+    @property
     def largest(self) -> int:
         """The largest value, rounded to a whole number."""
         splits = (self.train, self.valid, self.test)

@@ -26,17 +26,10 @@ from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
 from aevb.models.distributions import (
     FullNormal,
-    Hurdle,
-    IndependentColumns,
-    LogNormal,
-    NegativeBinomial,
-    Normal,
     Point,
     StandardNormal,
-    TruncatedLogistic,
     kl_by_dimension,
 )
-from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.vae import VAE, LayerTrace
 from aevb.plots import COLORS
 from aevb.report import wording
@@ -127,7 +120,7 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
         "binarized": dataset.kind == "binary" and dataset.binarize != "treat-as-probabilities",
     }
     content.facts |= _codes(model, test, len(dataset.test), content)
-    content.facts |= _images(test, train, content) if view == "image" else _rows(run, dataset, test, content)
+    content.facts |= _images(test, train, content) if view == "image" else _rows(dataset, test, content)
     scored = "likelihood" in files and "encoder" in files and _has_simple_bound(run)
     content.facts["bounds"] = content.array("bounds", _bounds(model, _some(test, MEASURED))) if scored else None
     return content
@@ -279,13 +272,12 @@ def _bytes(x: Tensor, shades: Shades) -> NDArray[np.uint8]:
     return (255 * scaled.clamp(0, 1)).round().to(torch.uint8).numpy()
 
 
-def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
+def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     x = test.all().x
     train = dataset.train.subsample(100_000).all().x.double().numpy()
     train[:, np.isnan(train).all(0)] = 0.0  # columns without observed values
     low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)
-    spreads = _spreads(run.model)
     return {
         "examples": content.array("examples", x),
         "columns": [
@@ -296,7 +288,6 @@ def _rows(run: RunFolder, dataset: Dataset, test: Examples, content: Content) ->
                 "whole": column.whole,
                 "low": float(low[index]),
                 "high": float(max(high[index], low[index] + 1e-9)),
-                "spread": spreads[index] if index < len(spreads) else None,
                 "bounds": [column.low, column.high],
                 "spikes": [0.0] if column.kind == "nonnegative" else list(column.spikes),
             }
@@ -314,24 +305,6 @@ def _unnamed(dataset: Dataset) -> list[Column]:
         Column(name=f"x{position + 1}", kind=kind, position=position, values=values)
         for position in range(dataset.shape[0])
     ]
-
-
-def _spreads(model: VAE) -> list[float]:
-    """Return the scale of each numeric column of a table: the standard deviation of p(x|z), that of the logarithm of
-    positive ones, r of counts."""
-    p = model.decode(torch.zeros(1, _latent(model)))
-    scales: list[float] = []
-    for part in p.elementary if isinstance(p, IndependentColumns) else ():
-        if isinstance(part, Normal):
-            scales += part.stddev[0].tolist()
-        elif isinstance(part, TruncatedLogistic):
-            scales += (LOGISTIC_STDDEV * part.log_scale.exp()).expand_as(part.loc[0]).tolist()
-        elif isinstance(part, LogNormal | Hurdle):
-            positive = part.positive if isinstance(part, Hurdle) else part
-            scales += positive.log.stddev[0].tolist()
-        elif isinstance(part, NegativeBinomial):
-            scales += part.log_total.exp().expand_as(part.log_mean[0]).tolist()
-    return scales
 
 
 def _latent(model: VAE) -> int:

@@ -4,7 +4,9 @@ encoder     x ``(B, *event)``                       →  mean, stddev ``(B, Z)``
                                                        also the covariance ``(B, Z, Z)``
 decoder     z ``(B, Z)``                            →  mean ``(B, *event)`` of p(x | z), for images also
                                                        the decoder's `output`; for other rows stddev ``(B, D)``;
-                                                       for tables `chances`, the probabilities of values
+                                                       for tables `chances`, the probabilities of values, and
+                                                       `spread` of numbers ``(B, ·)``: the standard deviation,
+                                                       that of the logarithm of positive ones, r of counts
 likelihood  output, x                               →  log p(x | z) in nats ``(B,)``; for images only
 """
 
@@ -13,9 +15,22 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aevb.errors import BadInput
-from aevb.models.distributions import Bernoulli, Categorical, FullNormal, Hurdle, IndependentColumns, Spiked
+from aevb.models.distributions import (
+    Bernoulli,
+    Categorical,
+    FullNormal,
+    Hurdle,
+    IndependentColumns,
+    LogNormal,
+    NegativeBinomial,
+    Normal,
+    Spiked,
+    TruncatedLogistic,
+)
+from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.likelihoods.table import Columns
 from aevb.models.vae import VAE
 from aevb.runs.export import Encoder, Piece, samples, written
@@ -47,7 +62,10 @@ class _RowDecoder(Piece):
 
 
 class _TableDecoder(Piece):
-    """Map z to the mean of p(x | z) and probabilities: of the second of two values, of listed ones, zero and spikes."""
+    """Map z to the mean of p(x | z), spreads, and probabilities.
+
+    The probabilities are those of the second of two values, of listed ones, of zero and of spikes.
+    """
 
     def __init__(self, model: VAE) -> None:
         super().__init__(model)
@@ -55,15 +73,31 @@ class _TableDecoder(Piece):
         assert isinstance(likelihood, Columns)
         self.spikes = (~likelihood.spikes.isnan()).flatten().nonzero()[:, 0].tolist()
 
-    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+    def named(self, z: Tensor) -> dict[str, Tensor]:
+        """Return the outputs by name."""
         p = self.model.decode(z)
         assert isinstance(p, IndependentColumns)
+        spreads = [spread.expand(z.shape[0], -1) for part in p.elementary if (spread := _spread(part)) is not None]
         binary = [part.mean for part in p.families if isinstance(part, Bernoulli)]
         others = [part.log_probabilities.exp().flatten(1) for part in p.families if isinstance(part, Categorical)]
         zeros = [part.zero.sigmoid() for part in p.elementary if isinstance(part, Hurdle)]
         spikes = [part.weights.flatten(1)[:, self.spikes] for part in p.families if isinstance(part, Spiked)]
-        chances = [*binary, *others, *zeros, *spikes]
-        return (p.mean, torch.cat(chances, 1)) if chances else (p.mean,)
+        parts = {"mean": [p.mean], "spread": spreads, "chances": [*binary, *others, *zeros, *spikes]}
+        return {name: torch.cat(part, 1) for name, part in parts.items() if part}
+
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.named(z).values())
+
+
+def _spread(part: Distribution) -> Tensor | None:
+    """Return the spread of numbers, ``(B, ·)``; None for other columns."""
+    if isinstance(part, Normal):
+        return part.stddev
+    if isinstance(part, TruncatedLogistic):
+        return LOGISTIC_STDDEV * part.log_scale.exp()
+    if isinstance(part, LogNormal | Hurdle):
+        return (part.positive if isinstance(part, Hurdle) else part).log.stddev
+    return part.log_total.exp().unsqueeze(0) if isinstance(part, NegativeBinomial) else None
 
 
 class _Likelihood(nn.Module):
@@ -92,8 +126,8 @@ def networks(model: VAE) -> dict[str, bytes]:
     full = isinstance(q, FullNormal) and not model.lower_layers
     outputs: tuple[str, ...]
     if isinstance(p, IndependentColumns):
-        decoder: nn.Module = _TableDecoder(model)
-        outputs = ("mean", "chances") if len(decoder(z)) > 1 else ("mean",)
+        decoder: Piece = _TableDecoder(model)
+        outputs = tuple(_TableDecoder(model).named(z))
     elif x.dim() == 4:
         decoder, outputs = _ImageDecoder(model), ("mean", "output")
     else:

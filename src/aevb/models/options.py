@@ -41,6 +41,10 @@ class DataFacts(Protocol):
         """The shape of one example."""
 
     @property
+    def n_train(self) -> int:
+        """The number of training examples."""
+
+    @property
     def largest(self) -> int:
         """The largest value, of binary data and counts."""
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -38,6 +39,11 @@ def output_sizes(modules: Iterable[nn.Module]) -> Iterator[list[int]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return the most precise floating-point type of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def log_mean_exp(values: Tensor) -> Tensor:

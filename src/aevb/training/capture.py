@@ -22,6 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from aevb.models.batch import Batch
 from aevb.models.objectives import Objective
+from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training.passes import simplify
 
@@ -172,11 +173,6 @@ def progress_tensor(done: float, device: torch.device) -> Tensor:
     """Return the completed fraction of training as the last input of a captured step."""
     # Filled on the device: a copy from the host would wait for the device.
     return torch.full((), done, dtype=widest_float(device), device=device)
-
-
-def widest_float(device: torch.device) -> torch.dtype:
-    """Return the most precise floating-point type of a device."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class _Step(nn.Module):

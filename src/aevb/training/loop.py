@@ -25,11 +25,11 @@ from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import NonFinite
 from aevb.models.objectives import Objective, Terms, final_from
+from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
 from aevb.training.backends.base import GradientBackend, Gradients
 from aevb.training.backends.eager import EagerBackend
-from aevb.training.capture import widest_float
 from aevb.training.history import Ended, EpochMetrics
 from aevb.training.nonfinite import first_non_finite, losses
 from aevb.training.optimizer import build_optimizer, decay_weights, set_learning_rate

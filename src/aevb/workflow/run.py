@@ -244,8 +244,8 @@ class Run:
         self,
         n_samples: int = 100,
         *,
-        condition: Mapping[str, str] | None = None,
-        given: Mapping[str, str] | None = None,
+        condition: Mapping[str, object] | None = None,
+        given: Mapping[str, object] | None = None,
         where: Sequence[str] = (),
         noise: bool = False,
         seed: int = 0,
@@ -284,7 +284,7 @@ class Run:
         return latent_means(self.model, self._examples(data))
 
     def reconstruct(
-        self, data: object = None, *, max_examples: int | None = None, condition: Mapping[str, str] | None = None
+        self, data: object = None, *, max_examples: int | None = None, condition: Mapping[str, object] | None = None
     ) -> Reconstructions:
         """Return examples and their reconstructions, the mean of p(x|z) at the mean of q(z|x).
 
@@ -373,7 +373,7 @@ class Run:
         require_table(self.record)
         return table_quality(self.record, self.dataset, synthetic, seed=seed, data_dir=self._data_dir)
 
-    def explore(self, *others: "Run", condition: Mapping[str, str] | None = None) -> Path:
+    def explore(self, *others: "Run", condition: Mapping[str, object] | None = None) -> Path:
         """Write explorer.html, an interactive page of the model, and return its path.
 
         Args:
@@ -390,7 +390,7 @@ class Run:
             report.write_run(self.record, load_findings(self.folder))
         return path
 
-    def explorable(self, condition: Mapping[str, str] | None = None) -> tuple[RunFolder, Dataset]:
+    def explorable(self, condition: Mapping[str, object] | None = None) -> tuple[RunFolder, Dataset]:
         """Return the record and the data for the explorer; a conditional model under a condition."""
         if not (condition or self.record.data.condition_columns):
             return self.record, self.dataset

@@ -18,6 +18,7 @@ from aevb.runs.run_folder import RunFolder
 
 GIVEN_CANDIDATES = 10_000
 """Least K for samples with given values: many samples come from a single posterior."""
+MOST_CANDIDATES = 1_000_000
 DRAWN_AT_ONCE = 10_000
 """The least number of rows that are drawn at once for constraints."""
 LEAST_ACCEPTED = 1e-3
@@ -42,8 +43,8 @@ class Samples(NamedTuple):
 class Request:
     """Which samples are wanted; the fields are the arguments of `Run.sample`."""
 
-    condition: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, str] = field(default_factory=dict)
+    condition: Mapping[str, object] = field(default_factory=dict)
+    given: Mapping[str, object] = field(default_factory=dict)
     where: Sequence[str] = ()
     noise: bool = False
     seed: int = 0
@@ -56,6 +57,8 @@ def sample(run: RunFolder, n_samples: int, request: Request) -> Samples:
         BadInput: the condition, a given value or a constraint does not suit the model, or hardly any sample satisfies
             the constraints.
     """
+    if n_samples < 1:
+        raise BadInput(f"{option('n-samples', n_samples)} is less than 1")
     condition = conditions(run, request.condition, n_samples)
     if request.given or request.where:
         require_table(run)
@@ -80,6 +83,7 @@ def _accepted(
     run: RunFolder, n_samples: int, where: Sequence[str], draw: Callable[[int, int], Tensor]
 ) -> tuple[Tensor, int]:
     """Return the first rows that satisfy constraints, and how many were drawn until then."""
+    where = [where] if isinstance(where, str) else where
     constraints = [parse_constraint(run.data.columns, text) for text in where]
     found: list[Tensor] = []
     size, n_found, n_drawn = max(n_samples, DRAWN_AT_ONCE), 0, 0
@@ -101,12 +105,12 @@ def _accepted(
 def _sample_given(run: RunFolder, request: Request, count: int, condition: Tensor | None, number: int) -> Tensor:
     """Return rows of a table with given values, ``(count, D)``; different ones for each number."""
     row = parse_row(run.data.columns, request.given).to(run.model.event_dtype)
-    candidates = max(GIVEN_CANDIDATES, 10 * count)
+    candidates = min(max(GIVEN_CANDIDATES, 10 * count), MOST_CANDIDATES)
     examples, seed = Examples(row, condition=condition), request.seed + (number << 32)
     return impute(run.model, examples, count, n_importance_samples=candidates, seed=seed).imputations[:, 0]
 
 
-def conditions(run: RunFolder, condition: Mapping[str, str], count: int) -> Tensor | None:
+def conditions(run: RunFolder, condition: Mapping[str, object], count: int) -> Tensor | None:
     """Return the condition of `count` samples: one for all, or each class in turn; None if unconditional."""
     columns = run.data.condition_columns
     if not (columns or condition):
@@ -117,7 +121,7 @@ def conditions(run: RunFolder, condition: Mapping[str, str], count: int) -> Tens
     return classes.repeat_interleave(ceil(count / len(classes)), 0)[:count]
 
 
-def stated_condition(run: RunFolder, condition: Mapping[str, str]) -> Tensor:
+def stated_condition(run: RunFolder, condition: Mapping[str, object]) -> Tensor:
     """Return a condition as the model receives it, ``(1, C)``."""
     if not run.data.condition_columns:
         raise BadInput(

@@ -60,7 +60,7 @@ def parse_constraint(columns: Sequence[Column], text: str) -> Constraint:
         if column and right:
             return _constraint(column, found[0], names.get(right, right), text)
     raise BadInput(
-        f"{text!r} is no constraint: expected a column ({', '.join(names)}), one of {' '.join(COMPARISONS)}, and a"
+        f"{text!r} is not a constraint: expected a column ({', '.join(names)}), one of {' '.join(COMPARISONS)}, and a"
         " value or a column"
     )
 
@@ -80,7 +80,9 @@ def _value(column: Column, text: str, constraint: str) -> float:
         if text not in column.values:
             raise BadInput(f"{constraint!r}: {column.name} has no value {text!r}: expected one of {_listed(column)}")
         return float(column.values.index(text))
-    number = parse(pa.array([text]), column.notation)[0] if column.notation else truth_or_number(text)
+    number = parse(pa.array([text]), column.notation)[0] if column.notation else np.nan
+    if np.isnan(number) and not isinstance(column.notation, DateNotation):
+        number = truth_or_number(text)
     if isinstance(number, str) or np.isnan(number):
         raise BadInput(f"{constraint!r}: {text!r} is not a value like those of {column.name}")
     return float(number)
@@ -91,7 +93,7 @@ def _listed(column: Column) -> str:
 
 
 def _is_text(column: Column) -> bool:
-    return any(isinstance(value, str) for value in column.values)
+    return column.notation is None and any(isinstance(value, str) for value in column.values)
 
 
 def _unit(column: Column) -> str:
@@ -125,6 +127,8 @@ def _values(column: Column, numbers: NDArray[np.floating], like: Column) -> Numb
     if column.kind not in CODED:
         return np.array([rounded(column, number) for number in numbers.tolist()], dtype=np.float64)
     values: Sequence[Value] = column.values
+    if column.notation:
+        values = parse(pa.array(list(map(str, values))), column.notation).tolist()
     if _is_text(column):
         values = [like.values.index(value) if value in like.values else -1 for value in column.values]
     codes: Numbers = np.array(values, dtype=np.float64)[numbers.astype(int)]

@@ -272,10 +272,11 @@ def rounded(column: Column, number: float) -> int | float:
     """Return a number with the digits that its column has, within its bounds; no positive number becomes zero."""
     if column.whole:
         return column.clamp(max(round(number), 1) if column.kind == "positive" else round(number))
-    if column.decimals is None:
-        return number
-    least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
     low, high = column.limits
+    if column.decimals is None:
+        spike = next((spike for spike in column.spikes if np.float32(spike) == np.float32(number)), number)
+        return min(max(spike, low), high)
+    least = 10.0**-column.decimals if column.kind in ("positive", "nonnegative") and number > 0 else -math.inf
     return min(max(round(number, column.decimals), least, low), high)
 
 

@@ -4,7 +4,7 @@ discrete      few numbers that all recur, such as 4, 6, 8
 count         whole numbers that begin near 0, as a negative binomial describes them
 integer       other whole numbers
 nonnegative   numbers from 0, some of them exactly 0
-positive      numbers above 0 that a log-normal describes better than a normal
+positive      numbers above 0 that a log-normal describes better than a normal, without an end on both sides
 bounded       numbers with an end: at 0 or 1, say, or where their density drops from its mean to nothing
 real          other numbers
 """
@@ -33,9 +33,13 @@ FEW, SEVERAL, MANY = 12, 32, 100
 ZEROS = 0.02
 """Share of zeros from which numbers have a probability of being exactly 0."""
 EDGE = 0.01
-"""Share of the range beside its end that holds at least half as large a share of the values if the end is a bound."""
-AT_EDGE = 8
-"""The least number of values there."""
+"""Share of the range that is examined beside each of its ends."""
+DENSE, AT_EDGE = 0.2, 8
+"""The end is a bound if the density there is at least this share of the mean density, and holds this many values."""
+COMPLETE = 0.9
+"""Share of the whole numbers of a range that occur if its ends are those of the data; other ends are rounded."""
+CAPPED = 5
+"""Number of values at the largest whole number that may be chance."""
 MOST_DECIMALS = 6
 MISSED = 5.0
 """Expected number of values beyond the largest one from which it is an end: all are absent by chance in 1 of 150."""
@@ -82,11 +86,14 @@ def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
         return "real"
     if is_discrete(values, distinct):
         return "discrete"
-    if are_whole(distinct) and size <= LARGEST_INTEGER:
-        return "count" if _are_counts(values) else "positive" if _is_log_normal(values) else "integer"
+    whole, both = are_whole(distinct) and size <= LARGEST_INTEGER, None not in bounds_of(values)
+    if whole:
+        return "count" if _are_counts(values) else "positive" if _is_log_normal(values) and not both else "integer"
+    if distinct[0] == 0 and (_outermost(values) is not None or (_are_shares(values) and values.max() <= 1)):
+        return "bounded"
     if distinct[0] == 0 and ((values == 0).mean() >= ZEROS or _is_log_normal(values[values > 0])):
         return "nonnegative"
-    if _is_log_normal(values) and not _are_shares(values):
+    if _is_log_normal(values) and not _are_shares(values) and not both:
         return "positive"
     return "real" if bounds_of(values) == Bounds() else "bounded"
 
@@ -113,7 +120,7 @@ def bounds_of(values: Numbers) -> Bounds:
     """Return the bounds of numbers that are neither positive nor counts.
 
     Numbers from 0 that come near it have the bound 0; shares and percentages that come near 1 or 100 end there; any
-    end is a bound where the outermost hundredth of the range holds at least half its share of the values.
+    end is a bound where the density of the outermost hundredth of the range is at least a fifth of the mean density.
     """
     low, high = float(values.min()), float(values.max())
     if max(-low, high) > LARGEST:
@@ -128,8 +135,8 @@ def bounds_of(values: Numbers) -> Bounds:
 def find_spikes(values: Numbers) -> tuple[float, ...]:
     """Return the numbers that are far more frequent than those beside them, in ascending order.
 
-    These are at most `MOST_SPIKES` of the numbers that make up a twentieth of the values and occur five times as often
-    as the median of their three neighbors on each side.
+    These are at most `MOST_SPIKES` of the numbers that make up a twentieth of the values, or a fiftieth at an end, and
+    occur five times as often as the median of their three neighbors on each side.
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= FEW:
@@ -139,7 +146,9 @@ def find_spikes(values: Numbers) -> tuple[float, ...]:
         beside = [*counts[max(0, place - BESIDE) : place], *counts[place + 1 : place + 1 + BESIDE]]
         return float(counts[place] / np.median(beside))
 
-    frequent = np.flatnonzero(counts >= max(SPIKE * len(values), RECURRENCES))
+    least = np.full(len(counts), max(SPIKE * len(values), RECURRENCES))
+    least[[0, -1]] = max(ZEROS * len(values), RECURRENCES)
+    frequent = np.flatnonzero(counts >= least)
     high = [place for place in frequent[np.argsort(-counts[frequent])].tolist() if height(place) >= HEIGHT]
     return tuple(sorted(distinct[high[:MOST_SPIKES]].tolist()))
 
@@ -172,12 +181,13 @@ def _outermost(values: Numbers) -> float | None:
     whole = are_whole(values)
     span, width = high - low + whole, math.floor(EDGE * (high - low)) + 1 if whole else EDGE * (high - low)
     inside = int((values > high - width).sum())
-    if inside < max(AT_EDGE, 0.5 * len(values) * width / span):
+    if inside < max(AT_EDGE, DENSE * len(values) * width / span):
         return None
-    if whole or (values == high).sum() > 1:
+    complete = whole and len(np.unique(values)) > COMPLETE * span
+    if complete or (values == high).sum() > (CAPPED if whole else 1):
         return high
-    step: float = 10.0 ** math.floor(math.log10(width))
-    return math.ceil(high / step) * step
+    exponent = math.floor(math.log10(width))
+    return max(high, round(math.ceil(high / 10.0**exponent) * 10.0**exponent, max(0, -exponent)))
 
 
 def _are_counts(values: Numbers) -> bool:

@@ -34,6 +34,8 @@ RESAMPLED = 20
 """Samples from which one of the true posterior is resampled."""
 SAMPLES = 100
 """Samples for the bounds of validation examples."""
+MOST_COLUMNS = 1000
+"""The largest number of elements of vectors whose residuals are kept."""
 
 
 def diagnose(
@@ -82,6 +84,7 @@ def take_measurements(
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):
         variances = train.all().x.double().var(0)
+    dispersion, residuals = (1.0, None) if dataset.columns else _residuals(model, valid, seed)
     return Measurements(
         config=config,
         model=resolved,
@@ -92,7 +95,8 @@ def take_measurements(
         valid_log_px=_log_px(model, valid, seed),
         simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.layers[-1]),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
-        dispersion=1.0 if dataset.columns else _dispersion(model, valid, seed),
+        dispersion=dispersion,
+        residuals=residuals,
         noise=_relative_noise(likelihood, variances) if isinstance(likelihood, Gaussian) else None,
         data_variance=variances.mean().item(),
         outliers=outliers(model, dataset),
@@ -116,15 +120,18 @@ def _log_px(model: VAE, examples: Examples, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def _dispersion(model: VAE, examples: Examples, seed: int) -> float:
-    """Return Σ (x - E x)² / Σ Var x under p(x|z), z resampled from q(z|x) to follow the true posterior."""
-    device, squares, variances = model.device, 0.0, 0.0
+def _residuals(model: VAE, examples: Examples, seed: int) -> tuple[float, Tensor | None]:
+    """Return Σ r² / Σ Var x, and the residuals r = x - E[x|z] of vectors, z resampled to follow the true posterior."""
+    device, squares, variances, residuals = model.device, 0.0, 0.0, []
     with seeded(seed, RNGStream.EVALUATION, device=device):
         for batch in examples.batches(100):
             batch = batch.to(device)
             trace = model.trace(batch, RESAMPLED if model.posterior_has_density else 1)
             chosen = torch.distributions.Categorical(logits=trace.log_weight.T).sample() if len(trace.z) > 1 else 0
             p = model.decode(trace.z[chosen, torch.arange(len(batch), device=device)], batch.condition)
-            squares += (batch.x - p.mean).square().sum().item()
+            residual = batch.x - p.mean
+            squares += residual.square().sum().item()
             variances += p.variance.sum().item()
-    return squares / variances
+            if residual.dim() == 2 and residual.shape[1] <= MOST_COLUMNS:
+                residuals.append(residual.double().cpu())
+    return squares / variances, torch.cat(residuals) if residuals else None

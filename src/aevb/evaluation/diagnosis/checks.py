@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from aevb.config.presets import replaced
 from aevb.evaluation.diagnosis.findings import NO_INFORMATION, Finding, Measurements
 from aevb.evaluation.likelihood import ACTIVE
 
@@ -13,10 +14,41 @@ MIN_STEPS = 500
 LISTED = 5
 """Number of outliers that are named."""
 
+HIGH_LR = 0.02
+"""The largest learning rate that is not suspected."""
+LARGE_FALL = 0.5
+"""The fall of the bound from one epoch to the next, in standard deviations over examples, that shows instability."""
+SHARED = 0.1
+"""The share of the variance of residuals in one direction, beyond chance, that shows a missing latent dimension."""
+UNEQUAL = 0.05
+"""What a variance for each element would gain, in nats per element, if the noise is unequal."""
+
 LEARNED = "--model.variance learned"
 """The remedy of a fixed variance that does not suit the data."""
 
 Check = Callable[[Measurements], Finding | None]
+
+
+def high_learning_rate(measured: Measurements) -> Finding | None:
+    """Report a high learning rate if the bound fell during training, or if the model is useless."""
+    lr, std = measured.config.train.lr, measured.valid.distortion.std().item()
+    merits = torch.tensor([epoch.valid.merit for epoch in measured.epochs if epoch.valid])
+    fall = -merits.diff().amin().item() if len(merits) > 1 else 0.0
+    useless = measured.collapsed or behind_simple_model(measured)
+    if lr <= HIGH_LR or (fall <= LARGE_FALL * std and not useless):
+        return None
+    bound = measured.valid.bound.mean().item()
+    return Finding(
+        problem="the learning rate is too high",
+        metric="bound",
+        value=bound,
+        threshold=None,
+        better="higher",
+        evidence=f"at the learning rate {lr:g} the largest fall of the bound from one epoch to the next is"
+        f" {max(fall, 0):.2f} nats, with a standard deviation over examples of {std:.2f}; it ended at {bound:.2f}",
+        cause="each step overshoots the optimum",
+        remedy=f"--train.lr {lr / 30:.1g}",
+    )
 
 
 def posterior_collapse(measured: Measurements) -> Finding | None:
@@ -65,6 +97,39 @@ def idle_units(measured: Measurements) -> Finding | None:
     )
 
 
+def few_dimensions(measured: Measurements) -> Finding | None:
+    """Report residuals of real vectors that vary together: a direction of the data is left to the noise.
+
+    The metric is (λ - e) / (D - e), with λ the largest eigenvalue of the correlation matrix of D elements and e its
+    limit for N independent residuals, (1 + √(D/N))² (Marchenko & Pastur 1967).
+    """
+    if measured.residuals is None or measured.config.model.latent is None or len(measured.model.layers) > 1:
+        return None
+    if not str(measured.model.likelihood).startswith("gaussian"):
+        return None
+    scaled = (measured.residuals / measured.residuals.std(0)).clamp(-3, 3)
+    scaled = scaled[:, scaled.std(0) > 0]
+    count, width = scaled.shape
+    chance = (1 + math.sqrt(width / count)) ** 2
+    if measured.collapsed or measured.is_autoencoder or not measured.active.all() or chance >= width:
+        return None
+    shared = (torch.linalg.eigvalsh(scaled.T.corrcoef())[-1].item() - chance) / (width - chance)
+    if shared <= SHARED:
+        return None
+    latent = measured.model.layers[0]
+    return Finding(
+        problem="too few latent dimensions",
+        metric="shared residuals",
+        value=shared,
+        threshold=SHARED,
+        better="lower",
+        evidence=f"x - E[x|z] varies along one direction of the {width} elements: its share of their variance is"
+        f" {100 * shared:.0f} % more than by chance",
+        cause=f"{latent} latent dimensions represent fewer directions than the data have",
+        remedy=f"--model.latent {2 * latent}",
+    )
+
+
 def prior_mismatch(measured: Measurements) -> Finding | None:
     """Report that more than a quarter of the prior's samples lie in holes; by chance it is one in a hundred."""
     if measured.collapsed or measured.holes <= 0.25:
@@ -89,11 +154,6 @@ def over_fitting(measured: Measurements) -> Finding | None:
     stderr = math.hypot(train.std().item() / len(train) ** 0.5, std / len(valid) ** 0.5)
     if gap < max(0.25 * std, 3 * stderr):
         return None
-    options = measured.model.options
-    option = "channels" if options.get("channels") else "hidden"
-    widths = options.get(option) or ()
-    smaller = " ".join(str(max(2, width // 8)) for width in widths)
-    fewer = max(1, measured.model.layers[-1] // 2)
     return Finding(
         problem="over-fitting",
         metric="gap",
@@ -103,7 +163,7 @@ def over_fitting(measured: Measurements) -> Finding | None:
         evidence=f"log p(x): training examples {train.mean():.2f} nats, validation examples {valid.mean():.2f} nats:"
         f" a gap of {gap:.2f} ± {stderr:.2f}",
         cause="too few training examples for a model of this size",
-        remedy=f"--model.{option} {smaller}" if widths else f"--model.latent {fewer}",
+        remedy="more training examples",
     )
 
 
@@ -120,6 +180,7 @@ def behind_simple_model(measured: Measurements) -> Finding | None:
     limit = max(0.1 * (best.log_px - linear.log_px).mean().item(), 3 * stderr)
     if lead < limit:
         return None
+    others = [f"--{name}" for name in replaced("density", dict(measured.config))]
     return Finding(
         problem="a simpler model is better",
         metric="lead of a simpler model",
@@ -129,7 +190,7 @@ def behind_simple_model(measured: Measurements) -> Finding | None:
         evidence=f"log p(x) of validation examples: {best.name} {best.log_px.mean():.2f} nats, this model"
         f" {measured.valid_log_px.mean():.2f} nats",
         cause="training found a poor optimum: z was given up early, where the KL outweighs what z explains",
-        remedy="--preset density",
+        remedy="--preset density" + (f" without {', '.join(others)}" if others else ""),
     )
 
 
@@ -178,7 +239,8 @@ def unequal_weight(measured: Measurements) -> Finding | None:
 def misfit(measured: Measurements) -> Finding | None:
     """Report noise of the data that is more than twice, or less than half, that of the likelihood."""
     factor = max(measured.dispersion, 1 / max(measured.dispersion, 1e-9))
-    if factor < 2:
+    binary = measured.model.likelihood == "bernoulli" and measured.config.data.binarize != "treat-as-probabilities"
+    if factor < 2 or binary:
         return None
     model, more, variance = measured.model, measured.dispersion > 1, measured.model.options.get("variance")
     fixed = model.likelihood == "gaussian" and not isinstance(variance, str)
@@ -195,6 +257,34 @@ def misfit(measured: Measurements) -> Finding | None:
         evidence=f"the data vary {factor:.1f} times {'more' if more else 'less'} around E[x|z] than under p(x|z)",
         cause=f"the variance {variance} is fixed" if fixed else f"noise that {model.likelihood} cannot represent",
         remedy=LEARNED if fixed else other,
+    )
+
+
+def unequal_noise(measured: Measurements) -> Finding | None:
+    """Report vectors whose noise differs between elements, under a likelihood with one variance.
+
+    A variance for each element gains ½ (log mean_j s_j² - mean_j log s_j²) nats per element, with s_j² the mean square
+    of x_j - E[x_j|z].
+    """
+    if measured.residuals is None or measured.model.likelihood != "gaussian" or measured.is_autoencoder:
+        return None
+    if measured.model.options.get("variance") == "per-element":
+        return None
+    squares = measured.residuals.square().mean(0)
+    squares = squares[squares > 0]
+    gain = 0.5 * (squares.mean().log() - squares.log().mean()).item()
+    if gain <= UNEQUAL:
+        return None
+    return Finding(
+        problem="the noise differs between elements",
+        metric="gain",
+        value=gain,
+        threshold=UNEQUAL,
+        better="lower",
+        evidence=f"a variance for each element would gain {gain * len(squares):.2f} nats per example: the standard"
+        f" deviations of x - E[x|z] are between {squares.min().sqrt():.2g} and {squares.max().sqrt():.2g}",
+        cause="the likelihood has one variance for all elements",
+        remedy="--model.variance per-element",
     )
 
 
@@ -251,13 +341,16 @@ def outlying_rows(measured: Measurements) -> Finding | None:
 EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
+    few_dimensions: [behind_simple_model, under_training],
     prior_mismatch: [],
     behind_simple_model: [posterior_collapse, prior_mismatch, misfit, under_training],
-    over_fitting: [under_training],
-    vanishing_noise: [under_training, misfit],
-    unequal_weight: [under_training, misfit],
-    misfit: [posterior_collapse, under_training],
-    under_training: [idle_units],
-    outlying_rows: [misfit],
+    over_fitting: [few_dimensions, prior_mismatch, misfit, under_training],
+    vanishing_noise: [few_dimensions, misfit, unequal_noise, under_training],
+    unequal_weight: [few_dimensions, misfit, unequal_noise, under_training],
+    misfit: [posterior_collapse, few_dimensions, unequal_noise, under_training],
+    unequal_noise: [few_dimensions, behind_simple_model, under_training],
+    under_training: [idle_units, prior_mismatch],
+    outlying_rows: [few_dimensions, vanishing_noise, misfit, unequal_noise],
 }
 """Every check, with the checks whose findings its own finding explains."""
+EXPLAINS = {high_learning_rate: list(EXPLAINS), **EXPLAINS}

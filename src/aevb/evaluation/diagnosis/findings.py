@@ -68,6 +68,7 @@ class Measurements(NamedTuple):
         holes: share of prior samples where the aggregate posterior has almost no mass; 0 for autoencoders.
         dispersion: Σ (x - E x)² / Σ Var x over validation examples, x ~ p(x|z) and z ~ p(z|x); 1 for tables, whose
             columns have no common unit.
+        residuals: x - E[x|z] of validation examples, likewise, ``(M, D)``; None for images and tables.
         noise: the variance of a Gaussian likelihood relative to that of the data, for the element where it is smallest;
             None for other likelihoods.
         data_variance: the mean variance of the elements of the data.
@@ -84,6 +85,7 @@ class Measurements(NamedTuple):
     simple: Sequence[SimpleModel]
     holes: float
     dispersion: float
+    residuals: Tensor | None
     noise: float | None
     data_variance: float
     outliers: Sequence[Outlier]

@@ -18,7 +18,7 @@ const TINT = 0.7;
 export class RowView {
   constructor(element, model) {
     Object.assign(this, { element, model, columns: model.facts.columns.slice(0, COLUMNS), bars: [] });
-    this.places = chancePlaces(this.columns);
+    this.places = chancePlaces(model.facts.columns);
     for (const column of this.columns) this.bars.push(this.added(column));
   }
 
@@ -61,7 +61,7 @@ export class RowView {
   showNumber({ fill, whisker, text }, column, found, j) {
     const { whole } = column;
     const { chances, remaining, mean } = apartFromSpikes(column, found.mean[j], found, this.places[j]);
-    const [least, most] = interval(column, mean, found.stddev?.[j]);
+    const [least, most] = interval(column, mean, found.spread?.[j], found.stddev?.[j]);
     const share = (value) => 100 * level(column, value);
     fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
     whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
@@ -170,9 +170,9 @@ export function chancesOf(column, j, { mean, chances }, place) {
   return [1 - second, second];
 }
 
-/** Return the 90 % interval of p(x_j|z); if only its standard deviation is known, mean ± 1.64 of it. */
-export function interval({ kind, spread, bounds }, mean, stddev) {
-  if (spread === null) return normalInterval(mean, stddev);
+/** Return the 90 % interval of p(x_j|z) by the spread of a column of a table, or by its standard deviation. */
+export function interval({ kind, bounds }, mean, spread, stddev) {
+  if (spread === undefined) return normalInterval(mean, stddev);
   if (kind === "count") return countInterval(mean, spread);
   if (kind === "positive" || kind === "nonnegative") return logNormalInterval(mean, spread);
   const [low, high] = bounds.map((bound, end) => bound ?? (end ? Infinity : -Infinity));

@@ -97,8 +97,20 @@ export const normalInterval = (mean, stddev) => [mean - REACH * stddev, mean + R
 export const logNormalInterval = (mean, stddev) =>
   normalInterval(Math.log(mean) - stddev ** 2 / 2, stddev).map(Math.exp);
 
+/** Beyond these, e^-exponent is zero, or counting takes long. */
+const MOST_EXPONENT = 700;
+const MOST_COUNTED = 1e5;
+
+/** Return the interval of a gamma distribution with the moments of a large count (Wilson & Hilferty 1931). */
+function largeCountInterval(mean, r) {
+  const inverse = 1 / mean + 1 / r;
+  const end = (reach) => mean * Math.max(0, 1 - inverse / 9 + (reach * Math.sqrt(inverse)) / 3) ** 3;
+  return [end(-REACH), end(REACH)].map(Math.round);
+}
+
 /** Return the interval of a negative binomial with mean m and variance m + m²/r. */
 export function countInterval(mean, r) {
+  if (r * Math.log1p(mean / r) > MOST_EXPONENT || mean > MOST_COUNTED) return largeCountInterval(mean, r);
   const odds = mean / (r + mean);
   let chance = Math.exp(-r * Math.log1p(mean / r));
   let below = chance;

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.types import _size
 
 from aevb.models.distributions.base import BaseDistribution, LogitDistribution
-from aevb.models.shapes import sum_event
+from aevb.models.shapes import sum_event, widest_float
 
 
 class Bernoulli(LogitDistribution):
@@ -116,8 +116,10 @@ class Poisson(BaseDistribution):
         return torch.poisson(self.mean.expand(*sample_shape, *self.log_rate.shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return Σ [x r - e^r - log x!] in nats, ``(...)``."""
-        return sum_event(value * self.log_rate - self.mean - torch.lgamma(value + 1), self.event_dims)
+        """Return Σ [x r - e^r - log x!] in nats, ``(...)``, computed in float64: large terms nearly cancel."""
+        wide = widest_float(value.device)
+        value, log_rate = value.to(wide), self.log_rate.to(wide)
+        return sum_event(value * log_rate - log_rate.exp() - torch.lgamma(value + 1), self.event_dims).to(self.log_rate)
 
 
 class NegativeBinomial(BaseDistribution):
@@ -149,8 +151,13 @@ class NegativeBinomial(BaseDistribution):
         return torch.poisson(torch._standard_gamma(total) * (self.log_mean - self.log_total).exp())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return Σ log [Γ(x + r) / (Γ(r) x!) (r / (r + m))^r (m / (r + m))^x] in nats, ``(...)``."""
-        total, logit = self.log_total.exp(), self.log_mean - self.log_total
+        """Return Σ log [Γ(x + r) / (Γ(r) x!) (r / (r + m))^r (m / (r + m))^x] in nats, ``(...)``.
+
+        The terms nearly cancel where counts or r are large, so that they are computed in float64.
+        """
+        wide = widest_float(value.device)
+        value, log_mean, log_total = value.to(wide), self.log_mean.to(wide), self.log_total.to(wide)
+        total, logit = log_total.exp(), log_mean - log_total
         combinations = torch.lgamma(value + total) - torch.lgamma(total) - torch.lgamma(value + 1)
         odds = total * F.softplus(logit) + value * F.softplus(-logit)
-        return sum_event(combinations - odds, self.event_dims)
+        return sum_event(combinations - odds, self.event_dims).to(self.log_mean)

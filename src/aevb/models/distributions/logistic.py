@@ -130,8 +130,8 @@ def _quantile(probability: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Return the quantile of the standard logistic between a and b."""
     mirrored = a + b > 0  # F(-t) = 1 - F(t): the lower tail has more digits
     low, high = torch.where(mirrored, -b, a), torch.where(mirrored, -a, b)
-    tiny = torch.finfo(probability.dtype).tiny
-    inside = probability.clamp_min(tiny).log() + log_mass(low, high, high - low)
+    least = torch.finfo(probability.dtype).eps / 4  # half of the smallest random number above 0
+    inside = probability.clamp_min(least).log() + log_mass(low, high, high - low)
     log_p = torch.logaddexp(F.logsigmoid(low), inside).clamp_max(-torch.finfo(probability.dtype).eps)
     t = log_p - _log1mexp(-log_p)
     return torch.where(mirrored, -t, t)

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +16,7 @@ from aevb.models.likelihoods.base import Likelihood, log_mean, log_total, logit,
 from aevb.models.likelihoods.counts import Categorical
 from aevb.models.networks import Standardize
 from aevb.models.networks.inputs import located_numbers
-from aevb.models.options import PieceOptions
+from aevb.models.options import DataFacts, PieceOptions
 from aevb.models.registry import register
 
 if TYPE_CHECKING:
@@ -28,6 +29,23 @@ _UNBOUNDED = 1e4
 """Standard deviations from the mean that stand for a bound where there is none."""
 _LOCATED = 5
 """Types of columns whose distributions have a location and a scale, the first ones of a row."""
+_RANGE = 3.0
+"""The largest difference between the logarithm of a scale and its mean."""
+ENOUGH = 300
+"""Training rows from which scales are functions of z by default: with fewer they are over-fitted."""
+
+
+class ColumnsOptions(PieceOptions):
+    """The scale of numbers."""
+
+    scale: Literal["constant", "network"] | None = Field(
+        None,
+        description="Scale of each number in a table: constant, a learned one; network, a function of z like its"
+        f" location. Default: network from {ENOUGH} training rows on.",
+    )
+
+    def resolve(self, data: DataFacts) -> "Self":
+        return self.model_copy(update={"scale": self.scale or ("network" if data.n_train >= ENOUGH else "constant")})
 
 
 @register.likelihood("columns")
@@ -35,30 +53,34 @@ class Columns(Likelihood):
     """The row of a table, each column by the family of its type; missing values, NaN, have no influence.
 
     Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, or that of a
-    logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). Each column has
-    one learned scale, σ_j in units of the data, of at least e⁻⁷ times the standard deviation of the data: where a
-    column repeats its values exactly, its density would otherwise have no upper bound. Where numbers are often zero,
-    zero counts as an interval from 0 to a small value of the column, and a spike of numbers with a density as an
-    interval of a hundredth of their standard deviation.
+    logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). The scale of a
+    column, in units of the data, is a learned number σ_j, or σ_j exp(3 tanh(s_j / 3)) with one more output s_j of the
+    decoder. It is at least e⁻⁷ times the standard deviation of the data: where a column repeats its values exactly, its
+    density would otherwise have no upper bound. Where numbers are often zero, zero counts as an interval from 0 to a
+    small value of the column, and a spike of numbers with a density as an interval of a hundredth of their standard
+    deviation.
 
     Args:
         event: ``(D,)``.
         columns: the columns of the table.
+        scale: constant or network.
     """
 
+    Options = ColumnsOptions
     supports = ("columns",)
     default_for = ("columns",)
     low: Tensor
     high: Tensor
     spikes: Tensor
 
-    def __init__(self, event: tuple[int, ...], columns: Sequence[Column]) -> None:
+    def __init__(self, event: tuple[int, ...], columns: Sequence[Column], scale: str = "constant") -> None:
         super().__init__(event)
         self.split = widths(columns)
         self.sizes = [len(column.values) for column in of_kind(columns, "discrete", "categorical")]
         numbers = sum(self.split[:_LOCATED])
         self.units = Standardize((numbers,))
         self.log_scale = nn.Parameter(torch.zeros(numbers))
+        self.n_scales = numbers if scale == "network" else 0
         self.log_total = nn.Parameter(torch.zeros(self.split[_LOCATED]))
         spikes = spikes_of(columns)
         self.spike_counts = [len(numbers) for numbers in spikes]
@@ -68,12 +90,12 @@ class Columns(Likelihood):
             self.register_buffer(name, _bounds([column.limits[end] for column in limited]), persistent=False)
 
     @classmethod
-    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":  # noqa: ARG003
-        return cls(event, columns)
+    def create(cls, event: tuple[int, ...], columns: Sequence[Column], options: PieceOptions) -> "Self":
+        return cls(event, columns, **options.arguments())
 
     @property
     def output(self) -> tuple[int, ...]:
-        """A number for each column, K for one that lists K values, one for each that is often zero, and for spikes."""
+        """A number for each column, K for one that lists K values, and one for zero, for each spike and each scale."""
         return (sum(self._widths),)
 
     def located(self, x: Tensor) -> Tensor:
@@ -97,8 +119,9 @@ class Columns(Likelihood):
 
     @property
     def _widths(self) -> list[int]:
-        """How the output splits: locations, log m of counts, and logits of binary columns, values, zeros and spikes."""
-        return [*self.split[: _LOCATED + 2], sum(self.sizes), self.split[_LOCATED - 1], sum(self.spike_counts)]
+        """Widths of the output: locations, log m of counts, logits (binary, values, zeros, spikes), and scales."""
+        zeros, spikes = self.split[_LOCATED - 1], sum(self.spike_counts)
+        return [*self.split[: _LOCATED + 2], sum(self.sizes), zeros, spikes, self.n_scales]
 
     def initialize(self, x: Tensor) -> Tensor:
         self.units.initialize(self.located(x))
@@ -110,7 +133,8 @@ class Columns(Likelihood):
         zeros = torch.where(nonnegative.isnan(), torch.nan, (nonnegative == 0).to(x.dtype))
         means = [log_mean(nan_mean(count).unsqueeze(0)), logit(nan_mean(binary))]
         shares = [logit(nan_mean(zeros)), self._spike_logits(x)]
-        return torch.cat([torch.zeros_like(self.log_scale), *means, *logits, *shares])
+        nothing = torch.zeros_like(self.log_scale)
+        return torch.cat([nothing, *means, *logits, *shares, nothing[: self.n_scales]])
 
     def _spike_logits(self, x: Tensor) -> Tensor:
         """Return the logits of the shares of the spikes, of all columns in a row."""
@@ -121,11 +145,14 @@ class Columns(Likelihood):
         return logits[~self.spikes.isnan()].to(self.log_scale)
 
     def forward(self, output: Tensor) -> distributions.IndependentColumns:
-        *located, count, binary, values, zero, spikes = output.split(self._widths, -1)
+        *located, count, binary, values, zero, spikes, deviation = output.split(self._widths, -1)
         real, positive, bounded, integer, nonnegative = self.units.inverse(torch.cat(located, -1)).split(
             self.split[:_LOCATED], -1
         )
-        scales = (self.log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:_LOCATED])
+        log_scale = self.log_scale
+        if self.n_scales:
+            log_scale = log_scale + _RANGE * (deviation / _RANGE).tanh()
+        scales = (log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:_LOCATED], -1)
         low, high = self._finite(self.low), self._finite(self.high)
         parts = [
             distributions.RobustNormal(real, scales[0], 0),
