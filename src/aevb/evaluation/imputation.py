@@ -98,7 +98,7 @@ def imputation_table(columns: Sequence[Column], x: Tensor, imputations: Tensor) 
 
     A line has the row and column of the value and what it was filled with; for numbers the mean, the standard
     deviation and the 5 % and 95 % quantiles of the imputations; for other values the share of the imputations that
-    agree; and the imputations themselves.
+    agree; and the imputations themselves. Numbers of dates are counts of the column's unit from 1970-01-01.
 
     Args:
         columns: of the table that the model was trained on.

@@ -3,9 +3,9 @@
     z* = argmax log p(x, z),    H = -∂²/∂z² log p(x, z) at z*,    r(z) = N(z; z*, H⁻¹)
 
 Newton's method finds the mode, starting from the encoder's mean. Of each step, the best of several lengths is taken,
-which may be zero; along axes of negative curvature the step is scaled by |H|. Axes along which H is less than a quarter
-of the standard normal's precision get that precision.
-For a linear decoder with normal noise and a normal prior, r is the exact posterior.
+which may be zero; along axes of negative curvature the step is scaled by |H|. Eigenvalues of H below 0.25 are set to
+0.25; the standard normal has the precision 1. For a linear decoder with normal noise and a normal prior, r is the exact
+posterior.
 
 Where values are missing, half of the samples of z come from the encoder's q(z|x) and half from r, with the weights
 p(x, z) / (½ q + ½ r): there are as many posteriors as patterns of missing values, and an encoder is overconfident for

@@ -30,8 +30,8 @@ class Samples(NamedTuple):
 
     Attributes:
         x: ``(n_samples, *event)``.
-        condition: of each sample; None for an unconditional model.
-        n_drawn: the number of samples that were drawn until so many satisfied the constraints.
+        condition: the condition of each sample, or one for all, ``(1, C)``; None for an unconditional model.
+        n_drawn: the number of samples drawn until enough of them satisfied the constraints.
     """
 
     x: Tensor

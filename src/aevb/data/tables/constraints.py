@@ -106,7 +106,7 @@ def _unit(column: Column) -> str:
 def satisfied(
     constraints: Sequence[Constraint], columns: Sequence[Column], rows: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """Return which rows satisfy all constraints, ``(N,)``, with the digits with which they are written.
+    """Return which rows satisfy all constraints, ``(N,)``. Values are rounded as they are written.
 
     Args:
         constraints: of these columns.

@@ -133,7 +133,8 @@ def encode_column(
         row = int(wrong.argmax())
         raise BadInput(
             f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_allowed(column)}, the"
-            f" first {numbers[row]:g} in row {row} counted from 0: fix or clear these values, or declare another type"
+            f" first {numbers[row]:.12g} in row {row} counted from 0: fix or clear these values, or declare another"
+            " type"
         )
     return numbers
 
@@ -159,7 +160,7 @@ def _allowed(column: Column) -> str:
         return _EXPECTED[column.kind]
     what = "whole numbers" if column.kind == "integer" else "finite numbers"
     ends = (("from", column.low), ("to", column.high))
-    return " ".join([what, *(f"{word} {end:g}" for word, end in ends if end is not None and abs(end) <= LARGEST)])
+    return " ".join([what, *(f"{word} {end:.12g}" for word, end in ends if end is not None and abs(end) <= LARGEST)])
 
 
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:

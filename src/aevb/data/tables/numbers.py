@@ -44,7 +44,7 @@ MOST_DECIMALS = 6
 MISSED = 5.0
 """Expected number of values beyond the largest one from which it is an end: all are absent by chance in 1 of 150."""
 SAMPLED = 100_000
-"""Rows that are sampled from a model without one of them being negative where negative values do not occur."""
+"""Numbers from 0 have the bound 0 if so many samples of a normal are expected to contain a negative one."""
 
 
 SPIKE, HEIGHT = 0.05, 5.0

@@ -30,12 +30,15 @@ Check = Callable[[Measurements], Finding | None]
 
 
 def high_learning_rate(measured: Measurements) -> Finding | None:
-    """Report a high learning rate if the bound fell during training, or if the model is useless."""
+    """Report a high learning rate if the bound fell during training, or if Adam ended at a useless model."""
     lr, std = measured.config.train.lr, measured.valid.distortion.std().item()
+    if lr <= HIGH_LR:
+        return None
     merits = torch.tensor([epoch.valid.merit for epoch in measured.epochs if epoch.valid])
     fall = -merits.diff().amin().item() if len(merits) > 1 else 0.0
-    useless = measured.collapsed or behind_simple_model(measured)
-    if lr <= HIGH_LR or (fall <= LARGE_FALL * std and not useless):
+    suspected = measured.config.train.optimizer == "adam"
+    useless = suspected and (measured.collapsed or behind_simple_model(measured))
+    if fall <= LARGE_FALL * std and not useless:
         return None
     bound = measured.valid.bound.mean().item()
     return Finding(

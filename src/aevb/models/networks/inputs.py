@@ -161,5 +161,5 @@ class Embedding(Standardize):
 def located_numbers(
     real: Tensor, positive: Tensor, bounded: Tensor, integer: Tensor, nonnegative: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return numbers as their distributions locate them: logarithms of positive ones, and NaN for exact zeros."""
+    """Return numbers in the units of their locations: logarithms of positive ones, and NaN for exact zeros."""
     return real, positive.log(), bounded, integer, torch.where(nonnegative == 0, torch.nan, nonnegative).log()
