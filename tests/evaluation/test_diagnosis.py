@@ -320,7 +320,7 @@ def test_more_training_examples_help_against_over_fitting(
 @pytest.mark.parametrize(
     ("load", "size"), [(plane, 2), (cube, 6), (lambda: measured(load_diabetes), 4)], ids=["plane", "cube", "diabetes"]
 )
-def test_outliers_are_named_and_without_them_there_is_no_finding(
+def test_outliers_are_named_and_not_found_once_they_are_removed(
     load: Callable[[], Dataset], size: int, tmp_path: Path
 ) -> None:
     clean = load()

@@ -24,10 +24,10 @@ def test_the_scale_of_a_number_is_a_function_of_the_output() -> None:
     x = torch.randn(500, 2).exp()
     start = likelihood.initialize(x)
     assert start.tolist() == [0.0] * 4
-    deviation = torch.tensor([[0.0, 0.0], [1.0, -2.0], [50.0, -50.0]])
-    families = likelihood(torch.cat([torch.zeros(3, 2), deviation], 1)).families
+    outputs = torch.tensor([[0.0, 0.0], [1.0, -2.0], [50.0, -50.0]])
+    families = likelihood(torch.cat([torch.zeros(3, 2), outputs], 1)).families
     stddevs = torch.cat([families[0].stddev, families[1].log.stddev], 1)
-    expected = (3 * (deviation / 3).tanh()).exp().double()
+    expected = (3 * (outputs / 3).tanh()).exp().double()
     torch.testing.assert_close((stddevs / stddevs[0]).double(), expected, rtol=1e-4, atol=0)
 
 

@@ -80,7 +80,7 @@ class TerminalProgress:
     @contextmanager
     def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
         """Show a bar with the remaining time and the validation bound."""
-        epochs, steps = config.train.plan(len(dataset.train_source))
+        epochs, steps = config.train.plan(dataset.n_train)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
         with _progress(columns) as progress:
             task = progress.add_task(f"epoch 1/{epochs}", total=epochs * steps)

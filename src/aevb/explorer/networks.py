@@ -124,10 +124,11 @@ def networks(model: VAE) -> dict[str, bytes]:
     with torch.no_grad():
         output, p, q = model.decoder_output(z), model.decode(z), model.encode(x)
     full = isinstance(q, FullNormal) and not model.lower_layers
+    decoder: Piece
     outputs: tuple[str, ...]
     if isinstance(p, IndependentColumns):
-        decoder: Piece = _TableDecoder(model)
-        outputs = tuple(_TableDecoder(model).named(z))
+        table = _TableDecoder(model)
+        decoder, outputs = table, tuple(table.named(z))
     elif x.dim() == 4:
         decoder, outputs = _ImageDecoder(model), ("mean", "output")
     else:

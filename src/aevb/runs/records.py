@@ -42,7 +42,7 @@ class DataCard(BaseModel):
             name=dataset.name,
             kind=dataset.kind,
             shape=dataset.shape,
-            train=len(dataset.train_source),
+            train=dataset.n_train,
             valid=len(dataset.valid),
             test=len(dataset.test),
             classes=dataset.classes,

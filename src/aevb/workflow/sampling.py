@@ -19,6 +19,7 @@ from aevb.runs.run_folder import RunFolder
 GIVEN_CANDIDATES = 10_000
 """Least K for samples with given values: many samples come from a single posterior."""
 MOST_CANDIDATES = 1_000_000
+"""Largest K for them."""
 DRAWN_AT_ONCE = 10_000
 """The least number of rows that are drawn at once for constraints."""
 LEAST_ACCEPTED = 1e-3

@@ -104,12 +104,9 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
         return None
     if kind not in CODED:
         column = _numeric_column(raw, position, kind, table)
-        plain = declared or kind == "nonnegative"
-        return (
-            column
-            if plain
-            else column.model_copy(update={"spikes": find_spikes(cast("NDArray[np.float64]", raw.present))})
-        )
+        if declared or kind == "nonnegative":
+            return column
+        return column.model_copy(update={"spikes": find_spikes(cast("NDArray[np.float64]", raw.present))})
     if kind == "categorical" and not declared and len(distinct) > MAX_CATEGORIES:
         return _with_other(raw, position)
     values = raw.levels or tuple(raw.plain(distinct))

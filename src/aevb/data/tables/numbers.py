@@ -86,16 +86,20 @@ def type_of_numbers(values: Numbers, distinct: Numbers) -> ColumnKind:
         return "real"
     if is_discrete(values, distinct):
         return "discrete"
-    whole, both = are_whole(distinct) and size <= LARGEST_INTEGER, None not in bounds_of(values)
+    whole = are_whole(distinct) and size <= LARGEST_INTEGER
+    if whole and _are_counts(values):
+        return "count"
+    bounds = bounds_of(values)
+    skewed = None in bounds and _is_log_normal(values)
     if whole:
-        return "count" if _are_counts(values) else "positive" if _is_log_normal(values) and not both else "integer"
+        return "positive" if skewed else "integer"
     if distinct[0] == 0 and (_outermost(values) is not None or (_are_shares(values) and values.max() <= 1)):
         return "bounded"
     if distinct[0] == 0 and ((values == 0).mean() >= ZEROS or _is_log_normal(values[values > 0])):
         return "nonnegative"
-    if _is_log_normal(values) and not _are_shares(values) and not both:
+    if skewed:
         return "positive"
-    return "real" if bounds_of(values) == Bounds() else "bounded"
+    return "real" if bounds == Bounds() else "bounded"
 
 
 def is_discrete(values: Numbers, distinct: Numbers) -> bool:

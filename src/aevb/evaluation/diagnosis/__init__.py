@@ -89,7 +89,7 @@ def take_measurements(
         config=config,
         model=resolved,
         epochs=epochs,
-        steps=len(epochs) * config.train.plan(len(dataset.train_source))[1],
+        steps=len(epochs) * config.train.plan(dataset.n_train)[1],
         valid=per_example(model, valid, SAMPLES, seed=seed),
         train_log_px=_log_px(model, train, seed),
         valid_log_px=_log_px(model, valid, seed),

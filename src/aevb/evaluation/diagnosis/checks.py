@@ -78,9 +78,7 @@ def idle_units(measured: Measurements) -> Finding | None:
 
     The default number leaves dimensions that the data do not need inactive, at no cost in log p(x).
     """
-    if measured.config.model.latent is None or len(measured.model.layers) > 1:
-        return None
-    if measured.collapsed or measured.is_autoencoder:
+    if not measured.has_chosen_latent:
         return None
     active = measured.valid.mean[:, measured.active]
     copies = (torch.corrcoef(active.T).view(active.shape[1], -1).abs().triu(1) > 0.95).any(0).sum().item()
@@ -106,7 +104,7 @@ def few_dimensions(measured: Measurements) -> Finding | None:
     The metric is (λ - e) / (D - e), with λ the largest eigenvalue of the correlation matrix of D elements and e its
     limit for N independent residuals, (1 + √(D/N))² (Marchenko & Pastur 1967).
     """
-    if measured.residuals is None or measured.config.model.latent is None or len(measured.model.layers) > 1:
+    if measured.residuals is None or not measured.has_chosen_latent or not measured.active.all():
         return None
     if not str(measured.model.likelihood).startswith("gaussian"):
         return None
@@ -114,7 +112,7 @@ def few_dimensions(measured: Measurements) -> Finding | None:
     scaled = scaled[:, scaled.std(0) > 0]
     count, width = scaled.shape
     chance = (1 + math.sqrt(width / count)) ** 2
-    if measured.collapsed or measured.is_autoencoder or not measured.active.all() or chance >= width:
+    if chance >= width:
         return None
     shared = (torch.linalg.eigvalsh(scaled.T.corrcoef())[-1].item() - chance) / (width - chance)
     if shared <= SHARED:
@@ -284,8 +282,8 @@ def unequal_noise(measured: Measurements) -> Finding | None:
         value=gain,
         threshold=UNEQUAL,
         better="lower",
-        evidence=f"a variance for each element would gain {gain * len(squares):.2f} nats per example: the standard"
-        f" deviations of x - E[x|z] are between {squares.min().sqrt():.2g} and {squares.max().sqrt():.2g}",
+        evidence=f"a variance for each element would gain {gain * len(squares):.2f} nats per example:"
+        f" x - E[x|z] has standard deviations from {squares.min().sqrt():.2g} to {squares.max().sqrt():.2g}",
         cause="the likelihood has one variance for all elements",
         remedy="--model.variance per-element",
     )
@@ -341,7 +339,7 @@ def outlying_rows(measured: Measurements) -> Finding | None:
     )
 
 
-EXPLAINS: dict[Check, list[Check]] = {
+_EXPLAINS: dict[Check, list[Check]] = {
     posterior_collapse: [under_training],
     idle_units: [],
     few_dimensions: [behind_simple_model, under_training],
@@ -355,5 +353,5 @@ EXPLAINS: dict[Check, list[Check]] = {
     under_training: [idle_units, prior_mismatch],
     outlying_rows: [few_dimensions, vanishing_noise, misfit, unequal_noise],
 }
+EXPLAINS: dict[Check, list[Check]] = {high_learning_rate: list(_EXPLAINS), **_EXPLAINS}
 """Every check, with the checks whose findings its own finding explains."""
-EXPLAINS = {high_learning_rate: list(EXPLAINS), **EXPLAINS}

@@ -96,6 +96,12 @@ class Measurements(NamedTuple):
         return self.model.posterior == "point"
 
     @property
+    def has_chosen_latent(self) -> bool:
+        """Whether the user chose the number of latent dimensions, of one layer that is in use and is not a code."""
+        chosen = self.config.model.latent is not None and len(self.model.layers) == 1
+        return chosen and not self.collapsed and not self.is_autoencoder
+
+    @property
     def beta(self) -> float:
         """The weight of the rate in the loss."""
         objective = self.config.objective

@@ -117,8 +117,7 @@ class Poisson(BaseDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return Σ [x r - e^r - log x!] in nats, ``(...)``, computed in float64: large terms nearly cancel."""
-        wide = widest_float(value.device)
-        value, log_rate = value.to(wide), self.log_rate.to(wide)
+        value, log_rate = _precise(value, self.log_rate)
         return sum_event(value * log_rate - log_rate.exp() - torch.lgamma(value + 1), self.event_dims).to(self.log_rate)
 
 
@@ -155,9 +154,13 @@ class NegativeBinomial(BaseDistribution):
 
         The terms nearly cancel where counts or r are large, so that they are computed in float64.
         """
-        wide = widest_float(value.device)
-        value, log_mean, log_total = value.to(wide), self.log_mean.to(wide), self.log_total.to(wide)
+        value, log_mean, log_total = _precise(value, self.log_mean, self.log_total)
         total, logit = log_total.exp(), log_mean - log_total
         combinations = torch.lgamma(value + total) - torch.lgamma(total) - torch.lgamma(value + 1)
         odds = total * F.softplus(logit) + value * F.softplus(-logit)
         return sum_event(combinations - odds, self.event_dims).to(self.log_mean)
+
+
+def _precise(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return tensors in the most precise type of their device."""
+    return tuple(tensor.to(widest_float(tensor.device)) for tensor in tensors)

@@ -145,13 +145,13 @@ class Columns(Likelihood):
         return logits[~self.spikes.isnan()].to(self.log_scale)
 
     def forward(self, output: Tensor) -> distributions.IndependentColumns:
-        *located, count, binary, values, zero, spikes, deviation = output.split(self._widths, -1)
+        *located, count, binary, values, zero, spikes, scale = output.split(self._widths, -1)
         real, positive, bounded, integer, nonnegative = self.units.inverse(torch.cat(located, -1)).split(
             self.split[:_LOCATED], -1
         )
         log_scale = self.log_scale
         if self.n_scales:
-            log_scale = log_scale + _RANGE * (deviation / _RANGE).tanh()
+            log_scale = log_scale + _RANGE * (scale / _RANGE).tanh()
         scales = (log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:_LOCATED], -1)
         low, high = self._finite(self.low), self._finite(self.high)
         parts = [
