@@ -407,6 +407,7 @@ def test_scores_of_other_weights_or_a_damaged_file_are_measured_again(
     assert (old.log_px == new.log_px) == ("model" not in file)
 
 
+@pytest.mark.slow
 def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Incomes e^(7 + town) depend on towns: samples of one from the other, compared within five standard errors."""
     monkeypatch.chdir(tmp_path)
@@ -418,9 +419,6 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
     assert abs(np.mean(logarithms) - 9) < 0.3  # the model's own error, and that of the mean, which is 0.01
     run("sample", "run", "--n-samples", "400", "--given.income", "1100", "--out", "b.csv")
     assert np.mean([row["town"] == "Bern" for row in read("b.csv")]) > 0.5  # a third of all rows
-    for given, message in (({"town": "Oslo"}, "'Oslo'"), ({"tow": "Bern"}, "no column 'tow'")):
-        with pytest.raises(BadInput, match=message):
-            aevb.load_run("run").sample(given=given)
 
 
 def test_a_column_of_dates_may_be_missing_entirely(tmp_path: Path) -> None:
@@ -435,6 +433,16 @@ def test_a_column_of_dates_may_be_missing_entirely(tmp_path: Path) -> None:
     for missing in (written(tmp_path / "new.csv", new), frame):
         assert trained.score(missing, n_importance_samples=2).log_px.isfinite().all()
     assert trained.sample(3, given={"x": "0.5"}).shape == (3, 2)
+
+
+def test_rows_have_the_given_values(customers: Path, tmp_path: Path) -> None:
+    trained = aevb.train(customers, epochs=1, out=tmp_path / "run", report=False, n_importance_samples=2)
+    rows = trained.sample(50, given={"town": "Chur", "smoker": "true"})
+    assert (rows[:, 3:] == torch.tensor([1.0, 2.0])).all()  # codes of smoker and town
+    assert len(rows[:, 0].unique()) == 50
+    for given, message in (({"town": "Oslo"}, "'Oslo'"), ({"tow": "Bern"}, "no column 'tow'")):
+        with pytest.raises(BadInput, match=message):
+            trained.sample(given=given)
 
 
 def test_given_values_need_a_table(tmp_path: Path) -> None:

@@ -59,10 +59,16 @@ def customers() -> Dataset:
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "digits": (lambda: load_data("digits"), {"likelihood": "gaussian-full"}),
-    "photographs": (photographs, {"network": "conv", "channels": (4, 8), "hidden": None, "latent": 5}),
+    "photographs": (
+        photographs,
+        {"network": "conv", "channels": (4, 8), "hidden": None, "latent": 5, "block": "residual"},
+    ),
     "points": (lambda: load_data("blobs"), {}),
     "table": (customers, {"latent": 3}),
-    "rows": (lambda: some("real", (120,), 40), {"posterior": "full", "prior": "mixture"}),
+    "rows": (
+        lambda: some("real", (120,), 40),
+        {"posterior": "full", "prior": "mixture", "block": "gated", "norm": "layer"},
+    ),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
     "layers": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2)}),
     "full": (lambda: some("unit", (1, 8, 8), 40), {"posterior": "full", "latent": 3}),

@@ -38,14 +38,15 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
     assert {column.name: column.kind for column in dataset.columns} == kinds
     config = Config.model_validate({"model": {"hidden": [8]}, "train": {"epochs": 1}})
     run = fit_run(config, tmp_path / "run", dataset)
-    assert set(networks(run.model)) == {"decoder"}  # it differs from PyTorch by rounding alone
+    written = networks(run.model)
+    assert set(written) == {"decoder"}  # it differs from PyTorch by rounding alone
     run.evaluate(dataset, n_importance_samples=2)
     facts = {column["name"]: column for column in gather(run, dataset, "", tmp_path).facts["columns"]}
     p = run.model.decode(torch.zeros(1, run.resolved.layers[0]))
     assert facts["bounded"]["bounds"] == [0, 1]
     assert (facts["hours"]["spikes"], facts["nonnegative"]["spikes"], facts["real"]["spikes"]) == ([40], [0], [])
     assert facts["integer"]["bounds"] == [None, None]
-    session = onnxruntime.InferenceSession(networks(run.model)["decoder"])
+    session = onnxruntime.InferenceSession(written["decoder"])
     spread = session.run(["spread"], {"z": np.zeros((1, run.resolved.layers[0]), np.float32)})[0][0]
     draws = p.sample((20_000,))[:, 0]
     order = [column.name for column in modelled(dataset.columns)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from aevb.models.likelihoods import Bernoulli, Gaussian, Likelihood
 from aevb.models.likelihoods.gaussian import DiagonalGaussian, FullGaussian
 from aevb.models.likelihoods.located import Located
 from aevb.models.networks import conv_decoder, conv_encoder, initialize_output, mlp_decoder, mlp_encoder
+from aevb.models.networks.layers import Block
 from aevb.models.objectives import ELBO, MonteCarloELBO, Objective
 from aevb.models.posteriors import Diagonal
 from aevb.models.priors import Standard
@@ -34,20 +35,21 @@ def vae(event: tuple[int, ...], **options: object) -> VAE:
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("hidden", [(), (4,), (7, 3)])
-@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
-def test_mlp_mirrors(event: tuple[int, ...], hidden: tuple[int, ...], activation: str) -> None:
-    encoder, features = mlp_encoder(event, hidden, activation)
-    decoder = mlp_decoder(2, hidden, event, activation)
+@pytest.mark.parametrize("block", get_args(Block))
+def test_mlp_mirrors(event: tuple[int, ...], hidden: tuple[int, ...], block: Block) -> None:
+    encoder, features = mlp_encoder(event, hidden, "elu", block=block)
+    decoder = mlp_decoder(2, hidden, event, "elu", block=block)
     assert encoder(torch.zeros(3, *event)).shape == (3, features)
     assert decoder(torch.zeros(3, 2)).shape == (3, *event)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 7), (8, 8), (28, 28), (27, 30), (5, 64)])
 @pytest.mark.parametrize("channels", [(4,), (4, 6, 5)])
-def test_conv_mirrors_every_size(size: tuple[int, int], channels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("block", get_args(Block))
+def test_conv_mirrors_every_size(size: tuple[int, int], channels: tuple[int, ...], block: Block) -> None:
     event = (3, *size)
-    encoder, features = conv_encoder(event, channels, "elu")
-    decoder = conv_decoder(2, channels, event, "elu")
+    encoder, features = conv_encoder(event, channels, "elu", block=block)
+    decoder = conv_decoder(2, channels, event, "elu", block=block)
     assert encoder.eval()(torch.zeros(1, *event)).shape == (1, features)
     assert decoder.eval()(torch.zeros(1, 2)).shape == (1, *event)
 

@@ -1,6 +1,7 @@
 """Exported models compute what PyTorch computes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
         pytest.param(
             "unit", (1, 12, 12), {"network": "conv", "channels": (4, 8), "hidden": None}, marks=pytest.mark.slow
         ),
-        pytest.param("counts", (4,), {"latent": (3, 2)}, marks=pytest.mark.slow),
+        pytest.param(
+            "unit",
+            (1, 12, 12),
+            {"network": "conv", "channels": (4, 8), "hidden": None, "block": "residual", "norm": "layer"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("real", (2,), {"block": "gated", "norm": "layer"}, marks=pytest.mark.slow),
+        pytest.param("counts", (4,), {"latent": (3, 2), "block": "residual", "norm": "batch"}, marks=pytest.mark.slow),
         pytest.param("real", (3,), {"posterior": "full", "prior": "mixture"}, marks=pytest.mark.slow),
         ("columns", (3,), {}),
         pytest.param("real", (3,), {"prior": "vamp"}, marks=pytest.mark.slow),
@@ -62,12 +70,13 @@ def test_gaps_in_tables_are_gaps_to_the_encoder(tmp_path: Path) -> None:
         np.testing.assert_allclose(mean, run.model.encode(x).mean.numpy(), atol=1e-5)
 
 
-def test_the_command(tmp_path: Path, stripes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("as_json", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_the_command(tmp_path: Path, stripes: Dataset, capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
     trained(stripes, tmp_path / "run")
-    for arguments in ([], ["--json"]):
-        with pytest.raises(SystemExit) as caught:
-            main(["export", str(tmp_path / "run"), *arguments])
-        assert not caught.value.code
-        out = capsys.readouterr().out
-    assert [Path(file["file"]).name for file in json.loads(out)] == ["encoder.onnx", "decoder.onnx"]
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(tmp_path / "run"), *["--json"] * as_json])
+    assert not caught.value.code
+    out = capsys.readouterr().out
+    files = [file["file"] for file in json.loads(out)] if as_json else re.findall(r"^wrote (\S+)", out, re.MULTILINE)
+    assert [Path(file).name for file in files] == ["encoder.onnx", "decoder.onnx"]
     assert (tmp_path / "run" / "onnx" / "decoder.onnx").is_file()

@@ -141,6 +141,20 @@ def test_the_best_weights_are_kept_if_configured(stripes: Dataset) -> None:
     assert kept["best"] < kept["last"] == 30
 
 
+def test_training_has_no_denormal_numbers(stripes: Dataset) -> None:
+    """They would be the moments of weights without a gradient, such as those of units that are never active."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU has no such mode")
+    torch.set_flush_denormal(False)
+    smallest, seen = torch.tensor(1.2e-38), list[float]()
+    fit(
+        small(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1),
+        on_step=lambda: seen.append((smallest / 2).item()),
+    )  # fmt: skip
+    assert set(seen) == {0.0}
+    assert (smallest / 2).item() > 0  # the mode ends with training
+
+
 def test_weights_are_chosen_by_the_loss_that_is_minimized(stripes: Dataset) -> None:
     """With weight 8 of the rate, the bound and the loss are best at different epochs for most seeds."""
     objective, config = ELBO(weight=Weight(8.0)), TrainConfig(epochs=30, batch_size=10, lr=0.05)

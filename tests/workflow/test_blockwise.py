@@ -101,8 +101,17 @@ def test_blocks_end_with_row_groups() -> None:
     assert not blocks_of("t.csv")
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "folder"])
-@pytest.mark.parametrize("out", ["scores.parquet", "scores.csv", "scores.feather"])
+OUTPUTS = ("scores.parquet", "scores.csv", "scores.feather")
+
+
+@pytest.mark.parametrize(
+    ("name", "out"),
+    [
+        pytest.param(name, out, marks=() if OUTPUTS.index(out) == position else pytest.mark.slow)
+        for position, name in enumerate(("t.parquet", "t.arrow", "folder"))
+        for out in OUTPUTS
+    ],
+)
 def test_scores(table_run: aevb.Run, name: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:
     table = people().set_column(3, "town", pa.array(["Bern"] * 200 + ["Genf"] + ["Bern"] * 99))
     whole = table_run.score(table.to_pandas())

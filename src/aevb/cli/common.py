@@ -50,7 +50,7 @@ Given = Annotated[
 Where = Annotated[
     tuple[str, ...],
     Parameter(
-        consume_multiple=True,
+        consume_multiple=1,
         negative=(),
         help="Constraints on the rows of a table, as in --where 'age >= 18' 'start <= end': others are rejected.",
     ),
@@ -67,6 +67,7 @@ Plugins = Annotated[
     tuple[str, ...],
     Parameter(
         name="--plugin",
+        consume_multiple=1,
         show_default=False,
         help="Modules, or paths of .py files, that register likelihoods, posteriors, priors, networks, objectives, data"
         " sets, measures or plots.",

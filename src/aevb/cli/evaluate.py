@@ -24,9 +24,10 @@ from aevb.workflow.run import load_run
 Measures = Annotated[
     list[str],
     Parameter(
+        consume_multiple=1,
         help="One or more of: "
         + ", ".join(f"{name} ({register.measure.summary(name)})" for name in register.measure)
-        + "."
+        + ".",
     ),
 ]
 

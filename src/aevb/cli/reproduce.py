@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from joblib import cpu_count
 
 from aevb import reproduction as recipes
@@ -43,6 +44,7 @@ def reproduce(
         out: Folder in which each report has its own folder NAME-SCALE, with runs, figures and report.html.
         data_dir: Folder of the published data sets.
     """
+    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     plans = [reproduction.plan(name, scale, seeds, out, absolute_data_dir(data_dir)) for name in _known(names)]
     cells = [cell for plan in plans for cell in plan.cells]
     reproduction.check_data(cells)

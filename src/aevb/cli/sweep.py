@@ -41,6 +41,7 @@ def sweep(
         out: Folder of the runs. Default: runs/NAME-sweep.
         seeds: Runs of each combination, with seeds --seed, --seed + 1, ...
     """
+    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     own_device = choose_device(device)
     chosen = command_settings.from_options(settings, config, data)
     axes = command_settings.axes(over)

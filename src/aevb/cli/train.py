@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from cyclopts import Parameter
 
 from aevb.cli import terminal
@@ -20,7 +21,8 @@ from aevb.workflow.train import free_folder, load_source, train_and_report
 Loggers = Annotated[
     list[Literal["tensorboard", "trackio"]],
     Parameter(
-        help="Also log metrics to tensorboard (RUN/tensorboard; extra tensorboard) or trackio (local; extra trackio)."
+        consume_multiple=1,
+        help="Also log metrics to tensorboard (RUN/tensorboard; extra tensorboard) or trackio (local; extra trackio).",
     ),
 ]
 
@@ -52,6 +54,7 @@ def train(
             little extra cost. Each gets a run folder below the created one, and a table shows means and standard
             deviations.
     """
+    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     refused = {"config": config, "out": out, "data": data, "seeds": seeds > 1}
     chosen = from_run(resume, settings, refused) if resume else from_options(settings, config, data)
     if logger and seeds > 1:

@@ -13,6 +13,7 @@ from aevb.config.schema import ModelConfig, ObjectiveConfig
 from aevb.errors import BadInput, option
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
+from aevb.models.networks.dense import MLPOptions
 from aevb.models.objectives import ELBO, Objective, Weight
 from aevb.models.options import DataFacts
 from aevb.models.posteriors import Diagonal, ScaleOptions
@@ -127,8 +128,10 @@ def _posterior(model: ModelConfig, features: int, latent: int) -> nn.Module:
 def _latent_layer(model: ModelConfig, features: int, latent: int, above: int) -> LatentLayer:
     """Return a layer of `latent` dimensions, for features of its height, below a layer of `above` dimensions."""
     widths = model.latent_hidden or ()
-    up, _ = mlp_encoder((features,), widths, model.activation)
-    down, width = mlp_encoder((above,), widths[::-1], model.activation)
+    network = model.piece_options("network")
+    layers = network.model_dump(include={"block", "norm"}) if isinstance(network, MLPOptions) else {}
+    up, _ = mlp_encoder((features,), widths, model.activation, **layers)
+    down, width = mlp_encoder((above,), widths[::-1], model.activation, **layers)
     options = model.piece_options("posterior")
     scale = options.posterior_scale if isinstance(options, ScaleOptions) else "log-variance"
     conditional = Diagonal(width, latent, scale)

@@ -173,9 +173,11 @@ def _has_noise_of_elements(likelihood: nn.Module, latent: int) -> TypeIs[Gaussia
 
 def _can_compute(model: VAE, latent: int) -> bool:
     """Return whether the hidden layers have rectified units and are wide enough."""
-    modules = [*model.encoder.modules(), *model.decoder.modules()]
-    others = any(isinstance(module, nn.Tanh | nn.ELU) for module in modules)
-    return not others and all(layer.out_features >= 2 * latent for layer in _layers(model.encoder))
+    modules = [
+        module for part in (model.encoder, model.decoder) for module in part.modules() if not any(module.children())
+    ]
+    rectified = all(isinstance(module, nn.Linear | nn.ReLU | nn.Flatten | nn.Unflatten) for module in modules)
+    return rectified and all(layer.out_features >= 2 * latent for layer in _layers(model.encoder))
 
 
 def _layers(network: nn.Module) -> list[nn.Linear]:

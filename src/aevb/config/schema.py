@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from aevb.columns import KINDS, DeclaredType
 from aevb.config.pieces import check_names, check_options, option_fields, piece_options, summaries, used_plugins
 from aevb.config.presets import Preset, with_preset
-from aevb.models.options import PieceOptions, Positive, Size, Widths
+from aevb.models.options import Activation, PieceOptions, Positive, Size, Widths
 from aevb.models.registry import Registry, register
 
 STEPS, STEPS_FOR = 10_000, 10_000
@@ -131,7 +131,7 @@ class ModelConfig(WithPieces):
     }
 
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
-    activation: Literal["tanh", "relu", "elu"] = Field("relu", description="Activation function.")
+    activation: Activation = Field("relu", description="Activation function.")
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
         description="Initial weights: data, those of PyTorch with the decoder's output at the mean of the data, and for"

@@ -35,6 +35,7 @@ from aevb.plots import COLORS
 from aevb.report import wording
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
+from aevb.runs.summary import architecture
 
 SHOWN, NEIGHBORS, PRIOR_SAMPLES = 2000, 3000, 2000
 """The largest N, M and S."""
@@ -144,7 +145,6 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     data, model, scores = run.data, run.resolved, _scores(run.scores)
     values = {score["title"]: score["value"] for score in scores}
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
-    widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     shape = " × ".join(map(str, data.shape))
     what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
     binarized = "" if run.config.data.binarize == "none" else f", binarized: {run.config.data.binarize}"
@@ -158,7 +158,7 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
         "configuration": Path(os.path.relpath(run.folder.resolve() / "config.json", folder.resolve())).as_posix(),
         "about": {
             "data": f"{data.name}: {sizes}; {what}{binarized}",
-            "networks": f"{model.network} {widths}, {model.activation}",
+            "networks": architecture(model),
             "latent": f"{' and '.join(map(str, model.layers))} dimensions, {model.posterior} posterior,"
             f" {model.prior} prior",
             "likelihood": str(model.likelihood),

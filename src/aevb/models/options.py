@@ -1,7 +1,7 @@
 """Options of pieces: small models of their own, whose fields are options of the configuration."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -20,6 +20,7 @@ def split_widths(value: object) -> object:
     return [] if numbers == ["none"] else numbers
 
 
+Activation = Literal["tanh", "relu", "elu", "leaky-relu", "gelu", "silu"]
 Positive = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
 Widths = Annotated[tuple[Size, ...], Field(max_length=100), BeforeValidator(split_widths)]

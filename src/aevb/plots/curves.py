@@ -17,9 +17,6 @@ from aevb.runs.aggregate import Row
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
-LONG = 200
-"""The number of epochs above which the axis of epochs is logarithmic."""
-
 
 def training(epochs: Sequence[Epoch]) -> Figure:
     """Plot bound, distortion and rate over the epochs; of an autoencoder, the distortion alone."""
@@ -68,7 +65,7 @@ def learning_curves(
 def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: Mapping[str, float]) -> Figure:
     """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted.
 
-    Long trainings have a logarithmic axis of epochs. The vertical axis leaves out the first 5 % of training.
+    The vertical axis leaves out the first 5 % of training.
     """
     figure, axes = subplots(len(runs), columns=2, width=5, height=3)
     for axis, (name, group), color in zip(axes, runs.items(), cycle(COLORS), strict=False):
@@ -78,8 +75,6 @@ def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: M
         axis.set(title=name, xlabel="epoch", ylabel="nats per example")
         if limits := robust_limits(axis):
             axis.set_ylim(limits)
-        if max(len(run.epochs) for run in group) > LONG:
-            axis.set_xscale("log")
     axes[0].legend()
     return figure
 

@@ -4,6 +4,7 @@ from collections import Counter
 from math import floor, log10
 from typing import NamedTuple
 
+from aevb.config.schema import ModelConfig
 from aevb.evaluation.scores import Score, titles
 from aevb.models.likelihoods import Gaussian
 from aevb.runs.records import Outcome
@@ -28,14 +29,21 @@ def description(run: RunFolder) -> dict[str, str]:
     """Return descriptions of the data, the model and the training of a run."""
     data, model, outcome = run.data, run.resolved, run.outcome
     sizes = f"{data.train} train, {data.valid} validation, {data.test} test"
-    widths = " ".join(map(str, model.options.get("hidden") or model.options.get("channels") or ()))
     latent = " and ".join(map(str, model.layers))
     return {
         "data": f"{data.name}: {sizes}; {_values(run)}{_condition(run)}",
-        "model": f"{model.network} {widths} {model.activation}, {latent} latent dimensions,"
+        "model": f"{architecture(model)}, {latent} latent dimensions,"
         f" {model.posterior} posterior, {model.prior} prior, {model.likelihood} likelihood" + _variance(run),
         "training": _ending(outcome) if outcome else f"running or killed; weights of epoch {run.weights_epoch}",
     }
+
+
+def architecture(model: ModelConfig) -> str:
+    """Return the network, the widths of its layers, and their kind, such as "mlp 256 256 relu"."""
+    block = model.options.get("block", "plain")
+    layers = [*(model.options.get("hidden") or model.options.get("channels") or ())]
+    kind = [model.activation] if block == "plain" else [block] if block == "gated" else [block, model.activation]
+    return " ".join(map(str, [model.network, *layers, *kind]))
 
 
 def numbers(run: RunFolder) -> Numbers:

@@ -20,7 +20,7 @@ from aevb.training.footprint import require_memory
 from aevb.training.history import Ended, Epoch, History
 from aevb.training.interrupt import interruption
 from aevb.training.loop import AfterStep, TrainingLoop
-from aevb.training.policy import suitable_threads
+from aevb.training.policy import suitable_threads, without_denormals
 from aevb.training.state import TrainingState
 
 
@@ -126,7 +126,7 @@ def fit_stacked(
     device = jobs[0].model.device
     train, valid = train.to(device), valid and valid.to(device)
     models = [job.model.train() for job in jobs]
-    with suitable_threads(models, objective, train, config), interruption() as interrupted:
+    with suitable_threads(models, objective, train, config), without_denormals(), interruption() as interrupted:
         loop = TrainingLoop(models, [job.seed for job in jobs], objective, train, config)
         after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
         try:

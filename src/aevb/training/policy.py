@@ -136,6 +136,20 @@ def suitable_threads(
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Compute with zero instead of numbers below 1.2e-38 in magnitude, which CPUs process slowly.
+
+    The moments of weights without a gradient, such as those of pixels that are always black, decay to such numbers.
+    """
+    before = (torch.tensor(1.2e-38) / 2).item() == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def worth_stacking(model: VAE, objective: Objective, examples: ExampleSource, config: TrainConfig) -> bool:
     """Return whether several such models are expected to train faster as one stacked model."""
     separate = (config.patience is not None and config.keep == "last") or config.micro_batches > 1

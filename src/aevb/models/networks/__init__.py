@@ -10,7 +10,6 @@ these shapes can be used in their place.
 A network registered with `aevb.models.registry.register.network` makes an encoder and a decoder that fit each other.
 """
 
-from aevb.models.networks.base import ACTIVATIONS as ACTIVATIONS
 from aevb.models.networks.base import ConditionalEncoder as ConditionalEncoder
 from aevb.models.networks.base import Network as Network
 from aevb.models.networks.conv import conv_decoder as conv_decoder
@@ -22,3 +21,4 @@ from aevb.models.networks.initialization import initialize_output as initialize_
 from aevb.models.networks.initialization import initialize_weights as initialize_weights
 from aevb.models.networks.inputs import Embedding as Embedding
 from aevb.models.networks.inputs import Standardize as Standardize
+from aevb.models.networks.layers import ACTIVATIONS as ACTIVATIONS

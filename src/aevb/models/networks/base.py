@@ -6,9 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from aevb.models.options import PieceOptions
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+from aevb.models.options import Activation, PieceOptions
 
 
 class Network(ABC):
@@ -17,7 +15,7 @@ class Network(ABC):
     Its options arrive as keyword arguments of the constructor, after the activation.
 
     Args:
-        activation: a name in `ACTIVATIONS`.
+        activation: a name in `aevb.models.networks.ACTIVATIONS`.
 
     Attributes:
         Options: the options.
@@ -25,7 +23,7 @@ class Network(ABC):
 
     Options: ClassVar[type[PieceOptions]] = PieceOptions
 
-    def __init__(self, activation: str) -> None:
+    def __init__(self, activation: Activation) -> None:
         self.activation = activation
 
     @abstractmethod
