@@ -121,7 +121,12 @@ PROBLEMS: dict[str, Problem] = {
     "Adult": table("adult-train"),
 }
 SETTINGS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "earlier": lambda examples: {"hidden": [500], "warmup": 0, "epochs": -(-10_000 // max(1, examples // 100))},
+    "earlier": lambda examples: {
+        "hidden": [500],
+        "activation": "relu",
+        "warmup": 0,
+        "epochs": -(-10_000 // max(1, examples // 100)),
+    },
     "default": lambda _: {},
     "density": lambda _: {"preset": "density"},
 }

@@ -35,7 +35,7 @@ def begun(x: Tensor, likelihood: str = "columns", **options: Any) -> VAE:
     table = tuple(Column(name=f"x{j}", kind="real", position=j) for j in range(x.shape[1]))
     columns = table if likelihood == "columns" else ()
     elements = {} if columns else {"variance": "per-element", "mean_link": "identity"}
-    config = {"latent": (3,), "hidden": (16,), "likelihood": likelihood} | elements | options
+    config = {"latent": (3,), "hidden": (16,), "activation": "relu", "likelihood": likelihood} | elements | options
     torch.manual_seed(0)
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
     initialize(model, Examples(x))

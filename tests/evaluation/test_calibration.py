@@ -37,7 +37,7 @@ def begun(x: Tensor, kind: ColumnKind = "real", **options: Any) -> VAE:
     """A model of the rows that begins as factor analysis, which is their truth."""
     columns = tuple(Column(name=f"x{j}", kind=kind, position=j) for j in range(x.shape[1]))
     torch.manual_seed(0)
-    config = {"latent": (3,), "hidden": (16,), "likelihood": "columns"} | options
+    config = {"latent": (3,), "hidden": (16,), "activation": "relu", "likelihood": "columns"} | options
     model = build(ModelConfig.model_validate(config), (x.shape[1],), columns)
     initialize(model, Examples(x))
     return model.double()

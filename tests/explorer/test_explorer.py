@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "table": (customers, {"latent": 3}),
     "rows": (
         lambda: some("real", (120,), 40),
-        {"posterior": "full", "prior": "mixture", "block": "gated", "norm": "layer"},
+        {"posterior": "full", "prior": "mixture", "activation": "glu", "norm": "layer"},
     ),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
     "layers": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2)}),

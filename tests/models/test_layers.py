@@ -11,7 +11,9 @@ from aevb.models.networks.layers import ACTIVATIONS, Block, Norm, conv_layer, de
 from aevb.models.options import Activation
 
 
-def layer_of(block: Block, norm: Norm, ins: int = 3, outs: int = 4, activation: Activation = "silu") -> nn.Module:
+def layer_of(
+    block: Block, norm: Norm = "none", ins: int = 3, outs: int = 4, activation: Activation = "silu"
+) -> nn.Module:
     torch.manual_seed(0)
     layer = nn.Sequential(*dense_layer(ins, outs, activation, block, norm)).double()
     for parameter in layer.parameters():  # so that scales and offsets of a normalization have an effect
@@ -30,14 +32,14 @@ def normalized(values: Tensor, norm: Norm, scale: Tensor, offset: Tensor) -> Ten
     return centered / (centered.square().mean(dim, keepdim=True) + 1e-5).sqrt() * scale + offset
 
 
-@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize("activation", sorted(set(get_args(Activation)) - {"glu"}))
 def test_plain(activation: Activation) -> None:
-    weight, bias = (layer := layer_of("plain", "none", activation=activation)).parameters()
+    weight, bias = (layer := layer_of("plain", activation=activation)).parameters()
     torch.testing.assert_close(layer(h()), ACTIVATIONS[activation]()(h() @ weight.T + bias))
 
 
 def test_gated() -> None:
-    weight, bias = (layer := layer_of("gated", "none")).parameters()
+    weight, bias = (layer := layer_of("plain", activation="glu")).parameters()
     linear, gate = (h() @ weight.T + bias).split(4, 1)
     torch.testing.assert_close(layer(h()), linear / (1 + (-gate).exp()))
 
@@ -51,7 +53,7 @@ def test_normalization_is_before_the_activation(norm: Norm) -> None:
 
 @pytest.mark.parametrize("ins", [3, 4])
 def test_residual(ins: int) -> None:
-    layer = layer_of("residual", "none", ins)
+    layer = layer_of("residual", ins=ins)
     x = torch.cat([h(), h()], 1)[:, :ins]
     *shortcut, w, w_bias, v, v_bias = layer.parameters()
     kept = x @ shortcut[0].T + shortcut[1] if shortcut else x
@@ -59,12 +61,13 @@ def test_residual(ins: int) -> None:
     torch.testing.assert_close(layer(x), kept + functional.silu(x @ w.T + w_bias) @ v.T + v_bias)
 
 
+@pytest.mark.parametrize("activation", ["silu", "glu"])
 @pytest.mark.parametrize("norm", get_args(Norm))
 @pytest.mark.parametrize("block", get_args(Block))
-def test_layers_of_images_are_those_of_rows_at_one_pixel(block: Block, norm: Norm) -> None:
+def test_layers_of_images_are_those_of_rows_at_one_pixel(block: Block, norm: Norm, activation: Activation) -> None:
     """With kernels of one pixel, a convolution of 1 x 1 images is an affine map of their channels."""
-    dense = layer_of(block, norm)
-    conv = nn.Sequential(*conv_layer(3, 4, "silu", block, norm, lambda ins, outs: nn.Conv2d(ins, outs, 1))).double()
+    dense = layer_of(block, norm, activation=activation)
+    conv = nn.Sequential(*conv_layer(3, 4, activation, block, norm, lambda ins, outs: nn.Conv2d(ins, outs, 1))).double()
     for ours, theirs in zip(conv.parameters(), dense.parameters(), strict=True):
         ours.data.zero_()
         center = ours if ours.dim() < 4 else ours[:, :, ours.shape[2] // 2, ours.shape[3] // 2]

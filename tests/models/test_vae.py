@@ -20,6 +20,7 @@ from aevb.models.likelihoods.located import Located
 from aevb.models.networks import conv_decoder, conv_encoder, initialize_output, mlp_decoder, mlp_encoder
 from aevb.models.networks.layers import Block
 from aevb.models.objectives import ELBO, MonteCarloELBO, Objective
+from aevb.models.options import Activation
 from aevb.models.posteriors import Diagonal
 from aevb.models.priors import Standard
 from aevb.models.vae import VAE
@@ -36,9 +37,10 @@ def vae(event: tuple[int, ...], **options: object) -> VAE:
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("hidden", [(), (4,), (7, 3)])
 @pytest.mark.parametrize("block", get_args(Block))
-def test_mlp_mirrors(event: tuple[int, ...], hidden: tuple[int, ...], block: Block) -> None:
-    encoder, features = mlp_encoder(event, hidden, "elu", block=block)
-    decoder = mlp_decoder(2, hidden, event, "elu", block=block)
+@pytest.mark.parametrize("activation", ["elu", "glu"])
+def test_mlp_mirrors(event: tuple[int, ...], hidden: tuple[int, ...], block: Block, activation: Activation) -> None:
+    encoder, features = mlp_encoder(event, hidden, activation, block=block)
+    decoder = mlp_decoder(2, hidden, event, activation, block=block)
     assert encoder(torch.zeros(3, *event)).shape == (3, features)
     assert decoder(torch.zeros(3, 2)).shape == (3, *event)
 
@@ -46,10 +48,13 @@ def test_mlp_mirrors(event: tuple[int, ...], hidden: tuple[int, ...], block: Blo
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 7), (8, 8), (28, 28), (27, 30), (5, 64)])
 @pytest.mark.parametrize("channels", [(4,), (4, 6, 5)])
 @pytest.mark.parametrize("block", get_args(Block))
-def test_conv_mirrors_every_size(size: tuple[int, int], channels: tuple[int, ...], block: Block) -> None:
+@pytest.mark.parametrize("activation", ["elu", "glu"])
+def test_conv_mirrors_every_size(
+    size: tuple[int, int], channels: tuple[int, ...], block: Block, activation: Activation
+) -> None:
     event = (3, *size)
-    encoder, features = conv_encoder(event, channels, "elu", block=block)
-    decoder = conv_decoder(2, channels, event, "elu", block=block)
+    encoder, features = conv_encoder(event, channels, activation, block=block)
+    decoder = conv_decoder(2, channels, event, activation, block=block)
     assert encoder.eval()(torch.zeros(1, *event)).shape == (1, features)
     assert decoder.eval()(torch.zeros(1, 2)).shape == (1, *event)
 

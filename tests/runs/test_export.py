@@ -38,7 +38,7 @@ def trained(dataset: Dataset, folder: Path, **model: Any) -> RunFolder:
             {"network": "conv", "channels": (4, 8), "hidden": None, "block": "residual", "norm": "layer"},
             marks=pytest.mark.slow,
         ),
-        pytest.param("real", (2,), {"block": "gated", "norm": "layer"}, marks=pytest.mark.slow),
+        pytest.param("real", (2,), {"activation": "glu", "norm": "layer"}, marks=pytest.mark.slow),
         pytest.param("counts", (4,), {"latent": (3, 2), "block": "residual", "norm": "batch"}, marks=pytest.mark.slow),
         pytest.param("real", (3,), {"posterior": "full", "prior": "mixture"}, marks=pytest.mark.slow),
         ("columns", (3,), {}),

@@ -36,7 +36,7 @@ COMBINATIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     *(({"prior": name}, {}) for name in register.prior),
     *(({"likelihood": name}, {}) for name in register.likelihood),
     *(({}, {"kind": name}) for name in register.objective),
-    ({"block": "gated", "norm": "layer"}, {}),
+    ({"activation": "glu", "norm": "layer"}, {}),
     ({"block": "residual", "norm": "layer", "latent": (3, 2)}, {}),
     ({"latent": (3, 2)}, {"kind": "dreg", "n_samples": 3}),
     ({"latent": (3, 2), "posterior": "full"}, {"free_bits": 0.1}),

@@ -418,7 +418,7 @@ def test_training_resumes_from_any_state(stripes: Dataset, optimizer: Any, optio
     states: list[TrainingState] = []
 
     def end(resume_from: TrainingState | None = None) -> tuple[History, dict[str, Tensor]]:
-        model = small(stripes, network="conv", hidden=None, channels=(4,))
+        model = small(stripes, network="conv", hidden=None, channels=(4,), activation="relu")
         parts = stripes.train, stripes.valid
         history = fit(
             model,

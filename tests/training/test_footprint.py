@@ -20,7 +20,7 @@ def model_of(dataset: Dataset, **options: Any) -> Any:
 
 
 def test_the_estimate_grows_with_weights_batches_and_samples(stripes: Dataset) -> None:
-    small, large = model_of(stripes, hidden=(10,)), model_of(stripes, hidden=(1000,))
+    small, large = (model_of(stripes, hidden=(width,), activation="relu") for width in (10, 1000))
     adam, sgd = TrainConfig(), TrainConfig(optimizer="sgd")
     assert trained_bytes(large, adam) == pytest.approx(100 * trained_bytes(small, adam), rel=0.2)
     assert trained_bytes(large, sgd) < trained_bytes(large, adam)

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
 from joblib import cpu_count
 
 from aevb import reproduction as recipes
@@ -17,9 +16,11 @@ from aevb.errors import BadInput
 from aevb.reproduction import pages
 from aevb.reproduction import run as reproduction
 from aevb.reproduction.facts import Report
+from aevb.training.policy import without_denormals
 from aevb.workflow.options import absolute_data_dir
 
 
+@without_denormals()  # before PyTorch starts threads, which inherit it
 def reproduce(
     names: list[str],
     /,
@@ -44,7 +45,6 @@ def reproduce(
         out: Folder in which each report has its own folder NAME-SCALE, with runs, figures and report.html.
         data_dir: Folder of the published data sets.
     """
-    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     plans = [reproduction.plan(name, scale, seeds, out, absolute_data_dir(data_dir)) for name in _known(names)]
     cells = [cell for plan in plans for cell in plan.cells]
     reproduction.check_data(cells)

@@ -11,12 +11,14 @@ from aevb.cli.common import ConfigFile, Count, Device, ImportanceSamples, Jobs, 
 from aevb.config.schema import Config
 from aevb.files import write_atomically, write_text
 from aevb.runs.aggregate import aggregate
+from aevb.training.policy import without_denormals
 from aevb.workflow import sweep as sweeps
 from aevb.workflow.devices import choose_device
 from aevb.workflow.options import with_absolute_paths
 from aevb.workflow.train import load_source
 
 
+@without_denormals()  # before PyTorch starts threads, which inherit it
 def sweep(
     data: TrainingData = None,
     /,
@@ -41,7 +43,6 @@ def sweep(
         out: Folder of the runs. Default: runs/NAME-sweep.
         seeds: Runs of each combination, with seeds --seed, --seed + 1, ...
     """
-    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     own_device = choose_device(device)
     chosen = command_settings.from_options(settings, config, data)
     axes = command_settings.axes(over)

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from cyclopts import Parameter
 
 from aevb.cli import terminal
@@ -14,6 +13,7 @@ from aevb.cli.sweep import sweep_and_show
 from aevb.config.schema import Config
 from aevb.errors import BadInput
 from aevb.training.environment import process_group, world_size
+from aevb.training.policy import without_denormals
 from aevb.workflow.devices import choose_device
 from aevb.workflow.loggers import open_loggers
 from aevb.workflow.train import free_folder, load_source, train_and_report
@@ -27,6 +27,7 @@ Loggers = Annotated[
 ]
 
 
+@without_denormals()  # before PyTorch starts threads, which inherit it
 def train(
     data: TrainingData = None,
     /,
@@ -54,7 +55,6 @@ def train(
             little extra cost. Each gets a run folder below the created one, and a table shows means and standard
             deviations.
     """
-    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     refused = {"config": config, "out": out, "data": data, "seeds": seeds > 1}
     chosen = from_run(resume, settings, refused) if resume else from_options(settings, config, data)
     if logger and seeds > 1:

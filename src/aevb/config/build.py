@@ -96,6 +96,7 @@ def _shown(name: str) -> str:
 def _vae(
     model: ModelConfig, event: tuple[int, ...], columns: Sequence[Column], condition_columns: Sequence[Column]
 ) -> VAE:
+    assert model.activation, "the default depends on the data: resolve the configuration first"
     likelihood_class = register.likelihood[str(model.likelihood)]
     likelihood = likelihood_class.create(event, columns, model.piece_options("likelihood"))
     network = register.network[model.network](model.activation, **model.piece_options("network").arguments())
@@ -127,6 +128,7 @@ def _posterior(model: ModelConfig, features: int, latent: int) -> nn.Module:
 
 def _latent_layer(model: ModelConfig, features: int, latent: int, above: int) -> LatentLayer:
     """Return a layer of `latent` dimensions, for features of its height, below a layer of `above` dimensions."""
+    assert model.activation
     widths = model.latent_hidden or ()
     network = model.piece_options("network")
     layers = network.model_dump(include={"block", "norm"}) if isinstance(network, MLPOptions) else {}

@@ -131,7 +131,9 @@ class ModelConfig(WithPieces):
     }
 
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
-    activation: Activation = Field("relu", description="Activation function.")
+    activation: Activation | None = Field(
+        None, description="Activation function. Default: glu, gated linear units, for images; relu for rows."
+    )
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
         description="Initial weights: data, those of PyTorch with the decoder's output at the mean of the data, and for"

@@ -20,7 +20,7 @@ def split_widths(value: object) -> object:
     return [] if numbers == ["none"] else numbers
 
 
-Activation = Literal["tanh", "relu", "elu", "leaky-relu", "gelu", "silu"]
+Activation = Literal["tanh", "relu", "elu", "leaky-relu", "gelu", "silu", "glu"]
 Positive = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
 Widths = Annotated[tuple[Size, ...], Field(max_length=100), BeforeValidator(split_widths)]

@@ -40,10 +40,9 @@ def description(run: RunFolder) -> dict[str, str]:
 
 def architecture(model: ModelConfig) -> str:
     """Return the network, the widths of its layers, and their kind, such as "mlp 256 256 relu"."""
-    block = model.options.get("block", "plain")
-    layers = [*(model.options.get("hidden") or model.options.get("channels") or ())]
-    kind = [model.activation] if block == "plain" else [block] if block == "gated" else [block, model.activation]
-    return " ".join(map(str, [model.network, *layers, *kind]))
+    widths = model.options.get("hidden") or model.options.get("channels") or ()
+    kind = [block for block in [model.options.get("block", "plain")] if block != "plain"]
+    return " ".join(map(str, [model.network, *widths, *kind, model.activation]))
 
 
 def numbers(run: RunFolder) -> Numbers:

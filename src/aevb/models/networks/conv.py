@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aevb.errors import BadInput, option
 from aevb.models.networks.base import ConditionalEncoder, Network
-from aevb.models.networks.layers import BLOCKS, Block, Norm, conv_layer
+from aevb.models.networks.layers import BLOCK, NORM, Block, Norm, conv_layer
 from aevb.models.options import Activation, DataFacts, PieceOptions, Widths
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -26,8 +26,8 @@ class ConvOptions(PieceOptions):
     channels: Annotated[Widths, Field(min_length=1)] | None = Field(
         None, description="Channels of the encoder's convolutions, each halving the image. Default: 32 64 32."
     )
-    block: Block = Field("plain", description=BLOCKS)
-    norm: Norm = Field("batch", description="Normalization in hidden layers: none, layer or batch.")
+    block: Block = Field("plain", description=BLOCK)
+    norm: Norm = Field("batch", description=NORM)
 
     def resolve(self, data: DataFacts) -> "Self":
         if data.kind == "columns":

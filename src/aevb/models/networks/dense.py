@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from aevb.models.networks.base import ConditionalEncoder, Network
-from aevb.models.networks.layers import BLOCKS, Block, Norm, dense_layer
+from aevb.models.networks.layers import BLOCK, NORM, Block, Norm, dense_layer
 from aevb.models.options import Activation, DataFacts, PieceOptions, Widths
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -23,8 +23,8 @@ class MLPOptions(PieceOptions):
     hidden: Widths | None = Field(
         None, description="Widths of the encoder's layers, or none; the decoder mirrors them. Default: 256 256."
     )
-    block: Block = Field("plain", description=BLOCKS)
-    norm: Norm = Field("none", description="Normalization in hidden layers: none, layer or batch.")
+    block: Block = Field("plain", description=BLOCK)
+    norm: Norm = Field("none", description=NORM)
 
     def resolve(self, data: DataFacts) -> "Self":
         return self if self.hidden is not None else self.model_copy(update={"hidden": (256, 256)})

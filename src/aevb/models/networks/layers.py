@@ -1,11 +1,10 @@
 """Hidden layers: how a layer with weights W, V and P maps its input h to its output.
 
     plain       a(N(W h))                  a the activation, N the normalization
-    gated       W h ⊙ σ(V h)               σ the logistic function; with a normalization N(W h) ⊙ σ(N(V h))
-    residual    P h + V a(N(W h))          P is the identity where input and output have the same shape
+    residual    P h + V a(N(W h))          P is the identity where input and output have the same shape (He et al. 2016)
 
-Gated layers are those of van den Oord et al. 2016, Dauphin et al. 2017 and, in VAEs, Tomczak & Welling 2018; they have
-no other activation. Residual layers are those of He et al. 2016. All maps have biases, which are left out above.
+The activation glu is a gated linear unit, u ⊙ σ(v) with [u, v] = N(W h) and σ the logistic function: W has twice
+as many rows (Dauphin et al. 2017; in VAEs, Tomczak & Welling 2018). All maps have biases, which are left out above.
 """
 
 from collections.abc import Callable
@@ -15,21 +14,22 @@ from torch import Tensor, nn
 
 from aevb.models.options import Activation
 
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
     "elu": nn.ELU,
     "leaky-relu": nn.LeakyReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "glu": lambda: nn.GLU(1),
 }
-Block = Literal["plain", "gated", "residual"]
-BLOCKS = (
-    "Hidden layers: plain, an affine map and the activation; gated, an affine map times a gate between 0 and 1, without"
-    " another activation; or residual, added to their input."
-)
+"""Makes the activation of a name, over ``(B, F)`` or ``(B, C, H, W)``; glu halves F or C."""
+Block = Literal["plain", "residual"]
+BLOCK = "Hidden layers: plain; or residual, a layer and a linear map of its output are added to the input."
 """The help text of the option."""
 Norm = Literal["none", "layer", "batch"]
+NORM = "Normalization in hidden layers, before the activation: none, layer or batch."
+"""The help text of the option."""
 Map = Callable[[int, int], nn.Module]
 """Makes an affine map from so many features, or channels, to so many."""
 
@@ -52,9 +52,8 @@ class Residual(nn.Module):
 
 def dense_layer(ins: int, outs: int, activation: Activation, block: Block, norm: Norm) -> list[nn.Module]:
     """Return the modules of a fully connected layer, ``(B, ins)`` to ``(B, outs)``."""
-    if block == "gated":
-        return [nn.Linear(ins, 2 * outs), *_dense_norm(norm, 2 * outs), nn.GLU(1)]
-    hidden = [nn.Linear(ins, outs), *_dense_norm(norm, outs), ACTIVATIONS[activation]()]
+    width = _width(outs, activation)
+    hidden = [nn.Linear(ins, width), *_dense_norm(norm, width), ACTIVATIONS[activation]()]
     if block == "plain":
         return hidden
     shortcut = nn.Identity() if ins == outs else nn.Linear(ins, outs)
@@ -71,12 +70,16 @@ def conv_layer(ins: int, outs: int, activation: Activation, block: Block, norm: 
         norm: the normalization.
         resize: makes a convolution from (H, W) to (H', W').
     """
-    if block == "gated":
-        return [resize(ins, 2 * outs), *_conv_norm(norm, 2 * outs), nn.GLU(1)]
-    hidden = [resize(ins, outs), *_conv_norm(norm, outs), ACTIVATIONS[activation]()]
+    width = _width(outs, activation)
+    hidden = [resize(ins, width), *_conv_norm(norm, width), ACTIVATIONS[activation]()]
     if block == "plain":
         return hidden
     return [Residual(resize(ins, outs), nn.Sequential(*hidden, nn.Conv2d(outs, outs, 3, padding=1)))]
+
+
+def _width(outs: int, activation: Activation) -> int:
+    """Return the number of features, or channels, before the activation."""
+    return 2 * outs if activation == "glu" else outs
 
 
 def _dense_norm(norm: Norm, width: int) -> list[nn.Module]:

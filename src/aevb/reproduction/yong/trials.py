@@ -89,10 +89,11 @@ LENGTHS: Mapping[Scale, Length] = {
 
 def trials(length: Length) -> dict[str, Trial]:
     flat = {"hidden": [], "mean_link": "identity"}
+    deep = {"hidden": [length.hidden], "activation": "relu"}
     models: dict[str, dict[str, Any]] = {
         "linear": {"posterior": "point", **flat},
-        "deep": {"posterior": "point", "hidden": [length.hidden]},
-        "vae": {"hidden": [length.hidden]},
+        "deep": {"posterior": "point", **deep},
+        "vae": deep,
     }
     page = {
         f"{kind}-{size}": _trial(
