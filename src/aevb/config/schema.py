@@ -203,7 +203,7 @@ class TrainConfig(Section):
         " batch normalization, free bits and beta-tc use the micro-batch.",
     )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
-    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
+    lr: Annotated[float, Field(gt=0)] = Field(2e-3, description="Learning rate.")
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
     eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."

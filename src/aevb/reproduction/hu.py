@@ -103,7 +103,8 @@ def _config(scale: Scale, latent: int, **optimizer: object) -> Config:
 def _ours(scale: Scale) -> Config:
     """Return our configuration with the same network and number of epochs."""
     model = {"hidden": 500, "activation": "tanh", "latent": 20}
-    return configuration({"data": _data(scale), "model": model, "train": {"epochs": EPOCHS[scale], "lr_decay": 0.5}})
+    train = {"epochs": EPOCHS[scale], "lr": 1e-3, "lr_decay": 0.5}
+    return configuration({"data": _data(scale), "model": model, "train": train})
 
 
 def _levels() -> list[Claim]:

@@ -99,6 +99,7 @@ def _trial(place: str, setting: str, size: Size) -> Trial:
         "objective": chosen["objective"],
         "train": {
             "batch_size": 32,
+            "lr": 1e-3,
             "lr_schedule": "constant",
             "keep": "last",
             **chosen.get("train", {}),
