@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas
 import pytest
+import torch
 from pydantic import ValidationError
 
 from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig
-from aevb.data import load_data
+from aevb.data import Dataset, load_data
+from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.models.likelihoods import Bernoulli, Gaussian
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Weight
@@ -177,3 +179,13 @@ def test_warm_up_depends_on_the_data() -> None:
 def test_options_of_other_objectives_are_refused(options: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         build_objective(ObjectiveConfig.model_validate(options))
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "activation"), [((1, 2, 2), 10_000, "glu"), ((1, 2, 2), 9999, "relu"), ((4,), 10_000, "relu")]
+)
+def test_many_images_have_gated_units(shape: tuple[int, ...], count: int, activation: str) -> None:
+    part = Examples(torch.zeros(count, *shape))
+    dataset = Dataset("zeros", "real", shape, part, part, part, "none", None)
+    assert resolve(ModelConfig(), dataset).activation == activation
+    assert resolve(ModelConfig(activation="elu"), dataset).activation == "elu"

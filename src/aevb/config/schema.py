@@ -22,6 +22,8 @@ STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
 WAIT = 1000
 """Default number of steps without a better validation loss after which training stops, if the best came early."""
+GATED_FROM = 10_000
+"""Number of training images from which hidden layers are gated by default; fewer are fitted too closely."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
 
@@ -132,7 +134,9 @@ class ModelConfig(WithPieces):
 
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
     activation: Activation | None = Field(
-        None, description="Activation function. Default: glu, gated linear units, for images; relu for rows."
+        None,
+        description=f"Activation function. Default: glu, gated linear units, from {GATED_FROM:,} training images on;"
+        " relu for fewer images, and for rows.",
     )
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
@@ -203,7 +207,7 @@ class TrainConfig(Section):
         " batch normalization, free bits and beta-tc use the micro-batch.",
     )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
-    lr: Annotated[float, Field(gt=0)] = Field(2e-3, description="Learning rate.")
+    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
     eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
