@@ -3,8 +3,8 @@
     aevb reproduce hu --scale full      about an hour on two idle cores
     aevb reproduce hu                   30 epochs of 150, about 12 minutes
 
-Expected validation bound after 150 epochs, over three seeds: Adam -82.7, RMSProp -86.6 ± 0.8, Adagrad -89.6, SGD
--89.9; ours -81.8. All results are in docs/results/hu.
+Expected validation bound after 150 epochs: Adam -83.1 ± 0.3, RMSProp -85.8 ± 0.4, Adagrad -89.6 ± 0.2, SGD -89.9 ± 0.1;
+ours -81.8. All results are in docs/results/hu.
 """
 
 import csv
@@ -55,6 +55,13 @@ def recipe(scale: Scale) -> Recipe:
         trials=_trials(scale),
         claims=[*_levels(), *_order(), *_adam_on_the_way(), _better()],
         pictures=_pictures(),
+        learned="The report can be reproduced: its optimizers end at the reported bounds, in the reported order."
+        " After 150 epochs the validation bounds are -83.1 (Adam; reported: -82.9), -85.8 (RMSProp; -86.5), -89.6"
+        " (Adagrad; -89.5) and -89.9 nats (SGD; -89.9). Adam must be the one of the original, which does not correct"
+        " the bias of its moments; then its curve agrees from the first epoch on. The bounds are those of unfinished"
+        " training: Adagrad and SGD still rise after 150 epochs, and the ranking is one of speed. The undecided claims"
+        " are close to their limits: the reported values come from one run each, and more seeds would decide them."
+        " With the same network, smaller batches and a learning rate that falls to zero, Adam reaches -81.8.",
         key="optimizers",
         seeds=5,
         errata=[
