@@ -250,7 +250,7 @@ class Report:
         if any("log_px" in trial.scores for trial in self.trials):
             lines.append("log p(x) is estimated with K importance samples, a lower bound in expectation.")
         if any(trial.notes for trial in self.trials):
-            lines.append("† see the note at the configuration of the trial.")
+            lines.append("† see the notes of the trial in results.json.")
         return lines
 
 

@@ -1,6 +1,6 @@
 """Peiyun Hu, "Understanding Variational Auto-Encoder": four optimizers on thresholded MNIST.
 
-    aevb reproduce hu --scale full      about an hour on two idle cores
+    aevb reproduce hu --scale full      about an hour and a half on two cores
     aevb reproduce hu                   30 epochs of 150, about 12 minutes
 
 Expected validation bound after 150 epochs: Adam -83.1 ± 0.3, RMSProp -85.8 ± 0.4, Adagrad -89.6 ± 0.2, SGD -89.9 ± 0.1;
