@@ -189,3 +189,5 @@ def test_many_images_have_gated_units(shape: tuple[int, ...], count: int, activa
     dataset = Dataset("zeros", "real", shape, part, part, part, "none", None)
     assert resolve(ModelConfig(), dataset).activation == activation
     assert resolve(ModelConfig(activation="elu"), dataset).activation == "elu"
+    if len(shape) > 1:
+        assert resolve(ModelConfig(network="conv"), dataset).activation == "relu"

@@ -23,7 +23,7 @@ STEPS, STEPS_FOR = 10_000, 10_000
 WAIT = 1000
 """Default number of steps without a better validation loss after which training stops, if the best came early."""
 GATED_FROM = 10_000
-"""Number of training images from which hidden layers are gated by default; fewer are fitted too closely."""
+"""Number of training images from which fully connected layers are gated by default; fewer are fitted too closely."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
 
@@ -135,8 +135,8 @@ class ModelConfig(WithPieces):
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
     activation: Activation | None = Field(
         None,
-        description=f"Activation function. Default: glu, gated linear units, from {GATED_FROM:,} training images on;"
-        " relu for fewer images, and for rows.",
+        description="Activation function. Default: glu, gated linear units, for the network mlp and at least"
+        f" {GATED_FROM:,} training images; relu otherwise.",
     )
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
