@@ -77,6 +77,7 @@ def test_the_command(tmp_path: Path, stripes: Dataset, capsys: pytest.CaptureFix
         main(["export", str(tmp_path / "run"), *["--json"] * as_json])
     assert not caught.value.code
     out = capsys.readouterr().out
-    files = [file["file"] for file in json.loads(out)] if as_json else re.findall(r"^wrote (\S+\.onnx)", out, re.MULTILINE)
+    written = re.findall(r"^wrote (\S+\.onnx)", out, re.MULTILINE)
+    files = [file["file"] for file in json.loads(out)] if as_json else written
     assert [Path(file).name for file in files] == ["encoder.onnx", "decoder.onnx"]
     assert (tmp_path / "run" / "onnx" / "decoder.onnx").is_file()
