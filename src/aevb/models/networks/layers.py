@@ -8,6 +8,7 @@ as many rows (Dauphin et al. 2017; in VAEs, Tomczak & Welling 2018). All maps ha
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -32,6 +33,10 @@ NORM = "Normalization in hidden layers, before the activation: none, layer or ba
 """The help text of the option."""
 Map = Callable[[int, int], nn.Module]
 """Makes an affine map from so many features, or channels, to so many."""
+Maker = Callable[[int], nn.Module]
+"""Makes a normalization of so many features, or channels."""
+DENSE_NORMS: dict[Norm, Maker] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
+CONV_NORMS: dict[Norm, Maker] = {"layer": partial(nn.GroupNorm, 1), "batch": nn.BatchNorm2d}
 
 
 class Residual(nn.Module):
@@ -52,8 +57,7 @@ class Residual(nn.Module):
 
 def dense_layer(ins: int, outs: int, activation: Activation, block: Block, norm: Norm) -> list[nn.Module]:
     """Return the modules of a fully connected layer, ``(B, ins)`` to ``(B, outs)``."""
-    width = _width(outs, activation)
-    hidden = [nn.Linear(ins, width), *_dense_norm(norm, width), ACTIVATIONS[activation]()]
+    hidden = _hidden(nn.Linear, ins, outs, activation, DENSE_NORMS.get(norm))
     if block == "plain":
         return hidden
     shortcut = nn.Identity() if ins == outs else nn.Linear(ins, outs)
@@ -70,25 +74,14 @@ def conv_layer(ins: int, outs: int, activation: Activation, block: Block, norm: 
         norm: the normalization.
         resize: makes a convolution from (H, W) to (H', W').
     """
-    width = _width(outs, activation)
-    hidden = [resize(ins, width), *_conv_norm(norm, width), ACTIVATIONS[activation]()]
+    hidden = _hidden(resize, ins, outs, activation, CONV_NORMS.get(norm))
     if block == "plain":
         return hidden
     return [Residual(resize(ins, outs), nn.Sequential(*hidden, nn.Conv2d(outs, outs, 3, padding=1)))]
 
 
-def _width(outs: int, activation: Activation) -> int:
-    """Return the number of features, or channels, before the activation."""
-    return 2 * outs if activation == "glu" else outs
-
-
-def _dense_norm(norm: Norm, width: int) -> list[nn.Module]:
-    if norm == "none":
-        return []
-    return [nn.LayerNorm(width) if norm == "layer" else nn.BatchNorm1d(width)]
-
-
-def _conv_norm(norm: Norm, channels: int) -> list[nn.Module]:
-    if norm == "none":
-        return []
-    return [nn.GroupNorm(1, channels) if norm == "layer" else nn.BatchNorm2d(channels)]
+def _hidden(affine: Map, ins: int, outs: int, activation: Activation, normalization: Maker | None) -> list[nn.Module]:
+    """Return an affine map, the normalization if there is one, and the activation."""
+    width = 2 * outs if activation == "glu" else outs
+    normalized = [normalization(width)] if normalization else []
+    return [affine(ins, width), *normalized, ACTIVATIONS[activation]()]
