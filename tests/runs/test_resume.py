@@ -21,6 +21,7 @@ from aevb import files
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
+from aevb.runs.checkpoint import load_state
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
@@ -227,7 +228,7 @@ def test_what_came_after_the_checkpoint_is_dropped(run: RunFolder, tmp_path: Pat
 
 
 def test_a_run_cut_off_after_its_last_epoch(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its patience had run out: not one epoch more."""
+    """Its patience had run out, and its cooldown of one epoch was over: not one epoch more."""
     monkeypatch.setattr(RunFolder, "close", lambda *_: None)
     chosen, folder = config(patience=1, lr=0.3, epochs=40, checkpoint_every="1epoch"), run.folder.with_name("early")
     epochs = fit_run(chosen, folder, data()).epochs
@@ -236,7 +237,23 @@ def test_a_run_cut_off_after_its_last_epoch(run: RunFolder, monkeypatch: pytest.
     assert resume(folder, chosen) == []
     outcome = RunFolder.load(folder).outcome
     assert outcome
-    assert (outcome.ended, outcome.kept, outcome.epochs) == ("early", len(epochs) - 1, len(epochs))
+    best = max((epoch for epoch in epochs if epoch.valid), key=lambda epoch: epoch.valid.merit if epoch.valid else 0)
+    assert (outcome.ended, outcome.kept, outcome.epochs) == ("early", best.number, len(epochs))
+
+
+def test_interrupted_in_the_cooldown(tmp_path: Path) -> None:
+    """The last epoch, of three steps, belongs to it: the checkpoint says where the learning rate began to fall."""
+    chosen = config(patience=1, lr=0.3, epochs=40, lr_decay=0.5, ema=0.9)
+    last = len(fit_run(chosen, tmp_path / "whole", data()).epochs)
+    again = tmp_path / "again"
+    cut_off(again, chosen, after=3 * last - 1)
+    state = load_state(RunFolder.load(again).model, again / "checkpoint.safetensors")
+    assert state
+    assert (state.number, state.step) == (last - 1, 2)
+    assert state.cooldown
+    assert state.cooldown.start < state.cooldown.end == last
+    assert resume(again, chosen) == [last]
+    assert end(again) == end(tmp_path / "whole")
 
 
 def test_interrupted_again(run: RunFolder, tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_stacked_models_stop_when_they_would_alone(stripes: Dataset) -> None:
     jobs = [TrainingJob(model_of(stripes, seed), seed) for seed in range(3)]
     together = fit_stacked(jobs, ELBO(), stripes.train, stripes.valid, config)
     assert len({len(history.epochs) for history in alone}) > 1
+    assert any(len(history.epochs) > history.kept + 4 for history in alone), "no model has a cooldown of its own"
     assert [history.kept for history in together] == [history.kept for history in alone]
     assert [len(history.epochs) for history in together] == [len(history.epochs) for history in alone]
     assert {history.ended for history in together} == {"early"}

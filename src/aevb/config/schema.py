@@ -222,7 +222,9 @@ class TrainConfig(Section):
         "linear", description="Learning rate over the steps: constant, or falling linearly to zero at the end."
     )
     lr_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1, description="Share of the steps, at the end, over which the linear schedule falls to zero."
+        0.1,
+        description="Share of the steps, at the end, over which the linear schedule falls to zero. After patience: in"
+        " units of the epochs to the best weights.",
     )
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
@@ -232,8 +234,9 @@ class TrainConfig(Section):
     )
     patience: Positive | None = Field(
         None,
-        description="Stop after this many epochs without a better validation loss. Default: without --train.epochs, as"
-        f" many as led to the best loss, and at least {WAIT:,} steps.",
+        description="After this many epochs without a better validation loss, return to the best weights, let the"
+        " learning rate fall to zero and stop. Default: without --train.epochs, as many as led to the best loss, and at"
+        f" least {WAIT:,} steps.",
     )
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
     checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
@@ -263,7 +266,7 @@ class TrainConfig(Section):
         return self.epochs or ceil(total / steps), steps
 
     def wait(self, best: int, steps: int) -> int | None:
-        """Return the number of epochs without improvement after which training stops; None if it does not.
+        """Return the number of epochs without improvement after which training ends; None if it does not.
 
         Args:
             best: the epoch with the best validation loss.
@@ -272,6 +275,11 @@ class TrainConfig(Section):
         if self.patience or self.epochs or self.keep == "last":
             return self.patience
         return max(best, ceil(WAIT / steps))
+
+    @property
+    def cools(self) -> bool:
+        """Whether training goes back to the best weights and lets the learning rate fall, before it ends early."""
+        return self.lr_schedule == "linear" and self.keep == "best"
 
     def rate(self, done: float) -> float:
         """Return the learning rate after a share `done` of all steps."""

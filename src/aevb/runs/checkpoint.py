@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import load as load_tensors
@@ -11,7 +12,7 @@ from torch import Tensor
 from aevb.errors import BadInput
 from aevb.models.vae import VAE
 from aevb.runs.format import damaged_as_bad_input
-from aevb.training.state import Best, EpochPosition, TrainingState
+from aevb.training.state import Best, Cooldown, EpochPosition, TrainingState
 
 
 def pack_weights(model: VAE, epoch: int) -> bytes:
@@ -68,7 +69,8 @@ def pack_state(state: TrainingState) -> bytes:
     }
     tensors = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
     step = state.position.step if state.position else 0
-    return _pack(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit)
+    cooldown = asdict(state.cooldown) if state.cooldown else {}
+    return _pack(tensors, epoch=state.number, step=step, best=state.best.number, merit=state.best.merit, **cooldown)
 
 
 def load_state(model: VAE, path: Path) -> TrainingState | None:
@@ -91,7 +93,9 @@ def load_state(model: VAE, path: Path) -> TrainingState | None:
         kept = (averages or weights) if best == number and not within else _group("best", tensors)
         for candidate in (*([kept] if best else []), *([averages] if averages else []), weights):
             model.load_state_dict(candidate)
-        return TrainingState(number, weights, optimizer, Best(best, float(metadata["merit"]), kept), within, averages)
+        chosen = Best(best, float(metadata["merit"]), kept)
+        cooldown = Cooldown(int(metadata["start"]), int(metadata["end"])) if "start" in metadata else None
+        return TrainingState(number, weights, optimizer, chosen, within, averages, cooldown)
 
 
 def _group(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

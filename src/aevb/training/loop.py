@@ -3,9 +3,11 @@
 A run is a function of (configuration, data, seed). Every epoch takes its permutation and its noise from the stream of
 (seed, epoch), so that it does not depend on what happened before. The data stay on the device as one tensor and a batch
 is one gather. An epoch consists of full batches; the examples that are left over differ from epoch to epoch. Nothing is
-read back from the device before the end of an epoch or a checkpoint. The learning rate is constant, then falls linearly
-to zero. With moving averages (`aevb.training.ema`), the averages are validated, kept and shown to callbacks, and
-training continues with the weights.
+read back from the device before the end of an epoch or a checkpoint. With moving averages (`aevb.training.ema`), the
+averages are validated, kept and shown to callbacks, and training continues with the weights.
+
+The learning rate is constant, then falls linearly to zero. Where the validation loss stops improving before that,
+training returns to the best weights, and the rate falls from there: the cooldown.
 
 The gradients come from a backend (`aevb.training.backends`), of one model or of several stacked models. Optimizers work
 elementwise, so they need not distinguish the two.
@@ -32,9 +34,9 @@ from aevb.training.backends.base import GradientBackend, Gradients
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
 from aevb.training.nonfinite import first_non_finite, losses
-from aevb.training.optimizer import build_optimizer, decay_weights, set_learning_rate
+from aevb.training.optimizer import build_optimizer, decay_weights, learning_rates
 from aevb.training.policy import batch_size, choose_backend
-from aevb.training.state import Best, EpochPosition, LiveState, TrainingState, is_finite
+from aevb.training.state import Best, Cooldown, EpochPosition, LiveState, TrainingState, from_best, is_finite
 from aevb.training.validation import sufficient_repeats, validate
 
 AfterStep = Callable[[bool, Callable[[], list[TrainingState] | None]], bool]
@@ -85,6 +87,12 @@ class TrainingLoop:
         return "finished" if states[0].number >= self.epochs else None
 
     def stopped(self, state: TrainingState) -> bool:
+        """Return whether the training of a model has ended because its validation loss stopped improving."""
+        if state.cooldown:
+            return state.number >= state.cooldown.end
+        return not self.config.cools and self._has_stalled(state)
+
+    def _has_stalled(self, state: TrainingState) -> bool:
         """Return whether the validation loss of a model has not improved for too long."""
         best = state.best.number
         wait = self.config.wait(best, self.steps)
@@ -112,7 +120,7 @@ class TrainingLoop:
     def after_epoch(
         self, states: Sequence[TrainingState], validated: Sequence[EpochMetrics | None]
     ) -> list[TrainingState]:
-        """Return the states after an epoch.
+        """Return the states after an epoch, and restore the best weights of each model whose cooldown begins.
 
         The best weights of a model stay as they are during warm-up, and once it has stopped.
 
@@ -125,7 +133,29 @@ class TrainingLoop:
             metrics if number > self.warmup and not self.stopped(state) else None
             for metrics, state in zip(validated, states, strict=True)
         ]
-        return self.live.copy(number, eligible, [state.best for state in states])
+        copies = self.live.copy(number, eligible, [state.best for state in states])
+        cooldowns = [state.cooldown or self._cooldown(copy) for state, copy in zip(states, copies, strict=True)]
+        after = []
+        for before, copy, cooldown in zip(states, copies, cooldowns, strict=True):
+            begins = cooldown is not None and before.cooldown is None
+            after.append(replace(from_best(copy) if begins else copy, cooldown=cooldown))
+        if cooldowns != [state.cooldown for state in states]:
+            self.live.restore(after)
+        return after
+
+    def _cooldown(self, state: TrainingState) -> Cooldown | None:
+        """Return the cooldown that begins in this state; None if none does."""
+        if not self.config.cools or state.number >= self.epochs or not self._has_stalled(state):
+            return None
+        length = max(1, round(self.config.lr_decay * state.best.number))
+        return Cooldown(state.number, min(state.number + length, self.epochs))
+
+    def _rate(self, state: TrainingState, epochs: float) -> float:
+        """Return the learning rate of a model after so many epochs; zero once it has stopped."""
+        if not (cooldown := state.cooldown):
+            return self.config.rate(epochs / self.epochs)
+        left = (cooldown.end - epochs) / (cooldown.end - cooldown.start)
+        return self.config.rate(cooldown.start / self.epochs) * max(0.0, left)
 
     def run_epoch(self, before: Sequence[TrainingState], after_step: AfterStep) -> list[EpochMetrics]:
         """Run the rest of an epoch; undo it where a number is not finite.
@@ -168,8 +198,8 @@ class TrainingLoop:
         states = self.live.copy(before[0].number, [None] * len(before), [state.best for state in before])
         positions = zip(totals.cpu().double(), self.backend.rng_states(), strict=True)
         return [
-            replace(state, position=EpochPosition(step, sums.clone(), rng_state))
-            for state, (sums, rng_state) in zip(states, positions, strict=True)
+            replace(state, position=EpochPosition(step, sums.clone(), rng_state), cooldown=earlier.cooldown)
+            for state, earlier, (sums, rng_state) in zip(states, before, positions, strict=True)
         ]
 
     def _undo(self, before: Sequence[TrainingState]) -> NoReturn:
@@ -196,19 +226,21 @@ class TrainingLoop:
         rng_states = [state.position.rng_state for state in before if state.position]
         with backend.epoch(number, rng_states) as gradients:
             for step in range(before[0].step, self.steps):
-                done = (number - 1 + step / self.steps) / self.epochs
-                means = self._step(gradients, slice(step * self.batch_size, (step + 1) * self.batch_size), done)
+                epochs = number - 1 + step / self.steps
+                rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
+                rates = [self._rate(state, epochs) for state in before]
+                means = self._step(gradients, rows, epochs / self.epochs, rates)
                 if self.live.averages:
                     self.live.averages.update((number - 1) * self.steps + step + 1)
                 yield means
 
-    def _step(self, gradients: Gradients, rows: slice, done: float) -> Tensor:
-        set_learning_rate(self.optimizer, self.config.rate(done))
+    def _step(self, gradients: Gradients, rows: slice, done: float, rates: Sequence[float]) -> Tensor:
         self.optimizer.zero_grad()
         means = gradients(rows, done)
         if self.config.clip_grad_norm:
             self.backend.clip_gradients(self.config.clip_grad_norm)
-        if self.config.weight_decay:
-            decay_weights(self.optimizer, self.config.weight_decay)
-        self.optimizer.step()
+        with learning_rates(self.optimizer, rates):
+            if self.config.weight_decay:
+                decay_weights(self.optimizer, self.config.weight_decay)
+            self.optimizer.step()
         return means

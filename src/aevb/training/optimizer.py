@@ -1,6 +1,7 @@
 """Optimizers: their options, parameter groups, and decoupled weight decay."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import sqrt
 from typing import Any
@@ -74,10 +75,31 @@ def build_optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch
     return build(groups, lr=config.lr, **options)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of each group to `lr` times the factor of the group."""
+@contextmanager
+def learning_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> Generator[None]:
+    """Set the learning rate of each model for the step within: its rate times the factor of each group.
+
+    A step is proportional to the learning rate. Stacked models with different rates all make a step with the largest
+    one, and each keeps its share of it.
+
+    Args:
+        optimizer: of the weights, which have models as first axis if there are several rates.
+        rates: of each model.
+    """
+    largest = max(rates)
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+        group["lr"] = largest * group["lr_factor"]
+    if min(rates) == largest:
+        yield
+        return
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    before = [weight.detach().clone() for weight in weights]
+    yield
+    shares = torch.tensor([rate / largest for rate in rates])
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            share = shares.to(weight).view(-1, *[1] * (weight.dim() - 1))
+            weight.copy_(torch.lerp(old, weight, share))
 
 
 @torch.no_grad()

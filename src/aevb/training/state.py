@@ -7,7 +7,7 @@ uninterrupted training does.
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,19 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Cooldown:
+    """The epochs over which the learning rate falls to zero because the validation loss has stopped improving.
+
+    Attributes:
+        start: number of the epoch after which it falls, from the best weights.
+        end: number of the last epoch.
+    """
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class EpochPosition:
     """A position within an epoch.
 
@@ -65,6 +78,7 @@ class TrainingState:
         best: whose weights may be these weights, or their averages.
         position: within the next epoch; None at its beginning.
         averages: moving averages of the weights and buffers, by name; empty without `ema`.
+        cooldown: the last epochs, once the validation loss has stopped improving; None before.
     """
 
     number: int
@@ -73,11 +87,18 @@ class TrainingState:
     best: Best
     position: EpochPosition | None = None
     averages: dict[str, Tensor] = field(default_factory=dict)
+    cooldown: Cooldown | None = None
 
     @property
     def step(self) -> int:
         """The number of steps made in the next epoch."""
         return self.position.step if self.position else 0
+
+
+def from_best(state: TrainingState) -> TrainingState:
+    """Return the state with copies of its best weights as weights, and as their averages if there are any."""
+    weights, averages = ({name: tensor.clone() for name, tensor in state.best.weights.items()} for _ in range(2))
+    return replace(state, weights=weights, averages=averages if state.averages else {})
 
 
 class LiveState:
