@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
-from aevb.config.schema import Config, ModelConfig, ObjectiveConfig
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset, load_data
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.models.likelihoods import Bernoulli, Gaussian
-from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Weight
+from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Weight, final_from
 from tests.conftest import some
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
@@ -141,10 +141,10 @@ def test_options_of_pieces_are_filled_in() -> None:
 
 def test_a_preset_is_below_other_options() -> None:
     preset = Config(preset="density")
-    assert (preset.objective.kind, preset.model.options["hidden"], preset.train.lr) == ("dreg", (128, 128), 2e-3)
+    assert (preset.objective.kind, preset.model.options["hidden"], preset.train.lr_decay) == ("dreg", (128, 128), 0.5)
     chosen = Config.model_validate({"preset": "density", "model": {"hidden": [8]}, "train": {"epochs": 3}})
     assert (chosen.objective, chosen.model.options["hidden"]) == (preset.objective, (8,))
-    assert (chosen.train.lr, chosen.train.epochs) == (2e-3, 3)
+    assert (chosen.train.lr_decay, chosen.train.epochs) == (0.5, 3)
     assert Config.model_validate(chosen.model_dump()) == chosen
     assert chosen.preset is None
     with pytest.raises(ValidationError, match="preset"):
@@ -161,10 +161,10 @@ def test_build_objective() -> None:
 
 
 def test_warm_up_depends_on_the_data() -> None:
-    """Tables are learned by heart while the KL has little weight."""
+    """Tables, and few images, are learned by heart while the KL has little weight."""
     table = load_data(pandas.DataFrame({"a": range(40), "b": ["x", "y"] * 20}))
     default, none = ObjectiveConfig(), ObjectiveConfig(warmup=0)
-    assert build_objective(default, data=BITS) == ELBO(1, Weight(1.0, 0.2))
+    assert build_objective(default, data=BITS) == ELBO(1, Weight(1.0, 0.2 * (BITS.n_train / 10_000)))
     assert build_objective(default, data=table) == build_objective(none, data=BITS) == ELBO(1)
     assert build_objective(ObjectiveConfig(warmup=0.5), data=table) == ELBO(1, Weight(1.0, 0.5))
 
@@ -181,11 +181,25 @@ def test_options_of_other_objectives_are_refused(options: Any, message: str) -> 
         build_objective(ObjectiveConfig.model_validate(options))
 
 
-@pytest.mark.parametrize(
-    ("shape", "count", "activation"), [((1, 2, 2), 10_000, "glu"), ((1, 2, 2), 9999, "relu"), ((4,), 10_000, "relu")]
-)
-def test_many_images_have_gated_units(shape: tuple[int, ...], count: int, activation: str) -> None:
-    part = Examples(torch.zeros(count, *shape))
+@pytest.mark.parametrize(("count", "warmup"), [(1_000, 0.02), (10_000, 0.2), (60_000, 0.2)])
+def test_few_examples_have_a_short_warm_up(count: int, warmup: float) -> None:
+    part = Examples(torch.zeros(count, 1, 2, 2))
+    dataset = Dataset("zeros", "unit", (1, 2, 2), part, part, part, "none", None)
+    objective = build_objective(ObjectiveConfig(), data=dataset)
+    assert final_from(objective) == pytest.approx(warmup)
+
+
+def test_weight_decay_of_few_rows() -> None:
+    """By default rows alone, the more the fewer they are."""
+    config = TrainConfig()
+    assert [config.decay(count, (4,)) for count in (10, 1_000, 3_000, 10**6)] == pytest.approx([0.3, 0.3, 0.1, 3e-4])
+    assert config.decay(1_000, (1, 8, 8)) == 0
+    assert TrainConfig(weight_decay=0.5).decay(10**6, (1, 8, 8)) == 0.5
+
+
+@pytest.mark.parametrize(("shape", "activation"), [((1, 2, 2), "glu"), ((4,), "relu")])
+def test_images_have_gated_units(shape: tuple[int, ...], activation: str) -> None:
+    part = Examples(torch.zeros(20, *shape))
     dataset = Dataset("zeros", "real", shape, part, part, part, "none", None)
     assert resolve(ModelConfig(), dataset).activation == activation
     assert resolve(ModelConfig(activation="elu"), dataset).activation == "elu"

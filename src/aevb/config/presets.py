@@ -11,7 +11,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "density": {
         "model": {"hidden": [128, 128], "prior": "mixture"},
         "objective": {"kind": "dreg", "n_samples": 8, "warmup": 0.3},
-        "train": {"lr": 2e-3, "lr_decay": 0.5},
+        "train": {"lr_decay": 0.5},
     }
 }
 """Options by section.

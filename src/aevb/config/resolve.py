@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from aevb.config.schema import GATED_FROM, IMAGE_LATENT, ROW_LATENT, ModelConfig
+from aevb.config.schema import IMAGE_LATENT, ROW_LATENT, ModelConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, option
-from aevb.models.options import Activation, DataFacts
+from aevb.models.options import Activation
 from aevb.models.registry import register
 
 KINDS = {
@@ -44,14 +44,14 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     if model.latent_hidden and len(latent) == 1:
         raise _meaningless("latent_hidden", model.latent_hidden)
     hidden = (model.latent_hidden or LATENT_HIDDEN) if len(latent) > 1 else None
-    activation = model.activation or default_activation(model.network, dataset)
+    activation = model.activation or default_activation(model.network, dataset.shape)
     changes = {**options, "activation": activation, "latent": latent, "latent_hidden": hidden}
     return model.model_copy(update=changes)
 
 
-def default_activation(network: str, data: DataFacts) -> Activation:
-    """Return the default activation: gated for fully connected layers and many images."""
-    return "glu" if network == "mlp" and len(data.shape) > 1 and data.n_train >= GATED_FROM else "relu"
+def default_activation(network: str, shape: tuple[int, ...]) -> Activation:
+    """Return the default activation for examples of a shape: gated for images and fully connected layers."""
+    return "glu" if network == "mlp" and len(shape) > 1 else "relu"
 
 
 def default_latent(shape: tuple[int, ...]) -> int:

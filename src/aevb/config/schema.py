@@ -22,8 +22,8 @@ STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
 WAIT = 1000
 """Default number of steps without a better validation loss after which training stops, if the best came early."""
-GATED_FROM = 10_000
-"""Number of training images from which fully connected layers are gated by default; fewer are fitted too closely."""
+DECAY, DECAY_BY_EXAMPLE = 0.3, 300.0
+"""Default weight decay of rows: at most, and times the number of training examples."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
 
@@ -135,8 +135,8 @@ class ModelConfig(WithPieces):
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
     activation: Activation | None = Field(
         None,
-        description="Activation function. Default: glu, gated linear units, for the network mlp and at least"
-        f" {GATED_FROM:,} training images; relu otherwise.",
+        description="Activation function. Default: glu, gated linear units, for images and the network mlp; relu"
+        " otherwise.",
     )
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
         "data",
@@ -207,7 +207,7 @@ class TrainConfig(Section):
         " batch normalization, free bits and beta-tc use the micro-batch.",
     )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
-    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="Learning rate.")
+    lr: Annotated[float, Field(gt=0)] = Field(2e-3, description="Learning rate.")
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
     eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
@@ -215,14 +215,16 @@ class TrainConfig(Section):
     bias_correction: Literal["on", "off"] = Field(
         "on", description="Adam: divide the moments by 1 - beta^t. off makes the first steps longer."
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="Decoupled weight decay of weights and biases."
+    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="Decoupled weight decay of the weights and biases of layers. Default: for rows the smaller of"
+        f" {DECAY:g} and {DECAY_BY_EXAMPLE:g} divided by the number of training examples, for images 0.",
     )
     lr_schedule: Literal["linear", "constant"] = Field(
         "linear", description="Learning rate over the steps: constant, or falling linearly to zero at the end."
     )
     lr_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1,
+        0.3,
         description="Share of the steps, at the end, over which the linear schedule falls to zero. After patience: in"
         " units of the epochs to the best weights.",
     )
@@ -275,6 +277,12 @@ class TrainConfig(Section):
         if self.patience or self.epochs or self.keep == "last":
             return self.patience
         return max(best, ceil(WAIT / steps))
+
+    def decay(self, examples: int, shape: tuple[int, ...]) -> float:
+        """Return the weight decay for so many examples of a shape."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return min(DECAY, DECAY_BY_EXAMPLE / examples) if len(shape) == 1 else 0.0
 
     @property
     def cools(self) -> bool:

@@ -33,8 +33,9 @@ from aevb.models.registry import register
 from aevb.models.shapes import log_mean_exp
 from aevb.models.vae import LayerTrace, Trace
 
-WARMUP = 0.2
-"""Default share of training in which the weight of the rate rises, for data that are not rows of numbers."""
+WARMUP, WARMUP_FOR = 0.2, 10_000
+"""Default share of training in which the weight of the rate rises, for data that are not rows of numbers and at least
+so many examples; with fewer, in proportion, since a small weight lets the model learn them by heart."""
 
 
 class Terms(NamedTuple):
@@ -105,8 +106,8 @@ class WeightOptions(PieceOptions):
     )
     warmup: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
-        description="Share of training in which this weight rises from 0 to beta; 0 for no warm-up. Default: 0.2; 0 for"
-        " tables and vectors of more than two real values.",
+        description="Share of training in which this weight rises from 0 to beta; 0 for no warm-up. Default:"
+        f" {WARMUP}, and less below {WARMUP_FOR:,} examples; 0 for tables and vectors of more than two real values.",
     )
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
@@ -115,7 +116,7 @@ class WeightOptions(PieceOptions):
         if self.warmup is not None:
             return self
         rows = data.columns or (data.kind == "real" and len(data.shape) == 1 and data.shape[0] > 2)
-        return self.model_copy(update={"warmup": 0.0 if rows else WARMUP})
+        return self.model_copy(update={"warmup": 0.0 if rows else WARMUP * min(1.0, data.n_train / WARMUP_FOR)})
 
     def arguments(self) -> dict[str, Any]:
         return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}

@@ -125,7 +125,9 @@ def _by_em(model: VAE, train: Examples, test: Examples, race: Race, seed: int) -
 
 
 def _by_aevb(model: VAE, train: Examples, test: Examples, race: Race, seed: int) -> dict[str, list[float]]:
-    config = TrainConfig(optimizer="adagrad", lr=RATES["aevb"], lr_schedule="constant", epochs=race.epochs)
+    config = TrainConfig(
+        optimizer="adagrad", lr=RATES["aevb"], lr_schedule="constant", weight_decay=0, epochs=race.epochs
+    )
     epochs, steps = config.plan(len(train))
     curve = Curve(model, test, epochs * steps, race.moments, config.batch_size)
     fit(model, ELBO(), train, config=config, seed=seed, on_step=curve.step)

@@ -21,10 +21,14 @@ Study = Callable[[int, str | None], Mapping[str, Any]]
 
 
 def configuration(content: Mapping[str, Mapping[str, object]]) -> Config:
-    """Return the configuration of a published experiment, in which the KL has no warm-up unless the content says so."""
+    """Return the configuration of a published experiment: no KL warm-up or weight decay unless the content says so."""
     autoencoder = content.get("model", {}).get("posterior") == "point"
     warmup = {} if autoencoder else {"warmup": 0.0}
-    return Config.model_validate({**content, "objective": {**warmup, **content.get("objective", {})}})
+    changes = {
+        "objective": {**warmup, **content.get("objective", {})},
+        "train": {"weight_decay": 0.0, **content.get("train", {})},
+    }
+    return Config.model_validate({**content, **changes})
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from aevb.training.backends.base import GradientBackend, Gradients
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
 from aevb.training.nonfinite import first_non_finite, losses
-from aevb.training.optimizer import build_optimizer, decay_weights, learning_rates
+from aevb.training.optimizer import build_optimizer, decay_weights, layer_weights, learning_rates
 from aevb.training.policy import batch_size, choose_backend
 from aevb.training.state import Best, Cooldown, EpochPosition, LiveState, TrainingState, from_best, is_finite
 from aevb.training.validation import sufficient_repeats, validate
@@ -68,8 +68,9 @@ class TrainingLoop:
         self.warmup = min(math.floor(final_from(objective) * self.epochs), self.epochs - 1)
         """Number of epochs in which the loss still changes its form, so that no weights are chosen."""
         self.batch_size = batch_size(config, examples)
+        self.weight_decay = config.decay(len(examples), examples.shape)
         self.backend = choose_backend(models, seeds, objective, examples, config)
-        self.optimizer = build_optimizer(self.backend.weights, config)
+        self.optimizer = build_optimizer(self.backend.weights, config, layer_weights(models[0]))
         self.live = LiveState(models, self.backend, self.optimizer, config.ema)
 
     def begin(self, states: Sequence[TrainingState | None]) -> list[TrainingState]:
@@ -240,7 +241,7 @@ class TrainingLoop:
         if self.config.clip_grad_norm:
             self.backend.clip_gradients(self.config.clip_grad_norm)
         with learning_rates(self.optimizer, rates):
-            if self.config.weight_decay:
-                decay_weights(self.optimizer, self.config.weight_decay)
+            if self.weight_decay:
+                decay_weights(self.optimizer, self.weight_decay)
             self.optimizer.step()
         return means

@@ -1,6 +1,6 @@
 """Optimizers: their options, parameter groups, and decoupled weight decay."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import sqrt
@@ -50,19 +50,28 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 _WITH_FUSED_KERNEL = ("adam", "adagrad", "sgd")
 
 
-def build_optimizer(weights: Mapping[str, Tensor], config: TrainConfig) -> torch.optim.Optimizer:
-    """Build the optimizer, with a group for each factor of the learning rate and each type of weight.
+def build_optimizer(
+    weights: Mapping[str, Tensor], config: TrainConfig, in_layers: Collection[str] = ()
+) -> torch.optim.Optimizer:
+    """Build the optimizer, with a group for each factor of the learning rate, each type of weight, and weight decay.
+
+    Args:
+        weights: by the names of a model's trainable parameters.
+        config: of the training.
+        in_layers: the names of the weights that decay.
 
     Raises:
         BadInput: the optimizer has no such option.
     """
     if config.eps and config.optimizer == "sgd":
         raise BadInput(f"{option('train.eps')} has no meaning for sgd: leave it out")
-    grouped: dict[tuple[float, type], list[Tensor]] = {}
+    grouped: dict[tuple[float, type, bool], list[Tensor]] = {}
     for name, weight in weights.items():
         factor = config.bias_lr_factor if name.endswith("bias") else 1.0
-        grouped.setdefault((factor, type(weight)), []).append(weight)
-    groups = [{"params": group, "lr_factor": factor} for (factor, _), group in grouped.items()]
+        grouped.setdefault((factor, type(weight), name in in_layers), []).append(weight)
+    groups = [
+        {"params": group, "lr_factor": factor, "decays": decays} for (factor, _, decays), group in grouped.items()
+    ]
     options: dict[str, float | bool] = {"eps": config.eps} if config.eps else {}
     if config.optimizer in _WITH_FUSED_KERNEL:
         # PyTorch has no fused kernels for sharded weights.
@@ -104,6 +113,20 @@ def learning_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> 
 
 @torch.no_grad()
 def decay_weights(optimizer: torch.optim.Optimizer, weight_decay: float) -> None:
-    """Shrink all parameters, apart from the gradient (Loshchilov & Hutter 2019)."""
+    """Shrink the weights that decay, apart from the gradient (Loshchilov & Hutter 2019)."""
     for group in optimizer.param_groups:
-        torch._foreach_mul_(group["params"], 1 - group["lr"] * weight_decay)
+        if group["decays"]:
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * weight_decay)
+
+
+def layer_weights(model: nn.Module) -> set[str]:
+    """Return the names of weights and biases of layers: what decays, unlike variances, means and scales.
+
+    A layer is a module whose `weight` has two dimensions or more; that of a normalization has one.
+    """
+    names = set()
+    for path, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() > 1:
+            names |= {f"{path}.{name}" for name in ("weight", "bias")}
+    return names
