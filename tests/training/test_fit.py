@@ -19,9 +19,10 @@ from aevb.errors import BadInput, NonFinite
 from aevb.models.objectives import ELBO, Terms, Weight
 from aevb.models.vae import VAE, Trace
 from aevb.rng import RNGStream, seeded
+from aevb.training.backends.base import trainable_parameters
 from aevb.training.fit import fit
 from aevb.training.history import Epoch, History
-from aevb.training.optimizer import OPTIMIZERS, build_optimizer, learning_rates
+from aevb.training.optimizer import OPTIMIZERS, build_optimizer, decay_weights, layer_weights, learning_rates
 from aevb.training.state import TrainingState
 from aevb.training.validation import sufficient_repeats, validate
 
@@ -325,6 +326,24 @@ def test_adam_without_bias_correction() -> None:
             optimizer.step()
         for name, weight in weights.items():
             torch.testing.assert_close(weight.detach(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"network": "conv", "hidden": None, "prior": "mixture"}])
+def test_weight_decay_is_of_layers_alone(stripes: Dataset, options: dict[str, Any]) -> None:
+    """Without gradients, weights and biases of layers shrink by lr * decay; scales, means and normalizations stay."""
+    model = small(stripes, likelihood="gaussian", **options)
+    weights = trainable_parameters(model)
+    optimizer = build_optimizer(weights, TrainConfig(lr=0.1), layer_weights(model))
+    with torch.no_grad(), learning_rates(optimizer, [0.1]):
+        for weight in weights.values():
+            weight.fill_(1.0)
+        decay_weights(optimizer, 0.5)
+    normalizations = {path for path, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    for name, weight in weights.items():
+        path = name.rpartition(".")[0]
+        stays = name.startswith(("likelihood.", "prior.")) or path in normalizations
+        torch.testing.assert_close(weight.detach(), torch.full_like(weight, 1.0 if stays else 0.95))
+    assert bool(normalizations) == bool(options)
 
 
 def test_gradient_clipping(stripes: Dataset) -> None:

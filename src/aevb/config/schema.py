@@ -22,7 +22,7 @@ STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
 WAIT = 1000
 """Default number of steps without a better validation loss after which training stops, if the best came early."""
-DECAY, DECAY_BY_EXAMPLE = 0.3, 300.0
+DECAY, DECAY_BY_EXAMPLE = 0.1, 100.0
 """Default weight decay of rows: at most, and times the number of training examples."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
