@@ -192,7 +192,9 @@ def test_few_examples_have_a_short_warm_up(count: int, warmup: float) -> None:
 def test_weight_decay_of_few_rows() -> None:
     """By default rows alone, the more the fewer they are."""
     config = TrainConfig()
-    assert [config.decay(count, (4,)) for count in (10, 1_000, 3_000, 10**6)] == pytest.approx([0.1, 0.1, 0.0333, 1e-4], rel=1e-2)
+    assert [config.decay(count, (4,)) for count in (10, 1_000, 3_000, 10**6)] == pytest.approx(
+        [0.1, 0.1, 0.0333, 1e-4], rel=1e-2
+    )
     assert config.decay(1_000, (1, 8, 8)) == 0
     assert TrainConfig(weight_decay=0.5).decay(10**6, (1, 8, 8)) == 0.5
 

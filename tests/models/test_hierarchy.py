@@ -11,6 +11,7 @@ from torch import Tensor
 from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
+from aevb.errors import BadInput
 from aevb.evaluation import evaluate
 from aevb.models.distributions import Normal, StandardNormal, closed_form_kl
 from aevb.models.objectives import ELBO, IWAE, BetaTC, DReG, MonteCarloELBO, Objective, Weight
@@ -33,23 +34,25 @@ def ladder(*latent: int, spread: float = 0.3, seed: int = 0, **options: Any) -> 
 
 
 def log_px(model: VAE, x: Tensor) -> Tensor:
-    """log ∫∫ p(z₂) p(z₁|z₂) p(x|z₁) by the rectangle rule over the plane, ``(B,)``."""
+    """log ∫∫ p(z₂) p(z₁|z₂) p(x|z₁) by the rectangle rule over the plane, ``(B,)``; or with p(x|z₁, z₂)."""
     step = 0.04
     ticks = torch.arange(-12, 12, step, dtype=torch.float64).unsqueeze(-1)
-    likelihood = torch.stack([model.decode(ticks).log_prob(one) for one in x])
+    z = torch.cartesian_prod(*[ticks.squeeze(-1)] * 2).view(len(ticks), len(ticks), 2) if model.skip else ticks
+    likelihood = torch.stack([model.decode(z).log_prob(one) for one in x])
     conditional = torch.stack([model.lower_layers[0].prior(z.expand(len(ticks), 1)).log_prob(ticks) for z in ticks])
     prior = StandardNormal(torch.zeros(1, dtype=torch.float64)).log_prob(ticks)
-    joint = prior[:, None] + conditional + likelihood[:, None]
+    joint = prior[:, None] + conditional + (likelihood if model.skip else likelihood[:, None])
     return joint.flatten(1).logsumexp(1) + 2 * math.log(step)
 
 
-def test_estimates_agree_with_quadrature_and_bounds_lie_below() -> None:
+@pytest.mark.parametrize("skip", ["off", "on"])
+def test_estimates_agree_with_quadrature_and_bounds_lie_below(skip: str) -> None:
     """Per example, within 5 standard errors of 20,000 draws: false alarm below 1e-5.
 
     The posteriors are widened, so that no weight is large: the error of an average of unbounded weights is not normal.
     In 240 examples of 60 seeds the largest weight was 40 times the mean, and the errors were standard normal.
     """
-    model, x = ladder(1, 1), torch.randn(4, 3, dtype=torch.float64)
+    model, x = ladder(1, 1, skip=skip), torch.randn(4, 3, dtype=torch.float64)
     with torch.no_grad():
         for posterior in (model.posterior, model.lower_layers[0].posterior):
             assert isinstance(posterior, ScaledPosterior)
@@ -82,12 +85,17 @@ def test_both_estimators_of_the_bound_agree(posterior: str) -> None:
     assert (difference.mean(0).abs() < 5 * difference.std(0) / math.sqrt(50_000)).all()
 
 
-def test_shapes_of_every_layer() -> None:
-    model = ladder(2, 3, 4)
+@pytest.mark.parametrize("skip", ["off", "on"])
+def test_shapes_of_every_layer(skip: str) -> None:
+    model = ladder(2, 3, 4, skip=skip)
     for samples, batch in ((1, 1), (1, 4), (3, 1), (5, 2)):
         x = torch.randn(batch, 3, dtype=torch.float64)
         trace = model.trace(x, samples)
         assert [layer.z.shape for layer in trace.layers] == [(samples, batch, width) for width in (4, 3, 2)]
+        assert trace.z.shape == (samples, batch, 9 if skip == "on" else 2)
+        torch.testing.assert_close(
+            model.log_joint(x, [layer.z for layer in trace.layers]), trace.log_weight + trace.log_posterior
+        )
         assert trace.log_prior.shape == trace.log_posterior.shape == trace.log_weight.shape == (samples, batch)
         assert trace.rate.shape == (batch,)
         assert [code.shape for code in model.latent_means(x)] == [layer.z.shape[1:] for layer in trace.layers]
@@ -104,11 +112,12 @@ def gradients(model: VAE, objective: Objective, x: Tensor) -> Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
+@pytest.mark.parametrize("skip", ["off", "on"])
 @pytest.mark.parametrize(
     "objective", [ELBO(2), ELBO(2, free_bits=0.05), MonteCarloELBO(2), IWAE(3), BetaTC(2, Weight(3.0))]
 )
-def test_gradients_against_finite_differences(objective: Objective) -> None:
-    model, x = ladder(2, 2, activation="tanh"), torch.randn(3, 3, dtype=torch.float64)
+def test_gradients_against_finite_differences(objective: Objective, skip: str) -> None:
+    model, x = ladder(2, 2, activation="tanh", skip=skip), torch.randn(3, 3, dtype=torch.float64)
 
     def loss() -> Tensor:
         torch.manual_seed(0)
@@ -128,9 +137,10 @@ def test_gradients_against_finite_differences(objective: Objective) -> None:
 
 
 @pytest.mark.slow
-def test_doubly_reparameterized_gradient_is_that_of_iwae_through_every_layer() -> None:
+@pytest.mark.parametrize("skip", ["off", "on"])
+def test_doubly_reparameterized_gradient_is_that_of_iwae_through_every_layer(skip: str) -> None:
     """Means over 300 batches within 5 standard errors, for 200 parameters: false alarm below 2e-4 for any seed."""
-    model, x = ladder(2, 2, activation="tanh"), torch.randn(4, 3, dtype=torch.float64).repeat(50, 1)
+    model, x = ladder(2, 2, activation="tanh", skip=skip), torch.randn(4, 3, dtype=torch.float64).repeat(50, 1)
     runs = [torch.stack([gradients(model, objective, x) for _ in range(300)]) for objective in (IWAE(4), DReG(4))]
     error = (runs[0].var(0) + runs[1].var(0)).div(300).sqrt()
     assert ((runs[0].mean(0) - runs[1].mean(0)).abs() < 5 * error + 1e-9).all()
@@ -158,18 +168,25 @@ def test_divergence_of_a_full_normal_from_any_diagonal_one() -> None:
     torch.testing.assert_close(closed_form_kl(q, p), known)
 
 
-def test_the_command_trains_a_hierarchical_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skip_connections_of_one_layer_are_refused() -> None:
+    with pytest.raises(BadInput, match="skip"):
+        ladder(2, skip="on", latent_hidden=None)
+
+
+@pytest.mark.parametrize("skip", ["off", pytest.param("on", marks=pytest.mark.slow)])
+def test_the_command_trains_a_hierarchical_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skip: str) -> None:
     from aevb.cli import app as cli
     from aevb.runs.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)
-    model = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8"
+    model = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --model.skip " + skip
     options = f"{model} --train.epochs 2 --n-importance-samples 3 --out run"
     for command in (
         f"train digits {options}",
         "evaluate run --n-importance-samples 4",
         "sample run",
         "reconstruct run",
+        *(["explore run --no-open", "export run"] if skip == "on" else []),
     ):
         with pytest.raises(SystemExit) as stop:
             cli.main(command.split())

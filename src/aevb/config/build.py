@@ -105,7 +105,8 @@ def _vae(
     condition = Embedding(condition_columns) if condition_columns else None
     context = size(condition.output) if condition else 0
     encoder, features = network.encoder(encoder_event, context)
-    decoder = network.decoder(model.layers[0] + context, likelihood.output)
+    skip = model.skip == "on"
+    decoder = network.decoder((sum(model.layers) if skip else model.layers[0]) + context, likelihood.output)
     lower_layers = []
     for latent, above in pairwise(model.layers):
         lower_layers.append(_latent_layer(model, features, latent, above))
@@ -113,7 +114,7 @@ def _vae(
     top = model.layers[-1]
     posterior = _posterior(model, features, top)
     prior = register.prior[model.prior](top, encoder_event, **model.piece_options("prior").arguments())
-    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs)
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs, skip=skip)
     if model.init == "lecun" or model.init == "small":
         initialize_weights(vae, model.init)
     return vae

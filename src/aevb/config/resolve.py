@@ -43,6 +43,8 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     latent = model.latent or (default_latent(dataset.shape),)
     if model.latent_hidden and len(latent) == 1:
         raise _meaningless("latent_hidden", model.latent_hidden)
+    if model.skip == "on" and len(latent) == 1:
+        raise _meaningless("skip", model.skip)
     hidden = (model.latent_hidden or LATENT_HIDDEN) if len(latent) > 1 else None
     activation = model.activation or default_activation(model.network, dataset.shape)
     changes = {**options, "activation": activation, "latent": latent, "latent_hidden": hidden}

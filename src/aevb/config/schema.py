@@ -155,6 +155,9 @@ class ModelConfig(WithPieces):
         description="Widths of the networks between stochastic layers, from the data up; mirrored down. Default: 100"
         " 100.",
     )
+    skip: Literal["on", "off"] = Field(
+        "off", description="Of several stochastic layers, whether the decoder receives all instead of the lowest."
+    )
     posterior: str = Field("diagonal", description="Family of q(z|x).")
     prior: str = Field("normal", description="Family of p(z).")
     likelihood: str | None = Field(None, description="Family of p(x|z). Default: depends on the kind of data.")

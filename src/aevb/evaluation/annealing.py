@@ -179,7 +179,7 @@ def sandwich(
     """
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
         z = model.eval().sample_prior(count)
-        x = model.decode(z[-1]).sample()
+        x = model.decode(model.decoder_input(z)).sample()
         lower, upper, done = [], [], 0
         for chain in _all_chains(model, Examples(x.cpu()), temperatures, chains, seed, memory):
             part, sizes = chain.part, chain.tune()

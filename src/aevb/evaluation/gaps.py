@@ -99,7 +99,7 @@ def _refined(part: Part) -> Part:
         for layer, posterior in zip(model.lower_layers, shifted[1:], strict=True)
     ]
     pieces = (model.encoder, shifted[0], _PriorOf(model), model.decoder, model.likelihood)
-    free = VAE(*pieces, lower_layers, model.condition, model.inputs)
+    free = VAE(*pieces, lower_layers, model.condition, model.inputs, skip=model.skip)
     shifts: list[Tensor] = [module.shift for module in free.modules() if isinstance(module, _Shifted)]
     part = part._replace(model=free, features=features)
     _ascend(part, shifts or features)

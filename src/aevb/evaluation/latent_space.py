@@ -257,7 +257,7 @@ def _path(model: VAE, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
 
 def _stretch(model: VAE, x: Tensor) -> Tensor:
     """Return the decoder's largest singular value, ``()``, at the latent mean of one example ``(1, *event)``."""
-    z = model.latent_means(x)[-1]
+    z = model.decoder_input(model.latent_means(x))
     directions = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).split(STEPS)
     jacobian = torch.cat([_derivative(model, z, chunk) for chunk in directions]).cpu().double()
     return torch.as_tensor(torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1].clamp_min(0).sqrt())

@@ -40,6 +40,5 @@ def under_condition(model: VAE, condition: Tensor) -> VAE:
     if context is None:
         raise BadInput("this model is unconditional: do not pass a condition")
     encoder, decoder = _Encoder(model.encoder, context), _Decoder(model.decoder, context)
-    return VAE(
-        encoder, model.posterior, model.prior, decoder, model.likelihood, model.lower_layers, inputs=model.inputs
-    ).eval()
+    pieces = (encoder, model.posterior, model.prior, decoder, model.likelihood, model.lower_layers)
+    return VAE(*pieces, inputs=model.inputs, skip=model.skip).eval()

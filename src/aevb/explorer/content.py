@@ -6,12 +6,12 @@ of the layers above, as in `aevb export`.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -193,11 +193,12 @@ def _headline_titles() -> list[str]:
 
 
 def _prior(model: VAE, content: Content) -> dict[str, Any]:
-    """Describe the prior: the standard normal by name, any other by samples of the lowest layer."""
+    """Describe the prior: the standard normal by name, any other by samples of what the decoder receives."""
     if not model.lower_layers and isinstance(model.prior_distribution(), StandardNormal):
         return {"kind": "normal"}
     with seeded(0, RNGStream.SAMPLES):
-        return {"kind": "samples", "samples": content.array("prior", model.sample_prior(PRIOR_SAMPLES)[-1])}
+        z = model.decoder_input(model.sample_prior(PRIOR_SAMPLES))
+    return {"kind": "samples", "samples": content.array("prior", z)}
 
 
 def _has_simple_bound(run: RunFolder) -> bool:
@@ -214,21 +215,27 @@ def _bounds(model: VAE, test: Examples) -> Tensor:
 
 def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
     """Add the posteriors of test examples, which are evenly spaced among all `total` ones."""
-    layers = [model.top_down(model.bottom_up(batch), lambda q: q.mean)[-1] for batch in test.batches(500)]
-    point = isinstance(layers[0].q, Point)
+    traces = [model.top_down(model.bottom_up(batch), lambda q: q.mean) for batch in test.batches(500)]
+    lowest = [layers[-1] for layers in traces]
     numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     facts: dict[str, Any] = {
         "numbers": content.array("numbers", numbers.float()),
-        "codes": content.array("codes", torch.cat([layer.z for layer in layers])),
-        "stddevs": None if point else content.array("stddevs", torch.cat([layer.q.stddev for layer in layers])),
-        "covariances": _covariances(layers, content),
+        "codes": content.array("codes", _received(model, traces, lambda layer: layer.z)),
+        "stddevs": None,
+        "covariances": None if model.skip else _covariances(lowest, content),
         "labels": None if test.labels is None else content.array("labels", test.labels.float()),
         "rates": None,
     }
-    terms = [_rates(layer) for layer in layers]
-    if all(term is not None for term in terms):
-        facts["rates"] = torch.cat([term for term in terms if term is not None]).mean(0).tolist()
+    if not isinstance(lowest[0].q, Point):
+        facts["stddevs"] = content.array("stddevs", _received(model, traces, lambda layer: layer.q.stddev))
+    if all(_rates(layer) is not None for layers in traces for layer in (layers if model.skip else layers[-1:])):
+        facts["rates"] = _received(model, traces, lambda layer: cast(Tensor, _rates(layer))).mean(0).tolist()
     return facts
+
+
+def _received(model: VAE, traces: Sequence[Sequence[LayerTrace]], numbers: Callable[[LayerTrace], Tensor]) -> Tensor:
+    """Return numbers of the latent dimensions that the decoder receives, of all examples, ``(N, Z)``."""
+    return torch.cat([model.decoder_input([numbers(layer) for layer in layers]) for layers in traces])
 
 
 def _rates(layer: LayerTrace) -> Tensor | None:
@@ -308,5 +315,5 @@ def _unnamed(dataset: Dataset) -> list[Column]:
 
 
 def _latent(model: VAE) -> int:
-    """Return the number of dimensions of the lowest layer."""
-    return int(model.sample_prior(1)[-1].shape[-1])
+    """Return the number of latent dimensions that the decoder receives."""
+    return int(model.decoder_input(model.sample_prior(1)).shape[-1])

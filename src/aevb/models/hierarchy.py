@@ -1,11 +1,12 @@
 """Several stochastic layers: latents z_L, …, z_1, sampled from the top down.
 
-    p(x, z) = p(z_L) Π_{l<L} p(z_l | z_{l+1}) p(x | z_1)
+    p(x, z) = p(z_L) Π_{l<L} p(z_l | z_{l+1}) p(x | z_1)            with skip connections p(x | z_1, …, z_L)
     q(z | x) = q(z_L | x) Π_{l<L} q(z_l | x, z_{l+1})
 
 Both factorize from the top down, so the divergence of each layer, given the samples above it, has the form of a
-one-layer model (Sønderby et al. 2016; Kingma et al. 2016). The features of the bottom-up pass, h_1 = encoder(x) and
-h_{l+1} = up_l(h_l), and those of the top-down pass, d_l = down_l(z_{l+1}), are joined in the posterior:
+one-layer model (Sønderby et al. 2016; Kingma et al. 2016; with skip connections Tomczak & Welling 2018). The features
+of the bottom-up pass, h_1 = encoder(x) and h_{l+1} = up_l(h_l), and those of the top-down pass, d_l = down_l(z_{l+1}),
+are joined in the posterior:
 
     p(z_l | z_{l+1}) = N(μ(d_l), diag σ²(d_l)),    q(z_l | x, z_{l+1}) = posterior_l([h_l, d_l])
 

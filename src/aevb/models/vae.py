@@ -5,7 +5,7 @@
 The inputs standardize x, so that the networks do not depend on its units (`aevb.models.networks.inputs`).
 
 A hierarchical model has several stochastic layers (`aevb.models.hierarchy`): posterior and prior are then those of the
-top layer, and the decoder receives the lowest layer.
+top layer, and the decoder receives the lowest layer, or with skip connections all layers.
 
 A conditional model describes x given c, p(x|c) = ∫ p(x|z, c) p(z) dz. An embedding turns the condition c into the
 context, which encoder and decoder receive as well.
@@ -13,8 +13,9 @@ context, which encoder and decoder receive as well.
 Kingma & Welling, Auto-Encoding Variational Bayes, 2013; conditional: Sohn, Lee & Yan, Learning structured output
 representation using deep conditional generative models, 2015, with a prior that does not depend on c.
 
-Legend: B examples, S samples of z per example, Z latent dimensions, F features, G numbers of a condition, C numbers of
-its context; *event is the shape of one example, *inputs that of the encoder's input.
+Legend: B examples, S samples of z per example, Z latent dimensions, of a layer or of all that the decoder receives, F
+features, G numbers of a condition, C numbers of its context; *event is the shape of one example, *inputs that of the
+encoder's input.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,17 +68,14 @@ class Trace:
     Attributes:
         x: the examples, ``(B, *event)``.
         layers: the stochastic layers, from the top down.
+        z: the samples that the decoder received, ``(S, B, Z)``.
         log_likelihood: log p(x | z) in nats, ``(S, B)``.
     """
 
     x: Tensor
     layers: tuple[LayerTrace, ...]
+    z: Tensor
     log_likelihood: Tensor
-
-    @property
-    def z(self) -> Tensor:
-        """The samples that the decoder received, ``(S, B, Z)``."""
-        return self.layers[-1].z
 
     @cached_property
     def log_prior(self) -> Tensor:
@@ -123,6 +121,7 @@ class VAE(nn.Module):
         condition: the embedding of conditions, which maps ``(B, G)`` to the context ``(B, C)``; None for an
             unconditional model.
         inputs: maps ``(B, *event)`` to ``(B, *inputs)``; None where the encoder receives x itself.
+        skip: whether the decoder receives all stochastic layers instead of the lowest.
     """
 
     def __init__(
@@ -135,8 +134,11 @@ class VAE(nn.Module):
         lower_layers: Sequence[LatentLayer] = (),
         condition: Embedding | None = None,
         inputs: Standardize | None = None,
+        *,
+        skip: bool = False,
     ) -> None:
         super().__init__()
+        self.skip = skip
         self.inputs = inputs
         self.encoder = encoder
         self.posterior = posterior
@@ -256,11 +258,15 @@ class VAE(nn.Module):
         """Return the mean of q(z | x) of each layer from the top down, each ``(B, Z)`` and given the mean above it."""
         return [layer.z for layer in self.top_down(self.bottom_up(batch), lambda q: q.mean)]
 
+    def decoder_input(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return what the decoder receives of the layers from the top down, each ``(..., Z)``: ``(..., Z)``."""
+        return torch.cat(tuple(layers), dim=-1) if self.skip else layers[-1]
+
     def decoder_output(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return the decoder's output for ``(..., Z)`` of the lowest layer, ``(..., *output)``.
+        """Return the decoder's output, ``(..., *output)``.
 
         Args:
-            z: points of the lowest layer, ``(..., Z)``.
+            z: what the decoder receives, ``(..., Z)``; see `decoder_input`.
             condition: ``(B, G)``, where B is the last batch dimension of z or 1; None for unconditional models.
 
         Raises:
@@ -299,8 +305,9 @@ class VAE(nn.Module):
         return self._trace(batch.x, layers, self.context(batch.condition))
 
     def _trace(self, x: Tensor, layers: tuple[LayerTrace, ...], context: Tensor | None) -> Trace:
-        p: Distribution = self.likelihood(self._decoder_output(layers[-1].z, context))
-        return Trace(x, layers, p.log_prob(x))
+        z = self.decoder_input([layer.z for layer in layers])
+        p: Distribution = self.likelihood(self._decoder_output(z, context))
+        return Trace(x, layers, z, p.log_prob(x))
 
     def log_joint(self, batch: Batch | Tensor, z: Tensor | Sequence[Tensor]) -> Tensor:
         """Return log p(x, z) in nats, ``(..., B)``.
@@ -310,7 +317,7 @@ class VAE(nn.Module):
             z: ``(..., B, Z)``; of a hierarchical model one tensor per layer, from the top down.
         """
         batch, layers = as_batch(batch), [z] if isinstance(z, Tensor) else z
-        total = self.decode(layers[-1], batch.condition).log_prob(batch.x)
+        total = self.decode(self.decoder_input(layers), batch.condition).log_prob(batch.x)
         total = total + self.prior_distribution().log_prob(layers[0])
         for layer, above, below in zip(reversed(self.lower_layers), layers, layers[1:], strict=False):
             total = total + layer.prior(above).log_prob(below)
@@ -320,7 +327,7 @@ class VAE(nn.Module):
     def reconstruct(self, batch: Batch | Tensor) -> Tensor:
         """Return the mean of p(x | z) at the latent means of each example, ``(B, *event)``."""
         batch = as_batch(batch)
-        return self.decode(self.latent_means(batch)[-1], batch.condition).mean
+        return self.decode(self.decoder_input(self.latent_means(batch)), batch.condition).mean
 
     @torch.no_grad()
     def sample_prior(self, n_samples: int) -> list[Tensor]:
@@ -339,7 +346,7 @@ class VAE(nn.Module):
             condition: ``(n_samples, G)``, or ``(1, G)`` for one condition of all; None for unconditional models.
             draw: whether to sample from p(x | z) instead of returning its mean.
         """
-        batch = Batch(self.sample_prior(n_samples)[-1], condition)
+        batch = Batch(self.decoder_input(self.sample_prior(n_samples)), condition)
         chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, n_samples, DECODED_AT_ONCE))
         decoded = (self.decode(chunk.x, chunk.condition) for chunk in chunks)
         return torch.cat([p.sample() if draw else p.mean for p in decoded])
@@ -354,6 +361,6 @@ class VAE(nn.Module):
             steps: the number of points, both ends included.
             condition: ``(B, G)`` or ``(1, G)``; None for unconditional models.
         """
-        first, last = (self.latent_means(Batch(x, condition))[-1] for x in (start, end))
+        first, last = (self.decoder_input(self.latent_means(Batch(x, condition))) for x in (start, end))
         t = torch.linspace(0, 1, steps, device=first.device, dtype=first.dtype).view(-1, 1, 1)
         return self.decode(torch.lerp(first, last, t), condition).mean

@@ -58,8 +58,9 @@ class Encoder(Piece):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the mean and the standard deviation of q(z | x)."""
-        q = self.model.top_down(self.model.bottom_up(Batch(x, condition)), lambda q: q.mean)[-1].q
-        return q.mean, q.stddev
+        layers = self.model.top_down(self.model.bottom_up(Batch(x, condition)), lambda q: q.mean)
+        means, stddevs = [layer.q.mean for layer in layers], [layer.q.stddev for layer in layers]
+        return self.model.decoder_input(means), self.model.decoder_input(stddevs)
 
 
 class _Decoder(Piece):
@@ -98,7 +99,7 @@ def _conditions(columns: Sequence[Column]) -> Tensor | None:
 def samples(model: VAE, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return samples x and z of a model, on which a file is compared with PyTorch."""
     with seeded(0, RNGStream.SAMPLES):
-        z, x = model.sample_prior(max(CHECKED))[-1], model.sample(max(CHECKED), condition, draw=True)
+        z, x = model.decoder_input(model.sample_prior(max(CHECKED))), model.sample(max(CHECKED), condition, draw=True)
     return x, z
 
 

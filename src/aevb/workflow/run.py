@@ -299,7 +299,7 @@ class Run:
         batch = self._examples(data)[:max_examples].all()
         values = conditions(self.record, condition, len(batch.x)) if condition else batch.condition
         with torch.no_grad():
-            z = self.model.latent_means(batch.to(self.model.device))[-1]
+            z = self.model.decoder_input(self.model.latent_means(batch.to(self.model.device)))
             return Reconstructions(batch.x, self.model.decode(z, values).mean.cpu(), values)
 
     def score(
