@@ -203,6 +203,9 @@ class TrainConfig(Section):
         description="Time for training, as in 10min, instead of a number of epochs: as many as fit into it, by the"
         " speed of a few steps.",
     )
+    init_from: str | None = Field(
+        None, description="Folder of a run of the same model, whose weights are the initial weights. Default: none."
+    )
     batch_size: Positive = Field(100, description="Examples in a step.")
     micro_batches: Positive = Field(
         1,

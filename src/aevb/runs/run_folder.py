@@ -45,7 +45,8 @@ from aevb.training.state import TrainingState
 
 SHARED_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
 """The files that are shared with others, and read from others: none of them contains data."""
-_FILES = (*SHARED_FILES, "checkpoint.safetensors")
+CHECKPOINT = "checkpoint.safetensors"
+_FILES = (*SHARED_FILES, CHECKPOINT)
 
 
 @dataclass
@@ -185,7 +186,7 @@ class RunFolder:
             raise BadInput(
                 f"{folder} is not visible to all processes: choose a folder {option('out')} on a shared file system"
             )
-        run.model, run.state = model, load_state(model, folder / "checkpoint.safetensors")
+        run.model, run.state = model, load_state(model, folder / CHECKPOINT)
         return run
 
     @property
@@ -273,7 +274,7 @@ class RunFolder:
 
     def save_checkpoint(self) -> None:
         """Write the state from which training resumes; remove it where training has finished."""
-        checkpoint = self.folder / "checkpoint.safetensors"
+        checkpoint = self.folder / CHECKPOINT
         with os_errors_as_bad_input(checkpoint):
             if self.finished:
                 checkpoint.unlink(missing_ok=True)
@@ -288,11 +289,11 @@ class RunFolder:
         Raises:
             BadInput: a file is damaged, or belongs to another model.
         """
-        self.state = load_state(self.model, self.folder / "checkpoint.safetensors")
+        self.state = load_state(self.model, self.folder / CHECKPOINT)
         done, metrics = self.state.number if self.state else 0, self.folder / "metrics.jsonl"
         with damaged_as_bad_input(metrics):
             if done > len(self.epochs):
-                raise ValueError(f"it has {len(self.epochs)} epochs, but checkpoint.safetensors is of epoch {done}")
+                raise ValueError(f"it has {len(self.epochs)} epochs, but {CHECKPOINT} is of epoch {done}")
         self.epochs, self.scores, self.outcome = self.epochs[:done], [], None
         with os_errors_as_bad_input(self.folder):
             (self.folder / "scores.json").unlink(missing_ok=True)

@@ -11,11 +11,11 @@ from aevb.config.initialize import initialize
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset
-from aevb.errors import Lost, NonFinite
+from aevb.errors import BadInput, Lost, NonFinite, option
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import Ending
-from aevb.runs.run_folder import RunFolder
+from aevb.runs.run_folder import CHECKPOINT, RunFolder
 from aevb.training import environment
 from aevb.training.capture import CaptureError
 from aevb.training.fit import TrainingJob, fit_stacked
@@ -154,11 +154,36 @@ def initial_model(config: Config, resolved: ModelConfig, dataset: Dataset) -> VA
     return model
 
 
+def load_weights_of(folder: str, model: VAE) -> None:
+    """Load the weights of a run into a model.
+
+    Args:
+        folder: of the run, or its address.
+        model: the same model before its first step.
+
+    Raises:
+        BadInput: the run cannot be loaded, or has another model.
+    """
+    weights, own = RunFolder.load(folder).model.state_dict(), model.state_dict()
+    differing = {(name, tensor.shape) for name, tensor in weights.items()} ^ {
+        (name, tensor.shape) for name, tensor in own.items()
+    }
+    if differing:
+        name = min(name for name, _ in differing)
+        raise BadInput(
+            f"{option('train.init-from', folder)} has another model: {name} differs; use the"
+            " options of its model, and data of the same kind"
+        )
+    model.load_state_dict(weights)
+
+
 def _open(
     config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
 ) -> RunFolder:
     """Return the run, which the first process of the job creates or reopens and the others join."""
     model, opened = initial_model(config, resolved, dataset).to(device), list[RunFolder]()
+    if config.train.init_from and not (resume and (folder / CHECKPOINT).is_file()):
+        load_weights_of(config.train.init_from, model)
 
     def create() -> None:
         run = RunFolder.reopen(folder, config, dataset, model) if resume else None

@@ -14,6 +14,7 @@ from aevb.config.schema import Config, WithPieces
 from aevb.data import IN_MEMORY
 from aevb.errors import BadInput
 from aevb.models.registry import register
+from aevb.runs.hub import is_address
 
 Content = Mapping[str, object]
 SECTIONS = ("data", "model", "objective", "train")
@@ -109,7 +110,11 @@ def with_absolute_paths(config: Config) -> Config:
     is_path = source not in register.dataset and source != IN_MEMORY and "://" not in source
     paths = {"source": str(Path(source).resolve())} if is_path else {}
     paths |= {"data_dir": data_dir} if data_dir else {}
-    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+    changes: dict[str, object] = {"data": config.data.model_copy(update=paths)}
+    start = config.train.init_from
+    if start and not is_address(start):
+        changes["train"] = config.train.model_copy(update={"init_from": str(Path(start).resolve())})
+    return config.model_copy(update=changes)
 
 
 def absolute_data_dir(data_dir: str | None) -> str | None:

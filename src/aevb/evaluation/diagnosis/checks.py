@@ -347,7 +347,7 @@ _EXPLAINS: dict[Check, list[Check]] = {
     behind_simple_model: [posterior_collapse, prior_mismatch, misfit, under_training],
     over_fitting: [few_dimensions, prior_mismatch, misfit, under_training],
     vanishing_noise: [few_dimensions, misfit, unequal_noise, under_training],
-    unequal_weight: [few_dimensions, misfit, unequal_noise, under_training],
+    unequal_weight: [vanishing_noise, few_dimensions, misfit, unequal_noise, under_training],
     misfit: [posterior_collapse, few_dimensions, unequal_noise, under_training],
     unequal_noise: [few_dimensions, behind_simple_model, under_training],
     under_training: [idle_units, prior_mismatch],
