@@ -56,7 +56,12 @@ def test_it_resumes_without_the_other_run(first: RunFolder, tmp_path: Path) -> N
     chosen = config(init_from=str(other))
     whole = fit_run(chosen, tmp_path / "whole", DATA)
     steps = count(1)
-    fit_run(chosen, tmp_path / "again", DATA, on_step=lambda: next(steps) == 5 and signal.raise_signal(signal.SIGINT))
+
+    def interrupt() -> None:
+        if next(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    fit_run(chosen, tmp_path / "again", DATA, on_step=interrupt)
     shutil.rmtree(other)
     again = fit_run(chosen, tmp_path / "again", DATA, resume=True)
     assert again.finished
