@@ -93,6 +93,7 @@ class UnsplitData:
         name: name of the source.
         examples: all examples; some of them if they are stored out of core.
         classes: names of the labels 0, 1, ...; None without labels.
+        valid_from: index of the first validation example, if the source has its own validation split before that.
         test_from: index of the first test example, if the source has its own test split.
         validation: default share of validation examples.
         columns: columns of a table.
@@ -106,6 +107,7 @@ class UnsplitData:
     name: str
     examples: Examples
     classes: tuple[str, ...] | None = None
+    valid_from: int | None = None
     test_from: int | None = None
     validation: float = 0.1
     columns: tuple[Column, ...] = ()

@@ -109,6 +109,12 @@ def _split_indices(
         raise BadInput(f"{data.name} has an empty test split: expected at least one example in it")
     else:
         available, n_test = data.test_from, 0
+    if data.valid_from is not None:
+        if validation is not None or validate_on != "random":
+            raise BadInput(
+                f"{data.name} has its own validation split of {available - data.valid_from} examples: keep it"
+            )
+        return [np.arange(data.valid_from), np.arange(data.valid_from, available), np.arange(available, total)]
     n_valid = _count("validation", data.validation if validation is None else validation, available)
     if n_test + n_valid >= available:
         raise BadInput(
