@@ -177,6 +177,7 @@ def test_skip_connections_of_one_layer_are_refused() -> None:
 def test_the_command_trains_a_hierarchical_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skip: str) -> None:
     from aevb.cli import app as cli
     from aevb.runs.run_folder import RunFolder
+    from aevb.runs.summary import numbers
 
     monkeypatch.chdir(tmp_path)
     model = "--model.latent 4,2 --model.hidden 16 --model.latent-hidden 8 --model.skip " + skip
@@ -192,5 +193,8 @@ def test_the_command_trains_a_hierarchical_model(tmp_path: Path, monkeypatch: py
             cli.main(command.split())
         assert not stop.value.code, command
     run = RunFolder.load("run")
+    units = {score.name: score.value for score in run.scores if score.split == "test" and "units" in score.name}
+    assert units["active_units"] == units["active_units_1"] + units["active_units_2"]
+    assert f"({units['active_units_1']:.0f} of 4, {units['active_units_2']:.0f} of 2)" in str(numbers(run))
     assert [layer.z.shape[-1] for layer in run.model.trace(torch.rand(2, 1, 8, 8)).layers] == [2, 4]
     assert {path.stem for path in Path("run/figures").iterdir()} == {"training", "reconstructions", "samples"}

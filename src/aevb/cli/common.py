@@ -31,8 +31,8 @@ TrainingData = Annotated[
     str | None,
     Parameter(
         help="Name of a data set: digits (default), mnist, fashion-mnist, static-mnist, gaussian, gaussian-rotated,"
-        " figure-8, blobs, mixture; an array (.npy, .npz); a table (.csv, .tsv, .txt, .json, .xlsx, .parquet, .feather, .dta); or a"
-        " folder of images."
+        " figure-8, blobs, mixture; an array (.npy, .npz); a table (.csv, .tsv, .txt, .json, .xlsx, .parquet, .feather,"
+        " .dta); or a folder of images."
     ),
 ]
 ImportanceSamples = Annotated[

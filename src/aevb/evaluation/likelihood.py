@@ -17,6 +17,7 @@ examples, which includes the noise of the samples, over √N.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -144,12 +145,25 @@ def _density_scores(task: Task, measured: PerExample, log_px: LogPx | None) -> l
     if log_px:
         scores += [*_log_px_scores(task, log_px), *_information_scores(task, measured.rate)]
     if len(task.examples) > 1:
-        active = (measured.mean.var(0) > ACTIVE).sum().item()
-        units = task.mean_score("active_units", measured.mean[:, 0], f"Var E_q[z] > {ACTIVE}")
-        scores.append(replace(units, value=float(active), stderr=None))
+        scores += _active_units(task, measured.mean, [layer.z.shape[-1] for layer in trace.layers])
     for number, values in enumerate(measured.rate_by_dimension.T, start=1):
         scores.append(task.mean_score(f"rate_{number}", values, f"{divergence}, dimension {number}", rate_samples))
     return scores
+
+
+def _active_units(task: Task, means: Tensor, widths: Sequence[int]) -> list[Score]:
+    """Return the number of active units, and of several layers the number in each, from the data up.
+
+    Args:
+        task: of the measure.
+        means: the posterior means of all layers from the top down, ``(N, Z)``.
+        widths: the latent dimensions of the layers, from the top down.
+    """
+    active = means.var(0) > ACTIVE
+    total = task.mean_score("active_units", means[:, 0], f"Var E_q[z] > {ACTIVE}")
+    by_layer = [int(units.sum()) for units in active.split(list(widths))][::-1] if len(widths) > 1 else []
+    counts = {"active_units": int(active.sum())} | {f"active_units_{n}": units for n, units in enumerate(by_layer, 1)}
+    return [replace(total, name=name, value=float(units), stderr=None) for name, units in counts.items()]
 
 
 def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:

@@ -102,7 +102,11 @@ def _cell(run: RunFolder, name: str, split: str) -> str:
     if not scores:
         return ""
     if name == "active_units":
-        return f"{scores[-1].value:.0f} of {sum(run.resolved.layers)}"
+        layers = run.resolved.layers
+        each = [_cell(run, f"active_units_{number}", split) for number in range(1, len(layers) + 1)]
+        return f"{scores[-1].value:.0f} of {sum(layers)}" + (f" ({', '.join(each)})" if all(each) else "")
+    if name.startswith("active_units_"):
+        return f"{scores[-1].value:.0f} of {run.resolved.layers[int(name.rpartition('_')[2]) - 1]}"
     return with_error(scores[-1])
 
 

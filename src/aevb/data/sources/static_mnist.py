@@ -69,7 +69,7 @@ def _bits(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     """Return images whose values are 0, and 1 or 255, as zeros and ones."""
     if values.shape[1:] != SHAPE or not len(values):
         raise BadInput(f"{path} has images of shape {values.shape[1:]}: expected some of {SHAPE}; replace this file")
-    on = values > 0
+    on = values != 0
     if values.max() not in (0, 1, 255) or not (values[on] == values.max()).all():
         raise BadInput(f"{path} has more than two values: expected zeros and ones; replace this file")
     bits: NDArray[np.uint8] = on.astype(np.uint8)
