@@ -9,13 +9,14 @@ from torch import nn
 
 from aevb import memory
 from aevb.columns import Column
+from aevb.config.pieces import piece_options
 from aevb.config.schema import ModelConfig, ObjectiveConfig
 from aevb.errors import BadInput, option
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
 from aevb.models.networks.dense import MLPOptions
-from aevb.models.objectives import ELBO, Objective, Weight
-from aevb.models.options import DataFacts
+from aevb.models.objectives import ELBO, Objective, Staged, Weight
+from aevb.models.options import DataFacts, PieceOptions
 from aevb.models.posteriors import Diagonal, ScaleOptions
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -76,7 +77,6 @@ def build_objective(
     Raises:
         BadInput: an option has no meaning for this objective, or for an autoencoder.
     """
-    samples = {"n_samples": objective.n_samples} if objective.n_samples else {}
     if not register.posterior[posterior].has_density:
         for name in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
             raise BadInput(f"{_shown(name)} has no meaning for an autoencoder: leave it out")
@@ -86,7 +86,20 @@ def build_objective(
     for name in objective.options:
         if name not in type(options).model_fields:
             raise BadInput(f"{_shown(name)} has no meaning for the objective {objective.kind}: leave it out")
-    return register.objective[objective.kind](**samples, **options.arguments())
+    first = _objective(objective.kind, objective.n_samples, options)
+    if objective.then is None:
+        for name in {"then_from", "then_n_samples"} & objective.model_fields_set:
+            raise BadInput(f"{_shown(name)} has no meaning without {option('objective.then')}: leave it out")
+        return first
+    options = piece_options(register.objective[objective.then], {**objective.options, "warmup": 0.0, "cycles": 1})
+    return Staged(first, _objective(objective.then, objective.then_n_samples, options), objective.then_from)
+
+
+def _objective(kind: str, n_samples: int | None, options: PieceOptions) -> Objective:
+    """Return an objective by name."""
+    samples = {"n_samples": n_samples} if n_samples else {}
+    built: Objective = register.objective[kind](**samples, **options.arguments())
+    return built
 
 
 def _shown(name: str) -> str:

@@ -182,12 +182,19 @@ class ModelConfig(WithPieces):
 class ObjectiveConfig(WithPieces):
     """The training objective."""
 
-    PIECES = {"kind": register.objective}
+    PIECES = {"kind": register.objective, "then": register.objective}
 
     kind: str = Field("elbo", description="Objective.")
     n_samples: Size | None = Field(
         None, description="Samples of z for each example. Default: 1; 50 for the importance-weighted bounds."
     )
+    then: str | None = Field(
+        None, description="Objective of the last part of training, without a warm-up, such as dreg after elbo."
+    )
+    then_from: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.5, description="Share of training, in whole epochs, after which this objective follows."
+    )
+    then_n_samples: Size | None = Field(None, description="Samples of z for each example in this part.")
 
 
 class TrainConfig(Section):
@@ -343,8 +350,9 @@ def command_config() -> type[Config]:
     for name, section in (("model", ModelConfig), ("objective", ObjectiveConfig)):
         fields: dict[str, Any] = option_fields(section.PIECES)
         for field, registry in section.PIECES.items():
-            info = section.model_fields[field]
-            text = f"{info.description} {summaries(registry)}"
+            info, first = section.model_fields[field], list(section.PIECES.values()).index(registry)
+            listed = summaries(registry) if list(section.PIECES)[first] == field else ""
+            text = f"{info.description} {listed}".strip()
             fields[field] = (info.annotation, Field(info.default, description=text))
         extended = create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
         sections[name] = (extended, extended())

@@ -71,6 +71,49 @@ def final_from(objective: Objective) -> float:
     return weight.final_from if isinstance(weight, Weight) else 0.0
 
 
+class Stage(NamedTuple):
+    """A part of training with one objective.
+
+    Attributes:
+        objective: minimized.
+        until: the share of training at its end.
+    """
+
+    objective: Objective
+    until: float = 1.0
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Two objectives, one after the other: most of training with a cheap one, the end with a tighter one.
+
+    Attributes:
+        first: minimized at first.
+        then: minimized afterwards.
+        start: the share of training after which `then` is minimized.
+    """
+
+    first: Objective
+    then: Objective
+    start: float
+
+    @property
+    def n_samples(self) -> int:
+        """The larger S of the two."""
+        return max(self.first.n_samples, self.then.n_samples)
+
+    def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
+        """Return the terms of the objective that is minimized after a share `done` of the training, a number."""
+        return (self.first if done < self.start else self.then)(trace, done)
+
+
+def stages(objective: Objective) -> list[Stage]:
+    """Return the parts of training."""
+    if isinstance(objective, Staged):
+        return [Stage(objective.first, objective.start), Stage(objective.then)]
+    return [Stage(objective)]
+
+
 @dataclass(frozen=True)
 class Weight:
     """The weight of the rate in the loss over the course of training.

@@ -5,7 +5,7 @@ A training is a function of (configuration, data, seed): see `aevb.training.loop
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,13 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import BadInput, option
-from aevb.models.objectives import Objective
+from aevb.models.objectives import Objective, Stage, stages
 from aevb.models.vae import VAE
 from aevb.training import environment
 from aevb.training.footprint import require_memory
 from aevb.training.history import Ended, Epoch, History
 from aevb.training.interrupt import interruption
-from aevb.training.loop import AfterStep, TrainingLoop
+from aevb.training.loop import AfterStep, TrainingLoop, last_epoch
 from aevb.training.policy import suitable_threads, without_denormals
 from aevb.training.state import TrainingState
 
@@ -126,15 +126,27 @@ def fit_stacked(
     device = jobs[0].model.device
     train, valid = train.to(device), valid and valid.to(device)
     models = [job.model.train() for job in jobs]
+    seeds, epochs = [job.seed for job in jobs], [list[Epoch]() for _ in jobs]
     with suitable_threads(models, objective, train, config), without_denormals(), interruption() as interrupted:
-        loop = TrainingLoop(models, [job.seed for job in jobs], objective, train, config)
-        after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
-        try:
-            states, epochs, ended = _run(loop, jobs, valid, interrupted, after_step)
-        finally:
-            loop.live.release()
+        for stage in _remaining(objective, jobs[0].resume_from, config.plan(len(train))[0]):
+            loop = TrainingLoop(models, seeds, stage, train, config)
+            after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
+            try:
+                states, ended = _run(loop, jobs, valid, interrupted, after_step, epochs)
+            finally:
+                loop.live.release()
+            if ended != "finished":
+                break
+            jobs = [replace(job, resume_from=state) for job, state in zip(jobs, states, strict=True)]
         ends = ["early" if ended == "finished" and loop.stopped(state) else ended for state in states]
         return [_finish(config, *result) for result in zip(jobs, states, epochs, ends, strict=True)]
+
+
+def _remaining(objective: Objective, reached: TrainingState | None, epochs: int) -> list[Stage]:
+    """Return the stages of training that are not complete in a state; the last one if all are."""
+    *others, last = stages(objective)
+    number = reached.number if reached else 0
+    return [*(stage for stage in others if number < last_epoch(stage, epochs)), last]
 
 
 def _run(
@@ -143,15 +155,15 @@ def _run(
     valid: Examples | None,
     interrupted: Callable[[], bool],
     after_step: AfterStep,
-) -> tuple[list[TrainingState], list[list[Epoch]], Ended]:
-    """Run epochs until training ends; return the last states, the epochs of each job, and how training ended."""
-    epochs: list[list[Epoch]] = [[] for _ in jobs]
+    epochs: Sequence[list[Epoch]],
+) -> tuple[list[TrainingState], Ended]:
+    """Run epochs until the stage ends, and add them to those of each job; return the last states, and how it ended."""
     states = loop.begin([job.resume_from for job in jobs])
     while not (ended := loop.ended(states)):
         started = time.perf_counter()
         trained = loop.run_epoch(states, after_step)
         if not trained:
-            return states, epochs, "interrupted"
+            return states, "interrupted"
         seconds = (time.perf_counter() - started) / len(jobs)
         validated = loop.validate(states, valid)
         active = [not loop.stopped(state) for state in states]
@@ -164,8 +176,8 @@ def _run(
                     job.on_epoch(made[-1])
                 _report([job], [state])
         if environment.any_process(interrupted())[0] and not loop.ended(states):
-            return states, epochs, "interrupted"
-    return states, epochs, ended
+            return states, "interrupted"
+    return states, ended
 
 
 def _after_step(

@@ -26,7 +26,7 @@ from torch import Tensor
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import NonFinite
-from aevb.models.objectives import Objective, Terms, final_from
+from aevb.models.objectives import Stage, Terms, final_from
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
@@ -44,13 +44,18 @@ AfterStep = Callable[[bool, Callable[[], list[TrainingState] | None]], bool]
 None where a number is not finite. It returns whether to stop."""
 
 
+def last_epoch(stage: Stage, epochs: int) -> int:
+    """Return the number of the last epoch of a stage of so many epochs in all, at least one in each of two stages."""
+    return epochs if stage.until == 1 else min(max(1, round(stage.until * epochs)), epochs - 1)
+
+
 class TrainingLoop:
-    """The training of one model, or of several stacked models.
+    """A stage of the training of one model, or of several stacked models.
 
     Args:
         models: in training mode.
         seeds: one for each model.
-        objective: minimized.
+        stage: the objective, and the share of training up to which it is minimized.
         examples: to learn from.
         config: of the training.
     """
@@ -59,17 +64,25 @@ class TrainingLoop:
         self,
         models: Sequence[VAE],
         seeds: Sequence[int],
-        objective: Objective,
+        stage: Stage,
         examples: ExampleSource,
         config: TrainConfig,
     ) -> None:
-        self.models, self.seeds, self.objective, self.examples, self.config = models, seeds, objective, examples, config
+        self.models, self.seeds, self.objective, self.examples, self.config = (
+            models,
+            seeds,
+            stage.objective,
+            examples,
+            config,
+        )
         self.epochs, self.steps = config.plan(len(examples))
-        self.warmup = min(math.floor(final_from(objective) * self.epochs), self.epochs - 1)
+        self.last = last_epoch(stage, self.epochs)
+        final = math.floor(final_from(stage.objective) * self.epochs) if stage.until == 1 else self.last
+        self.warmup = min(final, self.epochs - 1)
         """Number of epochs in which the loss still changes its form, so that no weights are chosen."""
         self.batch_size = batch_size(config, examples)
         self.weight_decay = config.decay(len(examples), examples.shape)
-        self.backend = choose_backend(models, seeds, objective, examples, config)
+        self.backend = choose_backend(models, seeds, stage.objective, examples, config)
         self.optimizer = build_optimizer(self.backend.weights, config, layer_weights(models[0]))
         self.live = LiveState(models, self.backend, self.optimizer, config.ema)
 
@@ -82,10 +95,10 @@ class TrainingLoop:
         return resumed
 
     def ended(self, states: Sequence[TrainingState]) -> Ended | None:
-        """Return how training has ended in these states; None where it has not."""
+        """Return how the stage has ended in these states; None where it has not."""
         if all(map(self.stopped, states)):
             return "early"
-        return "finished" if states[0].number >= self.epochs else None
+        return "finished" if states[0].number >= self.last else None
 
     def stopped(self, state: TrainingState) -> bool:
         """Return whether the training of a model has ended because its validation loss stopped improving."""
