@@ -10,7 +10,6 @@ from torch import Tensor
 from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
-from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.models.objectives import ELBO, IWAE, DReG, Objective, Staged, Weight
 from aevb.models.vae import VAE
@@ -132,6 +131,6 @@ def test_an_autoencoder_has_one_objective() -> None:
         build_objective(ObjectiveConfig(then="dreg"), "point")
 
 
-def test_unknown_names_are_refused(stripes: Dataset) -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="elbo"):
         ObjectiveConfig(then="elbow")
