@@ -22,7 +22,7 @@ SAMPLES = 2000
 
 REACH = 6.0
 """Radius of the grid over z in standard deviations of the prior: less than 2e-8 of the mass is outside."""
-WIDTHS = (0.1, 0.05, 0.025, 0.0125)
+WIDTHS = (0.1, 0.05, 0.025, 0.0125, 0.00625)
 """Cell widths of the grid, halved until log p(x) converges."""
 TOLERANCE = 1e-3
 """Mean change of log p(x) in nats by the last halving at convergence; the remaining error is much smaller."""
