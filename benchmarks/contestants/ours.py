@@ -24,7 +24,8 @@ def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int
     """Train several models as one stacked model."""
     models = [model(workload, x).to(device) for _ in range(seeds)]
     jobs = [TrainingJob(each, seed) for seed, each in enumerate(models)]
-    config = TrainConfig.model_validate({"epochs": epochs, "batch_size": workload.batch, "compile": compile})
+    options = {"epochs": epochs, "batch_size": workload.batch, "compile": compile, "weight_decay": 0.0}
+    config = TrainConfig.model_validate(options)
     return fit_stacked(jobs, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
 
 

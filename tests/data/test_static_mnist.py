@@ -50,7 +50,7 @@ def test_its_validation_split_is_kept(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         (b"0 1 1\n", "3 digits"),
-        (b"0 2 " * 392, "more than two values"),
+        (b"0 2 " * 392, "other values than 0 and 1"),
         (b"", "images of shape"),
         (b"\xff", "1 digits"),
     ],

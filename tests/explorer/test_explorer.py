@@ -71,6 +71,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
     "layers": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2)}),
+    "skip": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2), "skip": "on"}),
     "full": (lambda: some("unit", (1, 8, 8), 40), {"posterior": "full", "latent": 3}),
 }
 

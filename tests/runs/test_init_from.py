@@ -71,7 +71,7 @@ def test_it_resumes_without_the_other_run(first: RunFolder, tmp_path: Path) -> N
 @pytest.mark.usefixtures("in_command")
 @pytest.mark.parametrize(
     ("model", "message"),
-    [({"latent": 3}, "another model"), ({"activation": "tanh"}, "another model"), ({"prior": "mixture"}, "prior.")],
+    [({"latent": 3}, "latent"), ({"activation": "relu"}, "activation"), ({"prior": "mixture"}, "its prior is normal")],
 )
 def test_another_model_is_refused(first: RunFolder, tmp_path: Path, model: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):

@@ -123,7 +123,31 @@ def test_the_configuration_builds_it() -> None:
 @pytest.mark.parametrize("name", ["then_from", "then_n_samples"])
 def test_options_of_no_second_objective_are_refused(name: str) -> None:
     with pytest.raises(BadInput, match=f"--objective.{name.replace('_', '-')} has no meaning without --objective.then"):
-        build_objective(ObjectiveConfig.model_validate({name: 0.5 if name == "then_from" else 2}))
+        build_objective(ObjectiveConfig.model_validate({name: 0.7 if name == "then_from" else 2}))
+
+
+def test_the_configuration_of_a_run_builds_the_same() -> None:
+    """It lists all options, also those that were not set."""
+    for content in ({}, {"then": "iwae", "kind": "dreg"}):
+        config = Config.model_validate({"objective": content})
+        again = Config.model_validate_json(config.model_dump_json())
+        assert build_objective(again.objective) == build_objective(config.objective)
+
+
+def test_options_of_either_objective_are_accepted() -> None:
+    config = ObjectiveConfig.model_validate({"kind": "iwae", "then": "elbo", "free_bits": 0.1})
+    assert build_objective(config) == Staged(IWAE(50), ELBO(1, Weight(), free_bits=0.1), 0.5)
+    with pytest.raises(BadInput, match="iwae or dreg"):
+        build_objective(ObjectiveConfig.model_validate({"kind": "iwae", "then": "dreg", "free_bits": 0.1}))
+
+
+def test_patience_counts_from_the_second_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the default, training of 60 epochs ends early where steps of no length do not help."""
+    monkeypatch.setattr("aevb.config.schema.WAIT", 6)
+    monkeypatch.setattr("aevb.config.schema.STEPS", 180)
+    history, _, _ = trained(Staged(ELBO(), ELBO(), 0.5), epochs=None, lr=1e-30)
+    assert history.ended == "early"
+    assert 30 < len(history.epochs) < 60
 
 
 def test_an_autoencoder_has_one_objective() -> None:

@@ -1,22 +1,23 @@
 """From a resolved configuration to the model and the objective."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 from aevb import memory
 from aevb.columns import Column
-from aevb.config.pieces import piece_options
+from aevb.config.pieces import options_class, piece_options
 from aevb.config.schema import ModelConfig, ObjectiveConfig
 from aevb.errors import BadInput, option
 from aevb.models.hierarchy import LatentLayer
 from aevb.models.networks import Embedding, Standardize, initialize_weights, mlp_encoder
 from aevb.models.networks.dense import MLPOptions
 from aevb.models.objectives import ELBO, Objective, Staged, Weight
-from aevb.models.options import DataFacts, PieceOptions
+from aevb.models.options import DataFacts
 from aevb.models.posteriors import Diagonal, ScaleOptions
 from aevb.models.registry import register
 from aevb.models.shapes import size
@@ -81,24 +82,25 @@ def build_objective(
         for name in objective.model_dump(exclude={"n_samples"}, exclude_defaults=True):
             raise BadInput(f"{_shown(name)} has no meaning for an autoencoder: leave it out")
         return ELBO(objective.n_samples or 1, Weight(0.0))
-    options = objective.piece_options("kind")
-    options = options.resolve(data) if data else options
+    kinds = [objective.kind, *([objective.then] if objective.then else [])]
+    known = {name for kind in kinds for name in options_class(register.objective[kind]).model_fields}
     for name in objective.options:
-        if name not in type(options).model_fields:
-            raise BadInput(f"{_shown(name)} has no meaning for the objective {objective.kind}: leave it out")
-    first = _objective(objective.kind, objective.n_samples, options)
+        if name not in known:
+            raise BadInput(f"{_shown(name)} has no meaning for the objective {' or '.join(kinds)}: leave it out")
+    first = _objective(objective.kind, objective.n_samples, objective.options, data)
     if objective.then is None:
-        for name in {"then_from", "then_n_samples"} & objective.model_fields_set:
+        for name in objective.model_dump(include={"then_from", "then_n_samples"}, exclude_defaults=True):
             raise BadInput(f"{_shown(name)} has no meaning without {option('objective.then')}: leave it out")
         return first
-    options = piece_options(register.objective[objective.then], {**objective.options, "warmup": 0.0, "cycles": 1})
-    return Staged(first, _objective(objective.then, objective.then_n_samples, options), objective.then_from)
+    constant = {**objective.options, "warmup": 0.0, "cycles": 1}
+    return Staged(first, _objective(objective.then, objective.then_n_samples, constant, data), objective.then_from)
 
 
-def _objective(kind: str, n_samples: int | None, options: PieceOptions) -> Objective:
-    """Return an objective by name."""
+def _objective(kind: str, n_samples: int | None, values: Mapping[str, Any], data: DataFacts | None) -> Objective:
+    """Return an objective by name, with its options among some values."""
+    options = piece_options(register.objective[kind], values)
     samples = {"n_samples": n_samples} if n_samples else {}
-    built: Objective = register.objective[kind](**samples, **options.arguments())
+    built: Objective = register.objective[kind](**samples, **(options.resolve(data) if data else options).arguments())
     return built
 
 

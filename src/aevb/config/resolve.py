@@ -52,7 +52,7 @@ def resolve(model: ModelConfig, dataset: Dataset) -> ModelConfig:
 
 
 def default_activation(network: str, shape: tuple[int, ...]) -> Activation:
-    """Return the default activation for examples of a shape: gated for images and fully connected layers."""
+    """Return the default activation for examples of a shape: gated for images if layers are fully connected."""
     return "glu" if network == "mlp" and len(shape) > 1 else "relu"
 
 

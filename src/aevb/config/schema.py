@@ -21,9 +21,9 @@ from aevb.models.registry import Registry, register
 STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
 WAIT = 1000
-"""Default number of steps without a better validation loss after which training stops, if the best came early."""
+"""Default number of steps without a better validation loss after which training ends, if the best came early."""
 DECAY, DECAY_BY_EXAMPLE = 0.1, 100.0
-"""Default weight decay of rows: at most, and times the number of training examples."""
+"""Default weight decay of rows: the smaller of the first, and the second divided by the number of training examples."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
 
@@ -80,7 +80,9 @@ class DataConfig(Section):
         " auto reads blocks from 2 GiB on, and from 256 MiB of tables.",
     )
     data_dir: Annotated[str | None, Parameter(name="--data-dir")] = Field(
-        None, description="Folder with mnist/ and fashion-mnist/. Default: $AEVB_DATA; otherwise a download."
+        None,
+        description="Folder with mnist/, fashion-mnist/ and static-mnist/. Default: $AEVB_DATA; otherwise a download,"
+        " except of static-mnist.",
     )
 
 
@@ -135,7 +137,7 @@ class ModelConfig(WithPieces):
     network: str = Field("mlp", description="Architecture of encoder and decoder.")
     activation: Activation | None = Field(
         None,
-        description="Activation function. Default: glu, gated linear units, for images and the network mlp; relu"
+        description="Activation function. Default: glu, gated linear units, for images if the network is mlp; relu"
         " otherwise.",
     )
     init: Literal["data", "pytorch", "lecun", "small"] = Field(
@@ -156,7 +158,8 @@ class ModelConfig(WithPieces):
         " 100.",
     )
     skip: Literal["on", "off"] = Field(
-        "off", description="Of several stochastic layers, whether the decoder receives all instead of the lowest."
+        "off",
+        description="Skip connections: the decoder receives all stochastic layers instead of only the lowest.",
     )
     posterior: str = Field("diagonal", description="Family of q(z|x).")
     prior: str = Field("normal", description="Family of p(z).")
@@ -189,12 +192,19 @@ class ObjectiveConfig(WithPieces):
         None, description="Samples of z for each example. Default: 1; 50 for the importance-weighted bounds."
     )
     then: str | None = Field(
-        None, description="Objective of the last part of training, without a warm-up, such as dreg after elbo."
+        None,
+        description="Objective of the last part of training, such as dreg after elbo, with the same beta and without a"
+        " warm-up.",
     )
     then_from: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.5, description="Share of training, in whole epochs, after which this objective follows."
+        0.5, description="Share of training, in whole epochs, after which `then` is minimized."
     )
     then_n_samples: Size | None = Field(None, description="Samples of z for each example in this part.")
+
+    @property
+    def last_n_samples(self) -> int | None:
+        """The number of samples at the end of training; None for the default."""
+        return self.then_n_samples if self.then else self.n_samples
 
 
 class TrainConfig(Section):
@@ -211,7 +221,9 @@ class TrainConfig(Section):
         " speed of a few steps.",
     )
     init_from: str | None = Field(
-        None, description="Folder of a run of the same model, whose weights are the initial weights. Default: none."
+        None,
+        description="Folder of a run of the same model, whose weights are the initial weights. Default: none. A warm-up"
+        " of the KL starts again, unless --objective.warmup is 0.",
     )
     batch_size: Positive = Field(100, description="Examples in a step.")
     micro_batches: Positive = Field(
@@ -238,8 +250,8 @@ class TrainConfig(Section):
     )
     lr_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         0.3,
-        description="Share of the steps, at the end, over which the linear schedule falls to zero. After patience: in"
-        " units of the epochs to the best weights.",
+        description="Share of the steps, at the end, over which the linear schedule falls to zero. After early"
+        " stopping: length of the fall as a share of the epochs to the best weights.",
     )
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="Largest norm of the gradient.")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
@@ -250,8 +262,8 @@ class TrainConfig(Section):
     patience: Positive | None = Field(
         None,
         description="After this many epochs without a better validation loss, return to the best weights, let the"
-        " learning rate fall to zero and stop. Default: without --train.epochs, as many as led to the best loss, and at"
-        f" least {WAIT:,} steps.",
+        " learning rate fall to zero and stop; at once with a constant learning rate or --train.keep last. Default:"
+        f" without --train.epochs, as many as led to the best loss, and at least {WAIT:,} steps.",
     )
     keep: Literal["best", "last"] = Field("best", description="Weights to keep: best on validation, or last.")
     checkpoint_every: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|steps?|epochs?)$")] = Field(
@@ -350,9 +362,8 @@ def command_config() -> type[Config]:
     for name, section in (("model", ModelConfig), ("objective", ObjectiveConfig)):
         fields: dict[str, Any] = option_fields(section.PIECES)
         for field, registry in section.PIECES.items():
-            info, first = section.model_fields[field], list(section.PIECES.values()).index(registry)
-            listed = summaries(registry) if list(section.PIECES)[first] == field else ""
-            text = f"{info.description} {listed}".strip()
+            info = section.model_fields[field]
+            text = f"{info.description}" if field == "then" else f"{info.description} {summaries(registry)}"
             fields[field] = (info.annotation, Field(info.default, description=text))
         extended = create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
         sections[name] = (extended, extended())

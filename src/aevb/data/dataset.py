@@ -93,7 +93,8 @@ class UnsplitData:
         name: name of the source.
         examples: all examples; some of them if they are stored out of core.
         classes: names of the labels 0, 1, ...; None without labels.
-        valid_from: index of the first validation example, if the source has its own validation split before that.
+        valid_from: index of the first validation example, if the source has its own validation split; test examples
+            follow.
         test_from: index of the first test example, if the source has its own test split.
         validation: default share of validation examples.
         columns: columns of a table.

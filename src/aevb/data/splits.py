@@ -112,7 +112,8 @@ def _split_indices(
     if data.valid_from is not None:
         if validation is not None or validate_on != "random":
             raise BadInput(
-                f"{data.name} has its own validation split of {available - data.valid_from} examples: keep it"
+                f"{data.name} has its own validation split of {available - data.valid_from} examples: omit the options"
+                " of another"
             )
         return [np.arange(data.valid_from), np.arange(data.valid_from, available), np.arange(available, total)]
     n_valid = _count("validation", data.validation if validation is None else validation, available)

@@ -141,7 +141,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         examples = self._examples(X) if hasattr(self, "model_") else self._start(X, 0.0).train
         epochs = self._state.number + 1 if self._state else 1
-        options = {"epochs": epochs, "keep": "last", "lr_schedule": "constant"}
+        # The number of rows in all, which determines the default weight decay, is not known.
+        options = {"epochs": epochs, "keep": "last", "lr_schedule": "constant", "weight_decay": 0.0}
         self._train(examples, None, _training(self, options))
         return self
 

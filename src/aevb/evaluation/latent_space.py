@@ -101,7 +101,7 @@ def continuity(model: VAE, x: Tensor, seed: int = 0) -> Continuity:
     """Measure decoded paths between random pairs of examples, and the decoder's stretch at latent means.
 
     Args:
-        model: unconditional, on any device; paths of a hierarchical model are in its lowest layer.
+        model: unconditional, on any device; paths are in the latents that the decoder receives.
         x: examples, ``(N, *event)``; at most 2 `PAIRS` are used, each in one pair.
         seed: seed of the choice of pairs.
 

@@ -1,8 +1,8 @@
 """The contents of the page of a run: facts, which become JSON, and files.
 
 Shapes: N test examples, M training examples, S samples from the prior, Z latent dimensions, *event. An array is a file;
-the facts contain its name, type and shape. With several stochastic layers, z belongs to the lowest one, given the means
-of the layers above, as in `aevb export`.
+the facts contain its name, type and shape. With several stochastic layers, z is what the decoder receives, given the
+means of the layers above, as in `aevb export`.
 """
 
 import os
@@ -112,7 +112,7 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
         "view": view,
         "shape": list(dataset.shape),
         "output": list(model.likelihood.output),
-        "latent": run.resolved.layers[0],
+        "latent": _latent(model),
         "layers": len(run.resolved.layers),
         "posterior": run.resolved.posterior,
         "fingerprint": dataset.fingerprint,

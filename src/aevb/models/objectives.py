@@ -35,7 +35,7 @@ from aevb.models.vae import LayerTrace, Trace
 
 WARMUP, WARMUP_FOR = 0.2, 10_000
 """Default share of training in which the weight of the rate rises, for data that are not rows of numbers and at least
-so many examples; with fewer, in proportion, since a small weight lets the model learn them by heart."""
+so many examples; with fewer, in proportion, since a model with a small weight overfits them."""
 
 
 class Terms(NamedTuple):
@@ -103,8 +103,8 @@ class Staged:
         return max(self.first.n_samples, self.then.n_samples)
 
     def __call__(self, trace: Trace, done: float | Tensor = 1.0) -> Terms:
-        """Return the terms of the objective that is minimized after a share `done` of the training, a number."""
-        return (self.first if done < self.start else self.then)(trace, done)
+        """Return the terms of `then`; training minimizes the `stages` one after the other."""
+        return self.then(trace, done)
 
 
 def stages(objective: Objective) -> list[Stage]:
@@ -155,7 +155,7 @@ class WeightOptions(PieceOptions):
     cycles: Positive = Field(1, description="Number of warm-ups (cyclical annealing).")
 
     def resolve(self, data: DataFacts) -> Self:
-        """Return the options with the warm-up that suits the data: rows are soon learned by heart, points are not."""
+        """Return the options with the warm-up that suits the data: rows are soon overfitted, points are not."""
         if self.warmup is not None:
             return self
         rows = data.columns or (data.kind == "real" and len(data.shape) == 1 and data.shape[0] > 2)

@@ -4,7 +4,7 @@
     decoder.onnx    z ``(B, Z)``       →  mean ``(B, *event)`` of p(x | z)
 
 Both take any number of examples at once; those of a conditional model take a second input, condition ``(B, G)``. z is
-that of the lowest stochastic layer, of several layers given the means above it.
+what the decoder receives, of several layers given the means of those above.
 """
 
 import logging

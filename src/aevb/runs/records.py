@@ -58,7 +58,7 @@ class Outcome(BaseModel):
     """How training ended.
 
     Attributes:
-        ended: "finished", "early" (the patience ran out), "interrupted", "non-finite" or "failed".
+        ended: "finished", "early" (the validation loss stopped improving), "interrupted", "non-finite" or "failed".
         kept: epoch of the weights that were kept.
         epochs: number of epochs.
         seconds: of training.

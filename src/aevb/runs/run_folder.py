@@ -353,10 +353,14 @@ class RunFolder:
         Raises:
             BadInput: the folder already exists or cannot be written, or the disk is full.
         """
-        source = {"source": Path(self.config.data.source).name, "data_dir": None}
-        shared = replace(
-            self, config=self.config.model_copy(update={"data": self.config.data.model_copy(update=source)})
-        )
+        data = {"source": Path(self.config.data.source).name, "data_dir": None}
+        start = self.config.train.init_from
+        train = {"init_from": start if start is None or is_address(start) else Path(start).name}
+        sections = {
+            "data": self.config.data.model_copy(update=data),
+            "train": self.config.train.model_copy(update=train),
+        }
+        shared = replace(self, config=self.config.model_copy(update=sections))
         files = {
             "model.safetensors": pack_weights(copy.deepcopy(self.model).float(), self.weights_epoch),
             "metrics.jsonl": self._metrics_content(),

@@ -128,25 +128,30 @@ def fit_stacked(
     models = [job.model.train() for job in jobs]
     seeds, epochs = [job.seed for job in jobs], [list[Epoch]() for _ in jobs]
     with suitable_threads(models, objective, train, config), without_denormals(), interruption() as interrupted:
-        for stage in _remaining(objective, jobs[0].resume_from, config.plan(len(train))[0]):
-            loop = TrainingLoop(models, seeds, stage, train, config)
+        for stage, first in _remaining(objective, jobs[0].resume_from, config.plan(len(train))[0]):
+            loop = TrainingLoop(models, seeds, stage, train, config, first)
             after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
             try:
                 states, ended = _run(loop, jobs, valid, interrupted, after_step, epochs)
             finally:
                 loop.live.release()
+            ends = ["early" if ended == "finished" and loop.stopped(state) else ended for state in states]
             if ended != "finished":
                 break
             jobs = [replace(job, resume_from=state) for job, state in zip(jobs, states, strict=True)]
-        ends = ["early" if ended == "finished" and loop.stopped(state) else ended for state in states]
+            del loop, after_step  # their memory is free before the next stage
         return [_finish(config, *result) for result in zip(jobs, states, epochs, ends, strict=True)]
 
 
-def _remaining(objective: Objective, reached: TrainingState | None, epochs: int) -> list[Stage]:
-    """Return the stages of training that are not complete in a state; the last one if all are."""
-    *others, last = stages(objective)
-    number = reached.number if reached else 0
-    return [*(stage for stage in others if number < last_epoch(stage, epochs)), last]
+def _remaining(objective: Objective, reached: TrainingState | None, epochs: int) -> list[tuple[Stage, int]]:
+    """Return the stages of training that are not complete in a state, each with the number of the epoch before it.
+
+    The last stage is always among them.
+    """
+    parts, number = stages(objective), reached.number if reached else 0
+    ends = [last_epoch(stage, epochs) for stage in parts]
+    begins = zip(parts, [0, *ends[:-1]], strict=True)
+    return [begin for begin, end in zip(begins, ends, strict=True) if number < end or begin[0] is parts[-1]]
 
 
 def _run(
@@ -175,7 +180,7 @@ def _run(
                 if job.on_epoch:
                     job.on_epoch(made[-1])
                 _report([job], [state])
-        if environment.any_process(interrupted())[0] and not loop.ended(states):
+        if environment.any_process(interrupted())[0] and not (loop.is_final and loop.ended(states)):
             return states, "interrupted"
     return states, ended
 

@@ -54,7 +54,7 @@ class History:
     Attributes:
         epochs: in order, without those before the state from which training resumed.
         kept: number of the epoch whose weights the model has.
-        ended: "finished", "early" (no improvement for `patience` epochs) or "interrupted" (Ctrl-C). After an
+        ended: "finished", "early" (the validation loss stopped improving) or "interrupted" (Ctrl-C). After an
             interruption, the last weights include the steps since the last whole epoch, if they are the ones to keep or
             no epoch is whole.
     """

@@ -58,6 +58,7 @@ class TrainingLoop:
         stage: the objective, and the share of training up to which it is minimized.
         examples: to learn from.
         config: of the training.
+        first: number of the last epoch before the stage.
     """
 
     def __init__(
@@ -67,17 +68,13 @@ class TrainingLoop:
         stage: Stage,
         examples: ExampleSource,
         config: TrainConfig,
+        first: int = 0,
     ) -> None:
-        self.models, self.seeds, self.objective, self.examples, self.config = (
-            models,
-            seeds,
-            stage.objective,
-            examples,
-            config,
-        )
+        self.models, self.seeds, self.examples, self.config = models, seeds, examples, config
+        self.objective, self.is_final = stage.objective, stage.until == 1
         self.epochs, self.steps = config.plan(len(examples))
-        self.last = last_epoch(stage, self.epochs)
-        final = math.floor(final_from(stage.objective) * self.epochs) if stage.until == 1 else self.last
+        self.first, self.last = first, last_epoch(stage, self.epochs)
+        final = math.floor(final_from(stage.objective) * self.epochs) if self.is_final else self.last
         self.warmup = min(final, self.epochs - 1)
         """Number of epochs in which the loss still changes its form, so that no weights are chosen."""
         self.batch_size = batch_size(config, examples)
@@ -109,7 +106,7 @@ class TrainingLoop:
     def _has_stalled(self, state: TrainingState) -> bool:
         """Return whether the validation loss of a model has not improved for too long."""
         best = state.best.number
-        wait = self.config.wait(best, self.steps)
+        wait = self.config.wait(best - self.first, self.steps)
         return best > 0 and wait is not None and state.number - best >= wait
 
     def validate(self, states: Sequence[TrainingState], valid: Examples | None) -> list[EpochMetrics | None]:

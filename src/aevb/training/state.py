@@ -96,7 +96,10 @@ class TrainingState:
 
 
 def from_best(state: TrainingState) -> TrainingState:
-    """Return the state with copies of its best weights as weights, and as their averages if there are any."""
+    """Return the state with copies of its best weights as weights, and as their averages if there are any.
+
+    The optimizer's tensors stay. A checkpoint cannot contain tensors that share memory.
+    """
     weights, averages = ({name: tensor.clone() for name, tensor in state.best.weights.items()} for _ in range(2))
     return replace(state, weights=weights, averages=averages if state.averages else {})
 

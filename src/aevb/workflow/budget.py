@@ -14,7 +14,10 @@ from aevb.config.build import build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, TrainConfig
 from aevb.data import Dataset
+from aevb.data.examples import ExampleSource
 from aevb.errors import BadInput, option
+from aevb.models.objectives import Objective, stages
+from aevb.models.vae import VAE
 from aevb.training import environment
 from aevb.training.fit import fit
 from aevb.training.validation import sufficient_repeats, validate
@@ -66,21 +69,31 @@ def _seconds_per_epoch(config: Config, dataset: Dataset, device: torch.device, s
     resolved = resolve(config.model, dataset)
     model = initial_model(config, resolved, dataset).to(device)
     objective = build_objective(config.objective, resolved.posterior, dataset)
-    source, times = dataset.train_source, list[float]()
+    source, begun, step = dataset.train_source, 0.0, 0.0
+    long = _with_train(config, budget=None, epochs=10**6, patience=None).train
+    for part, until in stages(objective):
+        step += (until - begun) * _seconds_per_step(model, part, source, long, seconds)
+        begun = until
+    started = time.perf_counter()
+    repeats = sufficient_repeats(len(source), len(dataset.valid))
+    validate(model, objective, dataset.valid.to(device), repeats=repeats)
+    return step * long.plan(len(source))[1] + time.perf_counter() - started
+
+
+def _seconds_per_step(
+    model: VAE, objective: Objective, source: ExampleSource, config: TrainConfig, seconds: float
+) -> float:
+    """Return the time of a step, from steps that take so many seconds."""
+    times = list[float]()
 
     def on_step() -> None:
         times.append(time.perf_counter())
         if len(times) > FIRST_STEPS + 1 and times[-1] - times[FIRST_STEPS] > seconds:
             raise _Enough
 
-    long = _with_train(config, budget=None, epochs=10**6, patience=None).train
     with suppress(_Enough):
-        fit(model, objective, source, None, long, seed=config.seed, on_step=on_step)
-    step = (times[-1] - times[FIRST_STEPS]) / (len(times) - 1 - FIRST_STEPS)
-    started = time.perf_counter()
-    repeats = sufficient_repeats(len(source), len(dataset.valid))
-    validate(model, objective, dataset.valid.to(device), repeats=repeats)
-    return step * long.plan(len(source))[1] + time.perf_counter() - started
+        fit(model, objective, source, None, config, on_step=on_step)
+    return (times[-1] - times[FIRST_STEPS]) / (len(times) - 1 - FIRST_STEPS)
 
 
 def _with_train(config: Config, **values: object) -> Config:

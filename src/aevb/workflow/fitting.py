@@ -154,27 +154,31 @@ def initial_model(config: Config, resolved: ModelConfig, dataset: Dataset) -> VA
     return model
 
 
-def load_weights_of(folder: str, model: VAE) -> None:
-    """Load the weights of a run into a model.
+def start_from(folder: str, model: VAE, resolved: ModelConfig, dataset: Dataset) -> None:
+    """Load the weights of a run into a model before its first step.
 
     Args:
         folder: of the run, or its address.
-        model: the same model before its first step.
+        model: of the same configuration, for data of the same kind.
+        resolved: the configuration of the model.
+        dataset: its training data.
 
     Raises:
         BadInput: the run cannot be loaded, or has another model.
     """
-    weights, own = RunFolder.load(folder).model.state_dict(), model.state_dict()
-    differing = {(name, tensor.shape) for name, tensor in weights.items()} ^ {
-        (name, tensor.shape) for name, tensor in own.items()
+    run, fields = RunFolder.load(folder), [name for name in ModelConfig.model_fields if name != "init"]
+    facts = {
+        **{name: (getattr(resolved, name), getattr(run.resolved, name)) for name in fields},
+        **{name: (value, run.resolved.options.get(name)) for name, value in resolved.options.items()},
+        **{name: (getattr(dataset, name), getattr(run.data, name)) for name in ("kind", "shape", "columns")},
     }
-    if differing:
-        name = min(name for name, _ in differing)
-        raise BadInput(
-            f"{option('train.init-from', folder)} has another model: {name} differs; use the"
-            " options of its model, and data of the same kind"
-        )
-    model.load_state_dict(weights)
+    for name, (here, there) in facts.items():
+        if here != there:
+            raise BadInput(
+                f"{option('train.init-from', folder)} has another model: its {name} is {there}, here it is {here}; use"
+                " the options of its model, and data of the same kind"
+            )
+    model.load_state_dict(run.model.state_dict())
 
 
 def _open(
@@ -183,7 +187,7 @@ def _open(
     """Return the run, which the first process of the job creates or reopens and the others join."""
     model, opened = initial_model(config, resolved, dataset).to(device), list[RunFolder]()
     if config.train.init_from and not (resume and (folder / CHECKPOINT).is_file()):
-        load_weights_of(config.train.init_from, model)
+        start_from(config.train.init_from, model, resolved, dataset)
 
     def create() -> None:
         run = RunFolder.reopen(folder, config, dataset, model) if resume else None

@@ -173,7 +173,7 @@ def _completed(cell: Cell, dataset: Callable[[], Dataset], device: torch.device 
     _raise_if_interrupted(run)
     existing = {(score.split, score.name) for score in run.scores}
     if ("valid", "distortion") not in existing:
-        run.evaluate(dataset(), "valid", n_importance_samples=cell.config.objective.n_samples or 1)
+        run.evaluate(dataset(), "valid", n_importance_samples=cell.config.objective.last_n_samples or 1)
     if ("test", "distortion") not in existing:
         run.evaluate(dataset(), "test", n_importance_samples=cell.n_importance_samples)
     for measure in cell.measures:

@@ -171,7 +171,7 @@ def _interruptible(folder: Path) -> Iterator[None]:
 
 def _evaluate(run: Run, n_importance_samples: int | None, logger: LoggerGroup, progress: Progress) -> None:
     with progress.status(f"evaluating {len(run.dataset.test)} test examples"):
-        run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.n_samples or 1)
+        run.record.evaluate(run.dataset, "valid", n_importance_samples=run.config.objective.last_n_samples or 1)
         run.record.evaluate(run.dataset, "test", n_importance_samples=n_importance_samples)
     logger.scores(run.scores)
 

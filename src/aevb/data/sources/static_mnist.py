@@ -71,6 +71,6 @@ def _bits(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
         raise BadInput(f"{path} has images of shape {values.shape[1:]}: expected some of {SHAPE}; replace this file")
     on = values != 0
     if values.max() not in (0, 1, 255) or not (values[on] == values.max()).all():
-        raise BadInput(f"{path} has more than two values: expected zeros and ones; replace this file")
+        raise BadInput(f"{path} has other values than 0 and 1, or 0 and 255: replace this file")
     bits: NDArray[np.uint8] = on.astype(np.uint8)
     return bits

@@ -296,7 +296,9 @@ def under_training(measured: Measurements) -> Finding | None:
     error of the bound, which is measured on the same examples every time.
     """
     merits = [epoch.valid.merit for epoch in measured.epochs if epoch.valid]
-    train = measured.config.train
+    train, objective = measured.config.train, measured.config.objective
+    if objective.then:  # the bounds of two objectives are not comparable
+        merits = merits[round(objective.then_from * len(merits)) :]
     decay = train.lr_decay if train.lr_schedule == "linear" else 0.0
     # A short decay of the learning rate at the end improves the bound however long the training was.
     steady = merits[: math.ceil((1 - decay) * len(merits))] if decay <= 0.3 else merits

@@ -112,7 +112,9 @@ def trials(length: Length) -> dict[str, Trial]:
     return page | {
         "linear-digits": _trial("digits", models["linear"], 300, slow | {"lr": 1e-2}, measures=(PCA_MEASURE,)),
         "linear-vae-digits": _trial("digits", flat, length.linear, slow, measures=exact),
-        "linear-vae-digits-young": _trial("digits", flat, 5, {"lr": 1e-3}, measures=(_identity_of(linear_terms),)),
+        "linear-vae-digits-young": _trial(
+            "digits", flat, 5, {"lr": 1e-3, "lr_decay": 0.1}, measures=(_identity_of(linear_terms),)
+        ),
         "vae-digits": _trial(
             "digits",
             {"hidden": [100], "activation": "tanh"},
