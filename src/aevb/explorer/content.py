@@ -220,22 +220,24 @@ def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str
     numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     facts: dict[str, Any] = {
         "numbers": content.array("numbers", numbers.float()),
-        "codes": content.array("codes", _received(model, traces, lambda layer: layer.z)),
+        "codes": content.array("codes", _decoder_inputs(model, traces, lambda layer: layer.z)),
         "stddevs": None,
         "covariances": None if model.skip else _covariances(lowest, content),
         "labels": None if test.labels is None else content.array("labels", test.labels.float()),
         "rates": None,
     }
     if not isinstance(lowest[0].q, Point):
-        facts["stddevs"] = content.array("stddevs", _received(model, traces, lambda layer: layer.q.stddev))
+        facts["stddevs"] = content.array("stddevs", _decoder_inputs(model, traces, lambda layer: layer.q.stddev))
     if all(_rates(layer) is not None for layers in traces for layer in (layers if model.skip else layers[-1:])):
-        facts["rates"] = _received(model, traces, lambda layer: cast(Tensor, _rates(layer))).mean(0).tolist()
+        facts["rates"] = _decoder_inputs(model, traces, lambda layer: cast(Tensor, _rates(layer))).mean(0).tolist()
     return facts
 
 
-def _received(model: VAE, traces: Sequence[Sequence[LayerTrace]], numbers: Callable[[LayerTrace], Tensor]) -> Tensor:
-    """Return numbers of the latent dimensions that the decoder receives, of all examples, ``(N, Z)``."""
-    return torch.cat([model.decoder_input([numbers(layer) for layer in layers]) for layers in traces])
+def _decoder_inputs(
+    model: VAE, traces: Sequence[Sequence[LayerTrace]], value_of: Callable[[LayerTrace], Tensor]
+) -> Tensor:
+    """Return a value of each latent dimension that the decoder receives, for all examples, ``(N, Z)``."""
+    return torch.cat([model.decoder_input([value_of(layer) for layer in layers]) for layers in traces])
 
 
 def _rates(layer: LayerTrace) -> Tensor | None:

@@ -354,8 +354,8 @@ class RunFolder:
             BadInput: the folder already exists or cannot be written, or the disk is full.
         """
         data = {"source": Path(self.config.data.source).name, "data_dir": None}
-        start = self.config.train.init_from
-        train = {"init_from": start if start is None or is_address(start) else Path(start).name}
+        init_from = self.config.train.init_from
+        train = {"init_from": init_from if init_from is None or is_address(init_from) else Path(init_from).name}
         sections = {
             "data": self.config.data.model_copy(update=data),
             "train": self.config.train.model_copy(update=train),

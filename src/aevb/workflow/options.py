@@ -111,9 +111,9 @@ def with_absolute_paths(config: Config) -> Config:
     paths = {"source": str(Path(source).resolve())} if is_path else {}
     paths |= {"data_dir": data_dir} if data_dir else {}
     changes: dict[str, object] = {"data": config.data.model_copy(update=paths)}
-    start = config.train.init_from
-    if start and not is_address(start):
-        changes["train"] = config.train.model_copy(update={"init_from": str(Path(start).resolve())})
+    init_from = config.train.init_from
+    if init_from and not is_address(init_from):
+        changes["train"] = config.train.model_copy(update={"init_from": str(Path(init_from).resolve())})
     return config.model_copy(update=changes)
 
 
