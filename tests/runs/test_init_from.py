@@ -79,6 +79,14 @@ def test_another_model_is_refused(first: RunFolder, tmp_path: Path, model: Any, 
     assert not (tmp_path / "run").exists()
 
 
+def test_a_shared_run_has_no_path_of_the_other(first: RunFolder, tmp_path: Path) -> None:
+    run = fit_run(config(init_from=str(first.folder), epochs=1), tmp_path / "run", DATA)
+    run.save_copy(tmp_path / "copy", "card")
+    text = (tmp_path / "copy" / "config.json").read_text()
+    assert str(first.folder.parent) not in text
+    assert f'"init_from": "{first.folder.name}"' in text
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a run folder"):
         fit_run(config(init_from=str(tmp_path)), tmp_path / "run", DATA)

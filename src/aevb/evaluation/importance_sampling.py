@@ -175,12 +175,8 @@ def _measure(part: Part) -> PerExample:
         log_likelihood.append(trace.log_likelihood.cpu().double())
         log_weight.append(trace.log_weight.cpu().double())
     log_w, means = _log_weights(part, torch.cat(log_weight)), part.model.latent_means(part.batch)
-    error = (
-        (part.model.decode(part.model.decoder_input(means), part.batch.condition).mean - part.batch.x)
-        .flatten(1)
-        .cpu()
-        .double()
-    )
+    reconstruction = part.model.decode(part.model.decoder_input(means), part.batch.condition).mean
+    error = (reconstruction - part.batch.x).flatten(1).cpu().double()
     return PerExample(
         rate=rate,
         distortion=-torch.cat(log_likelihood).mean(0),
