@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from aevb.config.build import build, build_objective
+from aevb.config.presets import replaced
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset, load_data
@@ -149,6 +150,14 @@ def test_a_preset_is_below_other_options() -> None:
     assert chosen.preset is None
     with pytest.raises(ValidationError, match="preset"):
         Config.model_validate({"preset": "none"})
+
+
+def test_options_that_a_preset_would_replace() -> None:
+    """Those that were chosen, also after the configuration was written with all its options."""
+    chosen = Config.model_validate({"model": {"hidden": [32]}, "objective": {"warmup": 0.0}, "train": {"epochs": 5}})
+    again = Config.model_validate_json(chosen.model_dump_json())
+    expected = ["model.hidden", "objective.warmup"]
+    assert replaced("density", dict(chosen)) == replaced("density", dict(again)) == expected
 
 
 def test_build_objective() -> None:

@@ -31,12 +31,15 @@ def with_preset(content: object) -> object:
     return others | {name: {**options, **_options(content.get(name))} for name, options in chosen.items()}
 
 
-def replaced(preset: Preset, content: Mapping[str, object]) -> list[str]:
-    """Return the dotted names of options of a configuration that the preset would set to another value."""
+def replaced(preset: Preset, sections: Mapping[str, BaseModel]) -> list[str]:
+    """Return the dotted names of chosen options of a configuration that the preset would set to another value.
+
+    Options that have their default value count as not chosen: the record of a run contains them as well.
+    """
     return [
         f"{name}.{key.replace('_', '-')}"
         for name, options in PRESETS[preset].items()
-        for key, value in _options(content.get(name)).items()
+        for key, value in sections[name].model_dump(exclude_defaults=True).items()
         if key in options and value != options[key]
     ]
 
