@@ -41,6 +41,14 @@ of the same bound: training is stuck in the collapse. On the mixtures the bound 
 normal posterior for each point, a model near the truth has a lower ELBO than a worse one, because its true posteriors
 are far from normal. The importance-weighted bound with K = 16 solves both problems: with it the same networks come
 within 0.02 nats of the truth on every set."""
+LEARNED = """On the curved sets, the failures that the report shows are failures of training, not of the model. With its
+settings, after 50 and 200 epochs, the two normal sets are learned to within 0.01 nats. On the figure 8 every run
+ignores z and becomes the best single normal, 0.245 nats from the truth; so do all diagonal models of the three blobs
+and two of five full ones. There the bound is tight, so that neither a better encoder nor a richer posterior would help.
+KL warm-up finds better values of the same bound (0.02 nats from the truth on the figure 8, 0.006 on the blobs), and
+with the importance-weighted bound and K = 16 the same networks come within 0.02 nats on every set. On the mixtures the
+reported full model ends 0.03 to 0.05 nats from the truth, the diagonal one much farther if the normals form a
+triangle."""
 ERRATA = (
     "Figure 5: u(z) lacks a factor π, and the curve is multiplied by z, which would destroy the figure 8. We use"
     " u = π (0.6 + 1.8 Φ(z)) without the factor z.",
@@ -77,6 +85,8 @@ def recipe(scale: Scale) -> Recipe:
         claims=tuple(claims()),
         pictures=tuple(pictures(scale)),
         studies={"directions": directions},
+        learned=LEARNED.replace("\n", " "),
+        key="summary",
         errata=ERRATA,
         differences=DIFFERENCES,
         seeds=5,
