@@ -120,8 +120,7 @@ def _vae(
     condition = Embedding(condition_columns) if condition_columns else None
     context = size(condition.output) if condition else 0
     encoder, features = network.encoder(encoder_event, context)
-    skip = model.skip == "on"
-    decoder = network.decoder((sum(model.layers) if skip else model.layers[0]) + context, likelihood.output)
+    decoder = network.decoder(model.decoder_latent + context, likelihood.output)
     lower_layers = []
     for latent, above in pairwise(model.layers):
         lower_layers.append(_latent_layer(model, features, latent, above))
@@ -129,7 +128,7 @@ def _vae(
     top = model.layers[-1]
     posterior = _posterior(model, features, top)
     prior = register.prior[model.prior](top, encoder_event, **model.piece_options("prior").arguments())
-    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs, skip=skip)
+    vae = VAE(encoder, posterior, prior, decoder, likelihood, lower_layers, condition, inputs, skip=model.skip == "on")
     if model.init == "lecun" or model.init == "small":
         initialize_weights(vae, model.init)
     return vae

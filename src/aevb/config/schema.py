@@ -181,6 +181,15 @@ class ModelConfig(WithPieces):
             raise ValueError("the default of model.latent depends on the data: resolve the configuration first")
         return self.latent
 
+    @property
+    def decoder_latent(self) -> int:
+        """The number of latent dimensions that the decoder receives.
+
+        Raises:
+            ValueError: as for `layers`.
+        """
+        return sum(self.layers) if self.skip == "on" else self.layers[0]
+
 
 class ObjectiveConfig(WithPieces):
     """The training objective."""

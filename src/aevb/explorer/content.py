@@ -112,7 +112,7 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
         "view": view,
         "shape": list(dataset.shape),
         "output": list(model.likelihood.output),
-        "latent": _latent(model),
+        "latent": run.resolved.decoder_latent,
         "layers": len(run.resolved.layers),
         "posterior": run.resolved.posterior,
         "fingerprint": dataset.fingerprint,
@@ -228,7 +228,7 @@ def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str
     }
     if not isinstance(lowest[0].q, Point):
         facts["stddevs"] = content.array("stddevs", _decoder_inputs(model, traces, lambda layer: layer.q.stddev))
-    if all(_rates(layer) is not None for layers in traces for layer in (layers if model.skip else layers[-1:])):
+    if all(_rates(layer) is not None for layer in (traces[0] if model.skip else traces[0][-1:])):
         facts["rates"] = _decoder_inputs(model, traces, lambda layer: cast(Tensor, _rates(layer))).mean(0).tolist()
     return facts
 
@@ -314,8 +314,3 @@ def _unnamed(dataset: Dataset) -> list[Column]:
         Column(name=f"x{position + 1}", kind=kind, position=position, values=values)
         for position in range(dataset.shape[0])
     ]
-
-
-def _latent(model: VAE) -> int:
-    """Return the number of latent dimensions that the decoder receives."""
-    return int(model.decoder_input(model.sample_prior(1)).shape[-1])

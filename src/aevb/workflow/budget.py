@@ -71,8 +71,9 @@ def _seconds_per_epoch(config: Config, dataset: Dataset, device: torch.device, s
     objective = build_objective(config.objective, resolved.posterior, dataset)
     source, begun, step = dataset.train_source, 0.0, 0.0
     long = _with_train(config, budget=None, epochs=10**6, patience=None).train
-    for part, until in stages(objective):
-        step += (until - begun) * _seconds_per_step(model, part, source, long, seconds)
+    parts = stages(objective)
+    for part, until in parts:
+        step += (until - begun) * _seconds_per_step(model, part, source, long, seconds / len(parts))
         begun = until
     started = time.perf_counter()
     repeats = sufficient_repeats(len(source), len(dataset.valid))
