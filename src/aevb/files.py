@@ -1,4 +1,7 @@
-"""Atomic writes: a file is written under a temporary name, flushed and renamed: it exists whole or not at all."""
+"""Atomic writes: a file is written under a temporary name, flushed and renamed: it exists whole or not at all.
+
+Locks: a process that writes to a folder for long holds the lock of one of its files.
+"""
 
 import os
 import shutil
@@ -9,6 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from aevb.errors import BadInput, option
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 HUB_PREFIX = "hub:"
 """Prefix of an address on the Hugging Face hub, which is not a path on this machine."""
@@ -110,6 +118,26 @@ def flush(path: Path) -> None:
     """Flush a file to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which the system releases if the process dies. Without effect on Windows.
+
+    Raises:
+        BadInput: another process holds it.
+    """
+    with os_errors_as_bad_input(path, "read"):
+        file = path.open("rb")
+    with file:
+        if fcntl:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadInput(f"{path.parent} is in use by another process: wait until it ends") from None
+            except OSError:  # a file system without locks
+                pass
+        yield
 
 
 @contextmanager

@@ -335,3 +335,17 @@ def test_a_sweep_goes_on_within_a_run(run: RunFolder, monkeypatch: pytest.Monkey
     (run.folder / "checkpoint.safetensors").write_bytes(b"")  # nobody looks at one of a finished run
     assert sweep.sweep(cells) == [outcome]
     assert len(made) == 3
+
+
+def test_two_processes_do_not_train_one_run(run: RunFolder, tmp_path: Path) -> None:
+    """While a run is trained, another process that would resume it is refused, and disturbs nothing."""
+
+    def intrude(_: Epoch) -> None:
+        with pytest.raises(BadInput, match="run is in use by another process"):
+            resume(run.folder)
+        with pytest.raises(BadInput, match="already exists"):
+            fit_run(config(), run.folder, data())
+
+    fit_run(config(), run.folder, data(), resume=True, on_epoch=intrude)
+    fit_run(config(), tmp_path / "whole", data())
+    assert end(run.folder) == end(tmp_path / "whole")

@@ -43,9 +43,9 @@ from aevb.runs.records import DataCard, Ending, EstimatorRecord, Outcome, ScoreF
 from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
 
-SHARED_FILES = ("config.json", "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
+CONFIG, CHECKPOINT = "config.json", "checkpoint.safetensors"
+SHARED_FILES = (CONFIG, "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
 """The files that are shared with others, and read from others: none of them contains data."""
-CHECKPOINT = "checkpoint.safetensors"
 _FILES = (*SHARED_FILES, CHECKPOINT)
 
 
@@ -95,9 +95,7 @@ class RunFolder:
         """
         run = cls(folder, config, resolved, DataCard.of(dataset), model)
         weights = pack_weights(model, 0)
-        create_folder(
-            folder, {"model.safetensors": weights, "config.json": run._config_content()}, _space(len(weights))
-        )
+        create_folder(folder, {"model.safetensors": weights, CONFIG: run._config_content()}, _space(len(weights)))
         return run
 
     @classmethod
@@ -115,11 +113,11 @@ class RunFolder:
             return replace(cls.load(fetch(str(folder), SHARED_FILES), device), folder=Path(folder))
         folder = Path(folder)
         with os_errors_as_bad_input(folder, "read"):
-            if not (folder / "config.json").is_file():
+            if not (folder / CONFIG).is_file():
                 raise BadInput(f"{folder} is not a run folder: it has no config.json")
-        config, resolved, card = _read_config(folder / "config.json")
+        config, resolved, card = _read_config(folder / CONFIG)
         weights_file = folder / "model.safetensors"
-        with damaged_as_bad_input(folder / "config.json"):
+        with damaged_as_bad_input(folder / CONFIG):
             require_weights(weights_file, weight_bytes(resolved, card.shape, card.columns, card.condition_columns))
             model = build(resolved, card.shape, card.columns, card.condition_columns)
         weights_epoch = load_weights(model, weights_file)
@@ -141,7 +139,7 @@ class RunFolder:
         Raises:
             BadInput: its configuration differs, or it is damaged.
         """
-        if not (folder / "config.json").is_file():
+        if not (folder / CONFIG).is_file():
             return None
         run = cls.load(folder)
         if run.config.without_data_dir() != config.without_data_dir():
@@ -369,7 +367,7 @@ class RunFolder:
         }
         if self.estimator:
             files["estimator.json"] = to_json(self.estimator.model_dump(mode="json"))
-        files["config.json"] = shared._config_content()
+        files[CONFIG] = shared._config_content()
         create_folder(folder, files, _space(len(files["model.safetensors"])))
 
     def _metrics_content(self) -> bytes:

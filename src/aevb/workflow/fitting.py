@@ -1,6 +1,7 @@
 """Fit models and record them in run folders."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput, Lost, NonFinite, option
+from aevb.files import locked
+from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import Ending
-from aevb.runs.run_folder import CHECKPOINT, RunFolder
+from aevb.runs.run_folder import CHECKPOINT, CONFIG, RunFolder
 from aevb.training import environment
 from aevb.training.capture import CaptureError
 from aevb.training.fit import TrainingJob, fit_stacked
@@ -94,24 +97,37 @@ def fit_runs(
     config = jobs[0][0]
     resolved = resolve(config.model, dataset)
     objective = build_objective(config.objective, resolved.posterior, dataset)
-    runs = [_open(config, resolved, folder, dataset, device, resume=resume) for config, folder in jobs]
-    first = environment.is_first()
-    clock = CheckpointClock(config.train.checkpoint_every)
-    groups = [LoggerGroup(of_run) for of_run in loggers or [()] * len(runs)]
-    training_jobs = [_training_job(run, clock, group, on_epoch) for run, group in zip(runs, groups, strict=True)]
+    loggers = loggers or [()] * len(jobs)
+    with ExitStack() as locks:
+        runs = [_open(config, resolved, folder, dataset, device, locks, resume=resume) for config, folder in jobs]
+        _fit(runs, objective, dataset, [LoggerGroup(of_run) for of_run in loggers], on_step, on_epoch)
+        return runs if environment.is_first() else [RunFolder.load(run.folder, device) for run in runs]
+
+
+def _fit(
+    runs: Sequence[RunFolder],
+    objective: Objective,
+    dataset: Dataset,
+    loggers: Sequence[LoggerGroup],
+    on_step: Callable[[], object] | None,
+    on_epoch: Callable[[Epoch], object] | None,
+) -> None:
+    """Train opened runs, and record their end."""
+    settings, first = runs[0].config.train, environment.is_first()
+    clock = CheckpointClock(settings.checkpoint_every)
+    jobs = [_training_job(run, clock, logger, on_epoch) for run, logger in zip(runs, loggers, strict=True)]
     try:
         if len({_position(run.state) for run in runs}) > 1:
             raise CaptureError("the runs have made different numbers of steps")
-        for run, group in zip(runs, groups, strict=True) if first else ():
-            group.begin(run)
-        checkpoint_due = clock.after_step if first else None
+        for run, logger in zip(runs, loggers, strict=True) if first else ():
+            logger.begin(run)
         histories = fit_stacked(
-            training_jobs,
+            jobs,
             objective,
             dataset.train_source,
             dataset.valid,
-            config.train,
-            checkpoint_due=checkpoint_due,
+            settings,
+            checkpoint_due=clock.after_step if first else None,
             on_step=on_step,
         )
     except BaseException as error:
@@ -119,7 +135,6 @@ def fit_runs(
             run.close(_ending(error), kept=len(run.epochs))
         raise
     environment.run_on_first(lambda: _close(runs, histories))
-    return runs if first else [RunFolder.load(run.folder, device) for run in runs]
 
 
 def _close(runs: Sequence[RunFolder], histories: Sequence[History]) -> None:
@@ -182,16 +197,28 @@ def start_from(folder: str, model: VAE, resolved: ModelConfig, dataset: Dataset)
 
 
 def _open(
-    config: Config, resolved: ModelConfig, folder: Path, dataset: Dataset, device: torch.device | str, *, resume: bool
+    config: Config,
+    resolved: ModelConfig,
+    folder: Path,
+    dataset: Dataset,
+    device: torch.device | str,
+    locks: ExitStack,
+    *,
+    resume: bool,
 ) -> RunFolder:
-    """Return the run, which the first process of the job creates or reopens and the others join."""
+    """Return the run, which the first process of the job creates or reopens, and locks, and the others join."""
     model, opened = initial_model(config, resolved, dataset).to(device), list[RunFolder]()
     if config.train.init_from and not (resume and (folder / CHECKPOINT).is_file()):
         start_from(config.train.init_from, model, resolved, dataset)
 
     def create() -> None:
-        run = RunFolder.reopen(folder, config, dataset, model) if resume else None
+        exists = resume and (folder / CONFIG).is_file()
+        if exists:  # locked before its state is read
+            locks.enter_context(locked(folder / CONFIG))
+        run = RunFolder.reopen(folder, config, dataset, model) if exists else None
         opened.append(run or RunFolder.create(folder, config, resolved, dataset, model))
+        if not exists:
+            locks.enter_context(locked(folder / CONFIG))
 
     environment.run_on_first(create)
     return opened[0] if opened else RunFolder.join(folder, config, model)
