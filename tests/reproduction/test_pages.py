@@ -222,6 +222,9 @@ def test_what_was_measured_is_what_the_runs_have(report: Report) -> None:
     shown = dict(zip(report.measured.columns, report.measured.rows[0], strict=True))
     assert shown["bound (ELBO)"] == wording.with_spread(float(np.mean(bounds)), float(np.std(bounds, ddof=1)))
     assert (shown["trial"], shown["data"], shown["seeds"], shown["K"]) == ("small", "digits", "2", "3")
+    assert shown["parameters"] == f"{sum(weights.numel() for weights in runs[0].model.parameters()):,}"
+    seconds = sum(run.outcome.seconds for run in runs if run.outcome)
+    assert shown["an epoch"] == wording.duration(seconds / sum(len(run.epochs) for run in runs))
 
 
 def test_what_is_done_is_not_done_again(report: Report) -> None:

@@ -1,6 +1,6 @@
 """Figures of run records, in one visual style. Nothing is trained: every figure can be redrawn from a run folder."""
 
-from aevb.plots.curves import Levels, bands, learning_curves, losses, progress, stacks, strips, sweep, training
+from aevb.plots.curves import Levels, above, bands, learning_curves, losses, progress, stacks, strips, sweep, training
 from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
 from aevb.plots.points import Cloud, Ellipse, Labelled, clouds, contours, latent, scatter_latent_means
 from aevb.plots.quality import quality
@@ -14,6 +14,7 @@ __all__ = [
     "Ellipse",
     "Labelled",
     "Levels",
+    "above",
     "bands",
     "clouds",
     "contours",

@@ -215,6 +215,34 @@ def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, 
     return figure
 
 
+@rc_context(STYLE)
+def above(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str) -> Figure:
+    """Plot values above the best reference of their group: one row for each name, one point for each value.
+
+    Args:
+        groups: values by group and name; the first name of a group is ours, the others are its references.
+        xlabel: the label of the horizontal axis.
+    """
+    count = sum(len(values) + 1 for values in groups.values())
+    figure = Figure(figsize=(9, 0.24 * count + 0.8), layout="constrained")
+    axis, ticks, position = figure.subplots(), dict[int, str](), 0
+    for group, values in groups.items():
+        ours, *references = values
+        best = max(max(values[name]) for name in references)
+        for name in values:
+            color, face = (COLORS[0], COLORS[0]) if name == ours else ("black", "none")
+            axis.scatter(
+                np.subtract(values[name], best), [position] * len(values[name]), s=28, facecolor=face, edgecolor=color
+            )
+            ticks[position] = f"{group}: {name}" if name == ours else name
+            position += 1
+        position += 1
+    axis.axvline(0, color="black", linewidth=0.8, linestyle=":")
+    axis.set(xlabel=xlabel, ylim=(position - 1, -1))
+    axis.set_yticks(list(ticks), list(ticks.values()))
+    return figure
+
+
 def _side_by_side(middle: float, count: int, width: float = 0.1) -> NDArray[np.float64]:
     """Return `count` positions around a middle, ``(count,)``."""
     return middle + width * ((np.arange(count) + 0.5) / max(count, 1) - 0.5)

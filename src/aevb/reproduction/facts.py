@@ -19,7 +19,7 @@ from aevb.reproduction.verdicts import Scale, Verdict, judge
 from aevb.runs.aggregate import SEED, Row, aggregate, result_of
 from aevb.runs.run_folder import RunFolder
 
-MEASURED = ("bound", "log_px", "rate", "distortion", "squared_error")
+MEASURED = ("bound", "log_px", "annealing_gain", "rate", "distortion", "squared_error")
 """The columns of the table of trials; a column without test scores is omitted."""
 
 
@@ -97,7 +97,9 @@ class Trained(NamedTuple):
         seeds: the number of runs.
         scores: test scores by name, mean ± standard deviation.
         notes: notes of the test scores, by name of the score.
+        parameters: the number of parameters of a model.
         seconds: the mean training time of a run.
+        epoch_seconds: the mean training time of an epoch.
     """
 
     name: str
@@ -105,7 +107,9 @@ class Trained(NamedTuple):
     seeds: int
     scores: dict[str, str]
     notes: dict[str, str]
+    parameters: int
     seconds: float
+    epoch_seconds: float
 
     @property
     def data(self) -> str:
@@ -222,36 +226,37 @@ class Report:
     def measured(self) -> Table:
         """The table of trials and their scores."""
         shown = [name for name in MEASURED if any(name in trial.scores for trial in self.trials)]
-        importance_samples = ["K"] if "log_px" in shown else []
-        rows = [
-            [
-                trial.name,
-                trial.data,
-                str(trial.seeds),
-                *(trial.scores.get(name, "–") + " †" * (name in trial.notes) for name in shown),
-                *(
-                    [str(trial.trial.n_importance_samples) if "log_px" in trial.scores else "–"]
-                    if importance_samples
-                    else []
-                ),
-                report_wording.duration(trial.seconds),
-            ]
-            for trial in self.trials
-        ]
-        return Table(["trial", "data", "seeds", *map(_title, shown), *importance_samples, "training"], rows)
+        samples = ["K"] if "log_px" in shown else []
+        columns = ["trial", "data", "parameters", "seeds", *map(_title, shown), *samples, "training", "an epoch"]
+        return Table(columns, [_measured(trial, shown) for trial in self.trials])
 
     @property
     def legend(self) -> list[str]:
         """The legend of the table of trials."""
         lines = [
             "Test scores in nats per example (squared error: not in nats); mean ± standard deviation over the seeds.",
-            "Training: mean time per run.",
+            "Training: mean time of a run, and of an epoch.",
         ]
         if any("log_px" in trial.scores for trial in self.trials):
             lines.append("log p(x) is estimated with K importance samples, a lower bound in expectation.")
         if any(trial.notes for trial in self.trials):
             lines.append("† see the notes of the trial in results.json.")
         return lines
+
+
+def _measured(trial: Trained, shown: Sequence[str]) -> list[str]:
+    """Return a row of the table of trials."""
+    samples = str(trial.trial.n_importance_samples) if "log_px" in trial.scores else "–"
+    return [
+        trial.name,
+        trial.data,
+        f"{trial.parameters:,}" if trial.seeds else "–",
+        str(trial.seeds),
+        *(trial.scores.get(name, "–") + " †" * (name in trial.notes) for name in shown),
+        *([samples] if "log_px" in shown else []),
+        report_wording.duration(trial.seconds),
+        report_wording.duration(trial.epoch_seconds),
+    ]
 
 
 def gather(recipe: Recipe, results: Results, scale: Scale, failures: Sequence[str]) -> Report:
@@ -288,13 +293,16 @@ def _judged(number: int, verdict: Verdict) -> Judged:
 
 def _trained(name: str, trial: Trial, runs: Sequence[RunFolder]) -> Trained:
     rows = aggregate([result_of(run, {"trial": name, SEED: run.config.seed}) for run in runs])
+    seconds, epochs = _seconds(runs), sum(len(run.epochs) for run in runs)
     return Trained(
         name=name,
         trial=trial,
         seeds=len(runs),
         scores=dict(_test_scores(rows[0], runs[0])) if rows else {},
         notes={score.name: score.note for run in runs for score in run.scores if score.split == "test" and score.note},
-        seconds=fmean(_seconds(runs)) if runs else nan,
+        parameters=sum(parameter.numel() for parameter in runs[0].model.parameters()) if runs else 0,
+        seconds=fmean(seconds) if seconds else nan,
+        epoch_seconds=sum(seconds) / epochs if epochs else nan,
     )
 
 

@@ -112,7 +112,9 @@ def content(report: Report) -> dict[str, object]:
         "trials": {
             trial.name: {
                 "seeds": trial.seeds,
+                "parameters": trial.parameters,
                 "seconds": _finite(trial.seconds),
+                "epoch_seconds": _finite(trial.epoch_seconds),
                 "scores": trial.scores,
                 "notes": trial.notes,
                 "config": trial.trial.config.model_dump(mode="json"),
