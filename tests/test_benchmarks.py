@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import defaults
+from benchmarks import adbench, defaults
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,3 +75,37 @@ def test_defaults_are_compared_and_resumed(tmp_path: Path) -> None:
     assert [bool(line) for line in lines] == [True, False]
     assert json.loads((tmp_path / "defaults.json").read_text())["bank notes / default / 0"]["epochs"] > 100
     assert "| bank notes |" in (tmp_path / "README.md").read_text()
+
+
+def test_the_protocol_of_adbench() -> None:
+    """Half of the normal rows, in their order, train; small tables are resampled to 1,000 rows; columns are scaled."""
+    y = np.arange(3000) % 10 == 9
+    x = np.stack([np.arange(3000.0), np.arange(3000.0) ** 2], 1)
+    parts = adbench.split(x, y.astype(int), "semi", 0)
+    assert (len(parts.train), len(parts.test), parts.labels.sum()) == (1350, 1650, 300)
+    assert (np.diff(parts.train[:, 0]) > 0).all()
+    assert parts.train.mean(0) == pytest.approx(0, abs=1e-9)
+    assert parts.test[:1350, 0].min() > parts.train[:, 0].max()
+    small = adbench.split(x[:100], y[:100].astype(int), "unsupervised", 0)
+    assert (len(small.train), len(small.test)) == (1000, 1000)
+    assert len(adbench.split(x[:100], y[:100].astype(int), "unsupervised", 0, copies=False).train) == 100
+
+
+def test_the_page_of_adbench(tmp_path: Path) -> None:
+    """Quick detectors on a table with obvious anomalies; the command resumes."""
+    rng = np.random.default_rng(0)
+    x, y = np.concatenate([rng.normal(size=(300, 3)), rng.normal(6, 1, size=(20, 3))]), np.repeat([0, 1], [300, 20])
+    np.savez(tmp_path / "1_easy.npz", X=x, y=y)
+    (tmp_path / "adbench-semi-supervised.csv").write_text("dataset,VAE\neasy,50.0(1.0)\n")
+    found = {}
+    for name, detect in adbench.DETECTORS.items():
+        parts = adbench.split(x, y, "semi", 0)
+        quick = adbench.neighbors if name == "aevb" else detect
+        found[f"easy, {name}, 0"] = adbench.measured(quick, parts, 0)
+        assert found[f"easy, {name}, 0"]["roc_auc"] > 99
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    folders = ["--tables", str(tmp_path), "--reference", str(tmp_path), "--out", str(tmp_path)]
+    adbench.main(["--seeds", "1", *folders])
+    page = (tmp_path / "README.md").read_text()
+    assert "| VAE, published | 50.00 | 4.0 |" in page
+    assert json.loads((tmp_path / "results.json").read_text()) == found

@@ -1,0 +1,249 @@
+"""Compare detectors of anomalies on the tables of ADBench: python -m benchmarks.adbench [--seeds 5] [--out FOLDER].
+
+The tables are .npz files with rows X and labels y (Han et al. 2022, "ADBench"), in the protocol of Livernoche et al.
+2024, "On Diffusion Modeling for Anomaly Detection", whose results of 26 methods are in files `PUBLISHED`:
+
+1. Tables of fewer than 1,000 rows are resampled with replacement to 1,000 rows; of more than 50,000 rows, 50,000 are
+   chosen at random.
+2. Setting `semi`: the first half of the normal rows is for training; the others and all anomalies are for testing.
+   Setting `unsupervised`: all rows are for testing, and as many, chosen with replacement, for training.
+3. Columns are standardized by the training rows.
+
+Resampling puts copies of test rows into training. With `--no-copies` small tables keep their rows instead, and in the
+unsupervised setting the rows for training are all rows.
+
+Results are kept in OUT/results.json, so that an interrupted command resumes; the page is OUT/README.md."""
+
+import argparse
+import csv
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from aevb import VariationalAutoencoder
+from benchmarks.timing import ROOT, machine
+
+Rows = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Setting = Literal["semi", "unsupervised"]
+Detect = Callable[[Rows, Rows, int], Rows]
+"""From training rows, test rows and seed to a score of each test row, higher for anomalies."""
+FEWEST, MOST = 1000, 50_000
+"""Rows of the smallest and the largest table after resampling."""
+NEIGHBORS = 5
+PUBLISHED = {"semi": "adbench-semi-supervised.csv", "unsupervised": "adbench-unsupervised.csv"}
+
+
+class Split(NamedTuple):
+    """A table of a seed.
+
+    Attributes:
+        train: rows for training, ``(N, D)``.
+        test: rows for testing, ``(M, D)``.
+        labels: whether a test row is an anomaly, ``(M,)``.
+    """
+
+    train: Rows
+    test: Rows
+    labels: Labels
+
+
+def split(x: Rows, y: Labels, setting: Setting, seed: int, *, copies: bool = True) -> Split:
+    """Return rows for training and testing, standardized by those for training.
+
+    Args:
+        x: rows, ``(N, D)``.
+        y: 1 for anomalies, ``(N,)``.
+        setting: "semi" or "unsupervised".
+        seed: the seed of what is chosen at random.
+        copies: whether rows may be repeated.
+    """
+    count = len(y)
+    if count > MOST or (copies and count < FEWEST):
+        size = min(max(count, FEWEST), MOST)
+        chosen = np.random.RandomState(seed).choice(count, size, replace=count < FEWEST)
+        x, y = x[chosen], y[chosen]
+    if setting == "semi":
+        normal, anomalies = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+        half = round(0.5 * len(normal))
+        train, test = normal[:half], np.append(normal[half:], anomalies)
+    else:
+        test = np.arange(len(y))
+        train = np.random.RandomState(seed).choice(test, len(test)) if copies else test
+    scaler = StandardScaler().fit(x[train])
+    return Split(scaler.transform(x[train]), scaler.transform(x[test]), y[test])
+
+
+def ours(train: Rows, test: Rows, seed: int) -> Rows:
+    """Return -log p(x) of a `VariationalAutoencoder` with its defaults."""
+    return -VariationalAutoencoder(random_state=seed).fit(train).score_samples(test)
+
+
+def neighbors(train: Rows, test: Rows, _seed: int) -> Rows:
+    """Return the distance to the fifth neighbor."""
+    distances, _ = NearestNeighbors(n_neighbors=NEIGHBORS).fit(train).kneighbors(test)
+    return np.asarray(distances[:, -1])
+
+
+def forest(train: Rows, test: Rows, seed: int) -> Rows:
+    """Return the score of an isolation forest."""
+    return np.asarray(-IsolationForest(random_state=seed).fit(train).score_samples(test))
+
+
+DETECTORS: Mapping[str, Detect] = {"aevb": ours, "KNN": neighbors, "IForest": forest}
+"""The detectors that are run; the names of others are those of the published results."""
+
+
+def measured(detect: Detect, parts: Split, seed: int) -> dict[str, float]:
+    """Return the measures of one detector on one table, in percent, and its seconds."""
+    started = time.perf_counter()
+    scores = detect(parts.train, parts.test, seed)
+    seconds = time.perf_counter() - started
+    anomalies = np.argsort(-scores, kind="stable")[: parts.labels.sum()]
+    return {
+        "roc_auc": 100 * float(roc_auc_score(parts.labels, scores)),
+        "pr_auc": 100 * float(average_precision_score(parts.labels, scores)),
+        "f1": 100 * float(parts.labels[anomalies].mean()),  # as many are predicted as there are
+        "seconds": seconds,
+    }
+
+
+Found = Mapping[str, Mapping[str, float]]
+"""Measures by "table, detector, seed"."""
+
+
+def tables(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of the tables by their names in the published results, in the order of their numbers."""
+    files = sorted((file for folder in folders for file in folder.glob("*.npz")), key=_number)
+    return {re.sub(r"^\d+_", "", file.stem).lower(): file for file in files}
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.partition("_")[0])
+
+
+def published(folder: Path, setting: Setting) -> dict[str, dict[str, float]]:
+    """Return the mean ROC AUC of each published method, by table and method."""
+    with (folder / PUBLISHED[setting]).open(encoding="utf-8") as file:
+        return {
+            row.pop("dataset"): {method: float(text.partition("(")[0]) for method, text in row.items()}
+            for row in csv.DictReader(file)
+        }
+
+
+def page(found: Found, names: Sequence[str], options: argparse.Namespace) -> str:
+    """Return the Markdown of the results."""
+    others = published(options.reference, options.setting) if not options.no_copies else {}
+    names = [name for name in names if name in others or options.no_copies]
+    ours = {name: {detector: _mean(found, name, detector, options.seeds) for detector in DETECTORS} for name in names}
+    arguments = f"--setting {options.setting} --seeds {options.seeds}" + " --no-copies" * options.no_copies
+    about = HEAD.format(count=len(names), setting=options.setting, arguments=arguments, machine=machine("cpu"))
+    means = {
+        name: {
+            **{f"{method}, published": value for method, value in others.get(name, {}).items()},
+            **{detector: values["roc_auc"] for detector, values in ours[name].items()},
+        }
+        for name in names
+    }
+    return "\n\n".join([about, _summary(means), _by_table(ours, others), _seconds(ours)]) + "\n"
+
+
+def _mean(found: Found, name: str, detector: str, seeds: int) -> dict[str, float]:
+    trials = [found[f"{name}, {detector}, {seed}"] for seed in range(seeds)]
+    return {measure: float(np.mean([trial[measure] for trial in trials])) for measure in trials[0]}
+
+
+def _summary(means: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the mean and the mean rank of every detector, from the best mean down."""
+    detectors = list(next(iter(means.values())))
+    values = np.array([[of[detector] for detector in detectors] for of in means.values()])
+    ranks = rankdata(-values, axis=1).mean(0)
+    order = np.argsort(-values.mean(0))
+    rows = [f"| {_bold(detectors[i])} | {values[:, i].mean():.2f} | {ranks[i]:.1f} |" for i in order]
+    return "\n".join(["## All detectors", "", "| | mean ROC AUC | mean rank |", "|---|---|---|", *rows])
+
+
+def _bold(detector: str) -> str:
+    return f"**{detector}**" if detector == "aevb" else detector
+
+
+def _by_table(ours: Mapping[str, Mapping[str, Mapping[str, float]]], others: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [
+        "## Tables",
+        "",
+        "ROC AUC in percent; for aevb also the area under the precision-recall curve and F1 with as many predicted"
+        " anomalies as there are.",
+        "",
+        f"| | {' | '.join(DETECTORS)} | best published | aevb minus KNN | PR AUC | F1 |",
+        "|---" * (len(DETECTORS) + 5) + "|",
+    ]
+    for name, of in ours.items():
+        areas = {detector: values["roc_auc"] for detector, values in of.items()}
+        best = max(others.get(name, {"–": np.nan}).items(), key=lambda pair: pair[1])
+        shown = " | ".join(f"{area:.2f}" for area in areas.values())
+        more = f"{of['aevb']['pr_auc']:.2f} | {of['aevb']['f1']:.2f}"
+        difference = areas["aevb"] - areas["KNN"]
+        lines.append(f"| {name} | {shown} | {best[1]:.2f} ({best[0]}) | {difference:+.2f} | {more} |")
+    apart = np.array([of["aevb"]["roc_auc"] - of["KNN"]["roc_auc"] for of in ours.values()])
+    return "\n".join([*lines, "", f"aevb is better than KNN on {(apart > 0).sum()} of {len(apart)} tables."])
+
+
+def _seconds(ours: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    seconds = {detector: [of[detector]["seconds"] for of in ours.values()] for detector in DETECTORS}
+    rows = [f"| {name} | {np.median(values):.1f} | {np.max(values):.1f} |" for name, values in seconds.items()]
+    head = ["## Seconds of training and scoring", "", "| | median table | slowest table |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+HEAD = """# Anomalies in {count} tables of ADBench
+
+Setting: {setting}. Detectors of aevb, KNN and IForest were run here, with their defaults; the others are published
+results of the same protocol (Livernoche et al. 2024). Numbers are means over the seeds.
+
+`python -m benchmarks.adbench {arguments}`; {machine}."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run what is missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--setting", choices=list(PUBLISHED), default="semi")
+    parser.add_argument("--no-copies", action="store_true", help="no row more than once")
+    parser.add_argument("--only", nargs="*", help="names of tables; default: all")
+    parser.add_argument("--tables", nargs="*", type=Path, default=[Path("data/adbench")], help="folders of the .npz")
+    parser.add_argument("--reference", type=Path, default=Path("reference"), help="folder of the published results")
+    parser.add_argument("--out", type=Path, help="default: docs/results/adbench-SETTING")
+    options = parser.parse_args(words)
+    folder = f"adbench-{options.setting}" + "-no-copies" * options.no_copies
+    out = options.out or ROOT / "docs" / "results" / folder
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "results.json"
+    found: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.is_file() else {}
+    files = tables(options.tables)
+    names = options.only or list(files)
+    for seed in range(options.seeds):
+        for name in names:
+            missing = [detector for detector in DETECTORS if f"{name}, {detector}, {seed}" not in found]
+            with np.load(files[name]) as content:
+                x, y = content["X"].astype(float), content["y"].astype(int)
+            parts = split(x, y, options.setting, seed, copies=not options.no_copies)
+            for detector in missing:
+                found[key := f"{name}, {detector}, {seed}"] = measured(DETECTORS[detector], parts, seed)
+                file.write_text(json.dumps(found, indent=1))
+                print(key, found[key], flush=True)
+    (out / "README.md").write_text(page(found, names, options))
+
+
+if __name__ == "__main__":
+    main()
