@@ -184,7 +184,7 @@ def test_held_out_rows_are_scored_once(table_run: aevb.Run, tmp_path: Path, monk
     monkeypatch.setattr("aevb.workflow.run.load_reference", lambda *_: None)
     monkeypatch.setattr("aevb.workflow.run.save_reference", lambda *_: measured.append(1))
     blocks = blocks_of(written("t.parquet", people()))
-    options: ScoreOptions = {"false_alarm_rate": 0.1, "n_importance_samples": 2, "seed": 0}
+    options: ScoreOptions = {"false_alarm_rate": 0.1, "n_importance_samples": 2, "explain": False, "seed": 0}
     blockwise.score_blocks(run, blocks, tmp_path / "scores.csv", lambda: None, **options)
     assert len(measured) == 1
 

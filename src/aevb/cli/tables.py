@@ -35,6 +35,7 @@ def score(
     n_importance_samples: Annotated[
         Count | None, Parameter(help="K, importance samples per example. Default: as many as an example needs.")
     ] = None,
+    explain: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
@@ -50,6 +51,8 @@ def score(
 
     Args:
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
+        explain: Name up to three columns that make each anomaly unlikely given its other columns, in the column
+            explanation, with how surprising they are in nats.
         out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if
             an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
             in the run folder.
@@ -57,6 +60,7 @@ def score(
     options: ScoreOptions = {
         "false_alarm_rate": false_alarm_rate,
         "n_importance_samples": n_importance_samples,
+        "explain": explain,
         "seed": seed,
     }
     with process_group(choose_device(device)) as own_device:

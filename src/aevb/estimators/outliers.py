@@ -13,11 +13,13 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from typing_extensions import Self
 
+from aevb.columns import modelled
 from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
 from aevb.estimators.base import seed_of
 from aevb.estimators.frames import Rows
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import threshold
+from aevb.evaluation.explanation import surprise
 from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
 
@@ -86,6 +88,22 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
     def predict(self, X: Rows) -> NDArray[np.int64]:
         """Return -1 for outliers and 1 for other rows, ``(N,)``."""
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def explain(self, X: Rows) -> NDArray[np.float64]:
+        """Return how surprising each value is, given the others of its row, in nats ``(N, D)``.
+
+        Higher is more surprising; 0 for constant columns, NaN for missing values. See `aevb.evaluation.explanation`.
+
+        Args:
+            X: rows, ``(N, D)``.
+        """
+        check_is_fitted(self)
+        X = self._validate(X)
+        model = self.estimator_
+        result = np.zeros((_num_samples(X), self.n_features_in_))
+        positions = [column.position for column in modelled(model._run.data.columns)]
+        result[:, positions] = surprise(model.model_, model._examples(X), seed=model.seed_).numpy()
+        return result
 
     def _set_reference(self, log_px: NDArray[np.float64]) -> None:
         """Set the threshold from log p(x) of held-out rows."""

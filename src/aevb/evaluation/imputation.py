@@ -21,7 +21,7 @@ from torch import Tensor
 from aevb.columns import Column, Value, modelled
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import Table, decode_value
-from aevb.evaluation.laplace import has_laplace, laplace_candidates
+from aevb.evaluation.laplace import candidates
 from aevb.evaluation.posterior_samples import Part, effective_sample_size, parts
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -62,7 +62,7 @@ def impute(
     rows, sizes = [], []
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for part in parts(model, examples, n_importance_samples, seed=seed, memory=memory, at_once=1):
-            z, log_weight = _candidates(part)
+            z, log_weight = candidates(part)
             z = _resampled(z, log_weight, n_imputations, part)
             x = part.batch.x.expand(n_imputations, *part.batch.x.shape)
             sampled = part.model.decode(z, part.batch.condition).sample()
@@ -121,14 +121,6 @@ def _line(column: Column, row: int, filled: np.floating, imputations: NDArray[np
     low, high = np.quantile(numbers, [0.05, 0.95]).tolist()
     std = numbers.std(ddof=1).item() if len(numbers) > 1 else None
     return [row, column.name, value, numbers.mean().item(), std, low, high, None, *values]
-
-
-def _candidates(part: Part) -> tuple[Tensor, Tensor]:
-    """Return z, ``(K, B, Z)``, and the logarithms of its weights, ``(K, B)`` in float64 on the CPU."""
-    if has_laplace(part):
-        return laplace_candidates(part)
-    traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces()]
-    return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
 
 
 def _resampled(z: Tensor, log_weight: Tensor, count: int, part: Part) -> Tensor:

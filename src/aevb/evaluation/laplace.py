@@ -78,6 +78,20 @@ def has_laplace(part: Part) -> bool:
     return len(part.widths) == 1 and part.model.posterior_has_density
 
 
+def candidates(part: Part) -> tuple[Tensor, Tensor]:
+    """Return z, ``(K, B, Z)``, and the logarithms of their weights, ``(K, B)`` in float64 on the CPU.
+
+    They come from ½ q(z|x) + ½ r(z), or from q(z|x) where the approximation does not exist.
+
+    Args:
+        part: examples.
+    """
+    if has_laplace(part):
+        return laplace_candidates(part)
+    traces = [(trace.z, trace.log_weight.cpu().double()) for trace in part.traces()]
+    return torch.cat([z for z, _ in traces]), torch.cat([weight for _, weight in traces])
+
+
 def laplace_candidates(part: Part) -> tuple[Tensor, Tensor]:
     """Sample z from ½ q(z|x) + ½ r(z).
 

@@ -10,8 +10,9 @@ Every model is trained once, with one configuration; its options were chosen by 
 sampling checks the estimate on some of the test images. Expected results: docs/results/records.
 """
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -116,27 +117,27 @@ def recipe(scale: Scale) -> Recipe:
 
 
 def _trials(scale: Scale) -> dict[str, Trial]:
-    flow: dict[str, Any] = {"prior": "flow"}
-    two: dict[str, Any] = {"latent": (40, 20), "skip": "on"}
-    conv: dict[str, Any] = {"network": "conv", "activation": "glu", "channels": (32, 64)}
+    flow: dict[str, object] = {"prior": "flow"}
+    two: dict[str, object] = {"latent": (40, 20), "skip": "on"}
+    conv: dict[str, object] = {"network": "conv", "activation": "glu", "channels": (32, 64)}
     return {
-        "one-layer": _trial(scale),
-        "learned-prior": _trial(scale, **flow),
-        "two-layers": _trial(scale, **two),
-        "two-layers-learned-prior": _trial(scale, **two, **flow),
-        "static": _trial(scale, "static-mnist", **flow),
-        "fashion": _trial(scale, "fashion-mnist", **flow),
-        "convolutional": _trial(scale, **two, **flow, **conv),
+        "one-layer": _trial(scale, {}),
+        "learned-prior": _trial(scale, flow),
+        "two-layers": _trial(scale, two),
+        "two-layers-learned-prior": _trial(scale, two | flow),
+        "static": _trial(scale, flow, "static-mnist"),
+        "fashion": _trial(scale, flow, "fashion-mnist"),
+        "convolutional": _trial(scale, two | flow | conv),
     }
 
 
-def _trial(scale: Scale, source: str = "mnist", **model: Any) -> Trial:
+def _trial(scale: Scale, model: Mapping[str, object], source: str = "mnist") -> Trial:
     data = {"source": "digits" if scale == "smoke" else source}
     if source != "static-mnist":
         data["binarize"] = "resampled"
-    content = {
+    content: dict[str, Mapping[str, object]] = {
         "data": data,
-        "model": {"latent": 40, **model},
+        "model": {"latent": 40} | dict(model),
         "objective": {"then": "dreg", "then_n_samples": 5, "then_from": 0.75, "warmup": 0.1},
         "train": {"epochs": EPOCHS[scale], "ema": 0.999},
     }

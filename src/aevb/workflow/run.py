@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from aevb import report
+from aevb.columns import modelled
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.tables.encode import Table
 from aevb.evaluation import Score, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Finding, diagnose
+from aevb.evaluation.explanation import surprise, texts
 from aevb.evaluation.importance_sampling import chosen_samples, per_example
 from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
@@ -43,6 +45,7 @@ class ScoreOptions(TypedDict):
 
     false_alarm_rate: float
     n_importance_samples: int | None
+    explain: bool
     seed: int
 
 
@@ -63,12 +66,14 @@ class Anomalies(NamedTuple):
         threshold: log p(x) below which an example is an anomaly, in nats; None without a reference, or where it is too
             small for the rate.
         outside: why examples are outside of what the training data could have, by index.
+        explanations: the most surprising columns of anomalies, by index; None if they were not asked for.
     """
 
     log_px: Tensor
     reference: ReferenceScores | None
     threshold: float | None
     outside: Mapping[int, str]
+    explanations: Mapping[int, str] | None = None
 
     @property
     def is_anomaly(self) -> Tensor | None:
@@ -88,7 +93,7 @@ class Anomalies(NamedTuple):
         return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold)
 
     def table(self, first: int = 0) -> Table:
-        """Return the columns row, log_px, p_value, anomaly and reason; without those that are None or empty.
+        """Return the columns row, log_px, p_value, anomaly, reason and explanation; without those that are None.
 
         Args:
             first: number of the first example.
@@ -101,6 +106,8 @@ class Anomalies(NamedTuple):
             columns["anomaly"] = self.is_anomaly.tolist()
         if self.outside:
             columns["reason"] = [self.outside.get(row) for row in rows]
+        if self.explanations is not None:
+            columns["explanation"] = [self.explanations.get(row) for row in rows]
         return columns
 
 
@@ -303,7 +310,13 @@ class Run:
             return Reconstructions(batch.x, self.model.decode(z, values).mean.cpu(), values)
 
     def score(
-        self, data: object, *, false_alarm_rate: float = 0.05, n_importance_samples: int | None = None, seed: int = 0
+        self,
+        data: object,
+        *,
+        false_alarm_rate: float = 0.05,
+        n_importance_samples: int | None = None,
+        explain: bool = False,
+        seed: int = 0,
     ) -> Anomalies:
         """Return log p(x) of each example, and the threshold below which it is an anomaly.
 
@@ -315,11 +328,14 @@ class Run:
             false_alarm_rate: largest share of normal examples that are flagged as anomalies.
             n_importance_samples: K per example; None for as many as an example needs; an estimator's own K where it
                 held out rows.
+            explain: whether to name the columns that make each anomaly unlikely; without a threshold, of each row.
             seed: of the importance samples.
 
         Raises:
-            BadInput: the data cannot be read.
+            BadInput: the data cannot be read, or are to be explained and are no table.
         """
+        if explain:
+            require_table(self.record)
         outside: dict[int, str] = {}
         examples = self._examples(data, outside)
         reference = self.reference_scores(n_importance_samples, seed)
@@ -331,7 +347,33 @@ class Run:
         limit = None
         if reference and false_alarm_rate >= smallest_rate(len(reference.log_px)):
             limit = threshold(_reference(reference), false_alarm_rate)
-        return Anomalies(log_px, reference, limit, outside)
+        found = Anomalies(log_px, reference, limit, outside)
+        return found._replace(explanations=self._explanations(found, examples, model, seed)) if explain else found
+
+    def _explanations(self, found: Anomalies, examples: Examples, model: VAE, seed: int) -> dict[int, str]:
+        """Return the most surprising columns of the anomalies, by index."""
+        chosen = torch.ones(len(examples)) if found.is_anomaly is None else found.is_anomaly
+        index = [row for row in chosen.nonzero().flatten().tolist() if row not in found.outside]
+        if not index:
+            return {}
+        surprises = surprise(model, examples[torch.tensor(index)], seed=seed)
+        return dict(zip(index, texts(surprises, self.record.data.columns), strict=True))
+
+    def explain(self, data: object, *, seed: int = 0) -> dict[str, Tensor]:
+        """Return how surprising each value is, given the others of its row: in nats, ``(N,)`` by column.
+
+        See `aevb.evaluation.explanation`. A data frame of the result is ``pandas.DataFrame(run.explain(data))``.
+
+        Args:
+            data: rows with the columns of the training data.
+            seed: of the samples.
+
+        Raises:
+            BadInput: the model is not of a table, or the data cannot be read.
+        """
+        surprises = surprise(self.model, self.table_examples(data), seed=seed)
+        names = [column.name for column in modelled(self.record.data.columns)]
+        return dict(zip(names, surprises.unbind(1), strict=True))
 
     def impute(
         self, data: object, *, n_imputations: int = 100, n_importance_samples: int = 1000, seed: int = 0
