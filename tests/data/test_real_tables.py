@@ -90,13 +90,13 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     return call
 
 
-def frame(path: Path) -> Any:
-    """Return a table as pandas reads it."""
+def frame(path: Path, missing: str | None = None) -> Any:
+    """Return a table as pandas reads it; `missing` is a text that stands for a missing value."""
     if path.suffix == ".dta":
         return pandas.read_stata(path)
     first = (pandas.read_csv(path, nrows=1, dtype=str).columns.str.cat() if path.suffix != ".gz" else "").strip()
     delimiter = next((sign for sign in "\t;" if sign in first), ",")
-    return pandas.read_csv(path, sep=delimiter, skipinitialspace=True, low_memory=False)
+    return pandas.read_csv(path, sep=delimiter, skipinitialspace=True, low_memory=False, na_values=missing)
 
 
 def impossible(new: Any, old: Any) -> list[str]:
@@ -135,7 +135,8 @@ def test_all_commands(name: str, command: Callable[..., str], tmp_path: Path) ->
     command("train", path, "--out", "run", *REFUSED.get(name, []))
     trained = time.perf_counter()
     command("sample", "run", "--n-samples", MANY, "--out", "new.csv")
-    old, new = frame(path), pandas.read_csv("new.csv", low_memory=False)
+    missing = REFUSED[name][1] if name in REFUSED else None
+    old, new = frame(path, missing), pandas.read_csv("new.csv", low_memory=False)
     assert len(new) == MANY
     wrong = {str(column): found for column in new if (found := impossible(new[column], old[column]))}
     old.head(400).to_csv("some.csv", index=False)
