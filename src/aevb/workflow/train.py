@@ -39,7 +39,8 @@ def train(
 
     Args:
         data: name of a data set; path of an array, a table or a folder of images; an array, alone or as (array,
-            labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a `Dataset` of this package.
+            labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; a `Dataset` of Hugging Face; or a
+            `Dataset` of this package.
             Default: the source in `config`, else digits.
         config: options to start from.
         out: run folder to create. Default: runs/NAME-N with the first free N.
