@@ -42,7 +42,8 @@ FORBIDDEN = {
 }
 PATTERN = re.compile("|".join(f"(?:{phrase})" for phrase in FORBIDDEN), re.IGNORECASE)
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "benchmarks/README.md")),
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "benchmarks" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(
         path for path in PACKAGE.rglob("*") if path.suffix in (".html", ".js", ".md") and "vendor" not in path.parts

@@ -96,6 +96,35 @@ def test_other_torch_data_sets() -> None:
     assert load_data(DataLoader(Stream(), batch_size=None)).shape == (3,)
 
 
+class Mappings(TorchDataset[Any]):
+    """A map-style data set of dictionaries, such as those of Hugging Face in the format of PyTorch."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> object:
+        item = {"image": torch.from_numpy(images()[index]), "label": index % 2, "id": index, "mask": torch.zeros(2)}
+        return {name: item[name] for name in self.names}
+
+
+@pytest.mark.parametrize("names", [("image", "label"), ("id", "image"), ("image",)])
+def test_dictionaries_have_one_array_and_a_label(names: tuple[str, ...]) -> None:
+    for source in (Mappings(*names), DataLoader(Mappings(*names), batch_size=7)):
+        dataset = load_data(source)
+        assert dataset.fingerprint == load_data(images()).fingerprint
+        assert dataset.classes == (("0", "1") if "label" in names else None)
+
+
+@pytest.mark.parametrize("names", [("id", "label"), ("image", "mask")])
+def test_other_dictionaries_are_refused(names: tuple[str, ...]) -> None:
+    for source in (Mappings(*names), DataLoader(Mappings(*names), batch_size=7)):
+        with pytest.raises(BadInput, match=f"dictionaries with {', '.join(names)} as items: expected one array"):
+            load_data(source)
+
+
 def test_a_dataset_is_returned_as_it_is() -> None:
     dataset = load_data(images())
     assert load_data(dataset) is dataset

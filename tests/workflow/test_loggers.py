@@ -1,8 +1,9 @@
 """Loggers: what they are told, what lies in their files, and that none of them can end a run."""
 
 import json
+import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,17 @@ from aevb.evaluation import Score
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch, EpochMetrics
 from aevb.workflow.fitting import fit_run, fit_runs
-from aevb.workflow.loggers import LoggerGroup, TensorBoard, Trackio, epoch_metrics, open_loggers, score_metrics
+from aevb.workflow.loggers import (
+    LOGGERS,
+    LoggerGroup,
+    MLflow,
+    TensorBoard,
+    Trackio,
+    WandB,
+    epoch_metrics,
+    open_loggers,
+    score_metrics,
+)
 from tests.conftest import some
 from tests.runs.test_resume import config, cut_off, data, press
 
@@ -228,6 +239,174 @@ def test_trackio_keeps_every_epoch_once(trackio: Library, tmp_path: Path) -> Non
     agree(trackio.kept[1].logged, folder)
 
 
+class Online(ModuleType):
+    """A stand-in for Weights & Biases with a server, which drops steps that it has."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.runs: dict[str, dict[int, dict[str, float]]] = {}
+        self.summary: dict[str, float] = {}
+
+    def Settings(self, *, console: str) -> str:
+        return console
+
+    def init(self, *, id: str | None, **_: object) -> "Online":
+        self.id = id or f"run-{len(self.runs)}"
+        self.step = max(self.runs.setdefault(self.id, {}), default=-1) + 1
+        return self
+
+    def log(self, metrics: dict[str, float], step: int, commit: bool) -> None:
+        assert commit
+        if step >= self.step:
+            self.runs[self.id][step], self.step = metrics, step + 1
+
+    def finish(self) -> None:
+        pass
+
+    def shown(self, run: str) -> dict[str, list[tuple[int, float]]]:
+        return by_name(list(self.runs[run].items()))
+
+
+def by_name(steps: Sequence[tuple[int, dict[str, float]]]) -> dict[str, list[tuple[int, float]]]:
+    """Values by name, each with its step."""
+    names = {name for _, values in steps for name in values}
+    return {name: [(step, values[name]) for step, values in steps if name in values] for name in names}
+
+
+def wandb_records(file: Path) -> Iterator[Any]:
+    """The records in an offline file: a log of LevelDB, after a header of 7 bytes, in blocks of 32 KiB."""
+    protocol = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    content, at, parts = file.read_bytes(), 7, b""
+    while at + 7 <= len(content):
+        if (left := 2**15 - at % 2**15) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[at : at + 7])
+        parts, at = parts + content[at + 7 : at + 7 + length], at + 7 + length
+        if kind in (1, 4):  # the whole record, or its last part
+            yield protocol.Record.FromString(parts)
+            parts = b""
+
+
+def wandb_offline(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What Weights & Biases would show of the latest offline part of a run, and its summary at step 0."""
+    (file,) = (folder / "wandb" / "latest-run").resolve().glob("*.wandb")
+    steps = list[tuple[int, dict[str, float]]]()
+    for record in wandb_records(file):
+        kind = record.WhichOneof("record_type")
+        if kind == "history":
+            values = {"".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            steps.append((record.history.step.num, values))
+        elif kind == "summary":
+            summary = {item.key: json.loads(item.value_json) for item in record.summary.update if item.key}
+            steps.append((0, {name: value for name, value in summary.items() if name.startswith("scores/")}))
+    return by_name(steps)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def mlflow_shown(identifier: str) -> dict[str, list[tuple[int, float]]]:
+    """What MLflow shows of a run."""
+    client = pytest.importorskip("mlflow").MlflowClient()
+    names = client.get_run(identifier).data.metrics
+    return {name: [(one.step, one.value) for one in client.get_metric_history(identifier, name)] for name in names}
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """MLflow with a database of its own."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return mlflow.MlflowClient
+
+
+DATABASE = pytest.mark.filterwarnings(  # warnings within MLflow about its database
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+def press_twice(folder: Path, name: str) -> RunFolder:
+    """A run that is interrupted after the second and after the fourth epoch, and resumed."""
+    for after in (6, 6, 100):
+        with open_loggers([name]) as logger:
+            run = fit_run(config(), folder, data(), resume=True, on_step=press(after), loggers=[logger])
+    return run
+
+
+@pytest.mark.usefixtures("offline")
+def test_an_offline_part_of_weights_and_biases_has_every_epoch(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with open_loggers(["wandb"]) as logger:
+        fit_run(config(), folder, data(), on_step=press(14), loggers=[logger])
+    identifier = (folder / "wandb" / "run-id.txt").read_text()
+    with open_loggers(["wandb"]) as logger:
+        run = fit_run(config(), folder, data(), resume=True, loggers=[logger])
+        logger.scores(run.evaluate(data(), n_importance_samples=2))
+    assert (folder / "wandb" / "run-id.txt").read_text() == identifier
+    shown = wandb_offline(folder)
+    agree(shown, folder)
+    assert {name: shown[name][0][1] for name in score_metrics(run.scores)} == pytest.approx(score_metrics(run.scores))
+
+
+def test_weights_and_biases_continues_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", wandb := Online())
+    run = press_twice(tmp_path / "run", "wandb")
+    fit_run(config(), tmp_path / "other", data(), loggers=[WandB()])
+    assert list(wandb.runs) == ["run-0", "run-1"]
+    agree(wandb.shown("run-0"), run.folder)
+
+
+@DATABASE
+def test_mlflow_continues_the_run(tracking: Any, tmp_path: Path) -> None:
+    run = press_twice(tmp_path / "run", "mlflow")
+    identifier = (run.folder / "mlflow" / "run-id.txt").read_text().strip()
+    agree(mlflow_shown(identifier), run.folder)
+    logged = tracking().get_run(identifier)
+    assert (logged.info.run_name, logged.info.status) == ("run", "FINISHED")
+    assert logged.data.params["train.lr"] == str(run.config.train.lr)
+    assert logged.data.params["seed"] == "0"
+
+
+@DATABASE
+def test_epochs_after_the_last_checkpoint_appear_once(tracking: Any, tmp_path: Path) -> None:
+    """As if it had been killed two epochs after its checkpoint, which are the same again."""
+    folder = tmp_path / "run"
+    whole = fit_run(config(), tmp_path / "whole", data())
+    fit_run(config(), folder, data(), on_step=press(6), loggers=[MLflow()])
+    logger = MLflow()
+    logger.begin(RunFolder.load(folder))
+    for epoch in whole.epochs[2:4]:
+        logger.epoch(epoch)
+    logger.close()
+    assert tracking().get_run(logger.id).info.status == "KILLED"
+    run = fit_run(config(), folder, data(), resume=True, loggers=[MLflow()])
+    shown = mlflow_shown(logger.id)
+    shown["seconds"] = [(step, 0.0) for step, _ in shown["seconds"]]
+    agree(shown, run.folder)
+
+
+@DATABASE
+@pytest.mark.usefixtures("offline", "tracking")
+def test_the_command_logs_to_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", *QUICK, "--logger", "wandb", "mlflow", "--json", "--out", "run"])
+    assert not caught.value.code
+    scores = {
+        f"scores/{one['split']}/{one['name']}": one["value"] for one in json.loads(capsys.readouterr().out)["scores"]
+    }
+    for shown in (wandb_offline(Path("run")), mlflow_shown(Path("run/mlflow/run-id.txt").read_text().strip())):
+        agree(shown, tmp_path / "run")
+        assert {name: shown[name][0][1] for name in scores} == pytest.approx(scores, rel=1e-6)
+
+
 def test_the_command_logs_and_says_nothing_of_it(
     trackio: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,19 +432,19 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "trackio"])
+@pytest.mark.parametrize("name", list(LOGGERS))
 def test_a_missing_extra_is_told_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for module in ("torch.utils.tensorboard", "tensorboard", "trackio"):
+    for module in ("torch.utils.tensorboard", *LOGGERS):
         monkeypatch.setitem(sys.modules, module, None)
     assert f"pip install 'aevb[{name}]'" in refused(capsys, "--logger", name, "--out", "run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_words_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "wandb" in refused(capsys, "--logger", "wandb", "--out", str(tmp_path / "run"))
+    assert "comet" in refused(capsys, "--logger", "comet", "--out", str(tmp_path / "run"))
     assert "--logger supports a single run" in refused(capsys, "--logger", "tensorboard", "--seeds", "2")
 
 

@@ -58,16 +58,17 @@ def from_run(run: Path, options: Config, others: Mapping[str, object]) -> Config
 
 
 def axes(over: list[str]) -> dict[str, list[str]]:
-    """Return the values after each option in the words of --over.
+    """Return the values after each option in the words of --over, such as model.latent 2 5 or model.latent=2..20.
 
     Raises:
         BadInput: the first word is not an option, or an option has no values.
     """
     values_of: dict[str, list[str]] = {}
     for word in over:
-        section, _, option = word.partition(".")
+        name, _, value = word.partition("=")
+        section, _, option = name.partition(".")
         if section in Config.model_fields and option and not option.isdigit():
-            values_of[word.replace("-", "_")] = values = []
+            values_of[name.replace("-", "_")] = values = [value] if value else []
         elif not values_of:
             raise BadInput(f"--over must start with an option such as model.latent, got {word}")
         else:

@@ -19,10 +19,11 @@ from aevb.workflow.loggers import open_loggers
 from aevb.workflow.train import free_folder, load_source, train_and_report
 
 Loggers = Annotated[
-    list[Literal["tensorboard", "trackio"]],
+    list[Literal["tensorboard", "trackio", "wandb", "mlflow"]],
     Parameter(
         consume_multiple=1,
-        help="Also log metrics to tensorboard (RUN/tensorboard; extra tensorboard) or trackio (local; extra trackio).",
+        help="Also log metrics to tensorboard (RUN/tensorboard), trackio (local), wandb (Weights & Biases) or mlflow "
+        "(MLFLOW_TRACKING_URI, default: mlflow.db). Each needs the extra of its name.",
     ),
 ]
 

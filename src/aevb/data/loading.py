@@ -59,8 +59,8 @@ def load_data(
     Args:
         source: the name of a data set; the path of a .npy or .npz file, a table, a folder of images, or a folder of
             Parquet or Arrow files; an address that fsspec supports, such as s3://bucket/cells.npy; a NumPy array or
-            tensor, alone or as (array, labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a
-            `Dataset` of this package, which is returned as it is and takes no options.
+            tensor, alone or as (array, labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; a
+            `Dataset` of Hugging Face; or a `Dataset` of this package, which is returned as it is and takes no options.
         binarize: binarization of values in [0, 1]. "none": they are kept. "threshold": 1 for values >= 0.5, else 0.
             "resampled": every training batch is a new Bernoulli sample with the values as probabilities; validation
             and test examples are sampled once, from `split_seed`. "treat-as-probabilities": they are kept, and the data

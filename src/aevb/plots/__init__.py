@@ -1,6 +1,18 @@
 """Figures of run records, in one visual style. Nothing is trained: every figure can be redrawn from a run folder."""
 
-from aevb.plots.curves import Levels, above, bands, learning_curves, losses, progress, stacks, strips, sweep, training
+from aevb.plots.curves import (
+    Levels,
+    above,
+    bands,
+    learning_curves,
+    losses,
+    progress,
+    search,
+    stacks,
+    strips,
+    sweep,
+    training,
+)
 from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
 from aevb.plots.points import Cloud, Ellipse, Labelled, clouds, contours, latent, scatter_latent_means
 from aevb.plots.quality import quality
@@ -34,6 +46,7 @@ __all__ = [
     "save",
     "save_picture",
     "scatter_latent_means",
+    "search",
     "stacks",
     "strips",
     "sweep",

@@ -157,6 +157,25 @@ def sweep(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
+def search(rows: Sequence[Row]) -> Figure:
+    """Plot the validation bound over each field that varies, one point per setting.
+
+    The horizontal axis of numbers is logarithmic if they span a factor of more than 20.
+    """
+    scored = [row for row in rows if _SWEPT[0] in row.mean]
+    bounds = [row.mean[_SWEPT[0]] for row in scored]
+    figure, axes = subplots(len(rows[0].values), columns=3, width=3.4, height=2.8)
+    for axis, field in zip(axes, rows[0].values, strict=True):
+        values = [row.values[field] for row in scored]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        axis.plot(numbers if len(numbers) == len(values) else list(map(str, values)), bounds, "o", color=COLORS[2])
+        if numbers and min(numbers) > 0 and max(numbers) > 20 * min(numbers):
+            axis.set_xscale("log")
+        axis.set(title="validation bound", xlabel=field, ylabel="nats per example")
+    return figure
+
+
 _SWEPT = (("valid", "bound"), ("test", "log_px"))
 
 

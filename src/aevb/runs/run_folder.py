@@ -11,6 +11,7 @@
     README.md               a model card; only where the run was saved for others
     figures/                figures
     tensorboard/            the metrics for TensorBoard; only with that logger (`aevb.workflow.loggers`)
+    wandb/, mlflow/         identifiers of the run in these tools; only with these loggers
 
 Files are written atomically, and a new folder appears with its configuration and initial weights in one step. Nothing
 is pickled.

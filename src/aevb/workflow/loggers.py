@@ -2,6 +2,8 @@
 
     tensorboard   event files in RUN/tensorboard, for tensorboard --logdir
     trackio       Trackio's local folder, for trackio show; sends nothing, unless its own environment variables say so
+    wandb         Weights & Biases, with its local files in RUN/wandb; WANDB_MODE=offline sends nothing
+    mlflow        the MLflow server of MLFLOW_TRACKING_URI; by default the file mlflow.db, for mlflow ui
 
 The step of the metrics of an epoch is its number. The step of scores is the epoch of the evaluated weights. A logger is
 any object with the methods of `Logger`; an entry in `LOGGERS` makes it available to the command line.
@@ -9,19 +11,23 @@ any object with the methods of `Logger`; an entry in `LOGGERS` makes it availabl
 
 import math
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from typing import Protocol
 
+from aevb.config.schema import Config
+from aevb.data.optional import optional_library
 from aevb.errors import BadInput, Notice
 from aevb.evaluation import Score
+from aevb.files import write_text
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
 PROJECT = "aevb"
-"""Project of the runs in Trackio."""
+"""Project of the runs in Trackio and Weights & Biases, and their experiment in MLflow."""
 
 
 class Logger(Protocol):
@@ -119,11 +125,7 @@ class Trackio:
     """
 
     def __init__(self) -> None:
-        try:
-            import trackio
-        except ImportError as error:
-            raise BadInput("the Trackio logger needs trackio: pip install 'aevb[trackio]'") from error
-        self.trackio = trackio
+        self.trackio = optional_library("trackio", "the Trackio logger", "'aevb[trackio]'")
 
     def begin(self, run: RunFolder) -> None:
         """Start the run in Trackio and log the epochs that are kept."""
@@ -160,7 +162,131 @@ class Trackio:
                 run.delete()
 
 
-LOGGERS: dict[str, Callable[[], Logger]] = {"tensorboard": TensorBoard, "trackio": Trackio}
+class WandB:
+    """A run in Weights & Biases that has the name of its run folder.
+
+    A resumed run continues there. The epochs that Weights & Biases already has are not logged again, since it cannot
+    replace them; an offline part contains all epochs, for wandb sync.
+
+    Raises:
+        BadInput: the extra is not installed.
+    """
+
+    def __init__(self) -> None:
+        self.wandb = optional_library("wandb", "the Weights & Biases logger", "'aevb[wandb]'")
+
+    def begin(self, run: RunFolder) -> None:
+        """Start or continue the run in Weights & Biases and log the epochs that it lacks."""
+        identifier = _Identifier(run, "wandb")
+        self.logged = self.wandb.init(
+            project=PROJECT,
+            name=run.folder.name,
+            id=identifier.read(),
+            resume="allow",
+            reinit="create_new",
+            dir=str(run.folder.resolve()),
+            config=run.config.model_dump(mode="json"),
+            settings=self.wandb.Settings(console="off"),  # the terminal belongs to the command
+        )
+        identifier.write(self.logged.id)
+        for epoch in run.epochs:
+            self.epoch(epoch)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Log the metrics of an epoch."""
+        if epoch.number >= self.logged.step:
+            self.logged.log(epoch_metrics(epoch), step=epoch.number, commit=True)
+
+    def scores(self, scores: Sequence[Score]) -> None:
+        """Write scores into the summary of the run: the evaluated weights may be those of an earlier step."""
+        self.logged.summary.update(score_metrics(scores))
+
+    def close(self) -> None:
+        """Finish the run in Weights & Biases."""
+        self.logged.finish()
+
+
+class MLflow:
+    """A run in MLflow that has the name of its run folder.
+
+    A resumed run continues there. The epochs that MLflow already has are not logged again, since it cannot replace
+    them.
+
+    Raises:
+        BadInput: the extra is not installed.
+    """
+
+    def __init__(self) -> None:
+        self.mlflow = optional_library("mlflow", "the MLflow logger", "'aevb[mlflow]'")
+
+    def begin(self, run: RunFolder) -> None:
+        """Start or continue the run in MLflow and log the epochs that it lacks."""
+        self.run, self.client = run, self.mlflow.MlflowClient()
+        identifier = _Identifier(run, "mlflow")
+        self.id = identifier.read() or self._create(run)
+        identifier.write(self.id)
+        self.client.update_run(self.id, status="RUNNING")
+        self.last = max((metric.step for metric in self.client.get_metric_history(self.id, "seconds")), default=0)
+        for epoch in run.epochs:
+            self.epoch(epoch)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Log the metrics of an epoch."""
+        if epoch.number > self.last:
+            self._log(epoch_metrics(epoch), epoch.number)
+
+    def scores(self, scores: Sequence[Score]) -> None:
+        """Log scores."""
+        self._log(score_metrics(scores), self.run.weights_epoch)
+
+    def close(self) -> None:
+        """Finish the run in MLflow."""
+        self.client.set_terminated(self.id, "FINISHED" if self.run.finished else "KILLED")
+
+    def _create(self, run: RunFolder) -> str:
+        """Create a run with its options as parameters and return its identifier."""
+        experiment = self.client.get_experiment_by_name(PROJECT)
+        of_experiment = experiment.experiment_id if experiment else self.client.create_experiment(PROJECT)
+        identifier: str = self.client.create_run(of_experiment, run_name=run.folder.name).info.run_id
+        parameter = self.mlflow.entities.Param
+        self.client.log_batch(identifier, params=[parameter(*option) for option in _flat(run.config).items()])
+        return identifier
+
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
+        milliseconds = int(1000 * time.time())
+        metric = self.mlflow.entities.Metric
+        self.client.log_batch(self.id, [metric(name, value, milliseconds, step) for name, value in metrics.items()])
+
+
+class _Identifier:
+    """Identifier of a run in the tool of a logger, in a file of the run folder."""
+
+    def __init__(self, run: RunFolder, logger: str) -> None:
+        self.file = run.folder / logger / "run-id.txt"
+
+    def read(self) -> str | None:
+        """Return the identifier; None before the run is logged."""
+        return self.file.read_text(encoding="utf-8").strip() if self.file.is_file() else None
+
+    def write(self, identifier: str) -> None:
+        """Write the identifier."""
+        write_text(self.file, identifier + "\n")
+
+
+def _flat(config: Config) -> dict[str, str]:
+    """Return the options of a configuration by dotted name, such as train.lr."""
+    sections = config.model_dump(mode="json")
+    nested = {name: section for name, section in sections.items() if isinstance(section, dict)}
+    options = {f"{name}.{option}": str(value) for name, section in nested.items() for option, value in section.items()}
+    return options | {name: str(value) for name, value in sections.items() if name not in nested}
+
+
+LOGGERS: dict[str, Callable[[], Logger]] = {
+    "tensorboard": TensorBoard,
+    "trackio": Trackio,
+    "wandb": WandB,
+    "mlflow": MLflow,
+}
 
 
 def _succeeds(method: Callable[[Logger], object], logger: Logger) -> bool:

@@ -39,7 +39,8 @@ def train(
 
     Args:
         data: name of a data set; path of an array, a table or a folder of images; an array, alone or as (array,
-            labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; or a `Dataset` of this package.
+            labels); a pandas or polars data frame; a torch `Dataset` or `DataLoader`; a `Dataset` of Hugging Face; or a
+            `Dataset` of this package.
             Default: the source in `config`, else digits.
         config: options to start from.
         out: run folder to create. Default: runs/NAME-N with the first free N.
@@ -47,7 +48,7 @@ def train(
         n_importance_samples: K, importance samples per test example for log p(x). Default: quadrature for one or two
             latent dimensions, otherwise as many samples as an example needs.
         report: diagnose the model, draw figures and write report.html. `Run.report` does so later.
-        loggers: tensorboard, trackio.
+        loggers: tensorboard, trackio, wandb, mlflow.
         options: options of any section by name, such as ``latent=10``, ``epochs=50``, ``beta=4.0`` or
             ``binarize="threshold"``; a whole section, such as ``model=ModelConfig(latent=10)``; the objective by name,
             ``objective="iwae"``; and ``seed``. They override `config`.

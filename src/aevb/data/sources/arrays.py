@@ -245,6 +245,20 @@ def _labels(labels: Array, count: int, name: str) -> Array:
     return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
 
 
+def encode_labels(labels: Array, count: int, name: str) -> tuple[Tensor, tuple[str, ...]]:
+    """Return labels as codes ``(N,)``, and the names of the classes 0, 1, ...
+
+    Args:
+        labels: integers or texts.
+        count: expected number of labels.
+        name: what they are, for error messages.
+
+    Raises:
+        BadInput: the labels have another shape or type.
+    """
+    return _encode_labels(_labels(labels, count, name))
+
+
 def _encode_labels(labels: Array) -> tuple[Tensor, tuple[str, ...]]:
     names, codes = np.unique(labels, return_inverse=True)
     return torch.from_numpy(codes.astype(np.int64)), tuple(str(name) for name in names)

@@ -13,8 +13,10 @@ special files are ignored without one. The size of an image is checked before it
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,25 @@ _GRAY_MODES = ("1", "L", "LA")
 _WIDE = 65535.0  # white in 16 bits
 
 Pixels = NDArray[np.generic]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """The content of an image file in memory.
+
+    Attributes:
+        title: name for error messages.
+        content: encoded bytes.
+    """
+
+    title: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.title
+
+
+ImageFile = Path | EncodedImage
 
 
 @register_source
@@ -71,22 +92,37 @@ def read_images(folder: Path, size: int | None = None) -> UnsplitData:
         BadInput: there are no images, they are both in the folder and in subfolders, they have different sizes, or one
             is damaged, too large, an animation, or has 32 bits per pixel.
     """
-    if size is not None and not 1 <= size <= MAX_PIXELS**0.5:
-        raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
     by_class = _find(folder)
     files = [file for members in by_class.values() for file in members]
-    images, largest = _read_all(folder, files, size)
+    unsplit = unsplit_images(folder.resolve().name, str(folder), files, size)
+    unsplit = replace(unsplit, notes=(*_notes(folder, by_class), *unsplit.notes))
+    if list(by_class) == [""]:
+        return unsplit
+    labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
+    return replace(unsplit, examples=replace(unsplit.examples, labels=labels), classes=tuple(by_class))
+
+
+def unsplit_images(name: str, title: str, files: Sequence[ImageFile], size: int | None = None) -> UnsplitData:
+    """Read images without labels.
+
+    Args:
+        name: name of the data.
+        title: name for error messages.
+        files: at least one.
+        size: resize images to `size` x `size` pixels.
+
+    Raises:
+        BadInput: the images have different sizes, or one is damaged, too large, an animation, or has 32 bits per pixel.
+    """
+    if size is not None and not 1 <= size <= MAX_PIXELS**0.5:
+        raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
+    images, largest = _read_all(title, files, size)
     values, scale = _stacked(images)
-    labels, classes = None, None
-    if list(by_class) != [""]:
-        classes = tuple(by_class)
-        labels = torch.repeat_interleave(torch.tensor([len(members) for members in by_class.values()]))
     white = _white(images, largest)
-    notes = [*_notes(folder, by_class)]
-    if white is not None and white < _WIDE:
-        notes.append(f"the images have 16 bits and no value above {white}, which is taken as white")
-    examples = Examples(torch.from_numpy(values), labels, scale)
-    return UnsplitData(folder.resolve().name, examples, classes, notes=tuple(notes), white=white and white / _WIDE)
+    notes = (f"the images have 16 bits and no value above {white}, which is taken as white",)
+    narrow = white is not None and white < _WIDE
+    examples = Examples(torch.from_numpy(values), None, scale)
+    return UnsplitData(name, examples, notes=notes if narrow else (), white=white and white / _WIDE)
 
 
 def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
@@ -134,7 +170,7 @@ def _visible(folder: Path, matches: Callable[[Path], bool]) -> list[Path]:
 # Pixels.
 
 
-def _read_all(folder: Path, files: list[Path], size: int | None) -> tuple[list[Pixels], float]:
+def _read_all(title: str, files: Sequence[ImageFile], size: int | None) -> tuple[list[Pixels], float]:
     """Return the images, and the largest value of those with 16 bits before they were resized."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
@@ -142,7 +178,7 @@ def _read_all(folder: Path, files: list[Path], size: int | None) -> tuple[list[P
         images = [first]
         memory.require(
             len(files) * images[0].nbytes,
-            f"{folder}, {len(files)} images,",
+            f"{title}, {len(files)} images,",
             f"use a smaller {option('data.image-size')}",
         )
         for file in files[1:]:
@@ -153,7 +189,7 @@ def _read_all(folder: Path, files: list[Path], size: int | None) -> tuple[list[P
     return images, largest
 
 
-def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_file: Path) -> None:
+def _require_same_size(first: Pixels, other: Pixels, first_file: ImageFile, other_file: ImageFile) -> None:
     if first.shape[:2] != other.shape[:2]:
         (height, width), (other_height, other_width) = first.shape[:2], other.shape[:2]
         raise BadInput(
@@ -162,10 +198,10 @@ def _require_same_size(first: Pixels, other: Pixels, first_file: Path, other_fil
         )
 
 
-def _read(file: Path, size: int | None) -> tuple[Pixels, float]:
+def _read(file: ImageFile, size: int | None) -> tuple[Pixels, float]:
     """Return an image, and its largest value before it was resized; 0 if it has 8 bits."""
     try:
-        with Image.open(file, formats=_FORMATS) as image:
+        with Image.open(_readable(file), formats=_FORMATS) as image:
             _require_max_pixels(image.size, file)
             _require_one_image(image, file)
             with_alpha = _has_wide_alpha(image)
@@ -183,6 +219,10 @@ def _read(file: Path, size: int | None) -> tuple[Pixels, float]:
         raise BadInput(f"{file} cannot be read as an image: it is damaged or has another format; remove it") from error
 
 
+def _readable(file: ImageFile) -> Path | BytesIO:
+    return BytesIO(file.content) if isinstance(file, EncodedImage) else file
+
+
 @contextmanager
 def _silence() -> Iterator[None]:
     """Suppress what libtiff writes to stderr; files that cannot be decoded raise errors."""
@@ -197,22 +237,22 @@ def _silence() -> Iterator[None]:
         os.close(null)
 
 
-def _require_max_pixels(size: tuple[int, int], file: Path) -> None:
+def _require_max_pixels(size: tuple[int, int], file: ImageFile) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise BadInput(_too_large(file))
 
 
-def _too_large(file: Path) -> str:
+def _too_large(file: ImageFile) -> str:
     return f"{file} declares more than {MAX_PIXELS} pixels: shrink or remove it"
 
 
-def _require_one_image(image: Image.Image, file: Path) -> None:
+def _require_one_image(image: Image.Image, file: ImageFile) -> None:
     animated = getattr(image, "is_animated", False)  # counting the frames takes long
     if animated and image.format != "MPO":  # photographs with a preview
         raise BadInput(f"{file} holds several images: expected one in each file; save them separately")
 
 
-def _is_wide(image: Image.Image, file: Path) -> bool:
+def _is_wide(image: Image.Image, file: ImageFile) -> bool:
     """Return whether the image is gray with 16 bits, which a conversion by Pillow would clip to 8."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return True

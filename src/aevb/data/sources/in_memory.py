@@ -5,6 +5,7 @@
     pandas or polars data frame         columns as in a table (`aevb.data.tables.infer`)
     torch Dataset                       every item is an example, or (example, label)
     torch DataLoader                    every batch is examples, or (examples, labels)
+    dictionaries of either              one array each, and labels under `label`
 
 The examples of a PyTorch data set are copied into memory; `aevb.data.from_iterable` streams those that do not fit.
 """
@@ -120,7 +121,7 @@ def _materialize(data: object) -> Mapping[str, Array]:
     examples, labels = list[Array](), list[Array]()
     batched = isinstance(data, DataLoader) and data.batch_size is not None
     for item in _items(data):
-        x, y = (item[0], item[1]) if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+        x, y = _example_and_label(item, batched)
         if not is_array(x):
             raise BadInput(
                 f"the data set has items of type {type(x).__name__}: expected arrays or tensors, or pairs of one and a"
@@ -134,6 +135,19 @@ def _materialize(data: object) -> Mapping[str, Array]:
     if not examples:
         raise BadInput("the data set has no items: expected at least one")
     return {"x": _joined(examples), **({"y": np.concatenate(labels)} if labels else {})}
+
+
+def _example_and_label(item: object, batched: bool) -> tuple[object, object]:
+    """Return the example and the label of an item, or the examples and labels of a batch; None without labels."""
+    if isinstance(item, Mapping):
+        arrays = [value for value in item.values() if is_array(value) and value.ndim > batched]
+        if len(arrays) != 1:
+            raise BadInput(
+                f"the data set has dictionaries with {', '.join(map(str, item))} as items: expected one array or tensor"
+                ", and its label under `label`; convert them, or pass a data frame"
+            )
+        return arrays[0], item.get("label")
+    return (item[0], item[1]) if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
 
 
 def _items(data: object) -> Iterable[object]:
