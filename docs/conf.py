@@ -46,7 +46,7 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-python_maximum_signature_line_length = 88
+autodoc_typehints = "description"
 python_use_unqualified_type_names = True
 napoleon_use_rtype = False
 napoleon_use_ivar = True
@@ -55,6 +55,7 @@ html_theme = "furo"
 html_title = "aevb"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = html_show_copyright = False
 copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"

@@ -35,10 +35,13 @@ LONG = (
     "cluster",
     "density",
     "embeddings",
+    "faq",
     "foreign-weights",
+    "hierarchical",
     "images",
     "imputation",
     "own-pieces",
+    "reproducing",
     "tables",
 )
 """Pages that take more than five seconds."""

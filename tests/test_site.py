@@ -112,9 +112,9 @@ def test_a_page_can_be_read(site: Path, browser: Any, name: str, width: int, sch
     opened = Opened(browser, site / f"{name}.html", width, color_scheme=scheme)
     try:
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.complaints == []
         assert violations(opened.page) == []
         assert [request for request in opened.requests if not request.startswith(site.as_uri())] == []
-        assert opened.complaints == []
     finally:
         opened.close()
 
