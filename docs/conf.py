@@ -6,6 +6,7 @@ are pages as well: each has a page in `project/` that only links to it, and that
 
 import re
 from functools import partial
+from importlib import metadata
 from os.path import relpath
 from pathlib import Path
 
@@ -31,28 +32,30 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)")
 
 project = "aevb"
 author = "the authors of aevb"
-release = version = "0.1.0"
+release = version = metadata.version("aevb")
 language = "en"
 smartquotes = False  # options begin with two hyphens
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["README.md"]  # index.md includes it
 
-myst_enable_extensions = ["dollarmath", "html_image"]
+myst_enable_extensions = ["html_image"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 
 default_role = "py:obj"
-add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_default_options = {"exclude-members": "Options"}
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 python_use_unqualified_type_names = True
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "aevb"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
@@ -93,15 +96,27 @@ def skip_fields(*event: object) -> bool | None:
     return True if str(getattr(member, "__doc__", "")).startswith("Alias for field number") else None
 
 
-def inline_math(translator: HTML5Translator, node: nodes.math) -> None:
-    """Write a formula within a line as MathML, which browsers show without a script."""
-    translator.body.append(tex2mathml(node.astext(), as_block=False))
-    raise nodes.SkipNode
+def correct_docstring(*event: object) -> None:
+    """Undo two readings of napoleon: `model_` as a link, and the words before a colon as the type of a property."""
+    lines = event[5]
+    assert isinstance(lines, list)
+    lines[:] = [re.sub(r"^(:ivar \w+)_:", r"\1\\_:", line) for line in lines]
+    for line in [line for line in lines if event[1] == "property" and line.startswith(":type: ")]:
+        lines.remove(line)
+        lines[0] = f"{line.removeprefix(':type: ')}: {lines[0]}"
 
 
-def display_math(translator: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula on lines of its own as MathML."""
-    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+def use_dashes(_: Sphinx, page: nodes.document) -> None:
+    """Write a dash between a parameter and its description, where Sphinx writes two hyphens."""
+    for text in [text for text in page.findall(nodes.Text) if text == " -- "]:
+        text.parent.replace(text, nodes.Text(" – "))
+
+
+def write_formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
+    """Write a formula as MathML, which browsers show without a script, with spaces around logarithms."""
+    space = '<mspace width="0.17em"/>'
+    formula = tex2mathml(node.astext(), as_block=True).replace("<mi>log</mi>", f"{space}<mi>log</mi>{space}")
+    translator.body.append(f'<div class="math">{formula}</div>')
     raise nodes.SkipNode
 
 
@@ -109,4 +124,6 @@ def setup(app: Sphinx) -> None:
     """Connect the functions of this file."""
     app.connect("source-read", read_page)
     app.connect("autodoc-skip-member", skip_fields)
-    app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
+    app.connect("autodoc-process-docstring", correct_docstring, priority=900)  # after napoleon
+    app.connect("doctree-read", use_dashes)
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))

@@ -26,6 +26,7 @@ BASES = (
     "aevb.models.networks.Network",
     "aevb.models.objectives.Objective",
     "aevb.models.objectives.Terms",
+    "aevb.models.objectives.Weight",
     "aevb.evaluation.measures.Task",
 )
 """What pieces of one's own derive from, and what they receive and return."""
