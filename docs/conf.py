@@ -29,6 +29,8 @@ PAGES = {file: DOCS / "project" / f"{name}.md" for name, file in FILES.items()} 
 """The page on which the site shows a file, where it is another one."""
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)")
 """The path in a link of Markdown, if it is relative."""
+SUM = re.compile(r"<(munder|munderover)>(?=\s*<mo movablelimits)")
+LOGARITHM = '<mspace width="0.17em"/><mi>log</mi><mspace width="0.17em"/>'
 
 project = "aevb"
 author = "the authors of aevb"
@@ -113,10 +115,12 @@ def use_dashes(_: Sphinx, page: nodes.document) -> None:
 
 
 def write_formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
-    """Write a formula as MathML, which browsers show without a script, with spaces around logarithms."""
-    space = '<mspace width="0.17em"/>'
-    formula = tex2mathml(node.astext(), as_block=True).replace("<mi>log</mi>", f"{space}<mi>log</mi>{space}")
-    translator.body.append(f'<div class="math">{formula}</div>')
+    """Write a formula as MathML, which browsers show without a script.
+
+    The limits of sums are beside them, since browsers without a mathematical font would write them over the sum.
+    """
+    formula = SUM.sub(r'<\1 displaystyle="false">', tex2mathml(node.astext(), as_block=True))
+    translator.body.append(f'<div class="math">{formula.replace("<mi>log</mi>", LOGARITHM)}</div>')
     raise nodes.SkipNode
 
 

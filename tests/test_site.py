@@ -31,14 +31,14 @@ BASES = (
 )
 """What pieces of one's own derive from, and what they receive and return."""
 PUBLIC = {f"aevb.{name}" for name in aevb.__all__} | {f"aevb.plots.{name}" for name in plots.__all__} | {*BASES}
-ENTRY = re.compile(r"^\.\. (?:py:data|auto(?:class|function|exception|module|data)):: ([\w.]+)", re.MULTILINE)
+ENTRY = re.compile(r"^\.\. (?:py:data|auto(?:class|function|exception|module)):: (aevb[\w.]+)", re.MULTILINE)
 REFERENCE = re.compile(r'(?:href|src)="([^"]*)"')
 LOADED = re.compile(r'<(?:script|img|iframe|link)[^>]*(?:src|href)="(https?:)?//|@import|url\(["\']?(https?:)?//')
 LOOKED_AT = ("index", "tables", "mathematics", "faq", "options", "api/models", "results/hu/README")
 
 
 def entries() -> set[str]:
-    """Return the names that the pages in `docs/api` have entries for; of a module, those in its `__all__`."""
+    """Return the full names that the pages in `docs/api` have entries for; of a module, those in its `__all__`."""
     names = {name for page in (DOCS / "api").glob("*.rst") for name in ENTRY.findall(page.read_text(encoding="utf-8"))}
     return names | {f"aevb.plots.{name}" for name in plots.__all__ if "aevb.plots" in names}
 
