@@ -21,7 +21,7 @@ class Dataset:
     Attributes:
         name: name for messages and pages.
         kind: kind of the values.
-        shape: shape of one example, *event.
+        shape: shape of one example, ``*event``.
         train: training examples; some of them if they are stored out of core.
         valid: validation examples.
         test: test examples.

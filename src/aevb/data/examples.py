@@ -32,7 +32,7 @@ class ExampleSource(Protocol):
     """Examples to train on, in memory or elsewhere.
 
     Attributes:
-        shape: shape of one example, *event.
+        shape: shape of one example, ``*event``.
         device: device of the batches.
         resampled: whether the values of every batch are sampled anew.
     """
@@ -97,7 +97,7 @@ class Examples:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example, *event."""
+        """Shape of one example, ``*event``."""
         return tuple(self.values.shape[1:])
 
     @property

@@ -182,7 +182,7 @@ class ELBO:
     """The evidence lower bound with closed-form KL where one exists.
 
     Attributes:
-        n_samples: S.
+        n_samples: S, samples of z per example.
         weight: the weight of the rate in the loss.
         free_bits: nats of each latent dimension, averaged over a batch, that are not penalized; for a layer whose KL is
             not a sum over its dimensions, this number times the number of dimensions.
@@ -207,7 +207,7 @@ class MonteCarloELBO:
     """The evidence lower bound with all terms estimated from the samples.
 
     Attributes:
-        n_samples: S.
+        n_samples: S, samples of z per example.
         weight: the weight of the rate in the loss.
     """
 
@@ -228,7 +228,7 @@ class IWAE:
     In the loss, log p(z) - log q(z|x) has the weight β in log w.
 
     Attributes:
-        n_samples: S.
+        n_samples: S, samples of z per example.
         weight: β.
     """
 
@@ -251,7 +251,7 @@ class DReG:
     the same mean. The loss is a surrogate with this gradient.
 
     Attributes:
-        n_samples: S.
+        n_samples: S, samples of z per example.
         weight: β, as in `IWAE`.
     """
 
@@ -275,7 +275,7 @@ class BetaTC:
     posteriors of the batch.
 
     Attributes:
-        n_samples: S.
+        n_samples: S, samples of z per example.
         weight: the weight of the total correlation in the loss; the other terms have weight 1.
     """
 

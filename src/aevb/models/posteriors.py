@@ -43,7 +43,7 @@ class Posterior(nn.Module):
 
     Args:
         features: F, the width of the encoder's output.
-        latent: Z.
+        latent: Z, the number of latent dimensions.
 
     Attributes:
         Options: the options, which arrive as keyword arguments of the constructor.
@@ -67,7 +67,7 @@ class ScaledPosterior(Posterior):
 
     Args:
         features: F, the width of the encoder's output.
-        latent: Z.
+        latent: Z, the number of latent dimensions.
         scale: the parametrization of the variance: s = log σ², or s = softplus⁻¹(σ²).
         more: the number of outputs in addition to μ and s.
     """

@@ -50,7 +50,7 @@ class Prior(nn.Module, ABC):
     """p(z).
 
     Args:
-        latent: Z.
+        latent: Z, the number of latent dimensions.
         event: the shape of the encoder's input for one example.
 
     Attributes:

@@ -40,7 +40,7 @@ class StreamedExamples:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example, *event."""
+        """Shape of one example, ``*event``."""
         return self.first.shape
 
     @property
@@ -79,7 +79,7 @@ def from_iterable(
     """Return examples for `fit` from a stream: ``fit(model, objective, from_iterable(dataset, per_epoch=1_000_000))``.
 
     Args:
-        stream: tensors or arrays *event, or tuples that begin with one. Every iteration over it begins anew; if all
+        stream: tensors or arrays ``*event``, or tuples that begin with one. Every iteration over it begins anew; if all
             iterations are equal, a run can be resumed within an epoch.
         per_epoch: number of examples in an epoch.
         scale: factor of the values, such as 1/255 for gray bytes.
