@@ -89,9 +89,11 @@ def _search_and_show(
     jobs: int,
 ) -> int:
     """Run a search and show its settings, those with the highest validation bound first. Returns the exit status."""
+    config = with_absolute_paths(config)
+    searches.require_valid(config, axes, folder)
     with terminal.run_counter(n_trials * seeds) as advance:
         results = searches.search(
-            with_absolute_paths(config),
+            config,
             axes,
             n_trials,
             folder,

@@ -82,6 +82,16 @@ def has_ranges(over: Over) -> bool:
     return any(isinstance(axis, Range) for axis in search_space(over).values())
 
 
+def require_valid(config: Config, over: Over, folder: Path) -> None:
+    """Refuse a search that cannot run, before anything is written.
+
+    Raises:
+        BadInput: an option, value or range is invalid, or the extra `search` is not installed.
+    """
+    optional_library("optuna", "a search", "'aevb[search]'")
+    plan(config, {name: _extremes(axis) for name, axis in search_space(over).items()}, 1, folder)
+
+
 def search(
     config: Config,
     over: Over,
@@ -111,9 +121,8 @@ def search(
         BadInput: an option, value or range is invalid, the folder has another search, or the extra `search` is not
             installed.
     """
-    space = search_space(over)
-    plan(config, {name: _extremes(axis) for name, axis in space.items()}, 1, folder)  # refuses what cannot be run
-    study = _Study(config, space, seeds, folder)
+    require_valid(config, over, folder)
+    study = _Study(config, search_space(over), seeds, folder)
     results: dict[Path, RunResult] = {}
     for start in range(0, n_trials, jobs):
         trials = [study.trial(number) for number in range(start, min(start + jobs, n_trials))]
@@ -167,12 +176,15 @@ class _Study:
         }
 
     def tell(self, trial: Trial, results: Sequence[RunResult]) -> None:
-        """Record the mean validation bound of the runs of a trial; a trial without one failed."""
+        """Record the mean validation bound of the runs of a trial; a trial without one counts as worse than all others.
+
+        Optuna ignores failed trials and would choose their values again, but takes pruned ones into account.
+        """
         states = self.optuna.trial.TrialState
         if trial.state == states.RUNNING:
             bound = aggregate(results)[0].mean.get(BOUND, -math.inf)
-            failed = None if math.isfinite(bound) else states.FAIL
-            self.study.tell(trial.number, None if failed else bound, state=failed)
+            failed = not math.isfinite(bound)
+            self.study.tell(trial.number, None if failed else bound, states.PRUNED if failed else states.COMPLETE)
 
     def _trials(self) -> list[Trial]:
         """Return the trials with all of their values: an interruption may leave one without."""
