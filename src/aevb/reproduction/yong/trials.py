@@ -125,7 +125,7 @@ def trials(length: Length) -> dict[str, Trial]:
         ),
         "linear-vae-curve": _trial(
             "figure-8",
-            {"hidden": [], "latent": 1, "variance": "learned"},
+            {"hidden": [], "latent": 1, "variance": "learned", "tails": "normal"},
             length.curve,
             slow | {"lr": 1e-2},
             measures=exact,
