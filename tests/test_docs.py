@@ -29,6 +29,7 @@ from aevb.cli.app import app, main
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
+DURATION = re.compile(r" (s|min|h)\b")
 PAGES = [path for path in sorted(DOCS.glob("*.md")) if "```text" in path.read_text(encoding="utf-8")]
 LONG = (
     "anomalies",
@@ -85,8 +86,11 @@ def difference(shown: str, printed: str) -> str | None:
     found = pattern(shown).fullmatch(printed.strip())
     if not found:
         return f"shown:\n{shown}\nprinted:\n{printed}"
-    numbers = zip(NUMBER.findall(shown), found.groups(), strict=True)
-    far = [f"{old} is now {new}" for old, new in numbers if abs(value(old) - value(new)) > tolerance(old, new)]
+    far = [
+        f"{match[0]} is now {new}"
+        for match, new in zip(NUMBER.finditer(shown), found.groups(), strict=True)
+        if abs(value(match[0]) - value(new)) > tolerance(match[0], new) and not DURATION.match(shown, match.end())
+    ]
     return "; ".join(far) or None
 
 
