@@ -219,7 +219,7 @@ and the best other model over the splits, ± its standard error. All samples are
 has more than {few} distinct numbers, and a category otherwise; the names of the cars are left out. Definitions are
 those of `aevb quality` ([measures](../../measures.md)).
 
-`python -m benchmarks.synthesis --seeds {seeds}`; {machine}."""
+`python -m benchmarks.synthesis --seeds {seeds}`, on cores that other work may have shared; {machine}."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
