@@ -93,7 +93,7 @@ class Anomalies(NamedTuple):
         return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold)
 
     def table(self, first: int = 0) -> Table:
-        """Return the columns row, log_px, p_value, anomaly, reason and explanation; without those that are None.
+        """Return the columns row, log_px, p_value, anomaly, reason and explanation; without those that are absent.
 
         Args:
             first: number of the first example.
