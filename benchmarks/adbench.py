@@ -31,7 +31,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from aevb import VariationalAutoencoder
+from aevb import VAEOutlierDetector
 from benchmarks.timing import ROOT, machine
 
 Rows = NDArray[np.float64]
@@ -86,8 +86,8 @@ def split(x: Rows, y: Labels, setting: Setting, seed: int, *, copies: bool = Tru
 
 
 def ours(train: Rows, test: Rows, seed: int) -> Rows:
-    """Return -log p(x) of a `VariationalAutoencoder` with its defaults."""
-    return -VariationalAutoencoder(random_state=seed).fit(train).score_samples(test)
+    """Return -log p(x) by the default model of a `VAEOutlierDetector`, trained on all rows."""
+    return -VAEOutlierDetector.default_estimator(len(train), seed).fit(train).score_samples(test)
 
 
 def neighbors(train: Rows, test: Rows, _seed: int) -> Rows:

@@ -32,6 +32,7 @@ from aevb.estimators.parameters import validate_device, validate_names, validate
 from aevb.evaluation import Score
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.latent_means import latent_means
+from aevb.models.likelihoods import LEAST_STDDEV
 from aevb.models.registry import register
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome
@@ -57,6 +58,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: widths of the encoder; the decoder mirrors them.
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
+        min_stddev: least standard deviation of a number given z, in units of that of its column.
         beta: weight of the KL divergence in the loss.
         epochs: passes over the rows; None for as many as make 10,000 steps, fewer if the validation loss stops falling.
         batch_size: rows in a training step.
@@ -80,6 +82,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "hidden": "no_validation",
         "posterior": "no_validation",
         "prior": "no_validation",
+        "min_stddev": [Interval(Real, 0, None, closed="neither")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -98,6 +101,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: Sequence[int] = (256, 256),
         posterior: str = "diagonal",
         prior: str = "normal",
+        min_stddev: float = LEAST_STDDEV,
         beta: float = 1.0,
         epochs: int | None = None,
         batch_size: int = 100,
@@ -112,6 +116,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.hidden = hidden
         self.posterior = posterior
         self.prior = prior
+        self.min_stddev = min_stddev
         self.beta = beta
         self.epochs = epochs
         self.batch_size = batch_size
@@ -261,7 +266,7 @@ class ModelWrapper(PretrainedEstimator):
     """An estimator that is built on a `VariationalAutoencoder`.
 
     Attributes:
-        estimator: the model to fit a copy of; None for one with its defaults.
+        estimator: the model to fit a copy of; None for the default.
         estimator_: the fitted copy.
     """
 
@@ -275,7 +280,8 @@ class ModelWrapper(PretrainedEstimator):
 
     def _to_run(self) -> RunFolder:
         check_is_fitted(self)
-        parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "estimator"}
+        of_model = ("estimator", "random_state")
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in of_model}
         return replace(self.estimator_._to_run(), estimator=_record(self, self.estimator_, parameters))
 
     @classmethod
@@ -339,6 +345,7 @@ def _config(estimator: VariationalAutoencoder) -> Config:
         "hidden": tuple(estimator.hidden),
         "posterior": estimator.posterior,
         "prior": estimator.prior,
+        "min_stddev": estimator.min_stddev,
     }
     return Config(
         data=DataConfig.model_validate({"source": IN_MEMORY, "column_types": types}),

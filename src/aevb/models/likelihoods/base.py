@@ -3,9 +3,10 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Kind = Literal["binary", "unit", "counts", "real", "columns"]
+LEAST_STDDEV = 1e-3
+"""Default of the least standard deviation of an element given z, in units of that of the data."""
+LeastStddev = Annotated[float, Field(gt=0)]
 
 
 class Likelihood(nn.Module, ABC):
@@ -111,6 +115,11 @@ def log_total(x: Tensor) -> Tensor:
 def nan_mean(x: Tensor) -> Tensor:
     """Return the mean of the values that are not missing, ``(B, D)`` to ``(D,)``; 0.5 where all are missing."""
     return x.nanmean(0).nan_to_num(0.5)
+
+
+def at_least(log_stddev: Tensor, least: Tensor) -> Tensor:
+    """Return ½ log(σ² + ε²), of log σ and log ε."""
+    return 0.5 * torch.logaddexp(2 * log_stddev, 2 * least)
 
 
 def log_scale(x: Tensor) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aevb.models import distributions
 from aevb.models.distributions import LOG_2PI
-from aevb.models.likelihoods.base import log_scale
+from aevb.models.likelihoods.base import LEAST_STDDEV, LeastStddev, at_least, log_scale
 from aevb.models.likelihoods.located import Link, LinkOptions, Located
 from aevb.models.networks import Standardize
 from aevb.models.options import DataFacts
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Tails = Literal["normal", "heavy"]
 Variance = Annotated[float, Field(gt=0)] | Literal["learned", "per-element"]
-LEAST_STDDEV = 1e-3
-"""The least standard deviation of an element of several, in units of the data: its square is added to the variance."""
 
 
 class GaussianOptions(LinkOptions):
@@ -38,6 +36,11 @@ class GaussianOptions(LinkOptions):
         None,
         description="Tails of the likelihood beyond five standard deviations: normal, or heavy, which bounds the"
         " influence of outliers. Default: heavy for real vectors if the variance is learned, otherwise normal.",
+    )
+    min_stddev: LeastStddev = Field(
+        LEAST_STDDEV,
+        description="Least standard deviation of an element given z, if each has its own variance, in units of that of"
+        " the data: its square is added to the variance.",
     )
 
     def for_autoencoder(self) -> "Self":
@@ -61,6 +64,7 @@ class Gaussian(Located):
         variance: c, "learned" or "per-element".
         mean_link: the link function.
         tails: "heavy" for tails of a `RobustNormal`.
+        min_stddev: of an element with its own variance, in units of the data.
     """
 
     Options = GaussianOptions
@@ -72,10 +76,11 @@ class Gaussian(Located):
         variance: Variance = "learned",
         mean_link: Link = "identity",
         tails: Tails = "normal",
+        min_stddev: float = LEAST_STDDEV,
     ) -> None:
         super().__init__(event, mean_link)
         self.family = distributions.RobustNormal if tails == "heavy" else distributions.Normal
-        self.per_element = variance == "per-element"
+        self.per_element, self.min_stddev = variance == "per-element", min_stddev
         if isinstance(variance, str):
             self.log_scale = nn.Parameter(torch.zeros(event if self.per_element else ()))
         else:
@@ -84,7 +89,7 @@ class Gaussian(Located):
     @property
     def log_stddev(self) -> Tensor:
         """½ log c, a scalar or ``(*event)``."""
-        return _at_least(self.log_scale, self.units) if self.per_element else self.log_scale
+        return _at_least(self.log_scale, self.units, self.min_stddev) if self.per_element else self.log_scale
 
     @property
     def variance(self) -> Tensor:
@@ -167,7 +172,6 @@ class FullGaussian(Located):
         return distributions.FullNormal(self._linked(loc.unflatten(-1, self.event)), scale_tril, len(self.event))
 
 
-def _at_least(log_stddev: Tensor, units: Standardize | None) -> Tensor:
-    """Return ½ log(σ² + ε²) of log σ, where ε is `LEAST_STDDEV` in units of the data."""
-    least = LEAST_STDDEV if units is None else LEAST_STDDEV * units.spread
-    return 0.5 * torch.logaddexp(2 * log_stddev, 2 * torch.as_tensor(least).log())
+def _at_least(log_stddev: Tensor, units: Standardize | None, least: float = LEAST_STDDEV) -> Tensor:
+    """Return ½ log(σ² + ε²) of log σ, where ε is `least` in units of the data."""
+    return at_least(log_stddev, torch.as_tensor(least if units is None else least * units.spread).log())

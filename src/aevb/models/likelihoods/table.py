@@ -12,7 +12,16 @@ from torch.nn import functional as F
 from aevb.columns import NUMBERS, Column, of_kind, spikes_of, widths
 from aevb.models import distributions
 from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
-from aevb.models.likelihoods.base import Likelihood, log_mean, log_total, logit, nan_mean
+from aevb.models.likelihoods.base import (
+    LEAST_STDDEV,
+    LeastStddev,
+    Likelihood,
+    at_least,
+    log_mean,
+    log_total,
+    logit,
+    nan_mean,
+)
 from aevb.models.likelihoods.counts import Categorical
 from aevb.models.networks import Standardize
 from aevb.models.networks.inputs import located_numbers
@@ -22,9 +31,9 @@ from aevb.models.registry import register
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_LEAST, _NEVER = -7.0, -1e9
+_NEVER = -1e9
 _SPIKE_WIDTH = 0.01
-"""Width of the interval of a spike, in standard deviations, of logarithms for positive numbers."""
+"""Least width of the interval of a spike, in standard deviations, of logarithms for positive numbers."""
 _UNBOUNDED = 1e4
 """Standard deviations from the mean that stand for a bound where there is none."""
 _LOCATED = 5
@@ -36,12 +45,17 @@ ENOUGH = 300
 
 
 class ColumnsOptions(PieceOptions):
-    """The scale of numbers."""
+    """The scale of numbers, and its least value."""
 
     scale: Literal["constant", "network"] | None = Field(
         None,
         description="Scale of each number in a table: constant, a learned one; network, a function of z like its"
         f" location. Default: network from {ENOUGH} training rows on.",
+    )
+    min_stddev: LeastStddev = Field(
+        LEAST_STDDEV,
+        description="Least standard deviation of a number given z, in units of that of its column: finer structure is"
+        " not learned, and a value that is often repeated is not more probable than those beside it.",
     )
 
     def resolve(self, data: DataFacts) -> "Self":
@@ -55,15 +69,16 @@ class Columns(Likelihood):
     Numbers have a density that is normal up to five standard deviations, with heavy tails beyond, or that of a
     logistic, so that a few wrong values do not decide what is learned (`aevb.models.distributions`). The scale of a
     column, in units of the data, is a learned number σ_j, or σ_j exp(3 tanh(s_j / 3)) with one more output s_j of the
-    decoder. It is at least e⁻⁷ times the standard deviation of the data: where a column repeats its values exactly, its
-    density would otherwise have no upper bound. Where numbers are often zero, zero counts as an interval from 0 to a
-    small value of the column, and a spike of numbers with a density as an interval of a hundredth of their standard
-    deviation.
+    decoder. A least variance is added to its square: where a column repeats its values exactly, its density would
+    otherwise have no upper bound. Where numbers are often zero, zero counts as an interval from 0 to a
+    small value of the column, and a spike of numbers with a density as an interval of √(2π) times their least standard
+    deviation, but at least of a hundredth of their standard deviation.
 
     Args:
         event: ``(D,)``.
         columns: the columns of the table.
         scale: constant or network.
+        min_stddev: of a number given z, in units of its column.
     """
 
     Options = ColumnsOptions
@@ -73,8 +88,15 @@ class Columns(Likelihood):
     high: Tensor
     spikes: Tensor
 
-    def __init__(self, event: tuple[int, ...], columns: Sequence[Column], scale: str = "constant") -> None:
+    def __init__(
+        self,
+        event: tuple[int, ...],
+        columns: Sequence[Column],
+        scale: str = "constant",
+        min_stddev: float = LEAST_STDDEV,
+    ) -> None:
         super().__init__(event)
+        self.min_stddev = min_stddev
         self.split = widths(columns)
         self.sizes = [len(column.values) for column in of_kind(columns, "discrete", "categorical")]
         numbers = sum(self.split[:_LOCATED])
@@ -152,7 +174,7 @@ class Columns(Likelihood):
         log_scale = self.log_scale
         if self.n_scales:
             log_scale = log_scale + _RANGE * (scale / _RANGE).tanh()
-        scales = (log_scale.clamp_min(_LEAST) + self.units.spread.log()).split(self.split[:_LOCATED], -1)
+        scales = (at_least(log_scale, self._log_least_scale) + self.units.spread.log()).split(self.split[:_LOCATED], -1)
         low, high = self._finite(self.low), self._finite(self.high)
         parts = [
             distributions.RobustNormal(real, scales[0], 0),
@@ -173,12 +195,18 @@ class Columns(Likelihood):
         return distributions.IndependentColumns(used)
 
     @property
+    def _log_least_scale(self) -> Tensor:
+        """The logarithm of the least scale of each number, in units of the data."""
+        return math.log(self.min_stddev) - self.log_stddev
+
+    @property
     def _log_spike_width(self) -> Tensor:
         """log δ of each spike, ``(D, K)``: relative to the number itself where that is positive; 0 of whole numbers."""
         real, positive, bounded, *others = self.spikes.split(self.split[: len(NUMBERS)])
         spread = self.units.spread[: len(real) + len(positive) + len(bounded)].unsqueeze(-1)
+        width = max(_SPIKE_WIDTH, math.sqrt(2 * math.pi) * self.min_stddev)
         relative = torch.cat([torch.ones_like(real), positive.nan_to_num(1.0), torch.ones_like(bounded)])
-        return torch.cat([(relative * spread * _SPIKE_WIDTH).log(), *map(torch.zeros_like, others)])
+        return torch.cat([(relative * spread * width).log(), *map(torch.zeros_like, others)])
 
     @property
     def _log_least(self) -> Tensor:
@@ -205,7 +233,7 @@ class Columns(Likelihood):
             by: ``(n_noise_parameters,)``.
         """
         numbers, counts = by.split([len(self.log_scale), len(self.log_total)])
-        scale = self.log_scale.detach().clamp_min(_LEAST)
+        scale = torch.maximum(self.log_scale.detach(), self._log_least_scale)
         return {"log_scale": scale + numbers, "log_total": self.log_total.detach() - 2 * counts}
 
     def _table(self, logits: Tensor) -> Tensor:
