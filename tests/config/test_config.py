@@ -152,6 +152,14 @@ def test_a_preset_is_below_other_options() -> None:
         Config.model_validate({"preset": "none"})
 
 
+def test_a_least_standard_deviation_is_of_elements_with_their_own_variance() -> None:
+    digits = load_data("digits")
+    with pytest.raises(BadInput, match=r"--model.min-stddev 0.5 has no meaning without --model.variance per-element"):
+        resolve(Config(preset="anomalies").model, digits)
+    resolved = resolve(ModelConfig.model_validate({"min_stddev": 0.5, "variance": "per-element"}), digits)
+    assert resolved.options["min_stddev"] == 0.5
+
+
 def test_options_that_a_preset_would_replace() -> None:
     """Those that were chosen, also after the configuration was written with all its options."""
     chosen = Config.model_validate({"model": {"hidden": [32]}, "objective": {"warmup": 0.0}, "train": {"epochs": 5}})

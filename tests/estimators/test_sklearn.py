@@ -1,5 +1,6 @@
 """The scikit-learn estimators: scikit-learn's own checks, and what its tools do with them."""
 
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -18,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from aevb.errors import BadInput
+from aevb.estimators import outliers
 from tests.data.test_tables import people
 
 QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "n_importance_samples": 5, "random_state": 0}
@@ -161,6 +163,45 @@ def test_false_alarms_are_as_rare_as_stated() -> None:
     # A rate has the deviation of a limit set by 40 rows and of a count of 100.
     deviation = np.sqrt(0.1 * 0.9 / 42 + 0.1 * 0.9 / 100) / np.sqrt(10)
     assert np.mean(rates) < 0.1 + 5 * deviation
+
+
+@pytest.mark.slow
+def test_false_alarms_over_sixty_splits() -> None:
+    """The mean rate of unseen rows of skewed, discrete and dependent columns is at most the stated one."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for seed in range(60):
+        x = rng.normal(size=(300, 1)) @ np.ones((1, 4)) + 0.3 * rng.normal(size=(300, 4))
+        x[:, 1], x[:, 2] = np.exp(x[:, 1]), x[:, 2].round()
+        detector = VAEOutlierDetector(quick(random_state=seed, epochs=20), false_alarm_rate=0.05).fit(x[:200])
+        rates.append((detector.predict(x[200:]) == -1).mean())
+    assert np.mean(rates) < 0.05 + 3 * np.std(rates) / len(rates) ** 0.5
+
+
+def test_the_default_detector_notices_common_values_that_do_not_fit_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x0 is 0 or 1 exactly, by the sign of x1: each value is common, and half of their combinations never occur."""
+    monkeypatch.setattr(outliers, "STEPS", 300)
+    rng = np.random.default_rng(0)
+    x1 = rng.normal(size=400)
+    rows = np.stack([x1 > 0, x1], 1).astype(float)
+    wrong = np.stack([np.zeros(50), np.abs(rng.normal(size=50)) + 0.5], 1)
+    detector = VAEOutlierDetector(random_state=0).fit(rows[:300])
+    alarms = [(detector.predict(part) == -1).mean() for part in (rows[300:], wrong)]
+    assert alarms[0] < 0.15
+    assert alarms[1] > 0.8
+    detector.save_pretrained(tmp_path / "detector")
+    loaded = VAEOutlierDetector.from_pretrained(tmp_path / "detector")
+    np.testing.assert_allclose(loaded.score_samples(wrong), detector.score_samples(wrong), rtol=1e-6)
+    again = loaded.fit(rows[:300])
+    np.testing.assert_allclose(again.score_samples(wrong), detector.score_samples(wrong), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("n_rows", "epochs"), [(50, 1500), (1000, 300), (40_000, 15)])
+def test_the_length_of_training_of_the_default_detector(n_rows: int, epochs: int) -> None:
+    """1,500 steps of 200 rows, and more from 10,000 rows on."""
+    assert VAEOutlierDetector.default_estimator(n_rows).epochs == epochs
 
 
 def test_too_few_rows_for_a_low_false_alarm_rate() -> None:

@@ -13,6 +13,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.evaluation.likelihood import best_log_px
+from aevb.models.likelihoods.gaussian import Gaussian
 from aevb.models.likelihoods.table import ENOUGH, Columns
 from aevb.workflow.fitting import fit_run
 
@@ -29,6 +30,42 @@ def test_the_scale_of_a_number_is_a_function_of_the_output() -> None:
     stddevs = torch.cat([families[0].stddev, families[1].log.stddev], 1)
     expected = (3 * (outputs / 3).tanh()).exp().double()
     torch.testing.assert_close((stddevs / stddevs[0]).double(), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("scale", ["constant", "network"])
+def test_the_variance_of_a_number_is_at_least_the_chosen_one(scale: str) -> None:
+    """σ² + ε² in units of the column, of numbers and logarithms, and the same of vectors."""
+    likelihood = Columns((2,), COLUMNS, scale=scale, min_stddev=0.5)
+    x = torch.tensor([3.0, 5.0]) * torch.randn(1000, 2).exp()
+    vectors = Gaussian((2,), "per-element", min_stddev=0.5)
+    output, of_vectors = likelihood.initialize(x), vectors.initialize(x)
+    assert vectors.units
+    for log_scale in (-50.0, math.log(0.2), 2.0):
+        likelihood.log_scale.data.fill_(log_scale)
+        vectors.log_scale.data.copy_(log_scale + vectors.units.spread.log())
+        expected = math.hypot(math.exp(log_scale), 0.5)
+        families = likelihood(output.unsqueeze(0)).families
+        found = torch.cat([families[0].stddev, families[1].log.stddev], 1).squeeze(0) / likelihood.units.spread
+        torch.testing.assert_close(found, torch.full((2,), expected).to(found), rtol=1e-5, atol=0)
+        found = vectors(of_vectors).stddev / vectors.units.spread
+        torch.testing.assert_close(found, torch.full((2,), expected).to(found), rtol=1e-5, atol=0)
+
+
+def test_a_repeated_number_is_no_more_probable_than_those_beside_it() -> None:
+    """A spike has the density of a normal with the least standard deviation at its mean, ε = 0.5."""
+    column = Column(name="x", kind="real", position=0, spikes=(0.0,))
+    x = torch.cat([torch.zeros(500, 1), 4 * torch.randn(500, 1)])
+    log_px = {}
+    for least in (1e-3, 0.5):
+        likelihood = Columns((1,), [column], min_stddev=least)
+        output = likelihood.initialize(x).unsqueeze(0)
+        likelihood.log_scale.data.fill_(-50.0)
+        log_px[least] = likelihood(output).log_prob(torch.zeros(1, 1)).item()
+        spread = likelihood.units.spread.item()
+    own = 0.5 * math.exp(-0.5 * (likelihood.units.shift.item() / spread / 0.5) ** 2)
+    highest = -math.log(math.sqrt(2 * math.pi) * 0.5 * spread)
+    assert log_px[0.5] == pytest.approx(highest + math.log(0.5 + own), abs=0.02)
+    assert log_px[1e-3] > highest + 3
 
 
 def table(n: int, tmp_path: Path) -> Dataset:

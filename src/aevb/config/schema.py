@@ -338,7 +338,7 @@ class Config(Section):
     preset: Preset | None = Field(
         None,
         description="Options that serve a purpose together: density, for points in few dimensions with several modes or"
-        " a curved shape. Other options override them.",
+        " a curved shape; anomalies, for rows whose densities are compared. Other options override them.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of initial weights, order of batches and noise.")
 

@@ -1,9 +1,6 @@
 """Outliers: rows that are less probable than nearly all held-out rows.
 
-The default model is for densities that are compared, not for samples. A mixture as prior follows groups of rows; a
-least standard deviation of half of that of each column keeps it from learning finer structure, such as repeated values,
-which has little to do with anomalies. A short training with a large learning rate is enough. The benchmark of ADBench
-(`benchmarks.adbench`) measures these choices.
+The default model is that of the preset anomalies (`aevb.config.presets`), after a short training.
 """
 
 import math
@@ -21,7 +18,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from typing_extensions import Self
 
 from aevb.columns import modelled
-from aevb.config.schema import STEPS_FOR
+from aevb.config.schema import STEPS_FOR, Config
 from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
 from aevb.estimators.base import RandomState, seed_of
 from aevb.estimators.frames import Rows
@@ -31,9 +28,8 @@ from aevb.evaluation.explanation import surprise
 from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
 
-STEPS, BATCH_SIZE, LEARNING_RATE = 1500, 200, 5e-3
-"""Training of the default model; the number of steps is for up to `STEPS_FOR` rows and grows with their square root."""
-MIN_STDDEV = 0.5
+STEPS = 1500
+"""Training steps of the default model for up to `STEPS_FOR` rows; their number grows with the square root of that."""
 
 
 class VAEOutlierDetector(OutlierMixin, ModelWrapper):
@@ -73,13 +69,15 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
     @staticmethod
     def default_estimator(n_rows: int, random_state: RandomState = None) -> VariationalAutoencoder:
         """Return the unfitted default model for a number of training rows."""
+        options = Config(preset="anomalies")
         steps = STEPS * max(1.0, n_rows / STEPS_FOR) ** 0.5
+        batch_size = options.train.batch_size
         return VariationalAutoencoder(
-            prior="mixture",
-            min_stddev=MIN_STDDEV,
-            epochs=math.ceil(steps * BATCH_SIZE / max(BATCH_SIZE, n_rows)),
-            batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE,
+            prior=options.model.prior,
+            min_stddev=options.model.options["min_stddev"],
+            epochs=math.ceil(steps * batch_size / max(batch_size, n_rows)),
+            batch_size=batch_size,
+            learning_rate=options.train.lr,
             random_state=random_state,
         )
 

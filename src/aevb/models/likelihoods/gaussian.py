@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from aevb.errors import BadInput, option
 from aevb.models import distributions
 from aevb.models.distributions import LOG_2PI
 from aevb.models.likelihoods.base import LEAST_STDDEV, LeastStddev, at_least, log_scale
@@ -50,6 +51,9 @@ class GaussianOptions(LinkOptions):
     def resolve(self, data: DataFacts) -> "Self":
         vectors = data.kind == "real" and len(data.shape) == 1
         variance = self.variance or ("per-element" if vectors else "learned")
+        if variance != "per-element" and self.min_stddev != LEAST_STDDEV:
+            only = option("model.variance", "per-element")
+            raise BadInput(f"{option('model.min-stddev', self.min_stddev)} has no meaning without {only}: leave it out")
         heavy = vectors and isinstance(variance, str)
         tails = self.tails or ("heavy" if heavy else "normal")
         return super().resolve(data).model_copy(update={"variance": variance, "tails": tails})
