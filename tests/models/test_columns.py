@@ -13,6 +13,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.evaluation.likelihood import best_log_px
+from aevb.models.likelihoods import LEAST_STDDEV
 from aevb.models.likelihoods.gaussian import Gaussian
 from aevb.models.likelihoods.table import ENOUGH, Columns
 from aevb.workflow.fitting import fit_run
@@ -28,8 +29,9 @@ def test_the_scale_of_a_number_is_a_function_of_the_output() -> None:
     outputs = torch.tensor([[0.0, 0.0], [1.0, -2.0], [50.0, -50.0]])
     families = likelihood(torch.cat([torch.zeros(3, 2), outputs], 1)).families
     stddevs = torch.cat([families[0].stddev, families[1].log.stddev], 1)
-    expected = (3 * (outputs / 3).tanh()).exp().double()
-    torch.testing.assert_close((stddevs / stddevs[0]).double(), expected, rtol=1e-4, atol=0)
+    scales = (3 * (outputs / 3).tanh()).exp().double()
+    expected = (scales.square() + LEAST_STDDEV**2).sqrt()
+    torch.testing.assert_close((stddevs / likelihood.units.spread).double(), expected, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("scale", ["constant", "network"])
