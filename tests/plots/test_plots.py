@@ -338,3 +338,19 @@ def test_latent_means_have_the_names_of_their_classes() -> None:
         assert axis.texts[0].get_position() == pytest.approx(cloud[labels == 0].median(0).values.tolist())
         drawn = np.concatenate([np.asarray(points.get_offsets()) for points in axis.collections])
         np.testing.assert_allclose(np.sort(drawn, 0), np.sort(cloud.numpy(), 0), rtol=1e-6)
+
+
+def test_a_figure_of_one_panel_is_drawn_into_given_axes(tmp_path: Path, stripes: Dataset) -> None:
+    run, figure = fit_run(CONFIG, tmp_path / "run", stripes), Figure()
+    axes = figure.subfigures(1, 2)[0].subplots(2, 3).flat  # also in a part of a figure
+    images = stripes.test.all().x
+    drawn = [
+        plots.latent(run.model, stripes.test, stripes.classes, ax=axes[0]),
+        plots.manifold(run.model, side=3, ax=axes[1]),
+        plots.picture(images, 5, "images", ax=axes[2]),
+        plots.image_rows({"a": images[:4]}, "rows", ax=axes[3]),
+        plots.above({"a": {"ours": [1.0], "other": [0.5]}}, "nats", ax=axes[4]),
+        plots.strips({"a": {"ours": [1.0, 2.0]}}, {"a": {"best": 0.5}}, "distance", 0.1, ax=axes[5]),
+    ]
+    assert all(one is figure for one in drawn)
+    assert all(axis.has_data() for axis in axes)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
 from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
-from aevb.evaluation.scores import Score, titles
+from aevb.evaluation.scores import Score, titles, with_error
 from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
@@ -85,8 +85,7 @@ class RunPage:
         """The main test scores by title; a dagger marks a score with a note."""
         title = titles()
         return {
-            f"{title[score.name]}, nats": summary.with_error(score) + " †" * bool(score.note)
-            for score in self._main_scores
+            f"{title[score.name]}, nats": with_error(score) + " †" * bool(score.note) for score in self._main_scores
         }
 
     @property
