@@ -173,10 +173,10 @@ def test_progress_is_one_output_that_is_seldom_updated(stripes: Dataset, monkeyp
             assert len(handle.texts) <= 2 * clock.now + 1, number
     assert handle.texts[0] == "epoch 1 of 10"
     assert "validation bound -3.00, at most" in handle.texts[9]
-    assert handle.texts[-1] == "10 epochs in 8.0 s, validation bound -3.00"
+    assert handle.texts[-1] == "10 epochs in 8.0 s, best validation bound -3.00"
     with progress.status("drawing"):
         assert handle.texts[-1] == "drawing"
-    assert handle.texts[-1] == "10 epochs in 8.0 s, validation bound -3.00"
+    assert handle.texts[-1] == "10 epochs in 8.0 s, best validation bound -3.00"
     assert "<svg" in html(progress)
 
 

@@ -150,6 +150,9 @@ class Page:
     def __str__(self) -> str:
         return str(self.path)
 
+    def __repr__(self) -> str:
+        return f"Page({str(self.path)!r})"
+
     def _repr_html_(self) -> str:
         text, path, here = note(str(self.path)), self.path.resolve(), Path.cwd()
         if here not in path.parents:

@@ -342,7 +342,8 @@ def test_latent_means_have_the_names_of_their_classes() -> None:
 
 def test_a_figure_of_one_panel_is_drawn_into_given_axes(tmp_path: Path, stripes: Dataset) -> None:
     run, figure = fit_run(CONFIG, tmp_path / "run", stripes), Figure()
-    axes = figure.subfigures(1, 2)[0].subplots(2, 3).flat  # also in a part of a figure
+    part = figure.add_subfigure(figure.add_gridspec(1, 2)[0])  # also in a part of a figure
+    axes = part.subplots(2, 3).flat
     images = stripes.test.all().x
     drawn = [
         plots.latent(run.model, stripes.test, stripes.classes, ax=axes[0]),

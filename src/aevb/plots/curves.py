@@ -18,6 +18,7 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
 
+@rc_context(STYLE)
 def training(epochs: Sequence[Epoch]) -> Figure:
     """Plot bound, distortion and rate over the epochs; of an autoencoder, the distortion alone."""
     terms = ("bound", "distortion", "rate")
@@ -35,6 +36,7 @@ def training(epochs: Sequence[Epoch]) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
 def learning_curves(
     runs: Mapping[str, Sequence[RunFolder]],
     reported: Mapping[tuple[str, str, str], tuple[Sequence[float], Sequence[float]]] = MappingProxyType({}),
@@ -62,6 +64,7 @@ def learning_curves(
     return figure
 
 
+@rc_context(STYLE)
 def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: Mapping[str, float]) -> Figure:
     """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted.
 
@@ -79,6 +82,7 @@ def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: M
     return figure
 
 
+@rc_context(STYLE)
 def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: str, ticks: Sequence[float]) -> Figure:
     """Plot mean ± standard deviation over seeds for each value of a field, on a logarithmic axis.
 

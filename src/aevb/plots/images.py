@@ -23,6 +23,7 @@ def save_picture(images: Tensor, columns: int, path: str | Path) -> None:
     Image.fromarray((255 * sheet).round().astype(np.uint8).repeat(factor, 0).repeat(factor, 1)).save(path)
 
 
+@rc_context(STYLE)
 def picture(images: Tensor, columns: int, title: str, *, ax: Axes | None = None) -> Figure:
     """Plot a sheet of images ``(N, C, H, W)``, or of pairs ``(2, N, C, H, W)`` one above the other, into `ax`."""
     sheet = printed(images, columns)
@@ -67,6 +68,7 @@ def image_sheets(sheets: Mapping[str, Tensor], *, columns: int, across: int = 2)
     return figure
 
 
+@rc_context(STYLE)
 def manifold(model: VAE, *, side: int = 20, extent: float | None = 3.0, ax: Axes | None = None) -> Figure:
     """Plot the decoded latent plane: the mean of p(x|z) on a grid of z.
 
@@ -84,6 +86,7 @@ def manifold(model: VAE, *, side: int = 20, extent: float | None = 3.0, ax: Axes
     return figure
 
 
+@rc_context(STYLE)
 def manifolds(models: Mapping[str, VAE], *, side: int = 16, extent: float = 3.0) -> Figure:
     """Plot the decoded latent planes of several models, on an even grid over [-extent, extent]²."""
     figure, axes = subplots(len(models), columns=2, width=5, height=5)

@@ -25,6 +25,7 @@ CLASSES = 2 * len(CLASS_COLORS)
 """The largest number of distinguishable classes: ten colors, with two markers."""
 
 
+@rc_context(STYLE)
 def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None, *, ax: Axes | None = None) -> Figure:
     """Plot the latent means of examples, colored by class if there are at most `CLASSES` classes.
 

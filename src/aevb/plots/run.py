@@ -81,6 +81,7 @@ def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
     return latent(run.model, dataset.test, dataset.classes) if len(layers) == 1 and layers[0] > 1 else None
 
 
+@rc_context(STYLE)
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Plot examples and their reconstructions: the mean of p(x|z) at the mean of q(z|x)."""
     some = examples[: 20 if len(examples.shape) == 3 else 1000]
@@ -97,6 +98,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
 def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     """Plot each column of a table, test examples beside samples: numbers as densities, other values as shares."""
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
@@ -125,6 +127,7 @@ def _near(drawn: Tensor, x: Tensor) -> Tensor:
     return drawn[(drawn >= low - 0.5 * (high - low)) & (drawn <= high + 0.5 * (high - low))]
 
 
+@rc_context(STYLE)
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     """Plot samples from the prior, decoded: images as the mean of p(x|z), rows with noise, beside the data.
 

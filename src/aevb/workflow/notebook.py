@@ -67,7 +67,8 @@ class NotebookProgress:
         yield Hooks(on_step, self._epochs.append)
         self._share = None
         taken = wording.duration(time.monotonic() - began)
-        self._show(f"{len(self._epochs)} epochs in {taken}{self._bound()}")
+        best = max((epoch.valid.bound for epoch in self._epochs if epoch.valid), default=None)
+        self._show(f"{len(self._epochs)} epochs in {taken}" + (f", best validation bound {best:.2f}" if best else ""))
 
     @contextmanager
     def status(self, text: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from aevb import display, report
 from aevb.columns import modelled
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
-from aevb.data.tables.encode import Table
+from aevb.data.tables.encode import Table, decode_rows
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Findings, diagnose
@@ -277,6 +277,20 @@ class Run:
                 a thousand satisfies the constraints.
         """
         return self.draw_samples(n_samples, Request(condition or {}, given or {}, where, noise, seed)).x
+
+    def table(self, x: Tensor, condition: Tensor | None = None) -> Table:
+        """Return rows as the columns of their table, with its values; ``pandas.DataFrame(run.table(run.sample(5)))``.
+
+        Args:
+            x: rows of the model, such as samples, reconstructions or one of several imputations, ``(N, D)``.
+            condition: of the rows, ``(N, C)``, or of all, ``(1, C)``; None for an unconditional model.
+
+        Raises:
+            BadInput: the model is not of a table.
+        """
+        require_table(self.record)
+        data, values = self.record.data, None if condition is None else condition.numpy()
+        return decode_rows(data.columns, x.numpy(), data.condition_columns, values)
 
     def draw_samples(self, n_samples: int, request: Request) -> Samples:
         """Return samples of the model with their conditions, and the number that was drawn for constraints."""
