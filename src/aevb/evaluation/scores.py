@@ -55,12 +55,14 @@ class Scores(list[Score]):
     """Scores; a notebook displays them as a table."""
 
     def __repr__(self) -> str:
-        return display.text_table(_HEADER, self._rows())
+        return "\n".join([display.text_table(_HEADER, self._rows()), *self._notes()])
 
     def _repr_html_(self) -> str:
-        notes = dict.fromkeys(score.note for score in self if score.note)
-        legend = (_LEGEND, *(f"† {note}" for note in notes))
-        return display.block("Scores", display.table(_HEADER, self._rows()), *map(display.note, legend))
+        legend = map(display.note, (_LEGEND, *self._notes()))
+        return display.block("Scores", display.table(_HEADER, self._rows()), *legend)
+
+    def _notes(self) -> list[str]:
+        return [f"† {note}" for note in dict.fromkeys(score.note for score in self) if note]
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Return the cells of each score that has a title, which those of single latent dimensions have not."""
