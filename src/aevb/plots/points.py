@@ -185,11 +185,12 @@ def shares(axis: Axes, x: Tensor, samples: Tensor, values: Sequence[object]) -> 
     for side, (count, label, color) in enumerate(zip(counts, ("test examples", "samples"), COLORS[:3:2], strict=True)):
         share = count[shown] / count.sum().clamp_min(1)
         axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=color, label=label)
-    names = [as_text(_short(str(values[code]))) for code in shown.tolist()]
+    names = [as_text(short(str(values[code]))) for code in shown.tolist()]
     axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """Return a name, or its beginning with an ellipsis."""
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 

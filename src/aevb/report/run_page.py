@@ -131,7 +131,7 @@ class RunPage:
         return {
             "explore": f"aevb explore {folder}",
             "evaluate": f"aevb evaluate {folder} --n-importance-samples 5000",
-            "sample": f"aevb sample {folder} --n-samples 100",
+            **(_table_commands(folder) if self.run.data.columns else {"sample": f"aevb sample {folder}"}),
             "train": f"aevb train --config {config}",
         }
 
@@ -154,6 +154,16 @@ class RunPage:
     def versions(self) -> dict[str, str]:
         """The versions of the software."""
         return settings.versions()
+
+
+def _table_commands(folder: str) -> dict[str, str]:
+    """Return commands for the model of a table, by purpose."""
+    return {
+        "sample": f"aevb sample {folder} --n-samples 1000 --out samples.csv",
+        "quality": f"aevb quality {folder}",
+        "impute": f"aevb impute {folder} gaps.csv --out imputed.csv",
+        "score": f"aevb score {folder} new.csv --out scores.csv",
+    }
 
 
 def gather(run: RunFolder, findings: Sequence[Finding] | None) -> RunPage:
