@@ -172,11 +172,11 @@ def test_progress_is_one_output_that_is_seldom_updated(stripes: Dataset, monkeyp
             hooks.on_epoch(epoch)
             assert len(handle.texts) <= 2 * clock.now + 1, number
     assert handle.texts[0] == "epoch 1 of 10"
-    assert "validation bound -3.00, at most" in handle.texts[9]
-    assert handle.texts[-1] == "10 epochs in 8.0 s, best validation bound -3.00"
+    assert "validation bound -3.00, at most 3.2 s left" in handle.texts[9]
+    assert handle.texts[-1] == "10 epochs in 8.0 s; best epoch 1, validation bound -3.00"
     with progress.status("drawing"):
         assert handle.texts[-1] == "drawing"
-    assert handle.texts[-1] == "10 epochs in 8.0 s, best validation bound -3.00"
+    assert handle.texts[-1].startswith("10 epochs in 8.0 s")
     assert "<svg" in html(progress)
 
 

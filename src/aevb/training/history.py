@@ -76,14 +76,15 @@ class History:
     def _summary(self) -> str:
         how = {"early": ", stopped early", "interrupted": ", interrupted"}.get(self.ended, "")
         kept = [epoch for epoch in self.epochs if epoch.number == self.kept]
-        bound = f", {self._bound(kept[0])}" if kept else ""
+        bound = f", {bound_text(kept[0])} nats per example" if kept else ""
         return f"{len(self.epochs)} epochs{how}; weights of epoch {self.kept}{bound}"
 
-    @staticmethod
-    def _bound(epoch: Epoch) -> str:
-        name = _curve_name([epoch])
-        split, metrics = ("validation", epoch.valid) if epoch.valid else ("training", epoch.train)
-        return f"{split} {name} {getattr(metrics, name):.2f} nats per example"
+
+def bound_text(epoch: Epoch) -> str:
+    """Return the bound of validation, else of training, in words; of an autoencoder, the distortion."""
+    name = _curve_name([epoch])
+    split, metrics = ("validation", epoch.valid) if epoch.valid else ("training", epoch.train)
+    return f"{split} {name} {getattr(metrics, name):.2f}"
 
 
 def curves(epochs: Sequence[Epoch]) -> str:

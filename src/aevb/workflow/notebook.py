@@ -10,7 +10,7 @@ from aevb import display
 from aevb.config.schema import Config
 from aevb.data.dataset import Dataset
 from aevb.report import wording
-from aevb.training.history import Epoch, curves
+from aevb.training.history import Epoch, bound_text, curves
 from aevb.workflow.progress import Hooks
 
 PERIOD = 0.5
@@ -21,6 +21,24 @@ class _Handle(Protocol):
     """An output of a notebook, which can be replaced."""
 
     def update(self, obj: object) -> None: ...
+
+
+class _StepClock:
+    """The remaining time of training, by the mean duration of the steps after the first."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self._first = total, 0, 0.0
+
+    def tick(self) -> None:
+        """Count a step."""
+        self.done += 1
+        if self.done == 1:  # what comes before it is not training
+            self._first = time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """The remaining time in seconds; at least two steps are done."""
+        return (time.monotonic() - self._first) * (self.total - self.done) / (self.done - 1)
 
 
 @dataclass
@@ -51,24 +69,21 @@ class NotebookProgress:
     def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
         """Show the share of the steps, the remaining time and the validation curve."""
         epochs, steps = config.train.plan(dataset.n_train)
-        began, done = time.monotonic(), 0
+        clock, began = _StepClock(epochs * steps), time.monotonic()
         self._share = 0.0
         self._show(f"epoch 1 of {epochs}")
 
         def on_step() -> None:
-            nonlocal done
-            done += 1
-            now = time.monotonic()
-            if now - self._updated >= PERIOD:
-                self._share = done / (epochs * steps)
-                left = wording.duration((now - began) * (1 / self._share - 1))
-                self._show(f"epoch {min(done // steps + 1, epochs)} of {epochs}{self._bound()}, at most {left} left")
+            clock.tick()
+            if time.monotonic() - self._updated >= PERIOD and clock.done > 1:
+                self._share = clock.done / clock.total
+                bound = f", {bound_text(self._epochs[-1])}" if self._epochs else ""
+                epoch = min(clock.done // steps + 1, epochs)
+                self._show(f"epoch {epoch} of {epochs}{bound}, at most {wording.duration(clock.left)} left")
 
         yield Hooks(on_step, self._epochs.append)
         self._share = None
-        taken = wording.duration(time.monotonic() - began)
-        best = max((epoch.valid.bound for epoch in self._epochs if epoch.valid), default=None)
-        self._show(f"{len(self._epochs)} epochs in {taken}" + (f", best validation bound {best:.2f}" if best else ""))
+        self._show(f"{len(self._epochs)} epochs in {wording.duration(time.monotonic() - began)}{self._best()}")
 
     @contextmanager
     def status(self, text: str) -> Iterator[None]:
@@ -78,9 +93,10 @@ class NotebookProgress:
         yield
         self._show(before)
 
-    def _bound(self) -> str:
-        valid = self._epochs[-1].valid if self._epochs else None
-        return f", validation bound {valid.bound:.2f}" if valid else ""
+    def _best(self) -> str:
+        """Return the number and the bound of the epoch with the best validation loss."""
+        best = max(self._epochs, key=lambda epoch: epoch.valid.merit if epoch.valid else epoch.number, default=None)
+        return f"; best epoch {best.number}, {bound_text(best)}" if best else ""
 
     def _show(self, text: str) -> None:
         from IPython.display import display as show  # only a notebook has it
