@@ -16,6 +16,7 @@ from aevb.workflow.train import load_source
 PACKAGES = [
     "errors",
     "files",
+    "display",
     "memory",
     "rng",
     "columns",

@@ -72,6 +72,7 @@ SUBMODULES = (
     "columns",
     "config",
     "data",
+    "display",
     "errors",
     "estimators",
     "evaluation",

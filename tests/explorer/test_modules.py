@@ -226,12 +226,36 @@ def test_colors_between(run: Any) -> None:
 
 
 def test_numbers_in_words(run: Any) -> None:
-    code = (
-        "return [[-1.234], [12.34], [123.4], [12345.6], [3, true], [2.5, true], [NaN]].map((given) => short(...given))"
-    )
-    assert run("words", "short", code) == ["−1.23", "12.3", "123", "12,346", "3", "2.50", "–"]
+    numbers = [[-1.234], [12.34], [123.4], [2008, True], [12345.6], [3, True], [2.5, True], [None]]
+    code = "return given.map(([number, whole]) => short(number ?? NaN, whole))"
+    assert run("words", "short", code, numbers) == ["−1.23", "12.3", "123", "2008", "12,346", "3", "2.50", "–"]
     code = "return [subscript(12), minus(-3), percent(0.123), percent(0.9999)]"
     assert run("words", "subscript, minus, percent", code) == ["z₁₂"[1:], "−3", "12 %", "100.0 %"]
+
+
+def test_dates_are_written_as_dates(run: Any) -> None:
+    day, minute = 86_400_000, 60_000
+    columns = [
+        [{"instant": {"unit": day, "from": 0, "to": 10}}, 18_000],
+        [{"instant": {"unit": minute, "from": 0, "to": 16}}, 30_000_000.4],
+        [{"instant": {"unit": minute, "from": 11, "to": 16}}, 75],
+        [{"instant": {"unit": day, "from": 0, "to": 10}}, 1e12],
+        [{"instant": None, "whole": True}, 2008],
+    ]
+    shown = run("words", "written", "return given.map(([column, value]) => written(column, value))", columns)
+    assert shown == ["2019-04-14", "2027-01-15 08:00", "01:15", "1,000,000,000,000", "2008"]
+
+
+def test_a_text_is_shortened_only_where_it_does_not_fit(run: Any) -> None:
+    code = """
+      const context = new OffscreenCanvas(1, 1).getContext("2d");
+      const wide = context.measureText("Winterthur").width;
+      return ["Winterthur", "Schaffhausen"].map((name) => fitted(context, name, wide));
+    """
+    whole, beginning = run("picture", "fitted", code)
+    assert whole == "Winterthur"
+    assert beginning.startswith("Schaff")
+    assert beginning.endswith("…")
 
 
 # scale and lattice

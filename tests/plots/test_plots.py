@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from aevb import plots
+from aevb.columns import Column, DateNotation
 from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.evaluation.latent_means import latent_means
+from aevb.models.vae import VAE
 from aevb.plots.points import bin_edges, histograms
-from aevb.plots.run import PANELS
+from aevb.plots.tables import PANELS, reconstructed_columns
 from aevb.workflow.fitting import fit_run
 from tests.conftest import Exact
 
@@ -338,3 +341,52 @@ def test_latent_means_have_the_names_of_their_classes() -> None:
         assert axis.texts[0].get_position() == pytest.approx(cloud[labels == 0].median(0).values.tolist())
         drawn = np.concatenate([np.asarray(points.get_offsets()) for points in axis.collections])
         np.testing.assert_allclose(np.sort(drawn, 0), np.sort(cloud.numpy(), 0), rtol=1e-6)
+
+
+def test_a_figure_of_one_panel_is_drawn_into_given_axes(tmp_path: Path, stripes: Dataset) -> None:
+    run, figure = fit_run(CONFIG, tmp_path / "run", stripes), Figure()
+    part = figure.add_subfigure(figure.add_gridspec(1, 2)[0])  # also in a part of a figure
+    axes = part.subplots(2, 3).flat
+    images = stripes.test.all().x
+    drawn = [
+        plots.latent(run.model, stripes.test, stripes.classes, ax=axes[0]),
+        plots.manifold(run.model, side=3, ax=axes[1]),
+        plots.picture(images, 5, "images", ax=axes[2]),
+        plots.image_rows({"a": images[:4]}, "rows", ax=axes[3]),
+        plots.above({"a": {"ours": [1.0], "other": [0.5]}}, "nats", ax=axes[4]),
+        plots.strips({"a": {"ours": [1.0, 2.0]}}, {"a": {"best": 0.5}}, "distance", 0.1, ax=axes[5]),
+    ]
+    assert all(one is figure for one in drawn)
+    assert all(axis.has_data() for axis in axes)
+
+
+class Copy(nn.Module):
+    """A model of a table that reconstructs each row as given rows."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def reconstruct(self, _: object) -> Tensor:
+        return self.rows
+
+
+def test_reconstructions_of_a_table_have_their_quality_in_the_title() -> None:
+    """Numbers have R², values the share that is right; a missing value counts as neither."""
+    nan = torch.nan
+    x = torch.tensor([[0.0, 18_000, 0], [1.0, 18_010, 1], [2.0, nan, 2], [3.0, 18_030, nan]])
+    again = torch.tensor([[0.5, 18_000, 0], [1.5, 18_010, 2], [1.5, 0, 2], [2.5, 18_030, 0]])
+    columns = (
+        Column(name="size", kind="real", position=0),
+        Column(name="day", kind="integer", position=1, notation=DateNotation(pattern="%Y-%m-%d", unit="D"), whole=True),
+        Column(name="town", kind="categorical", position=2, values=("Winterthur", "Basel", "Schaffhausen am Rhein")),
+    )
+    part = Examples(x)
+    dataset = Dataset("t", "columns", (3,), part, part, part, "none", None, columns)
+    figure = reconstructed_columns(cast(VAE, Copy(again)), dataset)
+    assert [axis.get_title() for axis in figure.axes] == ["size: R² = 0.80", "day: R² = 1.00", "town: 67% right"]
+    assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == ["Winterthur", "Basel", "Schaffhausen …"]
+    assert figure.axes[1].xaxis.get_major_formatter()(18_000) == "2019-04-14"
+    np.testing.assert_allclose(np.asarray(figure.axes[2].images[0].get_array()), [[1, 0, 0], [0, 0, 0], [0, 1, 1]])

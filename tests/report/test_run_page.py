@@ -18,6 +18,7 @@ from aevb.report import write_run
 from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
+from aevb.workflow.train import load_source
 from tests.reproduction.test_pages import Page
 
 HOSTILE = "<script>alert(1)</script>&\"'"
@@ -149,3 +150,14 @@ def test_a_plot_of_a_plugin_is_drawn_and_shown(run: RunFolder, stripes: Dataset,
         del sys.modules["own_plot"]
     without_plugin = page_of(run, [])
     assert "Own plot" in [image["alt"] for image in without_plugin.found("img")]
+
+
+def test_the_page_of_a_table_has_commands_for_tables(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("town,size\n" + "".join(f"{'ab'[row % 2]},{row % 7}.5\n" for row in range(60)))
+    config = Config.model_validate({"data": {"source": str(tmp_path / "t.csv")}, "train": {"epochs": 2}})
+    dataset = load_source(config)
+    run = fit_run(config, tmp_path / "run", dataset)
+    assert "reconstructions" in dict(plots.figures(run, dataset))
+    text = page_of(run, []).text
+    for words in ("aevb impute", "aevb score", "aevb quality", "--out samples.csv"):
+        assert words in text

@@ -17,6 +17,7 @@ from aevb.cli.common import (
     Seed,
     print_file,
 )
+from aevb.evaluation import Scores
 from aevb.evaluation.diagnosis import EXPLAINS
 from aevb.models.registry import register
 from aevb.workflow.run import load_run
@@ -57,7 +58,7 @@ def evaluate(
         memory: Approximate memory limit for tensors, in MiB.
     """
     loaded = load_run(run, device, data_dir=data_dir)
-    scores = []
+    scores = Scores()
     for name in measure:
         with terminal.status(f"evaluating {name} of {loaded.folder}"):
             scores += loaded.evaluate(

@@ -69,7 +69,7 @@ def explore(
         serve_pages(pages, host, port, lambda address: _announce(address, no_open))
         return
     with terminal.status("writing the page"):
-        path = first.explore(*others, condition=condition or None)
+        path = first.explore(*others, condition=condition or None).path
     print_file(path, json)
     if not no_open:
         webbrowser.open(path.resolve().as_uri())

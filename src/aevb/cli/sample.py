@@ -27,7 +27,6 @@ from aevb.cli.common import (
     print_array_file,
 )
 from aevb.cli.tables import require_table_file
-from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.files import write_atomically
@@ -153,8 +152,7 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     path = out or run.folder / f"{name}.{'png' if image else 'csv' if data.columns else 'npy'}"
     if data.columns:
         columns = (*data.columns, *data.condition_columns)
-        values = None if condition is None else condition.numpy()
-        rows = decode_rows(data.columns, x.numpy(), data.condition_columns, values)
+        rows = run.table(x, condition)
         write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns))
     elif path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, x.numpy()))

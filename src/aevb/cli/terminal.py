@@ -34,11 +34,11 @@ from aevb.evaluation.anomalies import smallest_rate
 from aevb.evaluation.diagnosis import Finding
 from aevb.evaluation.quality import Quality
 from aevb.evaluation.quality.summary import introduction, summaries
-from aevb.evaluation.scores import titles
+from aevb.evaluation.scores import titles, with_error
 from aevb.runs.aggregate import Row, RunResult
 from aevb.runs.export import Exported
 from aevb.runs.run_folder import RunFolder
-from aevb.runs.summary import description, numbers, with_error
+from aevb.runs.summary import description, numbers
 from aevb.training.history import Epoch
 from aevb.workflow.progress import Hooks
 from aevb.workflow.run import AnomalySummary

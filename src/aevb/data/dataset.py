@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from aevb import display
 from aevb.columns import Column
+from aevb.data import image_sheet
 from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
 from aevb.data.out_of_core import OutOfCoreExamples, Rows
+from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.summary import ColumnSummary
 from aevb.data.value_kinds import Kind
 
 IN_MEMORY = "(in memory)"
 """Name of data that were passed as an object in memory."""
+IMAGES, ROWS, ELEMENTS = 20, 5, 8
+"""The largest numbers of images, rows and elements of a row that a notebook displays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,26 @@ class Dataset:
     byte_scale: float | None = None
     white: float = 1.0
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {self._sizes}; {self._content})"
+
+    def _repr_html_(self) -> str:
+        title = f"Data set {self.name}"
+        lines = (f"{self._sizes}; {self._content}", *self.notes)
+        return display.block(title, *map(display.note, lines), _columns(self), _examples(self))
+
+    @property
+    def _sizes(self) -> str:
+        return f"{self.n_train:,} train, {len(self.valid):,} validation, {len(self.test):,} test"
+
+    @property
+    def _content(self) -> str:
+        """The shape and kind of an example, or the number of columns, and the number of classes."""
+        shape = " x ".join(map(str, self.shape))
+        content = f"{len(self.columns)} columns" if self.columns else f"{shape}, {self.kind} values"
+        binarized = "" if self.binarize == "none" else f", binarization: {self.binarize}"
+        return content + binarized + (f", {len(self.classes)} classes" if self.classes else "")
+
     @property
     def train_source(self) -> ExampleSource:
         """All training examples."""
@@ -83,6 +108,34 @@ class Dataset:
             for content in split.content():
                 digest.update(content)
         return digest.hexdigest()
+
+
+def _columns(dataset: Dataset) -> str:
+    """Return the columns of a table as HTML: their types and values."""
+    if not dataset.summaries:
+        return ""
+    conditions = {column.name for column in dataset.condition_columns}
+    rows = [
+        (name, kind + ", condition" * (name in conditions), str(missing or ""), str(distinct), values)
+        for name, kind, missing, distinct, values in dataset.summaries
+    ]
+    return display.table(("column", "type", "missing", "distinct", "values"), rows)
+
+
+def _examples(dataset: Dataset) -> str:
+    """Return the first training examples as HTML: images, rows of a table, or vectors."""
+    some = dataset.train[: IMAGES if len(dataset.shape) == 3 else ROWS]
+    values = some.values * some.scale
+    if len(dataset.shape) == 3:
+        sheet = image_sheet.printed(values, IMAGES // 2)
+        return image_sheet.as_html(sheet, max(1, 480 // sheet.shape[1]))
+    if not dataset.columns:
+        rows = [[f"{value:.4g}" for value in row[:ELEMENTS]] for row in values.flatten(1).tolist()]
+        return display.table([f"x{number + 1}" for number in range(len(rows[0]))], rows)
+    condition = None if some.condition is None else some.condition.numpy()
+    table = decode_rows(dataset.columns, values.numpy(), dataset.condition_columns, condition)
+    cells = zip(*table.values(), strict=True)
+    return display.table(list(table), [["" if cell is None else str(cell) for cell in row] for row in cells])
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-import pooch
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
@@ -171,7 +170,9 @@ def _accuracy(network: nn.Module, dataset: Dataset, labels: Tensor) -> float:
 
 
 def _user_cache() -> Path:
-    return Path(pooch.os_cache("aevb")) / "classifiers"
+    from pooch import os_cache  # it imports tqdm, which warns in notebooks
+
+    return Path(os_cache("aevb")) / "classifiers"
 
 
 def _fingerprint(dataset: Dataset, *labels: Tensor) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput, option
-from aevb.evaluation.scores import DEFAULT, Estimate, Score, Split, mean_score
+from aevb.evaluation.scores import DEFAULT, Estimate, Score, Scores, Split, mean_score
 from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -88,9 +88,7 @@ class Task(NamedTuple):
         return self.model.device
 
 
-def measure(
-    name: str, model: VAE, dataset: Dataset, split: Split = "test", effort: Effort | None = None
-) -> list[Score]:
+def measure(name: str, model: VAE, dataset: Dataset, split: Split = "test", effort: Effort | None = None) -> Scores:
     """Return the scores of one measure.
 
     Args:
@@ -109,8 +107,7 @@ def measure(
     count = effort.examples or (SLOW_EXAMPLES if facts.get("slow") else len(examples))
     with seeded(effort.seed, RNGStream.EVALUATION):
         examples = examples.subsample(count).materialize()
-    scores: list[Score] = function(Task(model.eval(), dataset, split, examples, effort))
-    return scores
+    return Scores(function(Task(model.eval(), dataset, split, examples, effort)))
 
 
 def evaluate(
@@ -121,7 +118,7 @@ def evaluate(
     n_importance_samples: int | None = None,
     seed: int = 0,
     memory: int = 2**30,
-) -> list[Score]:
+) -> Scores:
     """Return the likelihood scores of a model on one split: bound, rate, distortion, log p(x) and what explains them.
 
     Args:

@@ -1,11 +1,13 @@
 """A score: a number with everything that is needed to compare it with another."""
 
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aevb import display
 from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
 from aevb.models.registry import register
@@ -47,6 +49,53 @@ class Score:
     binarization: str
     note: str | None = None
     examples: int | None = None
+
+
+class Scores(list[Score]):
+    """Scores; a notebook displays them as a table."""
+
+    def __repr__(self) -> str:
+        return "\n".join([display.text_table(_HEADER, self._rows()), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        legend = map(display.note, (_LEGEND, *self._notes()))
+        return display.block("Scores", display.table(_HEADER, self._rows()), *legend)
+
+    def _notes(self) -> list[str]:
+        return [f"† {note}" for note in dict.fromkeys(score.note for score in self) if note]
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of each score that has a title, which those of single latent dimensions have not."""
+        title = titles()
+        splits = dict.fromkeys(score.split for score in self)
+        return [
+            (title[name], *_cells(score))
+            for split in splits
+            for name in title
+            for score in self
+            if (score.name, score.split) == (name, split)
+        ]
+
+
+_HEADER = ("score", "value", "split", "examples", "estimator")
+_LEGEND = (
+    "Nats per example, unless the name says otherwise; ± is the standard error of the mean over the examples. Scores of"
+    " single latent dimensions are not listed."
+)
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    k = f", K = {score.n_importance_samples:,}" if score.n_importance_samples else ""
+    value = f"{score.value:.4g}" if score.stderr is None else with_error(score)
+    return value + " †" * bool(score.note), score.split, str(score.examples or ""), score.estimator + k
+
+
+def with_error(score: Score) -> str:
+    """Return value ± standard error, with at least two digits of the error."""
+    if score.stderr is None:
+        return f"{score.value:.2f}"
+    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr > 0 else 2
+    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
 def titles() -> dict[str, str]:

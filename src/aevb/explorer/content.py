@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import Column, modelled
+from aevb.columns import Column, DateNotation, modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
+from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
@@ -295,6 +296,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
                 "kind": column.kind,
                 "values": [str(value) for value in column.values],
                 "whole": column.whole,
+                "instant": _instant(column),
                 "low": float(low[index]),
                 "high": float(max(high[index], low[index] + 1e-9)),
                 "bounds": [column.low, column.high],
@@ -304,6 +306,15 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
         ],
         "table": bool(dataset.columns),
     }
+
+
+def _instant(column: Column) -> dict[str, float] | None:
+    """Return the milliseconds of the unit of dates and times of day, and their part of YYYY-MM-DD hh:mm; or None."""
+    notation = column.notation
+    if not isinstance(notation, DateNotation) or not notation.pattern:
+        return None
+    start, end = (11, 16) if is_time_of_day(notation) else (0, 10 if notation.unit == "D" else 16)
+    return {"unit": NANOSECONDS[notation.unit] / 1e6, "from": start, "to": end}
 
 
 def _unnamed(dataset: Dataset) -> list[Column]:

@@ -1,5 +1,10 @@
-"""Figures of run records, in one visual style. Nothing is trained: every figure can be redrawn from a run folder."""
+"""Figures of run records, in one visual style. Nothing is trained: every figure can be redrawn from a run folder.
 
+Each function returns a matplotlib figure. Those that draw a single panel have a parameter `ax`: the axes of another
+figure to draw into. They then return that figure.
+"""
+
+from aevb.data.image_sheet import tiles
 from aevb.plots.curves import (
     Levels,
     above,
@@ -13,7 +18,7 @@ from aevb.plots.curves import (
     sweep,
     training,
 )
-from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, save_picture, tiles
+from aevb.plots.images import image_rows, image_sheets, manifold, manifolds, morphing, picture, save_picture
 from aevb.plots.points import Cloud, Ellipse, Labelled, clouds, contours, latent, scatter_latent_means
 from aevb.plots.quality import quality
 from aevb.plots.run import figures, reconstructions, samples
@@ -39,6 +44,7 @@ __all__ = [
     "manifold",
     "manifolds",
     "morphing",
+    "picture",
     "progress",
     "quality",
     "reconstructions",

@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from aevb.plots.style import COLORS, LINES, STYLE, legend_below, robust_limits, subplots
+from aevb.plots.style import COLORS, LINES, STYLE, legend_below, panel, robust_limits, subplots
 from aevb.runs.aggregate import Row
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 
 
+@rc_context(STYLE)
 def training(epochs: Sequence[Epoch]) -> Figure:
     """Plot bound, distortion and rate over the epochs; of an autoencoder, the distortion alone."""
     terms = ("bound", "distortion", "rate")
@@ -35,6 +36,7 @@ def training(epochs: Sequence[Epoch]) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
 def learning_curves(
     runs: Mapping[str, Sequence[RunFolder]],
     reported: Mapping[tuple[str, str, str], tuple[Sequence[float], Sequence[float]]] = MappingProxyType({}),
@@ -62,6 +64,7 @@ def learning_curves(
     return figure
 
 
+@rc_context(STYLE)
 def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: Mapping[str, float]) -> Figure:
     """Plot losses minus a constant over the epochs, one panel per name; reported levels are dotted.
 
@@ -79,6 +82,7 @@ def losses(runs: Mapping[str, Sequence[RunFolder]], constant: float, reported: M
     return figure
 
 
+@rc_context(STYLE)
 def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: str, ticks: Sequence[float]) -> Figure:
     """Plot mean ± standard deviation over seeds for each value of a field, on a logarithmic axis.
 
@@ -207,7 +211,14 @@ def progress(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], leve
 
 
 @rc_context(STYLE)
-def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, ylabel: str, least: float) -> Figure:
+def strips(
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    levels: Levels,
+    ylabel: str,
+    least: float,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
     """Plot one point per seed: groups side by side, one color per setting; levels are short lines.
 
     Args:
@@ -215,9 +226,9 @@ def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, 
         levels: the reference levels of each group.
         ylabel: the label of the vertical axis.
         least: the lower end of the logarithmic axis; smaller values are drawn there.
+        ax: axes to draw into; None for a new figure.
     """
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = panel(ax, 10, 4.2, "constrained")
     for position, (group, settings) in enumerate(values.items()):
         hidden = "_" * (position > 0)  # the legend names each setting once
         for number, ((name, seeds), color) in enumerate(zip(settings.items(), cycle(COLORS), strict=False)):
@@ -230,21 +241,22 @@ def strips(values: Mapping[str, Mapping[str, Sequence[float]]], levels: Levels, 
     axis.set_ylim(bottom=0.8 * least)
     ticks = [tick for tick in axis.get_yticks() if least <= tick <= axis.get_ylim()[1]]
     axis.set_yticks(ticks, [f"≤ {tick:g}" if tick == ticks[0] else f"{tick:g}" for tick in ticks])
-    legend_below(figure, axis)
+    legend_below(figure, axis) if ax is None else axis.legend()
     return figure
 
 
 @rc_context(STYLE)
-def above(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str) -> Figure:
+def above(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, *, ax: Axes | None = None) -> Figure:
     """Plot values above the best reference of their group: one row for each name, one point for each value.
 
     Args:
         groups: values by group and name; the first name of a group is ours, the others are its references.
         xlabel: the label of the horizontal axis.
+        ax: axes to draw into; None for a new figure.
     """
     count = sum(len(values) + 1 for values in groups.values())
-    figure = Figure(figsize=(9, 0.24 * count + 0.8), layout="constrained")
-    axis, ticks, position = figure.subplots(), dict[int, str](), 0
+    figure, axis = panel(ax, 9, 0.24 * count + 0.8, "constrained")
+    ticks, position = dict[int, str](), 0
     for group, values in groups.items():
         ours, *references = values
         best = max(max(values[name]) for name in references)

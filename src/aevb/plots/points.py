@@ -17,7 +17,7 @@ from torch import Tensor
 from aevb.data.examples import Examples
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
-from aevb.plots.style import CLASS_COLORS, COLORS, STYLE, as_text, subplots
+from aevb.plots.style import CLASS_COLORS, COLORS, STYLE, as_text, panel, subplots
 
 MOST_BARS, MOST_LETTERS = 8, 14
 """The largest number of values of a column, and of letters of their names, in a bar chart."""
@@ -25,16 +25,22 @@ CLASSES = 2 * len(CLASS_COLORS)
 """The largest number of distinguishable classes: ten colors, with two markers."""
 
 
-def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None) -> Figure:
+@rc_context(STYLE)
+def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None, *, ax: Axes | None = None) -> Figure:
     """Plot the latent means of examples, colored by class if there are at most `CLASSES` classes.
 
     Of more than two latent dimensions, the plot shows the first two principal components of the means.
+
+    Args:
+        model: a model with at least two latent dimensions.
+        examples: N examples.
+        classes: the names of their labels.
+        ax: axes to draw into; None for a new figure.
     """
     means, names = latent_means(model, examples), ("$z_1$", "$z_2$")
     if means.shape[1] > 2:
         means, names = _principal_plane(means)
-    figure = Figure(figsize=(7, 6))
-    axis = figure.subplots()
+    figure, axis = panel(ax, 7, 6)
     size = min(12.0, 6e4 / len(means))
     if examples.labels is None or classes is None or len(classes) > CLASSES:
         axis.scatter(means[:, 0], means[:, 1], size, color=COLORS[0], alpha=0.6, linewidths=0)
@@ -179,11 +185,12 @@ def shares(axis: Axes, x: Tensor, samples: Tensor, values: Sequence[object]) -> 
     for side, (count, label, color) in enumerate(zip(counts, ("test examples", "samples"), COLORS[:3:2], strict=True)):
         share = count[shown] / count.sum().clamp_min(1)
         axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=color, label=label)
-    names = [as_text(_short(str(values[code]))) for code in shown.tolist()]
+    names = [as_text(short(str(values[code]))) for code in shown.tolist()]
     axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """Return a name, or its beginning with an ellipsis."""
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 

@@ -14,22 +14,19 @@ from collections.abc import Callable, Iterator
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from aevb.columns import modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
-from aevb.plots.points import Cloud, clouds, histograms, latent, shares
-from aevb.plots.style import STYLE, as_text, legend_below, subplots
+from aevb.plots.points import Cloud, clouds, histograms, latent
+from aevb.plots.style import STYLE, subplots
+from aevb.plots.tables import PANELS, reconstructed_columns, sampled_columns
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 
-PANELS = 12
-"""The largest number of columns of a table in a figure."""
 Plot = Callable[[RunFolder, Dataset], Figure | None]
 
 
@@ -56,10 +53,11 @@ def _training(run: RunFolder, _dataset: Dataset) -> Figure | None:
 @register.plot(
     "reconstructions",
     title="Reconstructions",
-    caption="Test examples x and their reconstructions: the mean of p(x|z) at the mean of q(z|x).",
+    caption="Test examples x and their reconstructions at the mean of q(z|x): the mean of p(x|z), and of values without"
+    " an order the most probable one.",
 )
 def _reconstructions(run: RunFolder, dataset: Dataset) -> Figure | None:
-    return None if dataset.columns else reconstructions(run.model, dataset.test)
+    return reconstructed_columns(run.model, dataset) if dataset.columns else reconstructions(run.model, dataset.test)
 
 
 @register.plot("samples", title="Samples", caption="Samples from the model: z from the prior, decoded.")
@@ -81,6 +79,7 @@ def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
     return latent(run.model, dataset.test, dataset.classes) if len(layers) == 1 and layers[0] > 1 else None
 
 
+@rc_context(STYLE)
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Plot examples and their reconstructions: the mean of p(x|z) at the mean of q(z|x)."""
     some = examples[: 20 if len(examples.shape) == 3 else 1000]
@@ -97,34 +96,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
-    """Plot each column of a table, test examples beside samples: numbers as densities, other values as shares."""
-    with seeded(seed, RNGStream.SAMPLES, device=model.device):
-        condition = dataset.test.subsample(2000).condition
-        drawn = model.sample(min(len(dataset.test), 2000), condition, draw=True).cpu()
-    x, order = dataset.test.all().x, modelled(dataset.columns)
-    columns = sorted(order, key=lambda column: column.position)[:PANELS]
-    figure, axes = subplots(len(columns))
-    for column, axis in zip(columns, axes, strict=True):
-        index = order.index(column)
-        observed = x[:, index][~x[:, index].isnan()]
-        if column.values:
-            shares(axis, observed, drawn[:, index], column.values)
-        else:
-            histograms(axis, observed, _near(drawn[:, index], observed))
-        axis.set(title=as_text(column.name), ylabel="share" if column.values else "density")
-    legend_below(figure, axes[0])
-    return figure
-
-
-def _near(drawn: Tensor, x: Tensor) -> Tensor:
-    """Return the samples near the range of the data: a single outlier would hide the histogram."""
-    if not len(x):
-        return drawn
-    low, high = x.min(), x.max()
-    return drawn[(drawn >= low - 0.5 * (high - low)) & (drawn <= high + 0.5 * (high - low))]
-
-
+@rc_context(STYLE)
 def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     """Plot samples from the prior, decoded: images as the mean of p(x|z), rows with noise, beside the data.
 

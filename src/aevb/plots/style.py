@@ -4,6 +4,7 @@ The colors are distinguishable with color vision deficiency (Petroff 2021).
 """
 
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aevb.display import in_notebook
 from aevb.errors import printable
 
 COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
@@ -41,6 +43,9 @@ STYLE: Any = {
 LINES: tuple[Literal["--", ":", "-."], ...] = ("--", ":", "-.")
 """Line styles of reference levels."""
 
+if in_notebook():
+    import_module("matplotlib_inline.backend_inline")  # notebooks show figures, as they do after importing pyplot
+
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure at the resolution of `STYLE`."""
@@ -64,6 +69,18 @@ def subplots(
     for axis in axes[count:]:
         axis.remove()
     return figure, axes[:count]
+
+
+def panel(
+    ax: Axes | None, width: float, height: float, layout: Literal["constrained"] | None = None
+) -> tuple[Figure, Axes]:
+    """Return axes to draw into, and their figure: those of the caller, or new ones of a size in inches."""
+    if ax is not None:
+        figure = ax.figure.figure  # also where the axes are in a part of it
+        assert figure is not None
+        return figure, ax
+    figure = Figure(figsize=(width, height), layout=layout)
+    return figure, figure.subplots()
 
 
 def legend_below(figure: Figure, axis: Axes) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
 from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
-from aevb.evaluation.scores import Score, titles
+from aevb.evaluation.scores import Score, titles, with_error
 from aevb.models.registry import register
 from aevb.report import settings
 from aevb.runs import summary
@@ -85,8 +85,7 @@ class RunPage:
         """The main test scores by title; a dagger marks a score with a note."""
         title = titles()
         return {
-            f"{title[score.name]}, nats": summary.with_error(score) + " †" * bool(score.note)
-            for score in self._main_scores
+            f"{title[score.name]}, nats": with_error(score) + " †" * bool(score.note) for score in self._main_scores
         }
 
     @property
@@ -132,7 +131,7 @@ class RunPage:
         return {
             "explore": f"aevb explore {folder}",
             "evaluate": f"aevb evaluate {folder} --n-importance-samples 5000",
-            "sample": f"aevb sample {folder} --n-samples 100",
+            **(_table_commands(folder) if self.run.data.columns else {"sample": f"aevb sample {folder}"}),
             "train": f"aevb train --config {config}",
         }
 
@@ -155,6 +154,16 @@ class RunPage:
     def versions(self) -> dict[str, str]:
         """The versions of the software."""
         return settings.versions()
+
+
+def _table_commands(folder: str) -> dict[str, str]:
+    """Return commands for the model of a table, by purpose."""
+    return {
+        "sample": f"aevb sample {folder} --n-samples 1000 --out samples.csv",
+        "quality": f"aevb quality {folder}",
+        "impute": f"aevb impute {folder} gaps.csv --out imputed.csv",
+        "score": f"aevb score {folder} new.csv --out scores.csv",
+    }
 
 
 def gather(run: RunFolder, findings: Sequence[Finding] | None) -> RunPage:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aevb.columns import Column, modelled
-from aevb.evaluation.scores import titles
+from aevb.evaluation.scores import titles, with_error
 from aevb.files import HUB_PREFIX
 from aevb.runs import hub
 from aevb.runs.run_folder import SHARED_FILES, RunFolder
-from aevb.runs.summary import description, with_error
+from aevb.runs.summary import description
 
 COLUMNS = 50
 """Maximum number of columns in a model card."""

@@ -1,14 +1,15 @@
 """Summary of a run for the terminal, its page and its model card: data, model, training and scores."""
 
 from collections import Counter
-from math import floor, log10
 from typing import NamedTuple
 
+from aevb import display
 from aevb.config.schema import ModelConfig
-from aevb.evaluation.scores import Score, titles
+from aevb.evaluation.scores import Score, titles, with_error
 from aevb.models.likelihoods import Gaussian
 from aevb.runs.records import Outcome
 from aevb.runs.run_folder import RunFolder
+from aevb.training.history import curves
 
 
 class Numbers(NamedTuple):
@@ -50,14 +51,6 @@ def numbers(run: RunFolder) -> Numbers:
     splits = list(dict.fromkeys(_split(run, score) for score in run.scores))
     rows = [(title, [_cell(run, name, split) for split in splits]) for name, title in titles().items()]
     return Numbers(splits, [row for row in rows if any(row[1])], _legend(run))
-
-
-def with_error(score: Score) -> str:
-    """Return value ± standard error, with at least two digits of the error."""
-    if score.stderr is None:
-        return f"{score.value:.2f}"
-    decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr > 0 else 2
-    return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 
 
 def _values(run: RunFolder) -> str:
@@ -135,3 +128,26 @@ def _legend(run: RunFolder) -> list[str]:
     if any(score.name == "squared_error" for score in run.scores):
         lines.append("squared error: of the reconstruction, summed over an example; it is not in nats.")
     return lines
+
+
+def headline(run: RunFolder) -> str:
+    """Return the data, the model and the test bound of a run in one line."""
+    latent = " and ".join(map(str, run.resolved.layers))
+    bounds = [f"test bound {with_error(one)}" for one in run.scores if (one.name, one.split) == ("bound", "test")]
+    return ", ".join([run.data.name, f"{latent} latent dimensions", f"{parameters(run):,} parameters", *bounds[-1:]])
+
+
+def parameters(run: RunFolder) -> int:
+    """Return the number of trainable parameters of the model."""
+    return sum(parameter.numel() for parameter in run.model.parameters() if parameter.requires_grad)
+
+
+def as_html(run: RunFolder) -> str:
+    """Return the summary of a run for a notebook: data, model, training, scores and the training curve."""
+    scores, facts = (
+        numbers(run),
+        description(run) | {"parameters": f"{parameters(run):,}", "run folder": str(run.folder)},
+    )
+    table = display.table(["nats per example", *scores.splits], [[title, *cells] for title, cells in scores.rows])
+    parts = [table, *map(display.note, scores.legend)] if scores.rows else []
+    return display.block("Run", display.table((), list(facts.items())), curves(run.epochs), *parts)

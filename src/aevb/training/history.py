@@ -1,7 +1,11 @@
 """Records of training: the metrics of its epochs, and how it ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from typing import Literal
+
+from aevb import display
 
 Ended = Literal["finished", "early", "interrupted"]
 
@@ -62,3 +66,37 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
     kept: int = 0
     ended: Ended = "finished"
+
+    def __repr__(self) -> str:
+        return f"History({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        return display.block("History", display.note(self._summary()), curves(self.epochs))
+
+    def _summary(self) -> str:
+        how = {"early": ", stopped early", "interrupted": ", interrupted"}.get(self.ended, "")
+        kept = [epoch for epoch in self.epochs if epoch.number == self.kept]
+        bound = f", {bound_text(kept[0])} nats per example" if kept else ""
+        return f"{len(self.epochs)} epochs{how}; weights of epoch {self.kept}{bound}"
+
+
+def bound_text(epoch: Epoch) -> str:
+    """Return the bound of validation, else of training, in words; of an autoencoder, the distortion."""
+    name = _curve_name([epoch])
+    split, metrics = ("validation", epoch.valid) if epoch.valid else ("training", epoch.train)
+    return f"{split} {name} {getattr(metrics, name):.2f}"
+
+
+def curves(epochs: Sequence[Epoch]) -> str:
+    """Return the bound over the epochs as HTML; of an autoencoder, which has none, the distortion."""
+    if not epochs:
+        return ""
+    name = _curve_name(epochs)
+    lines = {"train": [getattr(epoch.train, name) for epoch in epochs]}
+    if any(epoch.valid for epoch in epochs):
+        lines["validation"] = [getattr(epoch.valid, name) if epoch.valid else nan for epoch in epochs]
+    return display.curves(f"{name}, nats per example", [epoch.number for epoch in epochs], lines)
+
+
+def _curve_name(epochs: Sequence[Epoch]) -> Literal["bound", "distortion"]:
+    return "bound" if any(isfinite(epoch.train.bound) for epoch in epochs) else "distortion"

@@ -9,14 +9,14 @@ from typing import NamedTuple, TypedDict
 import torch
 from torch import Tensor
 
-from aevb import report
+from aevb import display, report
 from aevb.columns import modelled
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
-from aevb.data.tables.encode import Table
-from aevb.evaluation import Score, Split
+from aevb.data.tables.encode import Table, decode_rows
+from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
-from aevb.evaluation.diagnosis import Finding, diagnose
+from aevb.evaluation.diagnosis import Findings, diagnose
 from aevb.evaluation.explanation import surprise, texts
 from aevb.evaluation.importance_sampling import chosen_samples, per_example
 from aevb.evaluation.imputation import Imputed, impute
@@ -24,7 +24,7 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.measures import Effort, measure
 from aevb.evaluation.quality import Quality
 from aevb.models.vae import VAE
-from aevb.runs import sharing
+from aevb.runs import sharing, summary
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.quality import QUALITY
@@ -158,7 +158,10 @@ class Run:
         self._references: dict[tuple[int | None, int], ReferenceScores] = {}
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r})"
+        return f"Run({str(self.folder)!r}: {summary.headline(self.record)})"
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self.record)
 
     @property
     def folder(self) -> Path:
@@ -176,9 +179,9 @@ class Run:
         return self.record.config
 
     @property
-    def scores(self) -> list[Score]:
+    def scores(self) -> Scores:
         """Held-out scores."""
-        return self.record.scores
+        return Scores(self.record.scores)
 
     @property
     def history(self) -> History:
@@ -212,7 +215,7 @@ class Run:
         max_examples: int | None = None,
         memory: int = 1024,
         seed: int = 0,
-    ) -> list[Score]:
+    ) -> Scores:
         """Evaluate the model on a split and add the scores to scores.json.
 
         Args:
@@ -227,13 +230,13 @@ class Run:
             BadInput: a measure is unknown or does not apply, or the data cannot be read.
         """
         effort = Effort(n_importance_samples, max_examples, seed, memory * 2**20)
-        scores: list[Score] = []
+        scores = Scores()
         for name in measures:
             scores += measure(name, self.model, self.dataset, split, effort)
             self.record.save_scores(scores)
         return scores
 
-    def diagnose(self, *, seed: int = 0) -> list[Finding]:
+    def diagnose(self, *, seed: int = 0) -> Findings:
         """Return the problems of the model and write them to findings.json. The test split is not used.
 
         Args:
@@ -274,6 +277,20 @@ class Run:
                 a thousand satisfies the constraints.
         """
         return self.draw_samples(n_samples, Request(condition or {}, given or {}, where, noise, seed)).x
+
+    def table(self, x: Tensor, condition: Tensor | None = None) -> Table:
+        """Return rows as the columns of their table, with its values; ``pandas.DataFrame(run.table(run.sample(5)))``.
+
+        Args:
+            x: rows of the model, such as samples, reconstructions or one of several imputations, ``(N, D)``.
+            condition: of the rows, ``(N, C)``, or of all, ``(1, C)``; None for an unconditional model.
+
+        Raises:
+            BadInput: the model is not of a table.
+        """
+        require_table(self.record)
+        data, values = self.record.data, None if condition is None else condition.numpy()
+        return decode_rows(data.columns, x.numpy(), data.condition_columns, values)
 
     def draw_samples(self, n_samples: int, request: Request) -> Samples:
         """Return samples of the model with their conditions, and the number that was drawn for constraints."""
@@ -415,8 +432,8 @@ class Run:
         require_table(self.record)
         return table_quality(self.record, self.dataset, synthetic, seed=seed, data_dir=self._data_dir)
 
-    def explore(self, *others: "Run", condition: Mapping[str, object] | None = None) -> Path:
-        """Write explorer.html, an interactive page of the model, and return its path.
+    def explore(self, *others: "Run", condition: Mapping[str, object] | None = None) -> display.Page:
+        """Write explorer.html, an interactive page of the model, and return its path; a notebook displays the page.
 
         Args:
             others: at most one other run, shown side by side.
@@ -430,7 +447,7 @@ class Run:
         path = explorer.explore([run.explorable(condition) for run in (self, *others)])
         if (path.parent / "report.html").is_file():  # the report links to the page
             report.write_run(self.record, load_findings(self.folder))
-        return path
+        return display.Page(path)
 
     def explorable(self, condition: Mapping[str, object] | None = None) -> tuple[RunFolder, Dataset]:
         """Return the record and the data for the explorer; a conditional model under a condition."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from aevb import display
 from aevb.config.schema import Config
 from aevb.data import IN_MEMORY, Dataset, load_data
 from aevb.errors import BadInput, Lost
@@ -16,6 +17,7 @@ from aevb.workflow.budget import with_budget
 from aevb.workflow.devices import choose_device
 from aevb.workflow.fitting import fit_run
 from aevb.workflow.loggers import LoggerGroup, open_loggers
+from aevb.workflow.notebook import NotebookProgress
 from aevb.workflow.options import with_absolute_paths, with_keywords
 from aevb.workflow.progress import NoProgress, Progress
 from aevb.workflow.run import Run
@@ -30,6 +32,7 @@ def train(
     n_importance_samples: int | None = None,
     report: bool = True,
     loggers: Sequence[str] = (),
+    progress: bool = True,
     **options: object,
 ) -> Run:
     """Train a model, evaluate it on held-out data, diagnose it and write its report.
@@ -49,6 +52,7 @@ def train(
             latent dimensions, otherwise as many samples as an example needs.
         report: diagnose the model, draw figures and write report.html. `Run.report` does so later.
         loggers: tensorboard, trackio, wandb, mlflow.
+        progress: show a bar and the validation curve in a notebook. Outside of notebooks, nothing is shown.
         options: options of any section by name, such as ``latent=10``, ``epochs=50``, ``beta=4.0`` or
             ``binarize="threshold"``; a whole section, such as ``model=ModelConfig(latent=10)``; the objective by name,
             ``objective="iwae"``; and ``seed``. They override `config`.
@@ -71,6 +75,7 @@ def train(
             n_importance_samples=n_importance_samples,
             report=report,
             logger=group,
+            progress=NotebookProgress() if progress and display.in_notebook() else None,
         )
 
 

@@ -15,7 +15,7 @@ from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.aggregate_posterior import prior_holes
 from aevb.evaluation.diagnosis.checks import EXPLAINS
-from aevb.evaluation.diagnosis.findings import Finding, Measurements
+from aevb.evaluation.diagnosis.findings import Finding, Findings, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.likelihood import best_log_px
@@ -24,7 +24,7 @@ from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.training.history import Epoch
 
-__all__ = ["EXPLAINS", "Finding", "diagnose"]
+__all__ = ["EXPLAINS", "Finding", "Findings", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
@@ -46,7 +46,7 @@ def diagnose(
     dataset: Dataset,
     *,
     seed: int = 0,
-) -> list[Finding]:
+) -> Findings:
     """Return the problems of a trained model; an empty list if there are none.
 
     Args:
@@ -65,7 +65,7 @@ def diagnose(
     measured = take_measurements(model, config, resolved, epochs, dataset, seed=seed)
     findings = {check: finding for check in EXPLAINS if (finding := check(measured))}
     explained = {other for check in findings for other in EXPLAINS[check]}
-    return [finding for check, finding in findings.items() if check not in explained]
+    return Findings(finding for check, finding in findings.items() if check not in explained)
 
 
 def take_measurements(

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from aevb import display
 from aevb.config.schema import Config, ModelConfig
 from aevb.evaluation.diagnosis.outliers import Outlier
 from aevb.evaluation.importance_sampling import PerExample
@@ -39,6 +40,28 @@ class Finding:
     evidence: str
     cause: str
     remedy: str
+
+
+class Findings(list[Finding]):
+    """Problems of a model; a notebook displays them as a table."""
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(_as_text, self)) or _NONE
+
+    def _repr_html_(self) -> str:
+        tables = [display.block(finding.problem, display.table((), _facts(finding))) for finding in self]
+        return "".join(tables) or display.block("Diagnosis", display.note(_NONE))
+
+
+_NONE = "No problems found."
+
+
+def _facts(finding: Finding) -> list[tuple[str, str]]:
+    return [("evidence", finding.evidence), ("cause", finding.cause), ("try", finding.remedy)]
+
+
+def _as_text(finding: Finding) -> str:
+    return "\n".join([finding.problem, *(f"  {name:<9} {text}" for name, text in _facts(finding))])
 
 
 class SimpleModel(NamedTuple):

@@ -127,6 +127,11 @@ class Quality:
     detection: tuple[Detection, ...]
     memorization: Memorization
 
+    def __repr__(self) -> str:
+        measures = (self.column_shapes, self.pair_trends)
+        texts = (f"{one.name} {one.synthetic:.3f} (real rows {one.real:.3f})" for one in measures)
+        return f"Quality({self.n_synthetic} synthetic rows: {', '.join(texts)})"
+
     @property
     def column_shapes(self) -> Measure:
         """The mean similarity of the columns."""

@@ -54,6 +54,15 @@ export function place(context, image, x, y, width, height) {
   context.drawImage(image, x + (width - w) / 2, y + (height - h) / 2, w, h);
 }
 
+/** Return a text, or its beginning with an ellipsis if it is wider than `width` pixels. */
+export function fitted(context, text, width) {
+  const fits = (shown) => context.measureText(shown).width <= width;
+  if (fits(text)) return text;
+  let end = text.length - 1;
+  while (end > 1 && !fits(`${text.slice(0, end)}…`)) end -= 1;
+  return `${text.slice(0, end)}…`;
+}
+
 /** Match a canvas to the resolution of the screen; return its context and size in CSS pixels. */
 export function sharpen(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;

@@ -12,6 +12,9 @@ import { minus } from "./words.js";
 const NEAR = 9;
 /** Opacity of the decoded plane behind points. */
 const BEHIND = 0.5;
+/** The share of its place that a tile of less than SMALL pixels fills: such images often have no margins of their own. */
+const FILLED = 0.72;
+const SMALL = 16;
 /** The value of log q(z)/p(z) with full color, in nats. */
 export const FULL = 3;
 const RINGS = [1, 2, 3];
@@ -53,13 +56,18 @@ export class Plane {
   }
 
   drawTiles(context, { step, seen }) {
-    const size = step * this.scale.unit;
+    const size = step * this.scale.unit * (this.isSmall ? FILLED : 1);
     context.globalAlpha = this.hidden.size < this.looks.size ? BEHIND : 1;
     for (const { tile, at } of seen) {
       const [x, y] = this.scale.toScreen(at);
       place(context, tile, x - size / 2, y - size / 2, size, size);
     }
     context.globalAlpha = 1;
+  }
+
+  /** Whether images are too small to be distinguished without gaps. */
+  get isSmall() {
+    return Math.max(...this.facts.shape.slice(1)) < SMALL;
   }
 
   /** Draw log q(z)/p(z) where q or p is not negligible. */

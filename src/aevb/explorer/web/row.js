@@ -2,9 +2,9 @@
 
 import { between, css, diverging, parsed, theme } from "./colors.js";
 import { add } from "./elements.js";
-import { sharpen } from "./picture.js";
+import { fitted, sharpen } from "./picture.js";
 import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
-import { percent, short } from "./words.js";
+import { percent, written } from "./words.js";
 
 /** The largest number of columns. */
 const COLUMNS = 100;
@@ -14,6 +14,8 @@ const MOST = 5;
 const LEGIBLE = 34;
 const LINE = 11;
 const TINT = 0.7;
+/** The largest factor by which a name is squeezed to fit into its cell. */
+const SQUEEZED = 1.3;
 
 export class RowView {
   constructor(element, model) {
@@ -53,21 +55,20 @@ export class RowView {
           ? "missing"
           : isCoded(column)
             ? `is ${column.values[values[j]]}`
-            : `is ${short(values[j], column.whole)}`;
+            : `is ${written(column, values[j])}`;
       if (observed) actual.style.left = `${100 * level(column, values[j])}%`;
     });
   }
 
   showNumber({ fill, whisker, text }, column, found, j) {
-    const { whole } = column;
     const { chances, remaining, mean } = apartFromSpikes(column, found.mean[j], found, this.places[j]);
     const [least, most] = interval(column, mean, found.spread?.[j], found.stddev?.[j]);
     const share = (value) => 100 * level(column, value);
     fill.style.inset = `0 ${100 - share(mean)}% 0 0`;
     whisker.style.inset = `0 ${100 - share(most)}% 0 ${share(least)}%`;
     const named = column.spikes.map((spike, k) => [spike, chances[k]]).filter(([, chance]) => chance >= 0.01);
-    const spikes = named.map(([spike, chance]) => `${short(spike, whole)} with ${percent(chance)}, `).join("");
-    const other = `${short(mean, whole)} (${short(least, whole)} to ${short(most, whole)})`;
+    const spikes = named.map(([spike, chance]) => `${written(column, spike)} with ${percent(chance)}, `).join("");
+    const other = `${written(column, mean)} (${written(column, least)} to ${written(column, most)})`;
     text.textContent = remaining < 0.01 ? spikes.slice(0, -2) : `${spikes}${spikes && "otherwise "}${other}`;
   }
 
@@ -115,12 +116,8 @@ export class RowView {
     context.fillRect(x, y, width, height);
     if (width < LEGIBLE || height < LINE) return;
     context.fillStyle = css(colors.ink);
-    context.fillText(
-      tone ? column.values[code].slice(0, 5) : short(value, column.whole),
-      x + 4,
-      y + height / 2,
-      width - 6,
-    );
+    const text = tone ? fitted(context, column.values[code], SQUEEZED * (width - 6)) : written(column, value);
+    context.fillText(text, x + 4, y + height / 2, width - 6);
   }
 
   grid(canvas, means, count) {

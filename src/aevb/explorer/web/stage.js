@@ -12,9 +12,10 @@ import { percent, subscript } from "./words.js";
 
 const NUDGE = 0.05;
 const ZOOM = 1.5;
-/** The smallest width of a tile in pixels, and the approximate number of tiles across the plane. */
+/** The smallest width of a tile in pixels, and the largest number of tiles across the plane, also of small images. */
 const TILE = 30;
 const TILES = 22;
+const SMALL_TILES = 16;
 /** The plane shows at least -REACH to REACH. */
 const REACH = 3.2;
 /** Height / width for one latent dimension, slightly less than that of its element. */
@@ -76,8 +77,9 @@ export class Stage {
     const behind = this.explorer.part("behind").querySelector("input:checked").value;
     this.behind = behind;
     this.explorer.part("key").hidden = behind !== "density";
-    const { scale, home } = this.plane;
-    if (behind === "tiles") this.lattice.want(scale.box, spacing(scale.unit, Math.max(TILE, scale.width / TILES)));
+    const { scale, home, isSmall } = this.plane;
+    const least = Math.max(TILE, scale.width / (isSmall ? SMALL_TILES : TILES));
+    if (behind === "tiles") this.lattice.want(scale.box, spacing(scale.unit, least));
     if (behind === "density") this.density ??= densityOf(this.model, this.directions, home);
     this.drawScene();
   }
