@@ -222,8 +222,8 @@ def _seconds(ours: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 FAR = 5
 WHY = {
-    "internetads": "1,555 columns with two values, of which one is rare: standardized, up to 28 standard deviations from"
-    " the mean. Declared as binary, the area is 56; the distance from the mean has 65.",
+    "internetads": "1,555 columns with two values, of which one is rare: standardized, up to 28 standard deviations"
+    " from the mean. Declared as binary, the area is 56; the distance from the mean has 65.",
     "cardio": "the anomalies are far from the mean in few columns, and normal rows differ in fine structure. A model"
     " without any structure, the distance from the mean, has 96.",
     "cardiotocography": "as in cardio: the distance from the mean has 79.",
@@ -250,8 +250,8 @@ of annthyroid, cardio, cardiotocography and landsat, seed 0:
 Without a least standard deviation and with the normal prior, the former default, cardio had 77.4 instead of 87.5 and
 landsat 57.4 instead of 68.3. Tried in a first version with other networks: a flow as prior, importance-weighted
 bounds, noise on the inputs, variances from the network, and sums of log p(x) of several noise levels; none of them was
-better on the whole. A model that is trained longer gains where rows are repeated (wpbc, vertebral), which says nothing about new
-rows."""
+better on the whole. A model that is trained longer gains where rows are repeated (wpbc, vertebral), which says nothing
+about new rows."""
 COPIES = """Tables of fewer than
 1,000 rows are resampled with replacement, so that many test rows are also training rows: whoever remembers these gains,
 as the published methods do."""
