@@ -290,6 +290,8 @@ def test_frames_with_integer_column_names(tmp_path: Any) -> None:
         ({"hidden": "500"}, "a sequence of positive integers"),
         ({"posterior": "round"}, "a str among"),
         ({"prior": "round"}, "a str among"),
+        ({"objective": "round"}, "a str among"),
+        ({"n_samples": 0}, "an int in the range"),
         ({"beta": -1.0}, "a float in the range"),
         ({"epochs": 0}, "an int in the range"),
         ({"batch_size": 0}, "an int in the range"),
@@ -311,6 +313,8 @@ def test_wrong_parameters_of_wrappers() -> None:
         VAEOutlierDetector(false_alarm_rate=1.5).fit(wine())
     with pytest.raises(ValueError, match="The 'n_imputations' parameter of VAEImputer must be"):
         VAEImputer(n_imputations=0).fit(wine())
+    with pytest.raises(ValueError, match="The 'strategy' parameter of VAEImputer must be"):
+        VAEImputer(strategy="mode").fit(wine())
 
 
 @pytest.mark.parametrize("method", ["transform", "score_samples", "inverse_transform", "score"])

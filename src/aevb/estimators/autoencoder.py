@@ -57,6 +57,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: widths of the encoder; the decoder mirrors them.
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
+        objective: minimized in training, as in `aevb.ObjectiveConfig`.
+        n_samples: samples of z for each row in a training step; None for the objective's default.
         beta: weight of the KL divergence in the loss.
         epochs: passes over the rows; None for as many as make 10,000 steps, fewer if the validation loss stops falling.
         batch_size: rows in a training step.
@@ -80,6 +82,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "hidden": "no_validation",
         "posterior": "no_validation",
         "prior": "no_validation",
+        "objective": "no_validation",
+        "n_samples": [Interval(Integral, 1, None, closed="left"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -98,6 +102,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: Sequence[int] = (256, 256),
         posterior: str = "diagonal",
         prior: str = "normal",
+        objective: str = "elbo",
+        n_samples: int | None = None,
         beta: float = 1.0,
         epochs: int | None = None,
         batch_size: int = 100,
@@ -112,6 +118,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.hidden = hidden
         self.posterior = posterior
         self.prior = prior
+        self.objective = objective
+        self.n_samples = n_samples
         self.beta = beta
         self.epochs = epochs
         self.batch_size = batch_size
@@ -211,6 +219,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self._validate_params()
         validate_widths(self, "hidden")
         validate_names(self, {"posterior": register.posterior, "prior": register.prior})
+        validate_names(self, {"objective": register.objective})
         validate_device(self, "device")
 
     def _train(self, examples: Examples, valid: Examples | None, config: TrainConfig) -> None:
@@ -218,7 +227,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.model_.float()
         history = fit(
             self.model_,
-            build_objective(ObjectiveConfig(beta=self.beta), self.posterior),
+            build_objective(_objective(self), self.posterior),
             examples,
             valid,
             config,
@@ -268,9 +277,9 @@ class ModelWrapper(PretrainedEstimator):
     estimator: VariationalAutoencoder | None
     estimator_: VariationalAutoencoder
 
-    def _new_model(self) -> VariationalAutoencoder:
-        """Return an unfitted copy of the model."""
-        model: VariationalAutoencoder = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+    def _new_model(self, default: VariationalAutoencoder | None = None) -> VariationalAutoencoder:
+        """Return an unfitted copy of the model, or of another one where it is None."""
+        model: VariationalAutoencoder = clone(self.estimator or default or VariationalAutoencoder())
         return model
 
     def _to_run(self) -> RunFolder:
@@ -292,17 +301,20 @@ def _record(
     estimator: PretrainedEstimator, model: VariationalAutoencoder, parameters: Mapping[str, object]
 ) -> EstimatorRecord:
     """Return the record of a fitted estimator with its own parameters and those of its model."""
-    of_model = model.get_params(deep=False)
-    if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
-        of_model["random_state"] = model.seed_
     return EstimatorRecord(
         name=type(estimator).__name__,
-        parameters=to_json(parameters),
-        model=to_json(of_model),
+        parameters=to_json(_with_seed(parameters, model.seed_)),
+        model=to_json(_with_seed(model.get_params(deep=False), model.seed_)),
         frame=model._library,
         names=model._names,
         features=estimator.n_features_in_,
     )
+
+
+def _with_seed(parameters: Mapping[str, object], seed: int) -> Mapping[str, object]:
+    """Return parameters with a seed in place of a random generator."""
+    is_generator = isinstance(parameters.get("random_state"), np.random.RandomState | np.random.Generator)
+    return {**parameters, "random_state": seed} if is_generator else parameters
 
 
 def _column_types(column_types: ColumnTypes, columns: Sequence[RawColumn]) -> DeclaredTypes:
@@ -331,6 +343,11 @@ def _training(estimator: VariationalAutoencoder, options: Mapping[str, object]) 
     return TrainConfig.model_validate(own | dict(options))
 
 
+def _objective(estimator: VariationalAutoencoder) -> ObjectiveConfig:
+    options = {"kind": estimator.objective, "n_samples": estimator.n_samples, "beta": estimator.beta}
+    return ObjectiveConfig.model_validate(options)
+
+
 def _config(estimator: VariationalAutoencoder) -> Config:
     """Return the configuration with which the commands would train the model."""
     types = {column.name: column.kind for column in estimator.columns_ if column.kind != "constant"}
@@ -343,7 +360,7 @@ def _config(estimator: VariationalAutoencoder) -> Config:
     return Config(
         data=DataConfig.model_validate({"source": IN_MEMORY, "column_types": types}),
         model=ModelConfig.model_validate(model),
-        objective=ObjectiveConfig(beta=estimator.beta),
+        objective=_objective(estimator),
         train=_training(estimator, {"epochs": estimator.epochs}),
         seed=estimator.seed_,
     )
