@@ -103,13 +103,13 @@ class Protocol(NamedTuple):
     tables: Sequence[str]
 
 
-PROTOCOLS: Mapping[str, Protocol] = {
+PROTOCOLS: dict[str, Protocol] = {
     "random": Protocol("A quarter missing completely at random", quarter, TABLES),
     "published": Protocol("Half missing completely at random: the protocol of MIWAE", half, tuple(PUBLISHED)),
     "at random": Protocol("A quarter missing at random", at_random, ("concrete", "diabetes")),
     "not random": Protocol("A quarter missing not at random", not_random, ("concrete", "diabetes")),
 }
-IMPUTERS: Mapping[str, Callable[[int], Any]] = {
+IMPUTERS: dict[str, Callable[[int], Any]] = {
     "aevb": lambda seed: VAEImputer(random_state=seed),
     "ExtraTrees": lambda seed: IterativeImputer(ExtraTreesRegressor(random_state=seed), random_state=seed),
     "BayesianRidge": lambda seed: IterativeImputer(random_state=seed),

@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from aevb.errors import BadInput
+from aevb.estimators.imputer import default_model
 from tests.data.test_tables import people
 
 QUICK: dict[str, Any] = {"epochs": 5, "hidden": (8,), "n_importance_samples": 5, "random_state": 0}
@@ -130,6 +131,26 @@ def test_intervals_of_an_imputer_have_nominal_coverage() -> None:
     best = _conditional_means(weight.T @ weight + 0.25 * np.eye(8), known)
     error, least = (np.sqrt(np.square(found - truth)[missing].mean()) for found in (imputer.transform(known), best))
     assert error < 1.1 * least
+
+
+def test_an_imputer_fills_in_means_or_medians() -> None:
+    """The mean is that of many samples, up to their noise, and depends on nothing but the row."""
+    gaps = wine(0.3)
+    imputer = VAEImputer(quick(), n_imputations=400, n_importance_samples=50).fit(gaps)
+    samples, missing = np.array(imputer.sample(gaps, 400)), np.isnan(gaps)
+    errors = samples.std(0)[missing] / 20
+    filled = imputer.transform(gaps)
+    assert (np.abs(filled - samples.mean(0))[missing] < 6 * errors).all()
+    np.testing.assert_allclose(imputer.transform(gaps[:3]), filled[:3])
+    medians = imputer.set_params(strategy="median").transform(gaps)
+    np.testing.assert_allclose(medians[missing], np.median(samples, 0)[missing], atol=6 * errors.max())
+
+
+def test_the_default_model_of_an_imputer() -> None:
+    """About 3,000 steps for few rows, and as many again for four times as many as that number holds for."""
+    for rows, steps in ((90, 3000), (1000, 3000), (2000, 3000), (8000, 6000)):
+        model = default_model(rows, 0)
+        assert (model.epochs or 0) * (rows // model.batch_size) == pytest.approx(steps, rel=0.02)
 
 
 def _conditional_means(covariance: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ def default_model(n_rows: int, random_state: RandomState = None) -> VariationalA
     """Return the unfitted model of an imputer of so many rows.
 
     It is trained by the importance-weighted bound: where values are missing, posteriors of z have shapes that the
-    encoder cannot match, and the bound of one sample simplifies the decoder until it can. All rows are for training.
+    encoder cannot match, and the bound of one sample simplifies the decoder until it can.
     """
     batch_size = min(100, n_rows)
     epochs = ceil(STEPS * max(1.0, n_rows / STEPS_FOR) ** 0.5 / (n_rows // batch_size))
@@ -37,7 +37,6 @@ def default_model(n_rows: int, random_state: RandomState = None) -> VariationalA
         n_samples=5,
         epochs=epochs,
         batch_size=batch_size,
-        validation=0.0,
         random_state=random_state,
     )
 
@@ -76,7 +75,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         *,
         strategy: str = "mean",
         n_imputations: int = 100,
-        n_importance_samples: int = 1000,
+        n_importance_samples: int = 200,
         random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
