@@ -208,7 +208,78 @@ prediction are left out. The best mean is bold; after a difference, ± is the st
 
 `python -m benchmarks.imputation --seeds {seeds}`, on a core that other work shared; {machine}."""
 
-TRIED = """## What was tried"""
+TRIED = """## Published numbers
+
+The paper does not name the columns of its tables. A random forest as regressor of `IterativeImputer` (30 trees, a
+third to half of the columns in each split, 5 rounds), nearly missForest, has these mean squared errors here, with half
+missing; two masks, of red wine one:
+
+| | published missForest | without the target | with the target |
+|---|---|---|---|
+| banknote | 0.676 | 0.736 | 0.709 |
+| concrete | 0.510 | 0.716 | 0.636 |
+| red wine | 0.697 | 0.708 | 0.726 |
+
+So published numbers of red wine can be compared with this page, those of banknote roughly, and those of concrete
+cannot: its table was another one.
+
+## What was tried
+
+The default was chosen on one mask of each table (seed 100; those of this page have the seeds from 0), with a further
+tenth of the observed entries hidden, and by the mean squared error of these alone. One model each: differences below
+0.02 are noise. As the tables are those of this page, some of these entries are among those that other masks remove.
+
+A network of 256 units, 2,000 steps, all rows, concrete, half missing:
+
+| training | error |
+|---|---|
+| bound of one sample (ELBO) | 0.684 |
+| importance-weighted bound, 20 samples | 0.620 |
+| ELBO of rows of which a random part, up to a half, is hidden as well | 0.747 |
+| ELBO, the encoder does not see this part and the decoder is trained on it | 0.816 |
+| the same with a tenth of the weight of the KL divergence | 0.660 |
+
+128 units, the importance-weighted bound, concrete with a half and a quarter missing:
+
+| training | half | quarter |
+|---|---|---|
+| 20 samples, 4,000 steps | 0.658 | 0.432 |
+| 5 samples, 4,000 steps | 0.637 | 0.430 |
+| DReG, 20 samples, 4,000 steps | 0.646 | 0.434 |
+| 5 samples, 3,000 steps, three seeds | 0.614, 0.612, 0.630 | 0.434, 0.430, 0.426 |
+| the mean of these three imputations | 0.611 | 0.414 |
+| weight decay 1 instead of 0.1, mean of three | 0.759 | 0.615 |
+| 16 latent dimensions instead of 8, mean of three | 0.621 | 0.409 |
+
+3,000 steps of 5 samples; numbers in parentheses are without the change:
+
+| change | red wine, quarter | concrete, half | breast cancer, half |
+|---|---|---|---|
+| mixture prior | 0.564 (0.588) | 0.643 (0.620) | 0.278 (0.293) |
+| 256 units, weight decay 0.03 | 0.563 (0.588) | 0.591 (0.620) | |
+| weight decay 0.01 | 0.582 (0.588) | 0.624 (0.620) | |
+| the same noise everywhere | 0.598 (0.588) | | |
+| as many latent dimensions as columns | 0.610 (0.588) | | |
+| 16 latent dimensions | | | 0.298 (0.293) |
+
+The imputer, with a mixture prior and 256 units; a tenth of the rows is held out, on which noise is calibrated. Error
+and, in parentheses, the coverage of 90 % intervals:
+
+| weights | concrete, half | red wine, quarter | diabetes, quarter | breast cancer, quarter |
+|---|---|---|---|---|
+| last of 200 epochs (default) | 0.596 (0.905) | 0.536 (0.867) | 0.664 (0.836) | 0.212 (0.862) |
+| best of 3,000 steps | 0.601 (0.891) | 0.591 (0.881) | 0.664 (0.839) | 0.200 (0.933) |
+| last of 3,000 steps | | | 0.764 (0.741) | |
+| best, until the loss stops falling | 0.671 (0.847) | 0.591 (0.881) | | |
+| last of 3,000 steps, nothing held out | 0.642 (0.865) | 0.537 (0.817) | 0.746 (0.562) | 0.210 (0.156) |
+| as the default, medians instead of means | 0.664 | 0.564 | 0.713 | 0.214 |
+
+The best weights on held-out rows were the default at first, and had been run on three tables with half missing and seed
+0 (banknote 0.557, concrete 0.650, red wine 0.653) before the first row was measured. The change was decided by
+this table alone.
+
+Several models that hold out different rows, whose samples are pooled, are the next thing to try: they would train on
+all rows and include the uncertainty of the weights, for a multiple of the time."""
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """A transformer to the latent space and a density, and the base of the estimators that are built on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -64,6 +64,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         batch_size: rows in a training step.
         learning_rate: of training.
         validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
+        keep: weights to keep, "best" on the rows that are held out, or "last".
         n_importance_samples: K, importance samples of z for each row in `score_samples`.
         column_types: a type (`aevb.columns`) or none by column name (x0, x1, ... of an array). Other
             columns are real if they hold numbers, and binary or categorical otherwise; "inferred" for the inference of
@@ -89,6 +90,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "validation": [Interval(Real, 0, 1, closed="left")],
+        "keep": [StrOptions({"best", "last"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "column_types": [Mapping, StrOptions({"inferred"}), None],
         "random_state": ["random_state", np.random.Generator],
@@ -109,6 +111,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         batch_size: int = 100,
         learning_rate: float = 2e-3,
         validation: float = 0.1,
+        keep: str = "best",
         n_importance_samples: int = 100,
         column_types: ColumnTypes = None,
         random_state: RandomState = None,
@@ -125,6 +128,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation = validation
+        self.keep = keep
         self.n_importance_samples = n_importance_samples
         self.column_types = column_types
         self.random_state = random_state
@@ -151,7 +155,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         epochs = self._state.number + 1 if self._state else 1
         # The number of rows in all, which determines the default weight decay, is not known.
         options = {"epochs": epochs, "keep": "last", "lr_schedule": "constant", "weight_decay": 0.0}
-        self._train(examples, None, _training(self, options))
+        self._train(examples, None, _training(self, options), self._keep_state)
         return self
 
     def transform(self, X: Rows) -> NDArray[np.float64]:
@@ -194,7 +198,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Fit the model to X, and return the rows that were held out."""
         dataset = self._start(X, self.validation)
         valid = dataset.valid if len(dataset.valid) else None
-        self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": "best"}))
+        self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": self.keep}))
         return dataset.valid
 
     def _start(self, X: Rows, validation: float) -> Dataset:
@@ -222,7 +226,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         validate_names(self, {"objective": register.objective})
         validate_device(self, "device")
 
-    def _train(self, examples: Examples, valid: Examples | None, config: TrainConfig) -> None:
+    def _train(
+        self,
+        examples: Examples,
+        valid: Examples | None,
+        config: TrainConfig,
+        on_state: Callable[[TrainingState], object] | None = None,
+    ) -> None:
         """Train the model in float32 from the last state, record its history, and leave it in float64."""
         self.model_.float()
         history = fit(
@@ -233,7 +243,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             config,
             seed=self.seed_,
             resume_from=self._state,
-            on_state=self._keep_state if config.keep == "last" else None,
+            on_state=on_state,
         )
         self._run = _with_history(self._run, history)
         self.model_.double()
@@ -361,7 +371,7 @@ def _config(estimator: VariationalAutoencoder) -> Config:
         data=DataConfig.model_validate({"source": IN_MEMORY, "column_types": types}),
         model=ModelConfig.model_validate(model),
         objective=_objective(estimator),
-        train=_training(estimator, {"epochs": estimator.epochs}),
+        train=_training(estimator, {"epochs": estimator.epochs, "keep": estimator.keep}),
         seed=estimator.seed_,
     )
 
