@@ -232,7 +232,7 @@ def imputation(trial: Trial) -> dict[str, Any]:
 
 
 def _imputer(options: Mapping[str, Any], rows: int, trial: Trial) -> VAEImputer:
-    return VAEImputer(ours(options, rows, trial), n_imputations=100, n_importance_samples=500)
+    return VAEImputer(ours(options, rows, trial), strategy="median", n_imputations=100, n_importance_samples=500)
 
 
 def _with_gaps(rows: Rows, rng: np.random.Generator) -> Rows:

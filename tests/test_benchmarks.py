@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import adbench, defaults
+from benchmarks import adbench, defaults, imputation
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,3 +109,33 @@ def test_the_page_of_adbench(tmp_path: Path) -> None:
     page = (tmp_path / "README.md").read_text()
     assert "| VAE, published | 50.00 | 4.0 |" in page
     assert json.loads((tmp_path / "results.json").read_text()) == found
+
+
+def test_the_masks_of_imputation() -> None:
+    """Half of the entries, or a quarter; where they depend on a column, its large values, or its rows."""
+    x, rng = np.random.default_rng(0).normal(size=(4000, 5)), np.random.default_rng(1)
+    assert imputation.half(x, rng).sum() == x.size // 2
+    masks = [mask(x, rng) for mask in (imputation.quarter, imputation.at_random, imputation.not_random)]
+    for mask in masks:
+        assert mask[:, 1:].mean() == pytest.approx(0.25, abs=0.02)
+    _, by_first, by_itself = masks
+    assert not by_first[:, 0].any()
+    assert by_first[x[:, 0] > 0, 1:].mean() == pytest.approx(0.375, abs=0.03)
+    assert by_itself[x > 0].mean() == pytest.approx(0.375, abs=0.03)
+
+
+def test_the_page_of_imputation() -> None:
+    """A table counts as won within a standard error; a protocol that is not complete is left out."""
+    errors = {"aevb": 0.25, "ExtraTrees": 0.36, "BayesianRidge": 0.49, "KNN": 0.64, "mean": 1.0}
+    found = {
+        f"random, {name}, {imputer}, {seed}": {"mse": mse, "seconds": 1.0, "coverage": 0.9}
+        for name in imputation.TABLES
+        for imputer, mse in errors.items()
+        for seed in range(2)
+    }
+    found |= {f"random, concrete, aevb, {seed}": {"mse": 1.0, "seconds": 2.0, "coverage": 0.5} for seed in range(2)}
+    page = imputation.page(found, 2)
+    assert "| banknote | **0.500 ± 0.000** | 0.600 ± 0.000 |" in page
+    assert "on 5 of 6;" in page
+    assert "85 and 95 % on 5 of 6." in page
+    assert "MIWAE, published" not in page

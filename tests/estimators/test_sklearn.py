@@ -134,6 +134,24 @@ def test_intervals_of_an_imputer_have_nominal_coverage() -> None:
     assert error < 1.1 * least
 
 
+def test_an_imputer_fills_in_means_or_medians() -> None:
+    """The mean is that of many samples, up to their noise, and depends on nothing but the row."""
+    gaps = wine(0.3)
+    imputer = VAEImputer(quick(), n_imputations=400, n_importance_samples=50).fit(gaps)
+    samples, missing = np.array(imputer.sample(gaps, 400)), np.isnan(gaps)
+    errors = samples.std(0)[missing] / 20
+    filled = imputer.transform(gaps)
+    assert (np.abs(filled - samples.mean(0))[missing] < 6 * errors).all()
+    np.testing.assert_allclose(imputer.transform(gaps[:3]), filled[:3])
+    medians = imputer.set_params(strategy="median").transform(gaps)
+    np.testing.assert_allclose(medians[missing], np.median(samples, 0)[missing], atol=6 * errors.max())
+
+
+def test_the_default_model_of_an_imputer() -> None:
+    """200 passes over few rows; twice as many steps for four times as many rows as that number holds for."""
+    assert [VAEImputer.default_estimator(rows).epochs for rows in (2, 90, 2000, 8000)] == [200, 200, 200, 100]
+
+
 def _conditional_means(covariance: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of a normal of mean 0, gaps filled with their means given the rest."""
     filled: NDArray[np.float64] = gaps.copy()
@@ -331,11 +349,15 @@ def test_frames_with_integer_column_names(tmp_path: Any) -> None:
         ({"hidden": "500"}, "a sequence of positive integers"),
         ({"posterior": "round"}, "a str among"),
         ({"prior": "round"}, "a str among"),
+        ({"objective": "round"}, "a str among"),
+        ({"n_samples": 0}, "an int in the range"),
+        ({"min_stddev": 0.0}, "a float in the range"),
         ({"beta": -1.0}, "a float in the range"),
         ({"epochs": 0}, "an int in the range"),
         ({"batch_size": 0}, "an int in the range"),
         ({"learning_rate": 0.0}, "a float in the range"),
         ({"validation": 2.0}, "a float in the range"),
+        ({"keep": "first"}, "a str among"),
         ({"n_importance_samples": 0}, "an int in the range"),
         ({"random_state": -1}, "an int in the range"),
         ({"device": "abacus"}, "a device of PyTorch"),
@@ -352,6 +374,8 @@ def test_wrong_parameters_of_wrappers() -> None:
         VAEOutlierDetector(false_alarm_rate=1.5).fit(wine())
     with pytest.raises(ValueError, match="The 'n_imputations' parameter of VAEImputer must be"):
         VAEImputer(n_imputations=0).fit(wine())
+    with pytest.raises(ValueError, match="The 'strategy' parameter of VAEImputer must be"):
+        VAEImputer(strategy="mode").fit(wine())
 
 
 @pytest.mark.parametrize("method", ["transform", "score_samples", "inverse_transform", "score"])

@@ -1,6 +1,7 @@
 """A transformer to the latent space and a density, and the base of the estimators that are built on it."""
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -59,11 +60,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
         min_stddev: least standard deviation of a number given z, in units of that of its column.
+        objective: minimized in training, as in `aevb.ObjectiveConfig`.
+        n_samples: samples of z for each row in a training step; None for the objective's default.
         beta: weight of the KL divergence in the loss.
         epochs: passes over the rows; None for as many as make 10,000 steps, fewer if the validation loss stops falling.
         batch_size: rows in a training step.
         learning_rate: of training.
         validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
+        keep: weights to keep, "best" on the rows that are held out, or "last".
         n_importance_samples: K, importance samples of z for each row in `score_samples`.
         column_types: a type (`aevb.columns`) or none by column name (x0, x1, ... of an array). Other
             columns are real if they hold numbers, and binary or categorical otherwise; "inferred" for the inference of
@@ -83,11 +87,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "posterior": "no_validation",
         "prior": "no_validation",
         "min_stddev": [Interval(Real, 0, None, closed="neither")],
+        "objective": "no_validation",
+        "n_samples": [Interval(Integral, 1, None, closed="left"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "validation": [Interval(Real, 0, 1, closed="left")],
+        "keep": [StrOptions({"best", "last"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "column_types": [Mapping, StrOptions({"inferred"}), None],
         "random_state": ["random_state", np.random.Generator],
@@ -102,11 +109,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         posterior: str = "diagonal",
         prior: str = "normal",
         min_stddev: float = LEAST_STDDEV,
+        objective: str = "elbo",
+        n_samples: int | None = None,
         beta: float = 1.0,
         epochs: int | None = None,
         batch_size: int = 100,
         learning_rate: float = 2e-3,
         validation: float = 0.1,
+        keep: str = "best",
         n_importance_samples: int = 100,
         column_types: ColumnTypes = None,
         random_state: RandomState = None,
@@ -117,11 +127,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.posterior = posterior
         self.prior = prior
         self.min_stddev = min_stddev
+        self.objective = objective
+        self.n_samples = n_samples
         self.beta = beta
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation = validation
+        self.keep = keep
         self.n_importance_samples = n_importance_samples
         self.column_types = column_types
         self.random_state = random_state
@@ -148,7 +161,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         epochs = self._state.number + 1 if self._state else 1
         # The number of rows in all, which determines the default weight decay, is not known.
         options = {"epochs": epochs, "keep": "last", "lr_schedule": "constant", "weight_decay": 0.0}
-        self._train(examples, None, _training(self, options))
+        self._train(examples, None, _training(self, options), self._keep_state)
         return self
 
     def transform(self, X: Rows) -> NDArray[np.float64]:
@@ -191,7 +204,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Fit the model to X, and return the rows that were held out."""
         dataset = self._start(X, self.validation)
         valid = dataset.valid if len(dataset.valid) else None
-        self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": "best"}))
+        self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": self.keep}))
         return dataset.valid
 
     def _start(self, X: Rows, validation: float) -> Dataset:
@@ -216,20 +229,27 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self._validate_params()
         validate_widths(self, "hidden")
         validate_names(self, {"posterior": register.posterior, "prior": register.prior})
+        validate_names(self, {"objective": register.objective})
         validate_device(self, "device")
 
-    def _train(self, examples: Examples, valid: Examples | None, config: TrainConfig) -> None:
+    def _train(
+        self,
+        examples: Examples,
+        valid: Examples | None,
+        config: TrainConfig,
+        on_state: Callable[[TrainingState], object] | None = None,
+    ) -> None:
         """Train the model in float32 from the last state, record its history, and leave it in float64."""
         self.model_.float()
         history = fit(
             self.model_,
-            build_objective(ObjectiveConfig(beta=self.beta), self.posterior),
+            build_objective(_objective(self), self.posterior),
             examples,
             valid,
             config,
             seed=self.seed_,
             resume_from=self._state,
-            on_state=self._keep_state if config.keep == "last" else None,
+            on_state=on_state,
         )
         self._run = _with_history(self._run, history)
         self.model_.double()
@@ -266,22 +286,28 @@ class ModelWrapper(PretrainedEstimator):
     """An estimator that is built on a `VariationalAutoencoder`.
 
     Attributes:
-        estimator: the model to fit a copy of; None for the default.
+        estimator: the model to fit a copy of; None for `default_estimator`.
+        random_state: seed of the default model; another one has its own.
         estimator_: the fitted copy.
     """
 
     estimator: VariationalAutoencoder | None
     estimator_: VariationalAutoencoder
+    random_state: RandomState
 
-    def _new_model(self) -> VariationalAutoencoder:
+    @staticmethod
+    @abstractmethod
+    def default_estimator(n_rows: int, random_state: RandomState = None) -> VariationalAutoencoder:
+        """Return the unfitted default model for a number of training rows."""
+
+    def _new_model(self, n_rows: int) -> VariationalAutoencoder:
         """Return an unfitted copy of the model."""
-        model: VariationalAutoencoder = clone(self.estimator) if self.estimator else VariationalAutoencoder()
+        model: VariationalAutoencoder = clone(self.estimator or self.default_estimator(n_rows, self.random_state))
         return model
 
     def _to_run(self) -> RunFolder:
         check_is_fitted(self)
-        of_model = ("estimator", "random_state")
-        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in of_model}
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "estimator"}
         return replace(self.estimator_._to_run(), estimator=_record(self, self.estimator_, parameters))
 
     @classmethod
@@ -298,17 +324,20 @@ def _record(
     estimator: PretrainedEstimator, model: VariationalAutoencoder, parameters: Mapping[str, object]
 ) -> EstimatorRecord:
     """Return the record of a fitted estimator with its own parameters and those of its model."""
-    of_model = model.get_params(deep=False)
-    if isinstance(model.random_state, np.random.RandomState | np.random.Generator):
-        of_model["random_state"] = model.seed_
     return EstimatorRecord(
         name=type(estimator).__name__,
-        parameters=to_json(parameters),
-        model=to_json(of_model),
+        parameters=to_json(_with_seed(parameters, model.seed_)),
+        model=to_json(_with_seed(model.get_params(deep=False), model.seed_)),
         frame=model._library,
         names=model._names,
         features=estimator.n_features_in_,
     )
+
+
+def _with_seed(parameters: Mapping[str, object], seed: int) -> Mapping[str, object]:
+    """Return parameters with a seed in place of a random generator."""
+    is_generator = isinstance(parameters.get("random_state"), np.random.RandomState | np.random.Generator)
+    return {**parameters, "random_state": seed} if is_generator else parameters
 
 
 def _column_types(column_types: ColumnTypes, columns: Sequence[RawColumn]) -> DeclaredTypes:
@@ -337,6 +366,11 @@ def _training(estimator: VariationalAutoencoder, options: Mapping[str, object]) 
     return TrainConfig.model_validate(own | dict(options))
 
 
+def _objective(estimator: VariationalAutoencoder) -> ObjectiveConfig:
+    options = {"kind": estimator.objective, "n_samples": estimator.n_samples, "beta": estimator.beta}
+    return ObjectiveConfig.model_validate(options)
+
+
 def _config(estimator: VariationalAutoencoder) -> Config:
     """Return the configuration with which the commands would train the model."""
     types = {column.name: column.kind for column in estimator.columns_ if column.kind != "constant"}
@@ -350,8 +384,8 @@ def _config(estimator: VariationalAutoencoder) -> Config:
     return Config(
         data=DataConfig.model_validate({"source": IN_MEMORY, "column_types": types}),
         model=ModelConfig.model_validate(model),
-        objective=ObjectiveConfig(beta=estimator.beta),
-        train=_training(estimator, {"epochs": estimator.epochs}),
+        objective=_objective(estimator),
+        train=_training(estimator, {"epochs": estimator.epochs, "keep": estimator.keep}),
         seed=estimator.seed_,
     )
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import OutlierMixin, clone
+from sklearn.base import OutlierMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -95,7 +95,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         X = self._validate(X, reset=True)
         count = _num_samples(X)
         n_held_out = round(self.held_out * count)
-        model = clone(self.estimator or self.default_estimator(count - n_held_out, self.random_state))
+        model = self._new_model(count - n_held_out)
         order = np.random.default_rng(seed_of(model.random_state)).permutation(count)
         held_out, train = np.split(order, [n_held_out])
         self.estimator_ = model.fit(_safe_indexing(X, np.sort(train)))

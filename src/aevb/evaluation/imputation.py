@@ -32,10 +32,12 @@ class Imputed(NamedTuple):
 
     Attributes:
         imputations: ``(M, N, D)``; observed values are the same in all imputations.
+        mean: the mean of E[x | z] over the M resampled z, ``(N, D)``: the conditional mean of missing numbers.
         effective_sample_size: of the K candidates, ``(N,)``.
     """
 
     imputations: Tensor
+    mean: Tensor
     effective_sample_size: Tensor
 
 
@@ -59,22 +61,31 @@ def impute(
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
-    rows, sizes = [], []
+    rows, means, sizes = [], [], []
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for part in parts(model, examples, n_importance_samples, seed=seed, memory=memory, at_once=1):
             z, log_weight = candidates(part)
             z = _resampled(z, log_weight, n_imputations, part)
             x = part.batch.x.expand(n_imputations, *part.batch.x.shape)
-            sampled = part.model.decode(z, part.batch.condition).sample()
-            rows.append(torch.where(x.isnan(), sampled, x).cpu())
+            decoded = part.model.decode(z, part.batch.condition)
+            rows.append(torch.where(x.isnan(), decoded.sample(), x).cpu())
+            means.append(decoded.mean.mean(0).cpu())
             sizes.append(effective_sample_size(log_weight))
-    return Imputed(torch.cat(rows, 1), torch.cat(sizes))
+    return Imputed(torch.cat(rows, 1), torch.cat(means), torch.cat(sizes))
 
 
 def typical(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
     """Return the median of numbers and the most frequent code of other columns, ``(M, N, D)`` to ``(N, D)``."""
-    numeric = [not column.values for column in modelled(columns)]
-    return torch.where(torch.tensor(numeric), imputations.nanmedian(0).values, imputations.mode(0).values)
+    return torch.where(_numeric(columns), imputations.nanmedian(0).values, imputations.mode(0).values)
+
+
+def expected(imputed: Imputed, columns: Sequence[Column]) -> Tensor:
+    """Return the conditional mean of numbers and the most frequent code of other columns, ``(N, D)``."""
+    return torch.where(_numeric(columns), imputed.mean, imputed.imputations.mode(0).values)
+
+
+def _numeric(columns: Sequence[Column]) -> Tensor:
+    return torch.tensor([not column.values for column in modelled(columns)])
 
 
 def fill(columns: Sequence[Column], x: Tensor, imputations: Tensor) -> NDArray[np.floating]:
