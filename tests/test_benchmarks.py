@@ -125,7 +125,7 @@ def test_the_masks_of_imputation() -> None:
 
 
 def test_the_page_of_imputation() -> None:
-    """A table counts as won within a standard error; a protocol that is not complete is left out."""
+    """A table counts as won within a standard error; tables that are not complete are left out."""
     errors = {"aevb": 0.25, "ExtraTrees": 0.36, "BayesianRidge": 0.49, "KNN": 0.64, "mean": 1.0}
     found = {
         f"random, {name}, {imputer}, {seed}": {"mse": mse, "seconds": 1.0, "coverage": 0.9}
