@@ -79,7 +79,7 @@ def quarter(x: Rows, rng: np.random.Generator) -> Mask:
 
 def at_random(x: Rows, rng: np.random.Generator) -> Mask:
     """Return a mask that depends on the first column, which is complete."""
-    missing = rng.random(x.shape) < 0.5 * rankdata(x[:, :1], axis=0) / len(x)
+    missing: Mask = rng.random(x.shape) < 0.5 * rankdata(x[:, :1], axis=0) / len(x)
     missing[:, 0] = False
     return missing
 
