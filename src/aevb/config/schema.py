@@ -6,7 +6,7 @@ A `Config` is everything a run is a function of, besides the data themselves. It
 """
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, sqrt
 from typing import Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter
@@ -26,6 +26,11 @@ DECAY, DECAY_BY_EXAMPLE = 0.1, 100.0
 """Default weight decay of rows: the smaller of the first, and the second divided by the number of training examples."""
 IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
+
+
+def steps_for(examples: int, steps: int = STEPS) -> float:
+    """Return a number of training steps for up to `STEPS_FOR` examples; it grows with the square root beyond."""
+    return steps * sqrt(max(1.0, examples / STEPS_FOR))
 
 
 class Section(BaseModel):
@@ -298,8 +303,7 @@ class TrainConfig(Section):
     def plan(self, examples: int) -> tuple[int, int]:
         """Return the number of epochs over so many examples, and the number of steps in each (full batches)."""
         steps = max(1, examples // self.batch_size)
-        total = STEPS * max(1.0, examples / STEPS_FOR) ** 0.5
-        return self.epochs or ceil(total / steps), steps
+        return self.epochs or ceil(steps_for(examples) / steps), steps
 
     def wait(self, best: int, steps: int) -> int | None:
         """Return the number of epochs without improvement after which training ends; None if it does not.

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from typing_extensions import Self
 
 from aevb.columns import modelled
-from aevb.config.schema import STEPS_FOR, Config
+from aevb.config.schema import Config, steps_for
 from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
 from aevb.estimators.base import RandomState, seed_of
 from aevb.estimators.frames import Rows
@@ -29,7 +29,7 @@ from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
 
 STEPS = 1500
-"""Training steps of the default model for up to `STEPS_FOR` rows; their number grows with the square root of that."""
+"""Training steps of the default model, in the sense of `steps_for`."""
 
 
 class VAEOutlierDetector(OutlierMixin, ModelWrapper):
@@ -70,7 +70,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
     def default_estimator(n_rows: int, random_state: RandomState = None) -> VariationalAutoencoder:
         """Return the unfitted default model for a number of training rows."""
         options = Config(preset="anomalies")
-        steps = STEPS * max(1.0, n_rows / STEPS_FOR) ** 0.5
+        steps = steps_for(n_rows, STEPS)
         batch_size = options.train.batch_size
         return VariationalAutoencoder(
             prior=options.model.prior,

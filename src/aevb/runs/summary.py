@@ -144,10 +144,8 @@ def parameters(run: RunFolder) -> int:
 
 def as_html(run: RunFolder) -> str:
     """Return the summary of a run for a notebook: data, model, training, scores and the training curve."""
-    scores, facts = (
-        numbers(run),
-        description(run) | {"parameters": f"{parameters(run):,}", "run folder": str(run.folder)},
-    )
+    scores = numbers(run)
+    facts = description(run) | {"parameters": f"{parameters(run):,}", "run folder": str(run.folder)}
     table = display.table(["nats per example", *scores.splits], [[title, *cells] for title, cells in scores.rows])
     parts = [table, *map(display.note, scores.legend)] if scores.rows else []
     return display.block("Run", display.table((), list(facts.items())), curves(run.epochs), *parts)
