@@ -28,7 +28,7 @@ IMAGE_LATENT, ROW_LATENT = 2, 8
 """Default number of latent dimensions of images, and of rows."""
 
 
-def steps_for(examples: int, steps: int = STEPS) -> float:
+def steps_for(examples: int, steps: int) -> float:
     """Return a number of training steps for up to `STEPS_FOR` examples; it grows with the square root beyond."""
     return steps * sqrt(max(1.0, examples / STEPS_FOR))
 
@@ -303,7 +303,7 @@ class TrainConfig(Section):
     def plan(self, examples: int) -> tuple[int, int]:
         """Return the number of epochs over so many examples, and the number of steps in each (full batches)."""
         steps = max(1, examples // self.batch_size)
-        return self.epochs or ceil(steps_for(examples) / steps), steps
+        return self.epochs or ceil(steps_for(examples, STEPS) / steps), steps
 
     def wait(self, best: int, steps: int) -> int | None:
         """Return the number of epochs without improvement after which training ends; None if it does not.
