@@ -373,7 +373,7 @@ WORDS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
 def test_command_lines(asked: Callable[[list[str]], None], count: int) -> None:
     option = st.one_of(
         st.sampled_from([*OPTIONS, "--seed", "--n-importance-samples", "--device", "--config", "--resume", "--over"]),
@@ -383,7 +383,7 @@ def test_command_lines(asked: Callable[[list[str]], None], count: int) -> None:
     assert refusals(count, words, lambda found: asked(["train", "rows.npy", *found])) >= 0.75 * count
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
 def test_configurations(asked: Callable[[list[str]], None], tmp_path: Path, count: int) -> None:
     def act(content: bytes) -> None:
         (tmp_path / "config.json").write_bytes(content)

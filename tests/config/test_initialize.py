@@ -15,6 +15,7 @@ from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.models.objectives import ELBO
 from aevb.models.vae import VAE
+from tests.conftest import mostly_slow
 
 
 def rows(count: int = 400, *, gaps: float = 0.0) -> Tensor:
@@ -69,7 +70,7 @@ def test_factors_are_found_beside_gaps() -> None:
 
 
 @pytest.mark.parametrize("hidden", [(), (6,), (16, 12)])
-@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+@pytest.mark.parametrize("posterior", mostly_slow(["full", "diagonal"]))
 @pytest.mark.parametrize("scale", ["log-variance", "softplus"])
 @pytest.mark.parametrize("likelihood", ["columns", "gaussian"])
 def test_its_bound_is_that_of_factor_analysis(

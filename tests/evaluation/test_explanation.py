@@ -97,6 +97,7 @@ def test_a_detector_explains(rows: pandas.DataFrame, unusual: pandas.DataFrame) 
 
 
 def test_images_have_no_columns(tmp_path: Path) -> None:
-    run = aevb.train("digits", hidden=(4,), epochs=1, report=False, out=tmp_path / "run")
+    images = np.random.default_rng(0).random((60, 4, 4))
+    run = aevb.train(images, test=20, hidden=(4,), epochs=1, report=False, out=tmp_path / "run")
     with pytest.raises(BadInput, match="table"):
-        run.score("digits", explain=True)
+        run.score(images, explain=True)

@@ -106,7 +106,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("guo", "yong", "zhao") else ()) for name in NAMES]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("guo", "records", "yong", "zhao") else ())
+        for name in NAMES
+    ],
 )
 def test_every_recipe_runs_at_its_smallest_scale(
     name: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch

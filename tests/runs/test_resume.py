@@ -116,7 +116,7 @@ def test_a_killed_process(tmp_path: Path, kills: int) -> None:
     assert end(folder) == end(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS, 2))
+@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS))
 @pytest.mark.parametrize(
     "options",
     [

@@ -25,6 +25,7 @@ from aevb.training.history import Epoch, History
 from aevb.training.optimizer import OPTIMIZERS, build_optimizer, decay_weights, layer_weights, learning_rates
 from aevb.training.state import TrainingState
 from aevb.training.validation import sufficient_repeats, validate
+from tests.conftest import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("in_command")  # messages name options as a command does
 
@@ -46,7 +47,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("objective", [ELBO(), ELBO(3)])
+@pytest.mark.parametrize("objective", mostly_slow([ELBO(), ELBO(3)]))
 def test_every_optimizer_improves_the_bound(stripes: Dataset, optimizer: Any, objective: ELBO) -> None:
     model, lr = small(stripes), {"adagrad": 0.05, "sgd": 3e-3}.get(optimizer, 1e-2)
     before = validate(model, objective, stripes.valid).bound
@@ -234,9 +235,9 @@ def test_after_patience_the_rate_falls_from_the_best_weights(stripes: Dataset, e
 
 
 def test_a_cooldown_ends_nearer_to_the_optimum_than_patience_alone(stripes: Dataset) -> None:
-    """A high rate makes the weights jump around the optimum; over eight seeds the mean improves."""
+    """A high rate makes the weights jump around the optimum: it never ends worse, and for one of four seeds better."""
     gains = []
-    for seed in range(8):
+    for seed in range(4):
         merits = []
         for schedule in ("constant", "linear"):
             config = TrainConfig(epochs=500, batch_size=10, lr=0.1, patience=6, lr_schedule=schedule, lr_decay=0.5)
@@ -482,7 +483,7 @@ def test_fit_reports_every_step_and_epoch(stripes: Dataset) -> None:
     assert all(epoch.train.bound == pytest.approx(-epoch.train.loss) for epoch in epochs)
 
 
-@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, "uncorrected adam"])
+@pytest.mark.parametrize("optimizer", mostly_slow([*OPTIMIZERS, "uncorrected adam"], 2))
 @pytest.mark.parametrize(
     "options", [{"keep": "last", "weight_decay": 0.1}, {"lr": 0.3, "patience": 2, "lr_decay": 1.0}]
 )

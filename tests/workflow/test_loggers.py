@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -288,11 +289,22 @@ def wandb_records(file: Path) -> Iterator[Any]:
             parts = b""
 
 
+def finished_records(folder: Path) -> list[Any]:
+    """The records of the latest offline part, which another process writes."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        (file,) = (folder / "latest-run").resolve().glob("*.wandb")
+        records = list(wandb_records(file))
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{folder} is not finished")
+
+
 def wandb_offline(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What Weights & Biases would show of the latest offline part of a run, and its summary at step 0."""
-    (file,) = (folder / "wandb" / "latest-run").resolve().glob("*.wandb")
     steps = list[tuple[int, dict[str, float]]]()
-    for record in wandb_records(file):
+    for record in finished_records(folder / "wandb"):
         kind = record.WhichOneof("record_type")
         if kind == "history":
             values = {"".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
