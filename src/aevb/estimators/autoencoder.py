@@ -302,8 +302,12 @@ class ModelWrapper(PretrainedEstimator):
 
     def _new_model(self, n_rows: int) -> VariationalAutoencoder:
         """Return an unfitted copy of the model."""
-        model: VariationalAutoencoder = clone(self.estimator or self.default_estimator(n_rows, self.random_state))
+        model: VariationalAutoencoder = clone(self.estimator or self._default_model(n_rows))
         return model
+
+    def _default_model(self, n_rows: int) -> VariationalAutoencoder:
+        """Return `default_estimator` for the parameters of this estimator."""
+        return self.default_estimator(n_rows, self.random_state)
 
     def _to_run(self) -> RunFolder:
         check_is_fitted(self)

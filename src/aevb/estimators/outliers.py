@@ -28,8 +28,10 @@ from aevb.evaluation.explanation import surprise
 from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
 
-STEPS = 1500
-"""Training steps of the default model, in the sense of `steps_for`."""
+STEPS, COARSE_STEPS = 1500, 500
+"""Training steps of the default models, in the sense of `steps_for`."""
+COARSE_STDDEV = 2.0
+"""Least standard deviation of the default model of rows among which are outliers."""
 
 
 class VAEOutlierDetector(OutlierMixin, ModelWrapper):
@@ -39,6 +41,8 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         estimator: the model of log p(x); None for `default_estimator`.
         false_alarm_rate: largest fraction of normal rows that are called outliers.
         held_out: fraction of the rows that the model is not trained on, from which the threshold is set.
+        contamination: fraction of the rows that may be outliers. If it is not 0, the model is fitted twice, the second
+            time without this fraction of least probable rows, and the default model is coarser.
         random_state: seed of the default model; another model has its own.
 
     Attributes:
@@ -50,6 +54,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         "estimator": [VariationalAutoencoder, None],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "held_out": [Interval(Real, 0, 1, closed="neither")],
+        "contamination": [Interval(Real, 0, 0.5, closed="both")],
         "random_state": ["random_state", np.random.Generator],
     }
 
@@ -59,22 +64,30 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         *,
         false_alarm_rate: float = 0.05,
         held_out: float = 0.2,
+        contamination: float = 0.0,
         random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.false_alarm_rate = false_alarm_rate
         self.held_out = held_out
+        self.contamination = contamination
         self.random_state = random_state
 
     @staticmethod
-    def default_estimator(n_rows: int, random_state: RandomState = None) -> VariationalAutoencoder:
-        """Return the unfitted default model for a number of training rows."""
+    def default_estimator(
+        n_rows: int, random_state: RandomState = None, *, contaminated: bool = False
+    ) -> VariationalAutoencoder:
+        """Return the unfitted default model for a number of training rows.
+
+        If outliers are among them, it is too coarse to follow a few rows: its standard deviations are at least twice
+        those of the columns.
+        """
         options = Config(preset="anomalies")
-        steps = steps_for(n_rows, STEPS)
+        steps = steps_for(n_rows, COARSE_STEPS if contaminated else STEPS)
         batch_size = options.train.batch_size
         return VariationalAutoencoder(
             prior=options.model.prior,
-            min_stddev=options.model.options["min_stddev"],
+            min_stddev=COARSE_STDDEV if contaminated else options.model.options["min_stddev"],
             epochs=math.ceil(steps * batch_size / max(batch_size, n_rows)),
             batch_size=batch_size,
             learning_rate=options.train.lr,
@@ -98,7 +111,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         model = self._new_model(count - n_held_out)
         order = np.random.default_rng(seed_of(model.random_state)).permutation(count)
         held_out, train = np.split(order, [n_held_out])
-        self.estimator_ = model.fit(_safe_indexing(X, np.sort(train)))
+        self.estimator_ = self._fitted(model, _safe_indexing(X, np.sort(train)))
         self._set_reference(self.estimator_.score_samples(_safe_indexing(X, np.sort(held_out))))
         return self
 
@@ -133,6 +146,18 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         positions = [column.position for column in modelled(model._run.data.columns)]
         result[:, positions] = surprise(model.model_, model._examples(X), seed=model.seed_).numpy()
         return result
+
+    def _default_model(self, n_rows: int) -> VariationalAutoencoder:
+        return self.default_estimator(n_rows, self.random_state, contaminated=self.contamination > 0)
+
+    def _fitted(self, model: VariationalAutoencoder, X: Rows) -> VariationalAutoencoder:
+        """Return the model, fitted to the rows that are hardly outliers."""
+        model.fit(X)
+        if not self.contamination:
+            return model
+        log_px = model.score_samples(X)
+        probable = np.flatnonzero(log_px >= np.quantile(log_px, self.contamination))
+        return model.fit(_safe_indexing(X, probable))
 
     def _set_reference(self, log_px: NDArray[np.float64]) -> None:
         """Set the threshold from log p(x) of held-out rows."""
