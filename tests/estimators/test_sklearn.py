@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -214,6 +215,21 @@ def test_the_default_detector_notices_common_values_that_do_not_fit_together(
     np.testing.assert_allclose(loaded.score_samples(wrong), detector.score_samples(wrong), rtol=1e-6)
     again = loaded.fit(rows[:300])
     np.testing.assert_allclose(again.score_samples(wrong), detector.score_samples(wrong), rtol=1e-4)
+
+
+def test_a_detector_leaves_out_outliers_among_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outliers that lie together are probable, unless they are left out; others stay below the false-alarm rate."""
+    monkeypatch.setattr(outliers, "STEPS", 100)
+    monkeypatch.setattr(outliers, "COARSE_STEPS", 100)
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.3 * rng.normal(size=(200, 6))
+    rows = np.concatenate([normal, 4 * rng.normal(size=6) + 0.3 * rng.normal(size=(30, 6))])
+    is_outlier = np.arange(len(rows)) >= len(normal)
+    detectors = [VAEOutlierDetector(contamination=share, random_state=0).fit(rows) for share in (0.0, 0.2)]
+    areas = [roc_auc_score(is_outlier, -detector.score_samples(rows)) for detector in detectors]
+    assert areas[0] < 0.95
+    assert areas[1] > 0.99
+    assert (detectors[1].predict(normal) == -1).mean() < 0.05
 
 
 @pytest.mark.parametrize(("n_rows", "epochs"), [(50, 1500), (1000, 300), (40_000, 15)])
