@@ -10,11 +10,14 @@ from torch import Tensor
 
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput
+from aevb.evaluation import cost, likelihood
 from aevb.evaluation import quadrature as quadratures
 from aevb.evaluation.annealing import annealed, sandwich
+from aevb.evaluation.cost import QUICK, affordable, decoder_operations
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.information import information
+from aevb.evaluation.likelihood import best_log_px
 from aevb.evaluation.measures import evaluate
 from aevb.evaluation.quadrature import quadrature, quick_quadrature
 from aevb.models.vae import VAE
@@ -56,9 +59,23 @@ def test_quadrature_is_not_quick_for_many_dimensions_examples_or_cells(
     assert quick_quadrature(exact(latent=3).model, x) is None
     monkeypatch.setattr(quadratures, "QUICK_CELLS", 10)
     assert quick_quadrature(exact().model, x) is None
-    monkeypatch.setattr(quadratures, "QUICK", 10)
+    monkeypatch.setattr(quadratures, "MANY", 10)
     monkeypatch.setattr(quadratures, "QUICK_CELLS", 10**9)
     assert quick_quadrature(exact().model, x) is None
+
+
+def test_an_expensive_decoder_has_fewer_samples(exact: MakeExact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A linear decoder of two latent dimensions and five outputs needs 20 operations for a z."""
+    linear, three = exact(), exact(latent=3, error=2.0)
+    x = Examples(linear.sample(2000))
+    assert decoder_operations(linear.model, x) == 20
+    assert affordable(linear.model, x) == QUICK / 100_000
+    assert quick_quadrature(linear.model, x[:20]) is not None
+    monkeypatch.setattr(cost, "QUICK", 5 * 100_000)  # quadrature of 15 examples
+    assert quick_quadrature(linear.model, x[:16]) is None
+    assert quick_quadrature(linear.model, x[:15]) is not None
+    monkeypatch.setattr(likelihood, "QUICK", 20 * 30 * 1500)
+    assert best_log_px(three.model, Examples(three.sample(20)))[1].n_importance_samples == 1500
 
 
 def test_quadrature_finds_a_mode_that_the_encoder_misses(exact: MakeExact) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor
 from aevb.data.examples import Examples, evenly_spaced
 from aevb.errors import BadInput
 from aevb.evaluation import annealing
+from aevb.evaluation.cost import QUICK, decoder_operations
 from aevb.evaluation.importance_sampling import (
     FIRST_SAMPLES,
     PerExample,
@@ -47,9 +48,11 @@ ACTIVE = 0.01
 """Variance of the posterior mean above which a unit is active."""
 FEWEST, MOST, IN_ALL = 1000, 10_000, 10_000_000
 """The largest number of samples of an example is so large that all examples have at most the third number of samples,
-but between the other two."""
-ANNEALED = 32
-"""Number of examples on which annealing is compared with importance sampling."""
+or what is quick, but between the other two."""
+FEWEST_ANNEALED, ANNEALED = 8, 32
+"""Smallest and largest number of examples on which annealing is compared with importance sampling."""
+ANNEALING_COST = 6 * annealing.TEMPERATURES * annealing.CHAINS * annealing.LEAPFROGS
+"""Decoder passes of the annealing of an example: forward and backward, for the step sizes and the estimate."""
 
 
 class LogPx(NamedTuple):
@@ -119,7 +122,8 @@ def best_log_px(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
     if exact is not None:
         first = per_example(model, examples, FIRST_SAMPLES, seed=seed, memory=memory)
         return first, LogPx(exact, "quadrature over z", None, None)
-    most = min(MOST, max(FEWEST, IN_ALL // len(examples)))
+    in_all = min(IN_ALL, QUICK / max(1, decoder_operations(model, examples)))
+    most = min(MOST, max(FEWEST, int(in_all / len(examples))))
     first, chosen = chosen_samples(model, examples, most, seed=seed, memory=memory)
     return first, LogPx(chosen.log_px, "importance sampling, at most K samples of an example", most, chosen)
 
@@ -190,8 +194,12 @@ def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
 
 
 def _annealing_gain(task: Task, log_px: Tensor) -> list[Score]:
-    """Return by how much annealing exceeds an estimate of log p(x), on a few of its examples."""
-    index = evenly_spaced(len(task.examples), min(ANNEALED, len(task.examples)))
+    """Return by how much annealing exceeds an estimate of log p(x), on a few of its examples, if that is quick."""
+    cost = ANNEALING_COST * max(1, decoder_operations(task.model, task.examples))
+    count = min(ANNEALED, len(task.examples), int(4 * QUICK / cost))
+    if count < FEWEST_ANNEALED:
+        return []
+    index = evenly_spaced(len(task.examples), count)
     try:
         annealed = annealing.annealed(
             task.model, task.examples[index], seed=task.effort.seed, memory=task.effort.memory

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
+from aevb.evaluation.cost import affordable
 from aevb.evaluation.measures import Task
 from aevb.evaluation.posterior_samples import widest
 from aevb.evaluation.scores import Score
@@ -48,7 +49,7 @@ third of the last change."""
 QUIET = 2
 """Halvings in a row that must hardly change an integral."""
 LEVELS = 14
-QUICK, QUICK_CELLS = 10_000, 40_000
+MANY, QUICK_CELLS = 10_000, 40_000
 """Number of examples whose integrals take a minute or two, with so many cells each and few elements."""
 CACHE = 2**20
 """Bytes of the largest tensor in a pass. Passes are bound by memory, and this fits the own cache of a core."""
@@ -112,13 +113,16 @@ def quadrature(model: VAE, examples: Examples, *, most_cells: float = math.inf) 
 def quick_quadrature(model: VAE, examples: Examples) -> Tensor | None:
     """Return log p(x) of each example in nats, ``(N,)``, if it takes a minute or two at most; otherwise None.
 
-    It is None for models without quadrature, conditional ones, many examples, and integrals that need many cells.
+    It is None for models without quadrature, conditional ones, many examples, expensive decoders, and integrals that
+    need many cells.
     """
     count = len(examples) * (1 + size(examples.shape) / 50)
-    if model.condition is not None or count > QUICK or not _has_plane(model, examples):
+    if model.condition is not None or count > MANY or not _has_plane(model, examples):
+        return None
+    if len(examples) > 3 * affordable(model, examples):
         return None
     with suppress(BadInput):  # a posterior may be too narrow or too jagged
-        return quadrature(model, examples, most_cells=QUICK_CELLS * QUICK / count)
+        return quadrature(model, examples, most_cells=QUICK_CELLS * MANY / count)
     return None
 
 

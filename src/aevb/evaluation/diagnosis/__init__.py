@@ -14,6 +14,7 @@ from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.aggregate_posterior import prior_holes
+from aevb.evaluation.cost import affordable
 from aevb.evaluation.diagnosis.checks import EXPLAINS
 from aevb.evaluation.diagnosis.findings import Finding, Findings, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
@@ -28,8 +29,8 @@ __all__ = ["EXPLAINS", "Finding", "Findings", "diagnose"]
 
 EXAMPLES = 1000
 """The largest number of examples of a split that are measured."""
-DENSITY_EXAMPLES = 100
-"""The largest number of examples of a split whose log p(x) is estimated."""
+FEWEST_DENSITIES, DENSITIES = 20, 100
+"""The smallest and the largest number of examples of a split whose log p(x) is estimated."""
 RESAMPLED = 20
 """Samples from which one of the true posterior is resampled."""
 SAMPLES = 100
@@ -81,6 +82,7 @@ def take_measurements(
     from aevb.evaluation.diagnosis.simple_models import simple_models  # which imports scikit-learn
 
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
+    count = max(FEWEST_DENSITIES, min(DENSITIES, int(affordable(model, valid))))
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):
         variances = train.all().x.double().var(0)
@@ -91,9 +93,9 @@ def take_measurements(
         epochs=epochs,
         steps=len(epochs) * config.train.plan(dataset.n_train)[1],
         valid=per_example(model, valid, SAMPLES, seed=seed),
-        train_log_px=_log_px(model, train, seed),
-        valid_log_px=_log_px(model, valid, seed),
-        simple=simple_models(dataset, valid.subsample(DENSITY_EXAMPLES), resolved.layers[-1]),
+        train_log_px=_log_px(model, train.subsample(count), seed),
+        valid_log_px=_log_px(model, valid.subsample(count), seed),
+        simple=simple_models(dataset, valid.subsample(count), resolved.layers[-1]),
         holes=prior_holes(model, valid, seed).share.value if model.posterior_has_density else 0.0,
         dispersion=dispersion,
         residuals=residuals,
@@ -112,11 +114,10 @@ def _relative_noise(likelihood: Gaussian, variances: Tensor) -> float:
 
 
 def _log_px(model: VAE, examples: Examples, seed: int) -> Tensor:
-    """Return log p(x) of a few examples; of an autoencoder, log p(x|z) at the code."""
-    few = examples.subsample(DENSITY_EXAMPLES)
+    """Return log p(x) of the examples; of an autoencoder, log p(x|z) at the code."""
     if not model.posterior_has_density:
-        return -per_example(model, few, 1, seed=seed).distortion
-    return best_log_px(model, few, seed=seed)[1].values
+        return -per_example(model, examples, 1, seed=seed).distortion
+    return best_log_px(model, examples, seed=seed)[1].values
 
 
 @torch.no_grad()

@@ -1,0 +1,29 @@
+"""The cost of an evaluation, in floating-point operations of the decoder.
+
+It does not depend on the machine, so that everybody gets the same estimator for the same model and data.
+"""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from aevb.data.examples import Examples
+from aevb.models.vae import VAE
+
+QUICK = 1e12
+"""Operations that take half a minute or so on two cores."""
+USUAL_CELLS = 5000
+"""Values of z that the quadrature of an example usually decodes; importance sampling decodes about as many."""
+
+
+@torch.no_grad()
+def decoder_operations(model: VAE, examples: Examples) -> int:
+    """Return the number of floating-point operations of products and convolutions that decode one z."""
+    z = model.encode(examples.batch(slice(1)).to(model.device)).mean
+    with FlopCounterMode(display=False) as counter:
+        model.decoder_output(z)
+    return int(counter.get_total_flops())
+
+
+def affordable(model: VAE, examples: Examples) -> float:
+    """Return the number of examples whose log p(x) is estimated by quick quadrature or by importance sampling."""
+    return QUICK / (USUAL_CELLS * max(1, decoder_operations(model, examples)))
