@@ -30,8 +30,9 @@ from aevb.runs.run_folder import RunFolder
 
 STEPS, COARSE_STEPS = 1500, 500
 """Training steps of the default models, in the sense of `steps_for`."""
-COARSE_STDDEV = 2.0
-"""Least standard deviation of the default model of rows among which are outliers."""
+COARSE_STDDEV, COARSE_SAMPLES = 2.0, 20
+"""Least standard deviation of the default model of rows among which are outliers, and the importance samples that its
+broad posteriors need."""
 
 
 class VAEOutlierDetector(OutlierMixin, ModelWrapper):
@@ -91,6 +92,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
             epochs=math.ceil(steps * batch_size / max(batch_size, n_rows)),
             batch_size=batch_size,
             learning_rate=options.train.lr,
+            n_importance_samples=COARSE_SAMPLES if contaminated else 100,
             random_state=random_state,
         )
 
