@@ -232,7 +232,7 @@ class TrainConfig(Section):
     budget: Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|h)$")] | None = Field(
         None,
         description="Time for training, as in 10min, instead of a number of epochs: as many as fit into it, by the"
-        " speed of a few steps.",
+        " speed of a few steps. Evaluation and figures follow.",
     )
     init_from: str | None = Field(
         None,
