@@ -118,7 +118,7 @@ def test_rare_rows_take_several_rounds_and_hardly_any_is_an_error(tmp_path: Path
     with pytest.raises(BadInput, match=r"0 of 10000 samples satisfy 'a > 50': expected one in 1000 or more"):
         run.sample(1, where=["a > 50"])
     rows = aevb.train(x, epochs=1, out=tmp_path / "rows", report=False, n_importance_samples=2)
-    with pytest.raises(BadInput, match="expected a model of a table"):
+    with pytest.raises(BadInput, match="needs a model of a table"):
         rows.sample(1, where=["a > 0"])
 
 

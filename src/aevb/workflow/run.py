@@ -14,6 +14,7 @@ from aevb.columns import modelled
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.tables.encode import Table, decode_rows
+from aevb.errors import option
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Findings, diagnose
@@ -288,7 +289,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table.
         """
-        require_table(self.record)
+        require_table(self.record, "a table of rows")
         data, values = self.record.data, None if condition is None else condition.numpy()
         return decode_rows(data.columns, x.numpy(), data.condition_columns, values)
 
@@ -352,7 +353,7 @@ class Run:
             BadInput: the data cannot be read, or are to be explained and are no table.
         """
         if explain:
-            require_table(self.record)
+            require_table(self.record, option("explain"))
         outside: dict[int, str] = {}
         examples = self._examples(data, outside)
         reference = self.reference_scores(n_importance_samples, seed)
@@ -415,7 +416,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        require_table(self.record)
+        require_table(self.record, "imputation")
         return self._examples(data)
 
     def quality(self, synthetic: object = None, *, seed: int = 0) -> Quality:
@@ -429,7 +430,7 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
-        require_table(self.record)
+        require_table(self.record, "quality")
         return table_quality(self.record, self.dataset, synthetic, seed=seed, data_dir=self._data_dir)
 
     def explore(self, *others: "Run", condition: Mapping[str, object] | None = None) -> display.Page:

@@ -62,9 +62,9 @@ def sample(run: RunFolder, n_samples: int, request: Request) -> Samples:
         raise BadInput(f"{option('n-samples', n_samples)} is less than 1")
     condition = conditions(run, request.condition, n_samples)
     if request.given or request.where:
-        require_table(run)
+        name = option("given" if request.given else "where")
+        require_table(run, name)
         if condition is not None and len(condition) > 1:
-            name = option("given" if request.given else "where")
             raise BadInput(f"{name} needs one condition for all samples: pass {option('condition')}")
 
     def draw(count: int, number: int) -> Tensor:
@@ -132,11 +132,15 @@ def stated_condition(run: RunFolder, condition: Mapping[str, object]) -> Tensor:
     return parse_condition(run.data.condition_columns, condition)
 
 
-def require_table(run: RunFolder) -> None:
+def require_table(run: RunFolder, purpose: str) -> None:
     """Refuse a run whose data are not a table.
+
+    Args:
+        run: the run.
+        purpose: what needs a table.
 
     Raises:
         BadInput: they are not.
     """
     if not run.data.columns:
-        raise BadInput(f"{run.folder} is a model of {run.data.kind} values: expected a model of a table")
+        raise BadInput(f"{purpose} needs a model of a table, and {run.folder} is a model of {run.data.kind} values")
