@@ -129,6 +129,19 @@ def test_figures_of_images_with_two_latent_dimensions(tmp_path: Path, stripes: D
             assert np.asarray(picture.convert("L")).std() > 1, name
 
 
+def test_figures_of_curves(tmp_path: Path) -> None:
+    part = Examples(torch.sin(torch.linspace(0, 6, 30) + torch.arange(40.0).unsqueeze(1)))
+    dataset = Dataset("sines", "real", (30,), part, part, part, "none", None)
+    figures = dict(plots.figures(fit_run(CONFIG, tmp_path / "run", dataset), dataset))
+    panels = figures["reconstructions"].axes
+    assert len(panels) == 8
+    example, reconstruction = panels[-1].get_lines()
+    np.testing.assert_array_equal(example.get_ydata(), part.values[-1])
+    assert len(np.asarray(reconstruction.get_ydata())) == 30
+    assert [axis.get_title() for axis in figures["samples"].axes] == ["test examples", "samples"]
+    assert [len(axis.get_lines()) for axis in figures["samples"].axes] == [6, 6]
+
+
 @pytest.mark.parametrize("columns", [1, 2, 5, 40])
 def test_figures_of_rows(tmp_path: Path, columns: int) -> None:
     part = Examples(torch.randn(40, columns))

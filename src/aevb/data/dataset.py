@@ -131,7 +131,7 @@ def _examples(dataset: Dataset) -> str:
         return image_sheet.as_html(sheet, max(1, 480 // sheet.shape[1]))
     if not dataset.columns:
         rows = [[f"{value:.4g}" for value in row[:ELEMENTS]] for row in values.flatten(1).tolist()]
-        return display.table([f"x{number + 1}" for number in range(len(rows[0]))], rows)
+        return display.table([f"x{number}" for number in range(len(rows[0]))], rows)
     condition = None if some.condition is None else some.condition.numpy()
     table = decode_rows(dataset.columns, values.numpy(), dataset.condition_columns, condition)
     cells = zip(*table.values(), strict=True)
