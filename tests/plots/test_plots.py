@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
-from aevb.plots.points import bin_edges, histograms
-from aevb.plots.tables import PANELS, reconstructed_columns
+from aevb.plots.points import bin_edges, histograms, listed
+from aevb.plots.tables import PANELS, _on_axis, _write_ticks, reconstructed_columns
 from aevb.workflow.fitting import fit_run
 from tests.conftest import Exact
 
@@ -231,6 +231,44 @@ def test_histograms_leave_out_what_is_not_finite() -> None:
     assert not drawn.any()
 
 
+def test_values_that_are_numbers_are_in_their_order() -> None:
+    counts = torch.tensor([3.0, 1.0, 5.0, 9.0])
+    assert listed(counts, ["4", "5", "10", "other"]).tolist() == [0, 1, 2, 3]
+    assert listed(counts, ["x", "y", "z", "w"]).tolist() == [3, 2, 0, 1]
+    assert listed(torch.arange(20.0), [str(19 - code) for code in range(20)]).tolist() == list(range(19, 11, -1))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unit", "values", "expected"),
+    [
+        ("%Y-%m-%d %H:%M:%S", "s", [1.67e9, 1.73e9], ["2023", "Jul", "2024", "Jul"]),
+        ("%Y-%m-%d", "D", [-1e7, 1e7], None),
+        ("%H:%M", "m", [0.0, 1200.0], ["00:00", "06:00", "12:00", "18:00"]),
+        ("", "h", [0.0, 1000.0], None),
+    ],
+    ids=["dates", "any year", "times", "durations"],
+)
+def test_dates_on_an_axis_are_short(
+    pattern: str, unit: Literal["s", "D", "m", "h"], values: list[float], expected: list[str] | None
+) -> None:
+    column = Column(name="day", kind="real", position=0, notation=DateNotation(pattern=pattern, unit=unit))
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot(_on_axis(column, torch.tensor(values, dtype=torch.float64)), [0, 1])
+    _write_ticks(axis.xaxis, column)
+    axis.margins(x=0)
+    figure.draw_without_rendering()
+    texts = [label.get_text() for label in axis.get_xticklabels()]
+    assert len(texts) <= 6
+    assert not expected or texts == expected
+
+
+def test_ratings_are_whole_numbers() -> None:
+    rating = Column(name="rating", kind="discrete", position=0, values=(1.0, 2.0, 5.0))
+    assert rating.labels == ("1", "2", "5")
+    assert rating.model_copy(update={"values": (1.0, 2.5)}).labels == ("1.0", "2.5")
+
+
 def many(count: int, present: int) -> tuple[Examples, list[str]]:
     """Rows of the first `present` of `count` classes."""
     labels = torch.arange(200) % present
@@ -400,6 +438,6 @@ def test_reconstructions_of_a_table_have_their_quality_in_the_title() -> None:
     dataset = Dataset("t", "columns", (3,), part, part, part, "none", None, columns)
     figure = reconstructed_columns(cast(VAE, Copy(again)), dataset)
     assert [axis.get_title() for axis in figure.axes] == ["size: R² = 0.80", "day: R² = 1.00", "town: 67% right"]
-    assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == ["Winterthur", "Basel", "Schaffhausen …"]
+    assert [label.get_text() for label in figure.axes[2].get_xticklabels()] == ["Winterthur", "Basel", "Schaffhaus…"]
     assert figure.axes[1].xaxis.get_major_formatter()(18_000) == "2019-04-14"
     np.testing.assert_allclose(np.asarray(figure.axes[2].images[0].get_array()), [[1, 0, 0], [0, 0, 0], [0, 1, 1]])
