@@ -10,7 +10,7 @@ from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
 from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.tables.encode import decode_rows
-from aevb.data.tables.summary import ColumnSummary
+from aevb.data.tables.summary import TITLES, ColumnSummary
 from aevb.data.value_kinds import Kind
 
 IN_MEMORY = "(in memory)"
@@ -68,6 +68,12 @@ class Dataset:
         return display.block(title, *map(display.note, lines), _columns(self), _examples(self))
 
     @property
+    def column_cells(self) -> list[tuple[str, ...]]:
+        """What was found in the columns of a table, as texts below `aevb.data.tables.summary.TITLES`."""
+        conditions = {column.name for column in self.condition_columns}
+        return [summary.cells(summary.name in conditions) for summary in self.summaries]
+
+    @property
     def _sizes(self) -> str:
         return f"{self.n_train:,} train, {len(self.valid):,} validation, {len(self.test):,} test"
 
@@ -112,14 +118,7 @@ class Dataset:
 
 def _columns(dataset: Dataset) -> str:
     """Return the columns of a table as HTML: their types and values."""
-    if not dataset.summaries:
-        return ""
-    conditions = {column.name for column in dataset.condition_columns}
-    rows = [
-        (name, kind + ", condition" * (name in conditions), str(missing or ""), str(distinct), values)
-        for name, kind, missing, distinct, values in dataset.summaries
-    ]
-    return display.table(("column", "type", "missing", "distinct", "values"), rows)
+    return display.table(TITLES, dataset.column_cells) if dataset.summaries else ""
 
 
 def _examples(dataset: Dataset) -> str:

@@ -446,7 +446,7 @@ class Run:
 
         path = explorer.explore([run.explorable(condition) for run in (self, *others)])
         if (path.parent / "report.html").is_file():  # the report links to the page
-            report.write_run(self.record, load_findings(self.folder))
+            report.write_run(self.record, load_findings(self.folder), self.dataset)
         return display.Page(path)
 
     def explorable(self, condition: Mapping[str, object] | None = None) -> tuple[RunFolder, Dataset]:
@@ -472,7 +472,7 @@ class Run:
             findings = self.diagnose()
         if self.record.data.columns:
             write_quality(self.quality(), self.folder / QUALITY)
-        return report.write_run(self.record, findings)
+        return report.write_run(self.record, findings, self.dataset)
 
     def export(self, folder: str | Path | None = None) -> list[Exported]:
         """Write encoder.onnx and decoder.onnx and compare them with PyTorch.
