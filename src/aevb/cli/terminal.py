@@ -73,6 +73,7 @@ class TerminalProgress:
         """Show the types of the columns of a table, and notes on the data."""
         if dataset.columns:
             show_columns(dataset)
+        show_notes(dataset)
 
     def planned(self, config: Config) -> None:
         """Show the number of epochs that fit into a budget of time."""
@@ -370,5 +371,10 @@ def show_columns(dataset: Dataset) -> None:
     for cells in dataset.column_cells:
         table.add_row(*map(printable, cells))
     console.print(table)
+
+
+def show_notes(dataset: Dataset) -> None:
+    """Print notes on the data, such as conversions of images."""
+    console = _errors()
     for note in dataset.notes:
         console.print(printable(note), soft_wrap=True)
