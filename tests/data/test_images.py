@@ -13,6 +13,7 @@ from PIL import Image
 
 from aevb.config.schema import Config
 from aevb.data import load_data
+from aevb.data.loading import row_names
 from aevb.data.sources.images import read_images
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -174,6 +175,13 @@ def test_all_damaged_images_are_named_before_a_difference_of_sizes(tmp_path: Pat
         (tmp_path / "a" / f"9{number}.png").write_bytes(b"garbage")
     with refused(f"{tmp_path}: 6 files cannot be read as images: a/90.png, a/91.png, a/92.png, a/93.png and 2 more;"):
         load_data(str(tmp_path))
+
+
+def test_files_are_named_in_the_order_of_the_examples(tmp_path: Path) -> None:
+    for name, level in (("b/0.png", 3), ("a/10.png", 1), ("a/9.png", 2)):
+        save_image(tmp_path / name, np.full((4, 4), level, dtype=np.uint8))
+    assert row_names(str(tmp_path), ()) == {"file": ["a/10.png", "a/9.png", "b/0.png"]}
+    assert read_images(tmp_path).examples.values[:, 0, 0, 0].tolist() == [1, 2, 3]
 
 
 def test_conversions_are_noted(tmp_path: Path) -> None:

@@ -388,7 +388,7 @@ def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
     run(*command, "0.001")
     assert "80 held-out examples support no rate of false alarms below 0.012" in capsys.readouterr().out
     rows = read("run/scores-customers.csv")
-    assert list(rows[0]) == ["row", "log_px", "p_value"]
+    assert list(rows[0]) == ["row", "id", "log_px", "p_value"]
     assert [row["p_value"] for row in rows] == [row["p_value"] for row in first]
 
 

@@ -151,6 +151,16 @@ def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
 # Files.
 
 
+def file_names(folder: Path) -> Iterator[str]:
+    """Yield the path of each image relative to its folder, in the order of the examples.
+
+    Raises:
+        BadInput: there are no images, or they are both in the folder and in subfolders.
+    """
+    for files in _find(folder).values():
+        yield from (file.relative_to(folder).as_posix() for file in files)
+
+
 def _find(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of each class by its name; the class is "" if they are directly in the folder."""
     direct = _images_in(folder)

@@ -11,6 +11,7 @@ SHOWN = 6
 """The largest number of values that are listed."""
 
 
+IDENTIFIER = "an identifier"
 TITLES = ("column", "type", "missing", "distinct", "values")
 """The titles of the cells of a summary."""
 
@@ -31,6 +32,11 @@ class ColumnSummary(NamedTuple):
     missing: int
     distinct: int
     reason: str
+
+    @property
+    def is_identifier(self) -> bool:
+        """Whether the column was excluded because its values name the rows."""
+        return self.kind == "excluded" and self.reason.startswith(IDENTIFIER)
 
     def cells(self, is_condition: bool = False) -> tuple[str, ...]:
         """Return the summary as texts below `TITLES`.
@@ -61,7 +67,7 @@ def _without_model(raw: RawColumn, declared: DeclaredType | None, distinct: int)
         return f"declared; {distinct} classes"
     if declared:
         return "declared"
-    return "an identifier: all values differ" if distinct == raw.count else "an identifier: most values differ"
+    return f"{IDENTIFIER}: {'all' if distinct == raw.count else 'most'} values differ"
 
 
 def _values(raw: RawColumn, column: Column) -> str:
