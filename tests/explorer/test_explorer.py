@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.explorer import explore
-from aevb.explorer.content import _view, gather
+from aevb.explorer.content import _identity, _view, gather
 from aevb.explorer.page import packed, render
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -580,3 +581,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_view_suits_the_rows() -> None:
     noise = some("real", (30,), 40)
     assert [_view(dataset) for dataset in (curves(), noise, customers())] == ["curve", "row", "row"]
+
+
+def test_an_underestimate_is_marked_in_the_header(tmp_path: Path) -> None:
+    run = trained(some("real", (30,), 40), tmp_path / "run")
+    (log_px,) = (score for score in run.scores if (score.name, score.split) == ("log_px", "test"))
+    assert _identity(run, tmp_path)["notes"] == []
+    run.save_scores([replace(log_px, note="underestimate: of two samples")])
+    facts = _identity(run, tmp_path)
+    assert facts["headline"]["log p(x), nats"].endswith(" †")
+    assert facts["notes"] == ["underestimate: of two samples"]
