@@ -124,6 +124,13 @@ class Column(BaseModel):
         """The least and the largest value, infinite without a bound."""
         return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The values as texts for figures, whole numbers without decimals."""
+        if all(isinstance(value, float) and value.is_integer() for value in self.values):
+            return tuple(str(int(value)) for value in self.values)
+        return tuple(map(str, self.values))
+
     def with_other(self, listed: Sequence[Value]) -> "Column":
         """Return the column with some values, and one that stands for all other texts."""
         return self.model_copy(

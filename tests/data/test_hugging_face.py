@@ -118,7 +118,7 @@ def test_what_cannot_be_used_is_refused() -> None:
     features = datasets.Features({"image": datasets.Image()})
     with refused("image 1 of the data set is missing"):
         load_data(datasets.Dataset.from_dict({"image": [pictures()[0]["image"], None]}, features=features))
-    with refused("image 0 cannot be read as an image"):
+    with refused("files cannot be read as images: image 0"):
         load_data(datasets.Dataset.from_dict({"image": [{"bytes": b"no", "path": None}] * N}, features=features))
     with refused("dictionaries with image as items"):
         load_data(pictures().to_iterable_dataset())

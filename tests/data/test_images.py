@@ -13,6 +13,7 @@ from PIL import Image
 
 from aevb.config.schema import Config
 from aevb.data import load_data
+from aevb.data.loading import row_names
 from aevb.data.sources.images import read_images
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -167,7 +168,42 @@ def test_damaged_images_are_named(tmp_path: Path, ending: str) -> None:
             load_data(str(tmp_path))
 
 
-@pytest.mark.parametrize("limit", ["aevb.data.sources.images.MAX_PIXELS", "PIL.Image.MAX_IMAGE_PIXELS"])
+def test_all_damaged_images_are_named_before_a_difference_of_sizes(tmp_path: Path) -> None:
+    save_images(tmp_path / "a")
+    save_image(tmp_path / "a" / "01.png", gray_bytes(9, 4))
+    for number in range(6):
+        (tmp_path / "a" / f"9{number}.png").write_bytes(b"garbage")
+    with refused(f"{tmp_path}: 6 files cannot be read as images: a/90.png, a/91.png, a/92.png, a/93.png and 2 more;"):
+        load_data(str(tmp_path))
+
+
+def test_files_are_named_in_the_order_of_the_examples(tmp_path: Path) -> None:
+    for name, level in (("b/0.png", 3), ("a/10.png", 1), ("a/9.png", 2)):
+        save_image(tmp_path / name, np.full((4, 4), level, dtype=np.uint8))
+    assert row_names(str(tmp_path), ()) == {"file": ["a/10.png", "a/9.png", "b/0.png"]}
+    assert read_images(tmp_path).examples.values[:, 0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_conversions_are_noted(tmp_path: Path) -> None:
+    clear = np.dstack([gray_bytes(6, 6, 3), np.full((6, 6), 255, dtype=np.uint8)])
+    save_image(tmp_path / "a" / "opaque.png", clear)
+    clear[0, 0, 3] = 0
+    save_image(tmp_path / "a" / "clear.png", clear)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save_image(tmp_path / "b" / "gray.png", gray_bytes(5, 6), exif=exif)
+    (tmp_path / "b" / "about.txt").write_text("")
+    assert read_images(tmp_path, 4).notes == (
+        "read 3 images in 2 classes: a 2, b 1",
+        "ignored 1 file that is not an image, such as about.txt",
+        "1 image rotated as the EXIF data state",
+        "transparent parts of 1 image are white",
+        "1 gray image read as color, because others have color",
+        "resized from 2 sizes, such as 6 x 6, to 4 x 4 pixels; 1 image not square, stretched or compressed",
+    )
+
+
+@pytest.mark.parametrize("limit", ["aevb.data.image_files.MAX_PIXELS", "PIL.Image.MAX_IMAGE_PIXELS"])
 def test_too_large_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     save_images(tmp_path)
     monkeypatch.setattr(limit, 12)  # of 30 pixels
@@ -207,7 +243,7 @@ def test_portable_maps_are_images_and_other_files_are_counted(tmp_path: Path) ->
     (tmp_path / "readme.txt").write_text("about these images")
     (tmp_path / ".hidden").write_text("")
     found = read_images(tmp_path)
-    assert found.notes == ("ignored: 1 files that are not images, such as readme.txt",)
+    assert found.notes == ("read 3 images", "ignored 1 file that is not an image, such as readme.txt")
     x = found.examples.all().x
     assert x.shape == (3, 1, 3, 4)
     for image in x:

@@ -388,7 +388,7 @@ def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
     run(*command, "0.001")
     assert "80 held-out examples support no rate of false alarms below 0.012" in capsys.readouterr().out
     rows = read("run/scores-customers.csv")
-    assert list(rows[0]) == ["row", "log_px", "p_value"]
+    assert list(rows[0]) == ["row", "id", "log_px", "p_value"]
     assert [row["p_value"] for row in rows] == [row["p_value"] for row in first]
 
 
@@ -521,6 +521,10 @@ def test_rare_and_unseen_texts_are_other_where_there_are_many(tmp_path: Path) ->
     dataset = load_data(written(tmp_path / "t.csv", rows))
     column = next(column for column in dataset.columns if column.name == "town")
     assert column.values == (*(f"town {number:03}" for number in range(99)), "other")
+    (summary,) = (summary for summary in dataset.summaries if summary.name == "town")
+    assert "; 51 rare values in " in summary.reason
+    assert summary.reason.endswith(" of the rows as 'other'")
+    assert [note for note in dataset.notes if "column_types={'town': 'none'}" in note]
     unseen = written(tmp_path / "new.csv", [{"town": "Bern", "x": 0.0}, {"town": "town 007", "x": 0.0}])
     x = encode_rows(read_columns(unseen), dataset.columns, "new")
     assert x[:, 1].tolist() == [99, 7]

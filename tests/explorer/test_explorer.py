@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.explorer import explore
-from aevb.explorer.content import gather
+from aevb.explorer.content import _identity, _view, gather
 from aevb.explorer.page import packed, render
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -57,6 +58,13 @@ def customers() -> Dataset:
     return Dataset(HOSTILE, "columns", (6,), part, part, part, "none", ("yes", HOSTILE), tuple(columns))
 
 
+def curves() -> Dataset:
+    """Rows of 30 columns: sines of any phase."""
+    phase = 6 * torch.rand(60, 1, generator=torch.Generator().manual_seed(0))
+    part = Examples(torch.sin(torch.linspace(0, 6, 30) + phase))
+    return Dataset("sines", "real", (30,), part, part, part, "none", None)
+
+
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "digits": (lambda: load_data("digits"), {"likelihood": "gaussian-full"}),
     "photographs": (
@@ -69,6 +77,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
         lambda: some("real", (120,), 40),
         {"posterior": "full", "prior": "mixture", "activation": "glu", "norm": "layer"},
     ),
+    "curves": (curves, {}),
     "line": (lambda: some("binary", (1, 8, 8), 40), {"posterior": "point", "latent": 1}),
     "layers": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2)}),
     "skip": (lambda: some("unit", (1, 8, 8), 40), {"latent": (3, 2), "skip": "on"}),
@@ -187,7 +196,7 @@ def test_a_drag_changes_what_is_decoded(explored: Any) -> None:
     _, _, opened = explored
     page = opened.page
     page.evaluate("scrollTo(0, 0)")
-    shown = {"image": lambda: pixels(page, "now"), "cloud": lambda: pixels(page, "now")}
+    shown = {view: lambda: pixels(page, "now") for view in ("image", "cloud", "curve")}
     view = page.evaluate("aevb.explorers[0].model.facts.view")
     look = shown.get(view, lambda: page.locator('[data-part="now"]').inner_text())
     box = page.locator('[data-part="plane"]').bounding_box()
@@ -567,3 +576,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         main(["explore", *[str(tmp_path / "run")] * 3])
     assert caught.value.code == 2
     assert "one run or compares two" in capsys.readouterr().err
+
+
+def test_the_view_suits_the_rows() -> None:
+    noise = some("real", (30,), 40)
+    assert [_view(dataset) for dataset in (curves(), noise, customers())] == ["curve", "row", "row"]
+
+
+def test_an_underestimate_is_marked_in_the_header(tmp_path: Path) -> None:
+    run = trained(some("real", (30,), 40), tmp_path / "run")
+    (log_px,) = (score for score in run.scores if (score.name, score.split) == ("log_px", "test"))
+    assert _identity(run, tmp_path)["notes"] == []
+    run.save_scores([replace(log_px, note="underestimate: of two samples")])
+    facts = _identity(run, tmp_path)
+    assert facts["headline"]["log p(x), nats"].endswith(" †")
+    assert facts["notes"] == ["underestimate: of two samples"]

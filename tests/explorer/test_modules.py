@@ -229,6 +229,10 @@ def test_numbers_in_words(run: Any) -> None:
     numbers = [[-1.234], [12.34], [123.4], [2008, True], [12345.6], [3, True], [2.5, True], [None]]
     code = "return given.map(([number, whole]) => short(number ?? NaN, whole))"
     assert run("words", "short", code, numbers) == ["−1.23", "12.3", "123", "2008", "12,346", "3", "2.50", "–"]
+    code = "return given.map(([number, scale]) => short(number, false, scale))"
+    numbers = [[0.031234], [-0.00312, 0.05], [-0.00012, 1], [0], [3.2e-12], [0.999]]
+    assert run("words", "short", code, numbers) == ["0.0312", "−0.0031", "0.00", "0", "3.20e−12", "0.999"]
+    assert run("words", "fixed", "return [fixed(-0.001, 2), fixed(-0.01, 2)]") == ["0.00", "−0.01"]
     code = "return [subscript(12), minus(-3), percent(0.123), percent(0.9999)]"
     assert run("words", "subscript, minus, percent", code) == ["z₁₂"[1:], "−3", "12 %", "100.0 %"]
 
@@ -244,6 +248,12 @@ def test_dates_are_written_as_dates(run: Any) -> None:
     ]
     shown = run("words", "written", "return given.map(([column, value]) => written(column, value))", columns)
     assert shown == ["2019-04-14", "2027-01-15 08:00", "01:15", "1,000,000,000,000", "2008"]
+
+
+def test_a_date_has_shorter_forms(run: Any) -> None:
+    columns = [{"instant": {"unit": 60_000, "from": start, "to": 16}} for start in (0, 11)]
+    found = run("words", "forms", "return given.map((column) => forms(column, 30_000_000))", columns)
+    assert found == [["2027-01-15 08:00", "2027-01-15", "2027-01"], ["08:00"]]
 
 
 def test_a_text_is_shortened_only_where_it_does_not_fit(run: Any) -> None:
@@ -371,6 +381,31 @@ def test_the_chances_of_columns_are_found_among_all(run: Any) -> None:
     assert numbers[1] == {"chances": [0.5, 0.25], "remaining": 0.25, "mean": 20}  # 40 = 40 / 2 + 60 / 4 + 20 / 4
     assert numbers[3] == {"chances": [0.625], "remaining": 0.375, "mean": 8}
     assert listed == [0, 0, [0.25, 0.75], 0, [0.5, 0.5], [0.25, 0.25, 0.5]]
+
+
+def test_a_curve_has_a_gap_where_a_value_is_missing(run: Any) -> None:
+    facts = {
+        "columns": [{"low": 0, "high": 1, "kind": "real", "bounds": [None, None]}] * 13,
+        "order": [12, *range(12)],
+        "colors": ["#0a10ff"],
+    }
+    code = """
+        const canvas = document.querySelector("main").appendChild(document.createElement("canvas"));
+        Object.assign(canvas.style, { display: "block", width: "400px", height: "200px" });
+        const view = new CurveView(canvas, { facts, size: 13 });
+        const mean = Float32Array.from({ length: 13 }, (_, j) => j / 13);
+        view.show({ mean, stddev: mean });
+        const lines = [];
+        const context = { beginPath: () => lines.push([]), lineTo: (x) => lines.at(-1).push(x), stroke: () => {} };
+        const gap = mean.map((value, j) => (j === 3 ? NaN : value));
+        view.line({ context, x: (n) => n, y: (value) => value }, gap, "", 1);
+        return [view.range, view.limits(12), lines];
+    """
+    expected = [[0, 1, 2, 3], [5, 6, 7, 8, 9, 10, 11, 12]]
+    scale, limits, lines = run("curve", "CurveView", code.replace("{ facts,", "{ facts: given,"), facts)
+    assert scale == pytest.approx([-0.15, 1.15])
+    assert limits == pytest.approx([0, 24 / 13])
+    assert lines == expected
 
 
 def test_the_interval_of_a_number_keeps_its_bounds(run: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aevb import plots
 from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.data import Dataset
+from aevb.data.tables.summary import ColumnSummary
 from aevb.evaluation.diagnosis import Finding
 from aevb.models.registry import import_plugin, register
 from aevb.report import write_run
@@ -73,6 +75,17 @@ def test_nothing_is_fetched_and_no_name_acts(run: RunFolder) -> None:
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     places = [str(found[name]) for _, found in page.tags for name in ("src", "href", "srcset") if name in found]
     assert set(places) == {"config.json", "scores.json", "metrics.jsonl", "model.safetensors"}
+
+
+def test_the_data_of_a_table_are_described(run: RunFolder, stripes: Dataset) -> None:
+    summaries = (ColumnSummary("id", "excluded", 0, 90, "an identifier: all values differ"),)
+    described = replace(stripes, summaries=summaries, notes=(f"day is read as {HOSTILE}",))
+    text = write_run(run, [], described).read_text(encoding="utf-8")
+    page = Page(text)
+    assert "an identifier: all values differ" in page.text
+    assert f"day is read as {HOSTILE}" in page.text
+    assert HOSTILE not in text
+    assert "an identifier" not in page_of(run, []).text
 
 
 def test_the_explorer_is_linked_once_it_is_there(run: RunFolder) -> None:

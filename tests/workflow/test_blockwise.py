@@ -118,13 +118,22 @@ def test_scores(table_run: aevb.Run, name: str, out: str, capsys: pytest.Capture
     assert command("score", table_run.folder, written(name, table), "--out", out) == 0
     assert f"{whole.summary.anomalies} of 300 examples are anomalies" in capsys.readouterr().out
     scores = read(out)
-    assert scores.column_names == ["row", "log_px", "p_value", "anomaly", "reason"]
+    assert scores.column_names == ["row", "name", "log_px", "p_value", "anomaly", "reason"]
+    assert scores["name"].to_pylist() == table["name"].to_pylist()
     assert scores["row"].to_pylist() == list(range(ROWS))
     torch.testing.assert_close(torch.tensor(scores["log_px"].to_pylist()).double(), whole.log_px, rtol=1e-5, atol=1e-5)
     assert whole.is_anomaly is not None
     assert scores["anomaly"].to_pylist() == whole.is_anomaly.tolist()
     assert [row for row, reason in enumerate(scores["reason"].to_pylist()) if reason] == [200]
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
+
+
+def test_rows_are_named_by_their_identifier(table_run: aevb.Run) -> None:
+    table = people(20)
+    table.to_pandas().to_csv("new.csv", index=False)
+    names = {"name": table["name"].to_pylist()}
+    assert table_run.row_names("new.csv") == table_run.row_names(table.to_pandas()) == names
+    assert table_run.row_names(table.drop_columns(["name"]).to_pandas()) == {}
 
 
 @pytest.mark.parametrize("out", ["z.npy", "z.parquet", "z.csv"])

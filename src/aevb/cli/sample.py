@@ -27,6 +27,7 @@ from aevb.cli.common import (
     print_array_file,
 )
 from aevb.cli.tables import require_table_file
+from aevb.data.tables.encode import Table
 from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.files import write_atomically
@@ -117,10 +118,13 @@ def encode(
     json: Json = False,
     plugin: Plugins = (),
 ) -> None:
-    """Write the latent means of examples, the means of q(z|x).
+    """Write the latent means of examples, the means of q(z|x), in the order of the examples.
+
+    Images of a folder are in the order of the names of their classes, then of their files.
 
     Args:
-        out: Array (.npy) or table (.csv, .parquet and others). Default: latent-means.npy in the run folder.
+        out: Array (.npy), or table (.csv, .parquet and others) with the columns z1, z2, ... and, for a folder of
+            images, file. Default: latent-means.npy in the run folder.
     """
     with process_group(choose_device(device)) as own_device:
         loaded = load_run(run, own_device, data_dir=data_dir)
@@ -133,16 +137,17 @@ def encode(
         else:
             with terminal.status(f"encoding {data}"):
                 means = loaded.encode(data).double().numpy()
-                write_atomically(path, lambda file: _write_means(file, means))
+                names = loaded.row_names(data) if len(loaded.record.data.shape) == 3 else {}
+                write_atomically(path, lambda file: _write_means(file, means, names))
             shape = means.shape
     print_array_file(path, shape, json)
 
 
-def _write_means(path: Path, means: NDArray[np.float64]) -> None:
+def _write_means(path: Path, means: NDArray[np.float64], names: Table) -> None:
     if path.suffix == ".npy":
         np.save(path, means.astype("float32"))
     else:
-        write_table(path, {name: column.tolist() for name, column in latent_columns(means).items()})
+        write_table(path, names | {name: column.tolist() for name, column in latent_columns(means).items()})
 
 
 def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition: Tensor | None, json: bool) -> None:

@@ -53,9 +53,10 @@ def score(
         false_alarm_rate: Largest share of normal examples that are flagged as anomalies.
         explain: Name up to three columns that make each anomaly unlikely given its other columns, in the column
             explanation, with how surprising they are in nats.
-        out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if
-            an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
-            in the run folder.
+        out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly; file for a
+            folder of images, or the column that was recognized as an identifier of the training rows; and reason if an
+            example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv in
+            the run folder.
     """
     options: ScoreOptions = {
         "false_alarm_rate": false_alarm_rate,

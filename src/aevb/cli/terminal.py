@@ -28,6 +28,7 @@ from rich.text import Text
 
 from aevb.config.schema import Config
 from aevb.data import Dataset
+from aevb.data.tables.summary import TITLES
 from aevb.errors import printable
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import smallest_rate
@@ -72,6 +73,7 @@ class TerminalProgress:
         """Show the types of the columns of a table, and notes on the data."""
         if dataset.columns:
             show_columns(dataset)
+        show_notes(dataset)
 
     def planned(self, config: Config) -> None:
         """Show the number of epochs that fit into a budget of time."""
@@ -297,7 +299,7 @@ def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float,
         print(f"log p(x) of {examples} examples; no threshold, because {reason}")
     else:
         print(
-            f"{anomalies} of {examples} examples are anomalies: log p(x) below {threshold:.4g} nats, at most"
+            f"{anomalies} of {examples} examples are anomalies: log p(x) below {threshold:.4f} nats, at most"
             f" {100 * false_alarm_rate:g} % false alarms, calibrated on {held_out} held-out examples"
         )
     print(f"wrote {file}")
@@ -364,13 +366,15 @@ def show_baselines(scores: Mapping[str, Sequence[Score]], json: bool) -> None:
 def show_columns(dataset: Dataset) -> None:
     """Print what was found in the columns of a table, and notes on the data."""
     table, console = new_table(), _errors()
-    for title in ("column", "type", "missing", "distinct", "values"):
+    for title in TITLES:
         table.add_column(title, justify="right" if title in ("missing", "distinct") else "left")
-    conditions = {column.name for column in dataset.condition_columns}
-    for found in dataset.summaries:
-        kind = found.kind + ", condition" * (found.name in conditions)
-        cells = (found.name, kind, str(found.missing or ""), str(found.distinct), found.reason)
+    for cells in dataset.column_cells:
         table.add_row(*map(printable, cells))
     console.print(table)
+
+
+def show_notes(dataset: Dataset) -> None:
+    """Print notes on the data, such as conversions of images."""
+    console = _errors()
     for note in dataset.notes:
         console.print(printable(note), soft_wrap=True)

@@ -10,7 +10,7 @@ from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
 from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.tables.encode import decode_rows
-from aevb.data.tables.summary import ColumnSummary
+from aevb.data.tables.summary import TITLES, ColumnSummary
 from aevb.data.value_kinds import Kind
 
 IN_MEMORY = "(in memory)"
@@ -68,6 +68,12 @@ class Dataset:
         return display.block(title, *map(display.note, lines), _columns(self), _examples(self))
 
     @property
+    def column_cells(self) -> list[tuple[str, ...]]:
+        """What was found in the columns of a table, as texts below `aevb.data.tables.summary.TITLES`."""
+        conditions = {column.name for column in self.condition_columns}
+        return [summary.cells(summary.name in conditions) for summary in self.summaries]
+
+    @property
     def _sizes(self) -> str:
         return f"{self.n_train:,} train, {len(self.valid):,} validation, {len(self.test):,} test"
 
@@ -112,14 +118,7 @@ class Dataset:
 
 def _columns(dataset: Dataset) -> str:
     """Return the columns of a table as HTML: their types and values."""
-    if not dataset.summaries:
-        return ""
-    conditions = {column.name for column in dataset.condition_columns}
-    rows = [
-        (name, kind + ", condition" * (name in conditions), str(missing or ""), str(distinct), values)
-        for name, kind, missing, distinct, values in dataset.summaries
-    ]
-    return display.table(("column", "type", "missing", "distinct", "values"), rows)
+    return display.table(TITLES, dataset.column_cells) if dataset.summaries else ""
 
 
 def _examples(dataset: Dataset) -> str:
@@ -131,7 +130,7 @@ def _examples(dataset: Dataset) -> str:
         return image_sheet.as_html(sheet, max(1, 480 // sheet.shape[1]))
     if not dataset.columns:
         rows = [[f"{value:.4g}" for value in row[:ELEMENTS]] for row in values.flatten(1).tolist()]
-        return display.table([f"x{number + 1}" for number in range(len(rows[0]))], rows)
+        return display.table([f"x{number}" for number in range(len(rows[0]))], rows)
     condition = None if some.condition is None else some.condition.numpy()
     table = decode_rows(dataset.columns, values.numpy(), dataset.condition_columns, condition)
     cells = zip(*table.values(), strict=True)

@@ -22,9 +22,10 @@ from aevb.data.match import DataSpec, Outside, match_examples
 from aevb.data.out_of_core import InMemory
 from aevb.data.sources.blocks import Block, blocks_at
 from aevb.data.sources.filesystem import LocalLocation, RemoteLocation, locate
+from aevb.data.sources.images import ImageFolderSource, file_names
 from aevb.data.sources.registry import Option, ReadOptions, Source, sources
 from aevb.data.splits import ValidateOn, require_seed, split_data
-from aevb.data.tables.encode import encode_any_rows, encode_rows
+from aevb.data.tables.encode import Table, encode_any_rows, encode_rows
 from aevb.data.tables.infer import ColumnTypes
 from aevb.data.tables.raw import RawColumn
 from aevb.errors import BadInput, shorten
@@ -127,6 +128,27 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     if not spec.condition_columns:
         return examples
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0], outside))
+
+
+def row_names(source: object, identifiers: Sequence[str], missing: Sequence[str] | None = None) -> Table:
+    """Return columns that name the examples of a source: `file` for a folder of images, identifiers for a table.
+
+    Args:
+        source: as in `load_data`.
+        identifiers: names of columns; those that a table lacks are omitted.
+        missing: as in `load_data`.
+
+    Raises:
+        BadInput: the source cannot be read.
+    """
+    subject = _subject(source)
+    reader = _source(subject)
+    if isinstance(reader, ImageFolderSource) and isinstance(subject, LocalLocation):
+        return {"file": list(file_names(subject.path))}
+    if reader is None or not identifiers:
+        return {}
+    columns = reader.columns(subject, ReadOptions(missing=None if missing is None else tuple(missing))) or []
+    return {column.name: column.as_written() for column in columns if column.name in identifiers}
 
 
 def blocks_of(source: object) -> list[Block]:

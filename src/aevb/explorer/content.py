@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aevb.columns import Column, DateNotation, modelled
+from aevb.data.curves import curve_order
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
@@ -48,7 +49,7 @@ COVARIANCES = 2**19
 """The largest number of entries of all covariances of full posteriors; beyond it, only standard deviations are used."""
 HEADLINE = ("bound", "rate", "distortion", "log_px")
 """The scores at the top of the page."""
-View = Literal["image", "cloud", "row"]
+View = Literal["image", "cloud", "curve", "row"]
 
 
 @dataclass
@@ -131,7 +132,13 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
 def _view(dataset: Dataset) -> View:
     if len(dataset.shape) == 3:
         return "image"
-    return "cloud" if dataset.shape == (2,) and not dataset.columns else "row"
+    if dataset.shape == (2,) and not dataset.columns:
+        return "cloud"
+    return "curve" if _curve_order(dataset) else "row"
+
+
+def _curve_order(dataset: Dataset) -> list[int] | None:
+    return curve_order(dataset.test[:1000].all().x, dataset.columns)
 
 
 def _some(examples: Examples, count: int) -> Examples:
@@ -144,7 +151,8 @@ def _some(examples: Examples, count: int) -> Examples:
 
 def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     data, model, scores = run.data, run.resolved, _scores(run.scores)
-    values = {score["title"]: score["value"] for score in scores}
+    values = {score["title"]: score["value"] + " †" * bool(score["note"]) for score in scores}
+    notes = [score["note"] for score in scores if score["title"] in _headline_titles() and score["note"]]
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     shape = " × ".join(map(str, data.shape))
     what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
@@ -167,6 +175,7 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
         },
         "scores": scores,
         "headline": {f"{title}, nats": values[title] for title in _headline_titles() if title in values},
+        "notes": list(dict.fromkeys(notes)),
     }
 
 
@@ -294,7 +303,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
             {
                 "name": column.name,
                 "kind": column.kind,
-                "values": [str(value) for value in column.values],
+                "values": column.labels,
                 "whole": column.whole,
                 "instant": _instant(column),
                 "low": float(low[index]),
@@ -304,6 +313,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
             }
             for index, column in enumerate(columns)
         ],
+        "order": _curve_order(dataset),
         "table": bool(dataset.columns),
     }
 
@@ -322,6 +332,5 @@ def _unnamed(dataset: Dataset) -> list[Column]:
     kind: Literal["binary", "real"] = "binary" if dataset.kind == "binary" else "real"
     values = ("0", "1") if kind == "binary" else ()
     return [
-        Column(name=f"x{position + 1}", kind=kind, position=position, values=values)
-        for position in range(dataset.shape[0])
+        Column(name=f"x{position}", kind=kind, position=position, values=values) for position in range(dataset.shape[0])
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patheffects import withStroke
@@ -19,8 +20,10 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.plots.style import CLASS_COLORS, COLORS, STYLE, as_text, panel, subplots
 
-MOST_BARS, MOST_LETTERS = 8, 14
-"""The largest number of values of a column, and of letters of their names, in a bar chart."""
+MOST_BARS, MOST_LETTERS, TITLE_LETTERS = 8, 11, 16
+"""The largest number of values of a column, of letters of their names, and of letters of the names of columns."""
+MOST_TOGETHER = 16
+"""The largest number of letters of all names below a bar chart without rotation."""
 CLASSES = 2 * len(CLASS_COLORS)
 """The largest number of distinguishable classes: ten colors, with two markers."""
 
@@ -178,20 +181,51 @@ def histograms(axis: Axes, x: Tensor, samples: Tensor) -> None:
         axis.stairs(density, edges, color=color, label=label, linewidth=1.5)
 
 
-def shares(axis: Axes, x: Tensor, samples: Tensor, values: Sequence[object]) -> None:
-    """Plot the frequencies of the values of one column in the data and in the samples, the most frequent first."""
-    counts = [torch.bincount(codes.long(), minlength=len(values)).double() for codes in (x, samples)]
-    shown = counts[0].argsort(descending=True, stable=True)[:MOST_BARS]
+def shares(axis: Axes, x: Tensor, samples: Tensor, labels: Sequence[str]) -> None:
+    """Plot the frequencies of the values of one column in the data and in the samples."""
+    counts = [torch.bincount(codes.long(), minlength=len(labels)).double() for codes in (x, samples)]
+    shown = listed(counts[0], labels)
     for side, (count, label, color) in enumerate(zip(counts, ("test examples", "samples"), COLORS[:3:2], strict=True)):
         share = count[shown] / count.sum().clamp_min(1)
         axis.bar(np.arange(len(shown)) + 0.4 * side - 0.2, share.numpy(), 0.4, color=color, label=label)
-    names = [as_text(short(str(values[code]))) for code in shown.tolist()]
-    axis.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
+    name_values(axis.xaxis, [labels[code] for code in shown.tolist()])
 
 
-def short(name: str) -> str:
+def listed(counts: Tensor, labels: Sequence[str]) -> Tensor:
+    """Return the codes of the most frequent values: numbers in ascending order, others the most frequent first.
+
+    Args:
+        counts: of the values, ``(K,)``.
+        labels: their names.
+    """
+    codes = counts.argsort(descending=True, stable=True)[:MOST_BARS]
+    numbers = [_as_number(labels[code]) for code in codes.tolist()]
+    if all(number is None for number in numbers):
+        return codes
+    # Values that are not numbers, such as "other", follow.
+    order = sorted(range(len(codes)), key=lambda index: np.inf if (n := numbers[index]) is None else n)
+    return codes[order]
+
+
+def _as_number(label: str) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
+
+
+def name_values(axis: Axis, labels: Sequence[str]) -> None:
+    """Name the ticks 0, 1, ... of an axis; long names are shortened, and those of the x-axis rotated."""
+    names = [as_text(short(label)) for label in labels]
+    axis.set_ticks(range(len(names)), names, fontsize="small")
+    if isinstance(axis, XAxis) and sum(map(len, names)) > MOST_TOGETHER:
+        for text in axis.get_ticklabels():
+            text.set(rotation=45, ha="right", rotation_mode="anchor")
+
+
+def short(name: str, letters: int = MOST_LETTERS) -> str:
     """Return a name, or its beginning with an ellipsis."""
-    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+    return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
 def bin_edges(values: NDArray[np.float64], bins: int = 30) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from aevb.data.curves import curve_order
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.models.registry import register
@@ -22,8 +23,9 @@ from aevb.models.vae import VAE
 from aevb.plots.curves import training
 from aevb.plots.images import manifold, picture
 from aevb.plots.points import Cloud, clouds, histograms, latent
-from aevb.plots.style import STYLE, subplots
+from aevb.plots.style import STYLE, legend_below, subplots
 from aevb.plots.tables import PANELS, reconstructed_columns, sampled_columns
+from aevb.plots.traces import reconstructed_curves, sampled_curves
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
 
@@ -57,11 +59,17 @@ def _training(run: RunFolder, _dataset: Dataset) -> Figure | None:
     " an order the most probable one.",
 )
 def _reconstructions(run: RunFolder, dataset: Dataset) -> Figure | None:
+    order = curve_order(dataset.test[:1000].all().x, dataset.columns) if dataset.columns else None
+    if order:
+        return reconstructed_curves(run.model, dataset.test, order)
     return reconstructed_columns(run.model, dataset) if dataset.columns else reconstructions(run.model, dataset.test)
 
 
 @register.plot("samples", title="Samples", caption="Samples from the model: z from the prior, decoded.")
 def _samples(run: RunFolder, dataset: Dataset) -> Figure | None:
+    order = curve_order(dataset.test[:1000].all().x, dataset.columns) if dataset.columns else None
+    if order:
+        return sampled_curves(run.model, dataset.test, order, seed=run.config.seed)
     if dataset.columns:
         return sampled_columns(run.model, dataset, seed=run.config.seed)
     return samples(run.model, dataset.test, seed=run.config.seed)
@@ -81,18 +89,21 @@ def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
 
 @rc_context(STYLE)
 def reconstructions(model: VAE, examples: Examples) -> Figure:
-    """Plot examples and their reconstructions: the mean of p(x|z) at the mean of q(z|x)."""
+    """Plot examples and their reconstructions, the mean of p(x|z) at the mean of q(z|x): images, curves or columns."""
     some = examples[: 20 if len(examples.shape) == 3 else 1000]
     batch = some.all()
     x, again = batch.x, model.reconstruct(batch.to(model.device)).cpu()
     if x.dim() == 4:
         return picture(torch.stack([x, again]), 10, "test examples (above) and reconstructions (below)")
+    if order := curve_order(x):
+        return reconstructed_curves(model, examples, order)
     figure, axes = subplots(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
         axis.scatter(x[:, column], again[:, column], s=4, alpha=0.5, linewidths=0)
         # Any point of the diagonal would do, but the axes expand to show it: the median expands them least.
         axis.axline((float(x[:, column].median()),) * 2, slope=1, color="black", linewidth=0.5)
-        axis.set(title=f"column {column + 1}", xlabel="test example", ylabel="reconstruction")
+        axis.set(title=f"x{column}", xlabel="test example", ylabel="reconstruction")
+    _tell_columns(figure, x.shape[1])
     return figure
 
 
@@ -103,6 +114,9 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     The samples of a conditional model have the conditions of the examples; images are sorted by condition.
     """
     image = len(examples.shape) == 3
+    order = None if image else curve_order(examples[:1000].all().x)
+    if order:
+        return sampled_curves(model, examples, order, seed=seed)
     count = 100 if image else min(len(examples), 2000)
     condition = examples[torch.linspace(0, len(examples) - 1, count).long()].condition
     condition = condition.sort(0).values if image and condition is not None else condition
@@ -116,6 +130,13 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     figure, axes = subplots(min(x.shape[1], PANELS))
     for column, axis in enumerate(axes):
         histograms(axis, x[:, column], drawn[:, column])
-        axis.set(title=f"column {column + 1}", ylabel="density")
-    axes[0].legend()
+        axis.set(title=f"x{column}", ylabel="density")
+    legend_below(figure, axes[0])
+    _tell_columns(figure, x.shape[1])
     return figure
+
+
+def _tell_columns(figure: Figure, columns: int) -> None:
+    """Add a title if the figure does not show all columns of an array."""
+    if columns > PANELS:
+        figure.suptitle(f"the first {PANELS} of {columns} columns", fontsize="medium")

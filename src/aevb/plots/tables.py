@@ -7,20 +7,24 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aevb.columns import Column, DateNotation, modelled
 from aevb.data.dataset import Dataset
+from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.data.tables.encode import decode_value
 from aevb.models.vae import VAE
-from aevb.plots.points import MOST_BARS, histograms, shares, short
+from aevb.plots.points import TITLE_LETTERS, histograms, listed, name_values, shares, short
 from aevb.plots.style import COLORS, STYLE, as_text, legend_below, subplots
 from aevb.rng import RNGStream, seeded
 
 PANELS = 12
 """The largest number of columns of a table in a figure."""
+YEARS = (-719_000.0, 2_932_000.0)
+"""The first and the last date that matplotlib can write, with a margin, in days from 1970."""
 ROWS = 2000
 """The largest number of rows in a figure."""
 
@@ -39,14 +43,19 @@ def reconstructed_columns(model: VAE, dataset: Dataset) -> Figure:
         observed = ~batch.x[:, index].isnan()
         x, mean = batch.x[observed, index], again[observed, index]
         quality = (_values if column.values else _numbers)(axis, column, x, mean) if len(x) else "no test values"
-        axis.set(title=f"{as_text(short(column.name))}: {quality}", xlabel="test example", ylabel="reconstruction")
+        axis.set(
+            title=f"{as_text(short(column.name, TITLE_LETTERS))}: {quality}",
+            xlabel="test example",
+            ylabel="reconstruction",
+        )
     return figure
 
 
 def _numbers(axis: Axes, column: Column, x: Tensor, mean: Tensor) -> str:
     """Plot reconstructions over the numbers of a column, and return R²."""
-    axis.scatter(x, mean, s=4, alpha=0.5, linewidths=0, color=COLORS[0])
-    axis.axline((float(x.median()),) * 2, slope=1, color="black", linewidth=0.5)
+    shown = _on_axis(column, x)
+    axis.scatter(shown, _on_axis(column, mean), s=4, alpha=0.5, linewidths=0, color=COLORS[0])
+    axis.axline((float(shown.median()),) * 2, slope=1, color="black", linewidth=0.5)
     for side in (axis.xaxis, axis.yaxis):
         _write_ticks(side, column)
     variance = (x - x.mean()).square().sum()
@@ -57,23 +66,48 @@ def _values(axis: Axes, column: Column, x: Tensor, mean: Tensor) -> str:
     """Plot the shares of the reconstructions of each value of a column, and return the share that is right."""
     counts = torch.zeros(len(column.values), len(column.values))
     counts.index_put_((x.long(), mean.long()), torch.ones(len(x)), accumulate=True)
-    shown = counts.sum(1).argsort(descending=True, stable=True)[:MOST_BARS]
+    shown = listed(counts.sum(1), column.labels)
     share = (counts / counts.sum(1, keepdim=True).clamp_min(1))[shown][:, shown]
     axis.imshow(share.T.numpy(), cmap="Blues", vmin=0, vmax=1, origin="lower", aspect="auto")
-    names = [as_text(short(str(column.values[code]))) for code in shown.tolist()]
-    axis.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
-    axis.set_yticks(range(len(names)), names)
+    for side in (axis.xaxis, axis.yaxis):
+        name_values(side, [column.labels[code] for code in shown.tolist()])
     return f"{(x == mean).double().mean():.0%} right"
 
 
 def _write_ticks(axis: Axis, column: Column) -> None:
     """Write dates as such, and whole numbers without decimals."""
-    is_date = isinstance(column.notation, DateNotation)
-    if is_date:
+    if _days(column):
+        _write_dates(axis, column)
+        return
+    is_duration = isinstance(column.notation, DateNotation)
+    if is_duration:
         axis.set_major_formatter(lambda value, _: str(decode_value(column, np.float64(value))))
         axis.set_tick_params(rotation=30)
-    if is_date or column.whole:
+    if is_duration or column.whole:
         axis.set_major_locator(MaxNLocator(3, integer=True))
+
+
+def _days(column: Column) -> float | None:
+    """Return the number of days in the unit of dates and times of day; None for other columns."""
+    notation = column.notation
+    if not isinstance(notation, DateNotation) or not notation.pattern:
+        return None
+    return NANOSECONDS[notation.unit] / NANOSECONDS["D"]
+
+
+def _on_axis(column: Column, values: Tensor) -> Tensor:
+    """Return numbers as they are drawn: dates as days from 1970, within the years that matplotlib can write."""
+    days = _days(column)
+    return values if days is None else (values.double() * days).clamp(*YEARS)
+
+
+def _write_dates(axis: Axis, column: Column) -> None:
+    """Write a few dates, as short as their differences allow; times of day as hours and minutes."""
+    assert isinstance(column.notation, DateNotation)
+    locator = AutoDateLocator(minticks=2, maxticks=5)
+    axis.set_major_locator(locator)
+    is_time = is_time_of_day(column.notation)
+    axis.set_major_formatter(DateFormatter("%H:%M") if is_time else ConciseDateFormatter(locator))
 
 
 def _shown(dataset: Dataset) -> Iterator[tuple[int, Column]]:
@@ -94,11 +128,12 @@ def sampled_columns(model: VAE, dataset: Dataset, *, seed: int = 0) -> Figure:
     for (index, column), axis in zip(columns, axes, strict=True):
         observed = x[:, index][~x[:, index].isnan()]
         if column.values:
-            shares(axis, observed, drawn[:, index], column.values)
+            shares(axis, observed, drawn[:, index], column.labels)
         else:
-            histograms(axis, observed, _near(drawn[:, index], observed))
+            shown = _on_axis(column, _near(drawn[:, index], observed))
+            histograms(axis, _on_axis(column, observed), shown)
             _write_ticks(axis.xaxis, column)
-        axis.set(title=as_text(column.name), ylabel="share" if column.values else "density")
+        axis.set(title=as_text(short(column.name, 2 * TITLE_LETTERS)), ylabel="share" if column.values else "density")
     legend_below(figure, axes[0])
     return figure
 

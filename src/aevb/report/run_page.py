@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from aevb.data.dataset import Dataset
+from aevb.data.tables.summary import TITLES
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
 from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
 from aevb.evaluation.scores import Score, titles, with_error
@@ -64,11 +66,14 @@ class RunPage:
     Attributes:
         run: a run with scores.
         findings: the findings of the diagnosis; None if there is no diagnosis.
+        dataset: the data of the run; None if they are not described.
     """
 
     run: RunFolder
     findings: Sequence[Finding] | None
+    dataset: Dataset | None = None
     checks = len(EXPLAINS)
+    column_titles = TITLES
 
     @property
     def title(self) -> str:
@@ -102,6 +107,16 @@ class RunPage:
     def numbers(self) -> summary.Numbers:
         """All scores."""
         return summary.numbers(self.run)
+
+    @property
+    def columns(self) -> list[tuple[str, ...]]:
+        """The columns of a table with their types and values, as texts below `column_titles`."""
+        return self.dataset.column_cells if self.dataset else []
+
+    @property
+    def data_notes(self) -> Sequence[str]:
+        """What was done to the data, such as how dates were read."""
+        return self.dataset.notes if self.dataset else ()
 
     @property
     def figures(self) -> list[FigureFile]:
@@ -166,16 +181,17 @@ def _table_commands(folder: str) -> dict[str, str]:
     }
 
 
-def gather(run: RunFolder, findings: Sequence[Finding] | None) -> RunPage:
+def gather(run: RunFolder, findings: Sequence[Finding] | None, dataset: Dataset | None = None) -> RunPage:
     """Return the contents of the page, with the folder of the run in the suggested commands.
 
     Args:
         run: a run with scores.
         findings: the findings of the diagnosis; None if there is no diagnosis.
+        dataset: the data of the run, whose columns and notes are shown; None without them.
     """
     folder = shlex.quote(str(run.folder))
     named = findings and [replace(finding, remedy=finding.remedy.replace("RUN", folder)) for finding in findings]
-    return RunPage(run, named)
+    return RunPage(run, named, dataset)
 
 
 def _figures(folder: Path) -> Iterator[FigureFile]:

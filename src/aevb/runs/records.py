@@ -18,6 +18,7 @@ class DataCard(BaseModel):
     Attributes:
         name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white: those of the data set.
         train, valid, test: numbers of examples.
+        identifiers: columns of a table that name its rows and are not modeled.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class DataCard(BaseModel):
     condition_columns: tuple[Column, ...] = ()
     byte_scale: float | None = None
     white: float = 1.0
+    identifiers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -51,6 +53,7 @@ class DataCard(BaseModel):
             condition_columns=dataset.condition_columns,
             byte_scale=dataset.byte_scale,
             white=dataset.white,
+            identifiers=tuple(summary.name for summary in dataset.summaries if summary.is_identifier),
         )
 
 

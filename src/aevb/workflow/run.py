@@ -1,18 +1,20 @@
 """A run: a trained model with its data and its run folder, as `aevb.train` and `aevb.load_run` return it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
 from aevb import display, report
-from aevb.columns import modelled
+from aevb.columns import Value, modelled
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
+from aevb.data.loading import row_names
 from aevb.data.tables.encode import Table, decode_rows
 from aevb.errors import option
 from aevb.evaluation import Scores, Split
@@ -39,6 +41,10 @@ from aevb.workflow.sampling import Request, Samples, conditions, require_table, 
 
 SCORE_SAMPLES = 1000
 """The largest K of an example that is scored."""
+
+
+SCORE_COLUMNS = ("row", "log_px", "p_value", "anomaly", "reason", "explanation")
+"""Columns of a table of scores, besides those that name the examples."""
 
 
 class ScoreOptions(TypedDict):
@@ -68,6 +74,7 @@ class Anomalies(NamedTuple):
             small for the rate.
         outside: why examples are outside of what the training data could have, by index.
         explanations: the most surprising columns of anomalies, by index; None if they were not asked for.
+        names: columns that name the examples: `file` of a folder of images, or identifiers of a table.
     """
 
     log_px: Tensor
@@ -75,6 +82,7 @@ class Anomalies(NamedTuple):
     threshold: float | None
     outside: Mapping[int, str]
     explanations: Mapping[int, str] | None = None
+    names: Mapping[str, Sequence[Value | None]] = MappingProxyType({})
 
     @property
     def is_anomaly(self) -> Tensor | None:
@@ -94,13 +102,15 @@ class Anomalies(NamedTuple):
         return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold)
 
     def table(self, first: int = 0) -> Table:
-        """Return the columns row, log_px, p_value, anomaly, reason and explanation; without those that are absent.
+        """Return the columns row, names, log_px, p_value, anomaly, reason and explanation, if they are present.
 
         Args:
             first: number of the first example.
         """
         rows = range(len(self.log_px))
-        columns: Table = {"row": [first + row for row in rows], "log_px": self.log_px.tolist()}
+        columns: Table = {"row": [first + row for row in rows]}
+        columns |= {name: list(values) for name, values in self.names.items() if name not in SCORE_COLUMNS}
+        columns["log_px"] = self.log_px.tolist()
         if self.p_values is not None:
             columns["p_value"] = self.p_values.tolist()
         if self.is_anomaly is not None:
@@ -365,8 +375,20 @@ class Run:
         limit = None
         if reference and false_alarm_rate >= smallest_rate(len(reference.log_px)):
             limit = threshold(_reference(reference), false_alarm_rate)
-        found = Anomalies(log_px, reference, limit, outside)
+        found = Anomalies(log_px, reference, limit, outside, names=self.row_names(data))
         return found._replace(explanations=self._explanations(found, examples, model, seed)) if explain else found
+
+    def row_names(self, data: object) -> Table:
+        """Return columns that name examples: `file` of a folder of images, or identifiers of a table.
+
+        The identifiers are the columns that were excluded from the training data because their values differ.
+
+        Args:
+            data: examples like the training data.
+        """
+        if data is None or isinstance(data, Examples | Iterator):
+            return {}
+        return row_names(data, self.record.data.identifiers, self.record.config.data.missing)
 
     def _explanations(self, found: Anomalies, examples: Examples, model: VAE, seed: int) -> dict[int, str]:
         """Return the most surprising columns of the anomalies, by index."""
@@ -447,7 +469,7 @@ class Run:
 
         path = explorer.explore([run.explorable(condition) for run in (self, *others)])
         if (path.parent / "report.html").is_file():  # the report links to the page
-            report.write_run(self.record, load_findings(self.folder))
+            report.write_run(self.record, load_findings(self.folder), self.dataset)
         return display.Page(path)
 
     def explorable(self, condition: Mapping[str, object] | None = None) -> tuple[RunFolder, Dataset]:
@@ -473,7 +495,7 @@ class Run:
             findings = self.diagnose()
         if self.record.data.columns:
             write_quality(self.quality(), self.folder / QUALITY)
-        return report.write_run(self.record, findings)
+        return report.write_run(self.record, findings, self.dataset)
 
     def export(self, folder: str | Path | None = None) -> list[Exported]:
         """Write encoder.onnx and decoder.onnx and compare them with PyTorch.

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from aevb.data.dataset import IN_MEMORY, UnsplitData
+from aevb.data.image_files import EncodedImage
 from aevb.data.sources.arrays import Array, as_rows, encode_labels, from_arrays
-from aevb.data.sources.images import EncodedImage, unsplit_images
+from aevb.data.sources.images import unsplit_images
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.arrow import arrow_column
 from aevb.data.tables.infer import unsplit_table

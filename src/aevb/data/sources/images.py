@@ -6,59 +6,30 @@ largest number of these bits is white; a note says so, and new images for the mo
 
 The examples are in the order of their names. Images are rotated as their EXIF data state, and transparent parts become
 white. Files with other suffixes are ignored, and counted in a note; names that begin with a dot, deeper folders and
-special files are ignored without one. The size of an image is checked before it is decoded: images of more than
-`MAX_PIXELS` pixels are refused.
+special files are ignored without one. Notes count what was read and converted.
 """
 
 import os
-import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from aevb import memory
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
+from aevb.data.image_files import MAX_PIXELS, WHITE, DamagedImage, DecodedImage, ImageFile, Pixels, read_image
 from aevb.data.sources.filesystem import LocalLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.errors import BadInput, option, printable
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that needs a program from outside
-MAX_PIXELS = 10**8
-"""Largest number of pixels in an image."""
-_GRAY_MODES = ("1", "L", "LA")
-_WIDE = 65535.0  # white in 16 bits
-
-Pixels = NDArray[np.generic]  # (H, W) or (H, W, 3) uint8; or (H, W) float32 in [0, 1]
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """The content of an image file in memory.
-
-    Attributes:
-        title: name for error messages.
-        content: encoded bytes.
-    """
-
-    title: str
-    content: bytes
-
-    def __str__(self) -> str:
-        return self.title
-
-
-ImageFile = Path | EncodedImage
+SHOWN = 4
+"""Largest number of files and classes that a message names."""
 
 
 @register_source
@@ -116,24 +87,78 @@ def unsplit_images(name: str, title: str, files: Sequence[ImageFile], size: int 
     """
     if size is not None and not 1 <= size <= MAX_PIXELS**0.5:
         raise BadInput(f"image_size={size}: expected a whole number of pixels from 1 to {MAX_PIXELS**0.5:.0f}")
-    images, largest = _read_all(title, files, size)
-    values, scale = _stacked(images)
-    white = _white(images, largest)
-    notes = (f"the images have 16 bits and no value above {white}, which is taken as white",)
-    narrow = white is not None and white < _WIDE
+    images = _read_all(title, files, size)
+    pixels = [image.pixels for image in images]
+    white = _white(pixels, max(image.largest for image in images))
+    notes = [*_conversions(images, size)]
+    if white is not None and white < WHITE:
+        notes.append(f"the images have 16 bits and no value above {white}, which is taken as white")
+    values, scale = _stacked(pixels)
     examples = Examples(torch.from_numpy(values), None, scale)
-    return UnsplitData(name, examples, notes=notes if narrow else (), white=white and white / _WIDE)
+    return UnsplitData(name, examples, notes=tuple(notes), white=white and white / WHITE)
+
+
+def _conversions(images: Sequence[DecodedImage], size: int | None) -> Iterator[str]:
+    """Yield a note on each kind of conversion, with the number of images."""
+    rotated, transparent = (sum(getattr(image, name) for image in images) for name in ("rotated", "transparent"))
+    gray = sum(image.pixels.ndim == 2 for image in images)
+    if rotated:
+        yield f"{_counted(rotated, 'image')} rotated as the EXIF data state"
+    if transparent:
+        yield f"transparent parts of {_counted(transparent, 'image')} are white"
+    if 0 < gray < len(images):
+        yield f"{_counted(gray, 'gray image')} read as color, because others have color"
+    if size is not None:
+        yield from _resizing(images, size)
+
+
+def _resizing(images: Sequence[DecodedImage], size: int) -> Iterator[str]:
+    """Yield a note on the sizes of images before they were resized, and on their proportions."""
+    sizes = Counter(image.size for image in images)
+    (width, height), _ = sizes.most_common(1)[0]
+    stretched = sum(count for (width, height), count in sizes.items() if width != height)
+    if set(sizes) != {(size, size)}:
+        before = f"{width} x {height}" if len(sizes) == 1 else f"{len(sizes):,} sizes, such as {width} x {height},"
+        proportions = f"; {_counted(stretched, 'image')} not square, stretched or compressed" if stretched else ""
+        yield f"resized from {before} to {size} x {size} pixels{proportions}"
+
+
+def _counts(by_class: dict[str, list[Path]]) -> str:
+    """Return the number of images, and of those in each class."""
+    total = _counted(sum(map(len, by_class.values())), "image")
+    if list(by_class) == [""]:
+        return f"read {total}"
+    named = [f"{printable(name)} {len(files):,}" for name, files in list(by_class.items())[:SHOWN]]
+    return f"read {total} in {_counted(len(by_class), 'class', 'classes')}: {', '.join(named)}" + ", …" * (
+        len(by_class) > SHOWN
+    )
+
+
+def _counted(count: int, noun: str, plural: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _notes(folder: Path, by_class: dict[str, list[Path]]) -> Iterator[str]:
-    """Yield a note on files that are ignored."""
+    """Yield the numbers of images and classes, and a note on files that are ignored."""
+    yield _counts(by_class)
     files = [file for name in by_class for file in _visible(folder / name, Path.is_file)]
     ignored = [file.name for file in files if file.suffix.lower() not in _SUFFIXES]
     if ignored:
-        yield f"ignored: {len(ignored)} files that are not images, such as {printable(ignored[0])}"
+        verb = "is not an image" if len(ignored) == 1 else "are not images"
+        yield f"ignored {_counted(len(ignored), 'file')} that {verb}, such as {printable(ignored[0])}"
 
 
 # Files.
+
+
+def file_names(folder: Path) -> Iterator[str]:
+    """Yield the path of each image relative to its folder, in the order of the examples.
+
+    Raises:
+        BadInput: there are no images, or they are both in the folder and in subfolders.
+    """
+    for files in _find(folder).values():
+        yield from (file.relative_to(folder).as_posix() for file in files)
 
 
 def _find(folder: Path) -> dict[str, list[Path]]:
@@ -170,131 +195,57 @@ def _visible(folder: Path, matches: Callable[[Path], bool]) -> list[Path]:
 # Pixels.
 
 
-def _read_all(title: str, files: Sequence[ImageFile], size: int | None) -> tuple[list[Pixels], float]:
-    """Return the images, and the largest value of those with 16 bits before they were resized."""
+def _read_all(title: str, files: Sequence[ImageFile], size: int | None) -> list[DecodedImage]:
+    """Return all images; damaged files are reported together, before a difference of sizes."""
+    images, damaged, difference = list[DecodedImage](), list[ImageFile](), ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, and large images, which `_require_max_pixels` checks
-        first, largest = _read(files[0], size)
-        images = [first]
-        memory.require(
-            len(files) * images[0].nbytes,
-            f"{title}, {len(files)} images,",
-            f"use a smaller {option('data.image-size')}",
-        )
-        for file in files[1:]:
-            image, top = _read(file, size)
-            images.append(image)
-            largest = max(largest, top)
-            _require_same_size(first, image, files[0], file)
-    return images, largest
+        for file in files:
+            try:
+                image = read_image(file, size)
+            except DamagedImage:
+                damaged.append(file)
+                continue
+            if not images:
+                _require_memory(title, image, len(files))
+            # After a problem, the other files are read to find damaged ones, but not kept.
+            difference = difference or (_difference(images[0], image) if images else "")
+            if not images or not (damaged or difference):
+                images.append(image)
+    if damaged:
+        raise BadInput(_name_damaged(title, damaged))
+    if difference:
+        raise BadInput(difference)
+    return images
 
 
-def _require_same_size(first: Pixels, other: Pixels, first_file: ImageFile, other_file: ImageFile) -> None:
-    if first.shape[:2] != other.shape[:2]:
-        (height, width), (other_height, other_width) = first.shape[:2], other.shape[:2]
-        raise BadInput(
-            f"{first_file} is {width} x {height} pixels and {other_file} {other_width} x {other_height}: "
-            f"expected one size; resize all to N x N with {option('data.image-size')}"
-        )
+def _require_memory(title: str, image: DecodedImage, count: int) -> None:
+    memory.require(
+        count * image.pixels.nbytes, f"{title}, {count} images,", f"use a smaller {option('data.image-size')}"
+    )
 
 
-def _read(file: ImageFile, size: int | None) -> tuple[Pixels, float]:
-    """Return an image, and its largest value before it was resized; 0 if it has 8 bits."""
-    try:
-        with Image.open(_readable(file), formats=_FORMATS) as image:
-            _require_max_pixels(image.size, file)
-            _require_one_image(image, file)
-            with_alpha = _has_wide_alpha(image)
-            if with_alpha:
-                image.tile = [image.tile[0]._replace(args="RGBA")]  # the bytes as they are: Pillow would drop 8 bits
-            wide = with_alpha or _is_wide(image, file)
-            with _silence() if image.format == "TIFF" and sys.stderr else nullcontext():
-                upright = ImageOps.exif_transpose(image)
-            return _wide_pixels(upright, size, with_alpha=with_alpha) if wide else (_byte_pixels(upright, size), 0.0)
-    except BadInput:
-        raise
-    except Image.DecompressionBombError as error:
-        raise BadInput(_too_large(file)) from error
-    except Exception as error:  # Pillow raises nearly anything on a damaged file
-        raise BadInput(f"{file} cannot be read as an image: it is damaged or has another format; remove it") from error
+def _name_damaged(title: str, files: Sequence[ImageFile]) -> str:
+    """Return a message that names the first damaged files and counts the others."""
+    if len(files) == 1:
+        return f"{files[0]} cannot be read as an image: it is damaged or has another format; remove it"
+    names = ", ".join(str(file).removeprefix(f"{title}{os.sep}") for file in files[:SHOWN])
+    more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
+    return (
+        f"{title}: {len(files):,} files cannot be read as images: {names}{more}; they are damaged or have another"
+        " format: remove them"
+    )
 
 
-def _readable(file: ImageFile) -> Path | BytesIO:
-    return BytesIO(file.content) if isinstance(file, EncodedImage) else file
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Suppress what libtiff writes to stderr; files that cannot be decoded raise errors."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
-
-
-def _require_max_pixels(size: tuple[int, int], file: ImageFile) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise BadInput(_too_large(file))
-
-
-def _too_large(file: ImageFile) -> str:
-    return f"{file} declares more than {MAX_PIXELS} pixels: shrink or remove it"
-
-
-def _require_one_image(image: Image.Image, file: ImageFile) -> None:
-    animated = getattr(image, "is_animated", False)  # counting the frames takes long
-    if animated and image.format != "MPO":  # photographs with a preview
-        raise BadInput(f"{file} holds several images: expected one in each file; save them separately")
-
-
-def _is_wide(image: Image.Image, file: ImageFile) -> bool:
-    """Return whether the image is gray with 16 bits, which a conversion by Pillow would clip to 8."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        return True
-    if image.mode in ("I", "F"):
-        raise BadInput(f"{file} has pixels of 32 bits: expected 8 or 16; save such values as a .npy file")
-    return False
-
-
-def _has_wide_alpha(image: Image.Image) -> bool:
-    """Return whether the image is gray with transparency, both with 16 bits."""
-    tiles: list[Any] = getattr(image, "tile", [])
-    return len(tiles) == 1 and tiles[0].args == "LA;16B"
-
-
-def _wide_pixels(image: Image.Image, size: int | None, *, with_alpha: bool) -> tuple[Pixels, float]:
-    values = np.asarray(image, dtype=np.float32)
-    if with_alpha:  # the high and the low byte of the gray level, then those of its opacity
-        values, opacity = values[..., 0] * 256 + values[..., 1], (values[..., 2] * 256 + values[..., 3]) / _WIDE
-        values = values * opacity + _WIDE * (1 - opacity)
-    pixels = Image.fromarray(values / _WIDE)
-    resized = np.asarray(_resized(pixels, size)).clip(0.0, 1.0)  # resampling overshoots at edges
-    return resized, float(values.max())
-
-
-def _byte_pixels(image: Image.Image, size: int | None) -> Pixels:
-    colored = _on_white(image) if image.has_transparency_data else image.convert("RGB")
-    gray = image.mode in _GRAY_MODES or (image.mode == "P" and _has_equal_channels(colored))
-    return np.asarray(_resized(colored.convert("L") if gray else colored, size))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-
-
-def _has_equal_channels(image: Image.Image) -> bool:
-    pixels = np.asarray(image)
-    return bool((pixels == pixels[..., :1]).all())
-
-
-def _resized(image: Image.Image, size: int | None) -> Image.Image:
-    return image if size is None else image.resize((size, size), Image.Resampling.LANCZOS)
+def _difference(first: DecodedImage, other: DecodedImage) -> str:
+    """Return a message if two images have different sizes."""
+    if first.pixels.shape[:2] == other.pixels.shape[:2]:
+        return ""
+    (height, width), (other_height, other_width) = first.pixels.shape[:2], other.pixels.shape[:2]
+    return (
+        f"{first.file} is {width} x {height} pixels and {other.file} {other_width} x {other_height}: "
+        f"expected one size; resize all to N x N with {option('data.image-size')}"
+    )
 
 
 # Stacking.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
+from aevb.columns import CODED, OTHER, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
@@ -207,7 +207,17 @@ def _notes(raw_columns: Sequence[RawColumn], columns: Sequence[Column]) -> list[
     """Return how columns were read, where this is not obvious."""
     own = {column.name: column for column in columns if column.notation and column.kind != "constant"}
     described = [describe(raw.name, raw.notation) for raw in raw_columns if raw.notation and raw.name in own]
-    return list(filter(None, [*described, *(raw.note for raw in raw_columns)]))
+    merged = {column.name for column in columns if column.other}
+    merging = [_merging(raw.name) for raw in raw_columns if raw.name in merged]
+    return list(filter(None, [*described, *(raw.note for raw in raw_columns), *merging]))
+
+
+def _merging(name: str) -> str:
+    """Return the note on a column whose rare values are merged."""
+    return (
+        f"rare values of {name} are one value, {OTHER!r}: exclude the column with"
+        f" {option('data.column-types', 'none', key=name)} if it names the rows"
+    )
 
 
 def _labels(raw: RawColumn, table: str) -> tuple[Tensor, tuple[str, ...]]:

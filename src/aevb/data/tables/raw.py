@@ -101,6 +101,10 @@ class RawColumn:
         present = iter(self.plain(self.present))
         return [None if missing else next(present) for missing in np.isnan(self.numbers)]
 
+    def as_written(self) -> list[Value | None]:
+        """Return all values, None where missing; those of a text file as texts, such as 00123."""
+        return self.values() if self.texts is None else list(self.texts.to_pylist())
+
     def plain(self, values: Values) -> list[Value]:
         """Return values with the type of the column; those with a notation are texts."""
         if self.numbers is None:

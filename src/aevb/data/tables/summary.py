@@ -4,11 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aevb.columns import Column, DeclaredType
+from aevb.columns import OTHER, Column, DeclaredType
 from aevb.data.tables.raw import RawColumn
 
 SHOWN = 6
 """The largest number of values that are listed."""
+
+
+IDENTIFIER = "an identifier"
+TITLES = ("column", "type", "missing", "distinct", "values")
+"""The titles of the cells of a summary."""
 
 
 class ColumnSummary(NamedTuple):
@@ -27,6 +32,20 @@ class ColumnSummary(NamedTuple):
     missing: int
     distinct: int
     reason: str
+
+    @property
+    def is_identifier(self) -> bool:
+        """Whether the column was excluded because its values name the rows."""
+        return self.kind == "excluded" and self.reason.startswith(IDENTIFIER)
+
+    def cells(self, is_condition: bool = False) -> tuple[str, ...]:
+        """Return the summary as texts below `TITLES`.
+
+        Args:
+            is_condition: whether a conditional model receives the column.
+        """
+        kind = self.kind + ", condition" * is_condition
+        return self.name, kind, str(self.missing or ""), str(self.distinct), self.reason
 
 
 def summarize(raw: RawColumn, column: Column | None, declared: DeclaredType | None) -> ColumnSummary:
@@ -48,7 +67,7 @@ def _without_model(raw: RawColumn, declared: DeclaredType | None, distinct: int)
         return f"declared; {distinct} classes"
     if declared:
         return "declared"
-    return "an identifier: all values differ" if distinct == raw.count else "an identifier: most values differ"
+    return f"{IDENTIFIER}: {'all' if distinct == raw.count else 'most'} values differ"
 
 
 def _values(raw: RawColumn, column: Column) -> str:
@@ -57,11 +76,19 @@ def _values(raw: RawColumn, column: Column) -> str:
         return f"always {column.values[0]}" if column.values else "empty"
     if column.values:
         listed = ", ".join(map(str, column.values[:SHOWN])) + ", …" * (len(column.values) > SHOWN)
+        listed += f"; {rare_values(raw, column)}" if column.other else ""
         return f"only {listed}" if column.kind == "discrete" else listed
     reason = {"positive": ", skewed", "count": ", skewed", "nonnegative": f", {np.mean(raw.present == 0):.0%} are 0"}
     low, high = (_written(raw, end) for end in (raw.present.min(), raw.present.max()))
     often = ", ".join(f"{_written(raw, spike)} in {np.mean(raw.present == spike):.0%}" for spike in column.spikes)
     return f"{low} to {high}{reason.get(column.kind, _bounds(column))}{', ' * bool(often)}{often}"
+
+
+def rare_values(raw: RawColumn, column: Column) -> str:
+    """Return how many values of a column are merged, and in which share of its rows."""
+    is_rare = ~np.isin(raw.present, column.values[:-1])
+    count = len(np.unique(raw.present[is_rare]))
+    return f"{count:,} rare values in {np.mean(is_rare):.0%} of the rows as {OTHER!r}"
 
 
 def _bounds(column: Column) -> str:

@@ -1,13 +1,14 @@
 /** One run on the page: the current point, and events for all views of it. */
 
 import { CloudView } from "./cloud.js";
+import { CurveView } from "./curve.js";
 import { ImageView } from "./image.js";
 import { movedTo, squaredDistance } from "./linear.js";
 import { RowView } from "./row.js";
 import { Stage } from "./stage.js";
-import { minus } from "./words.js";
+import { fixed } from "./words.js";
 
-const VIEWS = { image: ImageView, cloud: CloudView, row: RowView };
+const VIEWS = { image: ImageView, cloud: CloudView, curve: CurveView, row: RowView };
 const PATIENCE = 120;
 /** The smallest distance from the plane that is not a rounding error. */
 const AWAY = 1e-5;
@@ -106,7 +107,7 @@ export class Explorer extends EventTarget {
   read() {
     const [a, b] = this.stage.place;
     const [first, second] = this.stage.axes.map((name) => name.replace(/ \(.*/, ""));
-    this.part("place").textContent = `${first} ${minus(a.toFixed(2))}${second && `, ${second} ${minus(b.toFixed(2))}`}`;
+    this.part("place").textContent = `${first} ${fixed(a, 2)}${second && `, ${second} ${fixed(b, 2)}`}`;
     this.part("chosen").textContent = this.chosen === null ? "" : this.nameOf(this.chosen);
     const { median } = this.model.decoder;
     this.part("time").textContent = Number.isFinite(median) ? `${median.toFixed(1)} ms` : "–";

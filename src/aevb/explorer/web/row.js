@@ -4,7 +4,7 @@ import { between, css, diverging, parsed, theme } from "./colors.js";
 import { add } from "./elements.js";
 import { fitted, sharpen } from "./picture.js";
 import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
-import { percent, written } from "./words.js";
+import { forms, percent, written } from "./words.js";
 
 /** The largest number of columns. */
 const COLUMNS = 100;
@@ -116,7 +116,9 @@ export class RowView {
     context.fillRect(x, y, width, height);
     if (width < LEGIBLE || height < LINE) return;
     context.fillStyle = css(colors.ink);
-    const text = tone ? fitted(context, column.values[code], SQUEEZED * (width - 6)) : written(column, value);
+    const room = SQUEEZED * (width - 6);
+    const texts = tone ? [column.values[code]] : forms(column, value);
+    const text = texts.find((form) => context.measureText(form).width <= room) ?? fitted(context, texts.at(-1), room);
     context.fillText(text, x + 4, y + height / 2, width - 6);
   }
 

@@ -4,7 +4,7 @@ import { row } from "./linear.js";
 import { keyed } from "./pointer.js";
 import { uniforms } from "./statistics.js";
 
-const COUNTS = { image: [48, 12], cloud: [600, 1], row: [40, 40] };
+const COUNTS = { image: [48, 12], cloud: [600, 1], curve: [8, 1], row: [40, 40] };
 
 export class Samples {
   constructor(explorer) {

@@ -1,7 +1,7 @@
 /** A slider for each dimension, the most informative first. */
 
 import { add } from "./elements.js";
-import { minus, subscript } from "./words.js";
+import { fixed, subscript } from "./words.js";
 
 const MOST = 60;
 const REACH = 4;
@@ -35,7 +35,7 @@ export class Sliders {
     for (const { k, input, output } of this.lines) {
       const value = this.explorer.z[k];
       input.value = value;
-      output.textContent = minus(value.toFixed(2));
+      output.textContent = fixed(value, 2);
     }
   }
 }

@@ -6,17 +6,35 @@ import { subscript } from "./words.js";
 const REACH = 3;
 const STEPS = 13;
 const MOST = 10;
+/** The least KL of an active dimension, in nats. */
+const ACTIVE = 0.01;
 
 export class Walks {
   constructor(explorer) {
     this.explorer = explorer;
-    this.strips = explorer.model.order.slice(0, MOST).map((k) => this.added(k));
+    const { order, facts } = explorer.model;
+    const isActive = (k) => !facts.rates || facts.rates[k] >= ACTIVE;
+    const walks = explorer.part("walks");
+    this.strips = order.filter(isActive).slice(0, MOST).map((k) => this.added(walks, k));
+    this.inactive(order.filter((k) => !isActive(k)));
     explorer.addEventListener("decoded", () => explorer.later("walks", () => this.show()));
     explorer.addEventListener("recolored", () => this.show());
   }
 
-  added(k) {
-    const figure = add(this.explorer.part("walks"), "figure");
+  /** Add the strips of inactive dimensions, which are hidden until they are opened. */
+  inactive(dimensions) {
+    const details = this.explorer.part("inactive");
+    details.hidden = dimensions.length === 0;
+    const count = `${dimensions.length} inactive dimension${dimensions.length === 1 ? "" : "s"}`;
+    details.querySelector("summary").textContent = `${count}: KL below ${ACTIVE} nats`;
+    for (const k of dimensions.slice(0, MOST)) {
+      this.strips.push({ ...this.added(details.querySelector("div"), k), details });
+    }
+    details.addEventListener("toggle", () => this.show());
+  }
+
+  added(element, k) {
+    const figure = add(element, "figure");
     const caption = add(figure, "figcaption");
     caption.textContent = `z${subscript(k + 1)}`;
     const canvas = add(figure, "canvas");
@@ -39,7 +57,8 @@ export class Walks {
 
   async show() {
     const { model, view, z } = this.explorer;
-    for (const { k, canvas } of this.strips) {
+    for (const { k, canvas, details } of this.strips) {
+      if (details && !details.open) continue;
       const rows = new Float32Array(STEPS * model.latent);
       for (let step = 0; step < STEPS; step++) {
         rows.set(z, step * model.latent);
