@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
                 declare_options(words[0])
             command = build(summaries=not words or words[0] not in COMMANDS)
-            status = command(words, exit_on_error=False, print_error=False, result_action="return_value")
+            status = command(with_hyphens(words), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(_problem(error))
     except (BadInput, NonFinite) as error:
@@ -103,6 +103,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             print(error, file=sys.stderr)
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def with_hyphens(words: Sequence[str]) -> list[str]:
+    """Return words in which a hyphen is a value of the option before it: --a - ? becomes --a=- --a=?."""
+    result, option, attached = list[str](), "", False
+    for word in words:
+        if word.startswith("-") and word != "-":
+            option, attached = word.partition("=")[0], False
+        elif option and (attached or word == "-"):
+            if result[-1] == option:  # without a value so far
+                result.pop()
+            attached, word = True, f"{option}={word}"
+        result.append(word)
+    return result
 
 
 @contextmanager

@@ -54,8 +54,8 @@ class DataConfig(Section):
     )
     missing: tuple[str, ...] | None = Field(
         None,
-        description="Texts of a text file that mean a missing value, besides empty fields. Default: those of"
-        " pandas, such as NA, NaN, null and None.",
+        description="Texts of a text file that mean a missing value, besides empty fields and those of pandas, such as"
+        " NA, NaN, null and None. With an empty text '' among them, those of pandas are values.",
     )
     variant: str | None = Field(
         None, description="Variant of a data set: printed or corrected (default) of figure-8 and mixture."

@@ -75,8 +75,8 @@ def load_data(
         variant: form of a data set, "printed" or "corrected" (default) for figure-8 and mixture; see
             `aevb.data.sources.synthetic`.
         column_types: types of columns of a table, by name, that are not to be inferred; see `aevb.data.tables.infer`.
-        missing: texts of a text file that mean a missing value, besides empty fields. Default: those of
-            `pandas.read_csv`, such as NA and NaN.
+        missing: texts of a text file that mean a missing value, besides empty fields and those of `pandas.read_csv`,
+            such as NA and NaN; with an empty text among them, those of pandas are values.
         condition: columns of a table, or `label`, that a conditional model receives and does not model.
         in_memory: "on" reads everything into memory; "off" leaves .npy, Parquet and Arrow files on disk, where shares
             refer to a scan of them (`aevb.data.out_of_core`); "auto" does so above 2 GiB, and 256 MiB for tables.
