@@ -84,6 +84,11 @@ def in_command() -> Iterator[None]:
             del os.environ[IN_COMMAND]
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, such as "1 seed" or "3 seeds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def printable(text: str) -> str:
     """Return text with characters that are not printable, such as control sequences of a terminal, as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

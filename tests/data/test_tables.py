@@ -139,6 +139,9 @@ def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
     assert (found.name, found.kind) == ("x", kind)
 
 
+DATES = "\n".join(f"2023-01-{day:02} 09:{36 + day}" for day in range(1, 10))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -148,7 +151,12 @@ def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
         ("a,\n1,2\n3,4\n", "without a name"),
         ("", "cannot be read"),
         ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 rows, the first 0"),
-        ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 texts, the first 'x' in row 9"),
+        ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 text, the first 'x' in row 9"),
+        ("a\n" + DATES + "\nnot yet\n", "9 dates and 1 text, the first 'not yet' in row 9"),
+        ("a\nnot yet\n" + DATES + "\n", "9 dates and 1 text, the first 'not yet' in row 0"),
+        ("a\n" + DATES + "\n2023-02-30 09:00\n", "9 dates and 1 text, the first '2023-02-30 09:00'"),
+        ("a\n" + 3 * (DATES + "\n") + "not yet\n", "27 dates and 1 text, the first 'not yet' in row 27"),
+        ("a\n" + "\n".join(f"{row} kg" for row in range(9)) + "\n5 lb\n", "9 numbers and 1 text, the first '5 lb'"),
         ("a,b\n1,1\n1,1\n1,1\n", "no column that varies"),
     ],
 )

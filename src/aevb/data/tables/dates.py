@@ -70,12 +70,16 @@ _LONGEST = 60
 
 def recognize(texts: pa.Array) -> DateNotation | None:
     """Return the notation of all strings, None if they have none in common."""
-    first = texts[0].as_py() if len(texts) else ""
-    for pattern in _patterns(first) if len(first) <= _LONGEST else ():
-        notation = DateNotation(pattern=pattern, unit="ns")
+    for notation in candidates(texts[0].as_py() if len(texts) else ""):
         if all(not np.isnan(parse(some, notation)).any() for some in (texts[:SOME], texts)):
             return _with_details(notation, texts)
     return None
+
+
+def candidates(text: str) -> Iterator[DateNotation]:
+    """Yield the notations that a text may have, the preferred ones first."""
+    for pattern in _patterns(text) if len(text) <= _LONGEST else ():
+        yield DateNotation(pattern=pattern, unit="ns")
 
 
 def _patterns(text: str) -> Iterator[str]:
