@@ -150,7 +150,7 @@ DATES = "\n".join(f"2023-01-{day:02} 09:{36 + day}" for day in range(1, 10))
         ("a,a\n1,2\n3,4\n", "2 columns named 'a'"),
         ("a,\n1,2\n3,4\n", "without a name"),
         ("", "cannot be read"),
-        ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 rows, the first 0"),
+        ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 row, the first 0"),
         ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 text, the first 'x' in row 9"),
         ("a\n" + DATES + "\nnot yet\n", "9 dates and 1 text, the first 'not yet' in row 9"),
         ("a\nnot yet\n" + DATES + "\n", "9 dates and 1 text, the first 'not yet' in row 0"),
@@ -672,9 +672,7 @@ def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: P
         written(tmp_path / "t.csv", [{"share": float(rng.random()), "x": float(rng.normal())} for _ in range(300)])
     ).columns
     new = read_columns(written(tmp_path / "new.csv", [{"share": 0.5, "x": 0.0}, {"share": 1.3, "x": 0.0}]))
-    with pytest.raises(
-        BadInput, match=r"'share' holds 1 values that are not finite numbers from 0 to 1, the first 1.3"
-    ):
+    with pytest.raises(BadInput, match=r"'share' holds 1 value other than finite numbers from 0 to 1, the first 1.3"):
         encode_rows(new, columns, "new")
     outside: dict[int, str] = {}
     assert encode_rows(new, columns, "new", outside)[1, 1].isnan()

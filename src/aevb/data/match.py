@@ -77,6 +77,12 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         raise BadInput(
             f"{data.name} has examples of shape {examples.shape}: expected {spec.shape}, as in the training data"
         )
+    if bool(examples.values.isnan().any()):
+        row = int(examples.values.isnan().flatten(1).any(1).int().argmax())
+        raise BadInput(
+            f"{data.name} has missing values (NaN), the first in row {row} counted from 0, and the training data have"
+            " none: impute or drop them, or train on rows with missing values"
+        )
     good = fits(examples, expected, spec.largest)
     if not bool(good.all()):
         reasons = _reasons(examples, good, expected, spec.largest)

@@ -18,7 +18,7 @@ from aevb.data.tables.notation import parse, write
 from aevb.data.tables.numbers import LARGEST, LARGEST_COUNT, LARGEST_INTEGER
 from aevb.data.tables.raw import RawColumn
 from aevb.data.tables.recognize import TRUTH, by_row
-from aevb.errors import BadInput
+from aevb.errors import BadInput, counted
 
 Table = dict[str, list[Value | None]]
 """Columns by name."""
@@ -132,7 +132,8 @@ def encode_column(
     elif wrong.any():
         row = int(wrong.argmax())
         raise BadInput(
-            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_allowed(column)}, the"
+            f"{table}: column {column.name!r} holds {counted(int(wrong.sum()), 'value')} other than"
+            f" {_allowed(column)}, the"
             f" first {numbers[row]:.12g} in row {row} counted from 0: fix or clear these values, or declare another"
             " type"
         )
@@ -288,8 +289,8 @@ def require_finite(raw: RawColumn, table: str) -> None:
         BadInput: a number is infinite.
     """
     if raw.numbers is not None and np.isinf(raw.numbers).any():
-        row = int(np.isinf(raw.numbers).argmax())
+        rows = np.flatnonzero(np.isinf(raw.numbers))
         raise BadInput(
-            f"{table}: column {raw.name!r} is infinite in {np.isinf(raw.numbers).sum()} rows, the first {row} counted"
-            " from 0: clear these values or replace them by numbers"
+            f"{table}: column {raw.name!r} is infinite in {counted(len(rows), 'row')}, the first {rows[0]} counted from"
+            " 0: clear these values or replace them by numbers"
         )
