@@ -121,7 +121,7 @@ def test_values_that_are_not_finite_are_counted_with_their_row(tmp_path: Path, v
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_rows_with_missing_values_are_a_table(tmp_path: Path, dtype: type) -> None:
-    rows = np.random.default_rng(0).normal(size=(60, 4)).astype(dtype)
+    rows: Array = np.random.default_rng(0).normal(size=(60, 4)).astype(dtype)
     rows[rows > 1] = np.nan
     dataset = load_data(saved(tmp_path / "x.npy", rows))
     assert [column.name for column in dataset.columns] == ["x0", "x1", "x2", "x3"]

@@ -6,7 +6,7 @@ The modules of `aevb.data.sources` describe the formats and objects. Each source
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from typing import get_args
@@ -172,6 +172,8 @@ def _raw_columns(data: object, spec: DataSpec) -> tuple[str, list[RawColumn]]:
     source = _source(subject)
     raw_columns = source.columns(subject, ReadOptions(missing=spec.missing)) if source else None
     if raw_columns is None:
+        if isinstance(subject, LocalLocation) and not subject.exists():
+            raise _absent(subject)
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     return subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data), raw_columns
 
@@ -214,8 +216,17 @@ def _unknown(data: object, subject: object) -> str:
         return f"{subject} is not a regular file: expected {_expected()}"
     if isinstance(subject, RemoteLocation) or (isinstance(subject, LocalLocation) and subject.is_file()):
         return f"{subject} has an unknown format: expected {_expected()}"
-    names = ", ".join(_most_similar_first(str(data), register.dataset.names()))
-    return f"no data set is named {_title(data)} and no such file exists: expected one of {names}, or {_expected()}"
+    if isinstance(subject, LocalLocation) and (subject.suffix or len(subject.path.parts) > 1):
+        raise _absent(subject)  # other words may name a data set
+    names = sorted(register.dataset.names())
+    similar = get_close_matches(str(data).lower(), names, 1)
+    hint = f"did you mean {similar[0]}? Expected" if similar else "expected"
+    unknown = f"no data set is named {_title(data)} and no such file exists"
+    return f"{unknown}: {hint} one of {', '.join(names)}, or {_expected()}"
+
+
+def _absent(path: LocalLocation) -> BadInput:
+    return BadInput(f"{path} does not exist: pass the path of an existing file or folder")
 
 
 def _expected(option: Option | None = None, *, in_memory: bool = False) -> str:
