@@ -102,6 +102,8 @@ class Column(BaseModel):
         decimals: the number of digits after the decimal point with which its numbers are written; None for all digits.
         dtype: name of the type in its data frame or Parquet file; empty for a text file, except for "double", of whole
             numbers that are written with a decimal point.
+        notation: how its numbers or dates are written; None for plain numbers and for texts.
+        typical: the median of numbers or dates with a notation, an example for messages.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -118,6 +120,7 @@ class Column(BaseModel):
     decimals: int | None = None
     dtype: str = ""
     notation: Notation | None = None
+    typical: float | None = None
 
     @property
     def limits(self) -> tuple[float, float]:

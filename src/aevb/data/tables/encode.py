@@ -175,7 +175,7 @@ def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str]
     if wrong and outside is None:
         raise BadInput(
             f"{table}: column {column.name!r} holds {raw.texts[wrong[0]].as_py()!r} in row {wrong[0]} counted from 0:"
-            f" expected {_expected(column)}"
+            f" expected {expected(column)}"
         )
     if outside is not None:
         _report(outside, column, {row: repr(raw.texts[row].as_py()) for row in wrong})
@@ -187,22 +187,26 @@ def _stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.fl
     assert raw.numbers is not None
     if np.isnan(raw.numbers).all():
         return raw.numbers
-    dated, expected = isinstance(raw.notation, DateNotation), isinstance(column.notation, DateNotation)
-    if dated != expected:
+    dated = isinstance(raw.notation, DateNotation)
+    if dated != isinstance(column.notation, DateNotation):
         holds = "dates" if dated else "numbers"
-        raise BadInput(f"{table}: column {column.name!r} holds {holds}: expected {_expected(column)}")
+        raise BadInput(f"{table}: column {column.name!r} holds {holds}: expected {expected(column)}")
     if not (isinstance(raw.notation, DateNotation) and isinstance(column.notation, DateNotation)):
         return raw.numbers
     size, unit = NANOSECONDS[raw.notation.unit], NANOSECONDS[column.notation.unit]
     return raw.numbers * (size // unit) if size >= unit else raw.numbers / (unit // size)
 
 
-def _expected(column: Column) -> str:
-    """Return what a numeric column holds, with an example."""
+def expected(column: Column) -> str:
+    """Return what a column holds, with an example, for messages."""
+    if column.values and not isinstance(column.notation, DateNotation):
+        listed = [str(value).lower() if isinstance(value, bool) else str(value) for value in column.values]
+        return f"one of {', '.join(listed[:10])}" + ", …" * (len(listed) > 10)
     if column.notation is None:
-        return "numbers"
+        return _allowed(column)
     dated = isinstance(column.notation, DateNotation)
-    return f"{'dates' if dated else 'numbers'} such as {write(0 if dated else 1234.5, column.notation)!r}"
+    typical = (0 if dated else 1234.5) if column.typical is None else column.typical
+    return f"{'dates' if dated else 'numbers'} such as {write(typical, column.notation)!r}"
 
 
 def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) -> None:

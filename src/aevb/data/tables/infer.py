@@ -144,6 +144,7 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
         dtype=raw.dtype or ("double" if with_gaps else ""),
         notation=raw.notation,
+        typical=float(np.sort(present)[len(present) // 2]) if raw.notation else None,
     )
 
 
