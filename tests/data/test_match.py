@@ -192,7 +192,7 @@ def test_a_condition_that_training_could_not_have_is_the_anomaly(tmp_path: Path)
     run = trained(frame, tmp_path / "run", condition=("grade",))
     new = frame.iloc[:4].assign(grade=["1", "B", "A", "2"])
     scored = run.score(new, n_importance_samples=5, false_alarm_rate=0.2)
-    assert scored.outside == {1: "grade is 'B', which the training data could not have"}
+    assert scored.outside == {1: "grade is 'B', which does not occur in the training data"}
     assert scored.log_px.isfinite().tolist() == [True, False, True, True]
     with pytest.raises(BadInput, match="column 'grade' holds 'B' in row 1 counted from 0"):
         run.encode(new)
@@ -232,5 +232,8 @@ def test_rows_of_a_table_with_new_categories_and_impossible_numbers(
     with pytest.raises(SystemExit) as stop:
         cli.main(["encode", "run", "new.csv", "--out", "codes.npy"])
     assert stop.value.code == 2
-    line = capsys.readouterr().err
+    out, line = capsys.readouterr()
+    assert "3 examples have values that cannot occur in the training data" in out
     assert "column 'x' holds 'much' in row 2 counted from 0" in line
+    assert "column 'visits' holds 1 value other than whole numbers from 0" in line
+    assert "column 'grade' holds 'B' in row 1" in line

@@ -273,11 +273,11 @@ def test_other_notations_are_refused_with_an_example(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text(",", [list(WRITTEN), *lines]))
     columns = load_data(tmp_path / "t.csv").columns
     (tmp_path / "new.csv").write_text(f"{header}\n12,1%,9 g,05.01.2023 14:05,14:05,1\n")
-    with pytest.raises(BadInput, match=r"'price' holds '12' in row 0 .* expected numbers such as '\$1,234.50'"):
+    with pytest.raises(BadInput, match=r"'price' holds '12' in row 0 .* expected numbers such as '\$1,190.50'"):
         encode_rows(read_columns(tmp_path / "new.csv"), [column for column in columns if column.name == "price"], "t")
     reasons: dict[int, str] = {}
     encode_rows(read_columns(tmp_path / "new.csv"), columns, "new.csv", reasons)
-    assert "when is '05.01.2023 14:05', which the training data could not have" in reasons[0]
+    assert "when is '05.01.2023 14:05': expected numbers" in reasons[0]
 
 
 def command(*words: str) -> None:

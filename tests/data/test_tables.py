@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -666,6 +667,19 @@ def test_a_written_number_is_within_its_bounds_and_equals_its_spike() -> None:
     assert rounded(column, 0.25) == 0.25
 
 
+def test_new_categories_are_reported_together(tmp_path: Path) -> None:
+    rows = [{"zip": f"0{1060 + row % 9}", "town": "abc"[row % 3], "x": row * 0.37 % 1} for row in range(120)]
+    columns = load_data(written(tmp_path / "t.csv", rows)).columns
+    new = pandas.DataFrame({"zip": [1067, 1067, 1060, 1061, 1062, 1063], "town": list("aabdee"), "x": 0.5})
+    with pytest.raises(
+        BadInput, match=r"zip.* 2 rows, the first 0 .* and 2 other values.*'01067' does.*; .*town"
+    ) as error:
+        encode_rows(frame_columns(new), columns, "new")
+    assert "'e' in 2 rows, the first 4 counted from 0 and 'd' in row 3, which do not" in str(error.value)
+    with pytest.raises(BadInput, match=r"'e' in row 4 counted from 0, which does not occur .* expected one of a, b, c"):
+        encode_rows(frame_columns(new.iloc[[0, 1, 2, 0, 4]].assign(zip="01067")), columns, "new")
+
+
 def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = load_data(
@@ -676,4 +690,4 @@ def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: P
         encode_rows(new, columns, "new")
     outside: dict[int, str] = {}
     assert encode_rows(new, columns, "new", outside)[1, 1].isnan()
-    assert outside == {1: "share is 1.3, which the training data could not have"}
+    assert outside == {1: "share is 1.3: expected finite numbers from 0 to 1"}

@@ -54,7 +54,7 @@ def score(
         explain: Name up to three columns that make each anomaly unlikely given its other columns, in the column
             explanation, with how surprising they are in nats.
         out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly, and reason if
-            an example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv
+            an example has values that cannot occur in the training data; its log_px is -inf. Default: scores-DATA.csv
             in the run folder.
     """
     options: ScoreOptions = {

@@ -111,7 +111,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     Args:
         source: as in `load_data`.
         spec: the form of the training data.
-        outside: receives the examples with values that the training data could not have, by index, with the reason;
+        outside: receives the examples with values that cannot occur in the training data, by index, with the reason;
             these values are replaced. None to refuse them.
 
     Raises:

@@ -1,7 +1,7 @@
 """New examples in the form of the data that a model was trained on, whatever else is in their file.
 
 A new file is not interpreted by its own content: bytes have the scale of the training data, and gray images become
-color images for a model of color images. Values that the training data could not have are refused, or, where examples
+color images for a model of color images. Values that cannot occur in the training data are refused, or, where examples
 are scored, reported: they are the anomalies.
 """
 
@@ -64,11 +64,11 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
     Args:
         data: not a table.
         spec: the form of the training data.
-        outside: receives the examples with values that the training data could not have, which are then moved to the
+        outside: receives the examples with values that cannot occur in the training data, which are then moved to the
             nearest values that it could have; None to refuse them.
 
     Raises:
-        BadInput: the examples have another shape, or values that the training data could not have.
+        BadInput: the examples have another shape, or values that cannot occur in the training data.
     """
     expected: Kind = spec.kind if spec.binarize == "none" else "unit"
     scaled = _scaled(data.examples, expected, spec)

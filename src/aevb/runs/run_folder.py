@@ -218,7 +218,7 @@ class RunFolder:
         Args:
             source: as in `load_data`.
             data_dir: as in `load_data`.
-            outside: receives the examples with values that the training data could not have, by index, with the
+            outside: receives the examples with values that cannot occur in the training data, by index, with the
                 reason; None to refuse them.
 
         Raises:
