@@ -85,6 +85,26 @@ class DateNotation(BaseModel):
 Notation = NumberNotation | DateNotation
 
 
+class TextForm(BaseModel):
+    """How the rows of a text file are written.
+
+    Attributes:
+        suffix: suffix of the file without that of a compression.
+        delimiter: character between fields.
+        encoding: codec of its bytes.
+        has_mark: whether it begins with a byte order mark.
+        decimal: decimal mark of the numbers that have no notation of their own.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    suffix: str
+    delimiter: str
+    encoding: str
+    has_mark: bool = False
+    decimal: Literal[".", ","] = "."
+
+
 class Column(BaseModel):
     """A column of a table.
 

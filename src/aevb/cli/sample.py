@@ -153,7 +153,7 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     if data.columns:
         columns = (*data.columns, *data.condition_columns)
         rows = run.table(x, condition)
-        write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns))
+        write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns, data.text_form))
     elif path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, x.numpy()))
     elif path.suffix == ".png" and image:

@@ -130,7 +130,7 @@ def _impute_at_once(run: Run, data: str, path: Path, draws_path: Path, options: 
         imputations = run.impute(examples, **options).imputations
     lines = imputation.imputation_table(columns, examples.values, imputations)
     write_atomically(path, lambda file: _write_filled(file, Path(data), run.record, examples, imputations))
-    write_atomically(draws_path, lambda file: write_table(file, lines))
+    write_atomically(draws_path, lambda file: write_table(file, lines, form=run.record.data.text_form))
     return len(examples), len(lines["row"])
 
 
@@ -185,7 +185,8 @@ def _write_filled(path: Path, source: Path, run: RunFolder, examples: Examples, 
         return fill_table(source, path, cells, columns, run.config.data.missing)
     condition = None if examples.condition is None else examples.condition.numpy()
     filled = imputation.fill(card.columns, examples.values, draws)
-    return write_table(path, decode_rows(card.columns, filled, card.condition_columns, condition), columns)
+    rows = decode_rows(card.columns, filled, card.condition_columns, condition)
+    return write_table(path, rows, columns, card.text_form)
 
 
 def require_table_file(path: Path) -> Path:

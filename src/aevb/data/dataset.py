@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from aevb import display
-from aevb.columns import Column
+from aevb.columns import Column, TextForm
 from aevb.data import image_sheet
 from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
@@ -58,6 +58,7 @@ class Dataset:
     rows: tuple[Rows, ...] | None = None
     byte_scale: float | None = None
     white: float = 1.0
+    text_form: TextForm | None = None
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}: {self._sizes}; {self._content})"
@@ -103,7 +104,9 @@ class Dataset:
         """
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.condition_columns):
-            digest.update(column.model_dump_json(exclude={"dtype", "notation"}).encode())  # equal for files and frames
+            digest.update(
+                column.model_dump_json(exclude={"dtype", "notation", "typical"}).encode()
+            )  # equal for files and frames
         for split in (self.out_of_core or self.train, self.valid, self.test):
             for content in split.content():
                 digest.update(content)
@@ -156,6 +159,7 @@ class UnsplitData:
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all examples, if they are not in memory.
         white: the value that becomes 1, of images with 16 bits; None for other data.
+        text_form: delimiter and encoding of a text file; None for other data.
     """
 
     name: str
@@ -170,3 +174,4 @@ class UnsplitData:
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
     white: float | None = None
+    text_form: TextForm | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from aevb.columns import Column
+from aevb.columns import Column, TextForm
 from aevb.data import Kind
 from aevb.data.dataset import Dataset
 from aevb.evaluation import Score
@@ -16,7 +16,8 @@ class DataCard(BaseModel):
     """The data of a run: enough to rebuild the model and to recognize the same data again.
 
     Attributes:
-        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white: those of the data set.
+        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white, text_form: those of
+            the data set.
         train, valid, test: numbers of examples.
     """
 
@@ -34,6 +35,7 @@ class DataCard(BaseModel):
     condition_columns: tuple[Column, ...] = ()
     byte_scale: float | None = None
     white: float = 1.0
+    text_form: TextForm | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -51,6 +53,7 @@ class DataCard(BaseModel):
             condition_columns=dataset.condition_columns,
             byte_scale=dataset.byte_scale,
             white=dataset.white,
+            text_form=dataset.text_form,
         )
 
 
