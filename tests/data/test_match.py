@@ -16,6 +16,8 @@ from PIL import Image
 
 import aevb
 from aevb.cli import app as cli
+from aevb.data.loading import read_examples
+from aevb.data.match import DataSpec
 from aevb.errors import BadInput
 from tests.conftest import mostly_slow
 
@@ -184,6 +186,26 @@ def test_a_value_that_training_could_not_have_is_the_anomaly(
 def write(name: str, rows: list[Any]) -> None:
     with Path(name).open("w", newline="") as file:
         csv.writer(file).writerows(rows)
+
+
+IMAGES = DataSpec("unit", (3, 8, 8), (), (), "none", None, None, 0, None, byte_scale=1 / 255)
+
+
+def test_numbers_to_255_are_no_bytes() -> None:
+    with pytest.raises(BadInput, match=r"expected values in \[0, 1\].*; pass bytes \(uint8\), or divide by 255$"):
+        read_examples(np.full((2, 8, 8, 3), 113.0), IMAGES)
+    with pytest.raises(BadInput, match=r"as in the training data$"):
+        read_examples(np.full((2, 8, 8, 3), 1e6), IMAGES)
+    assert read_examples(np.full((2, 8, 8, 3), 113, dtype=np.uint8), IMAGES).all().x.max() == pytest.approx(113 / 255)
+
+
+@pytest.mark.parametrize("image_size", [None, 8])
+def test_images_have_the_size_of_the_training_data(image_size: int | None, tmp_path: Path) -> None:
+    for number, size in enumerate([(10, 12), (30, 20)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    spec = IMAGES._replace(image_size=image_size)
+    assert read_examples(tmp_path, spec).shape == (3, 8, 8)
+    assert read_examples(np.zeros((2, 8, 8, 3)), spec).shape == (3, 8, 8)
 
 
 @pytest.mark.slow

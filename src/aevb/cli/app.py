@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic_core import ValidationError
 
 from aevb.errors import BadInput, Lost, NonFinite, Notice, in_command
@@ -29,7 +29,7 @@ COMMANDS = {
     "report": ("evaluate:report", "Draw the figures of a run, diagnose it and write report.html."),
     "explore": ("export:explore", "Write an interactive page of a trained model and open it."),
     "sample": ("sample:sample", "Sample from a trained model."),
-    "reconstruct": ("sample:reconstruct", "Reconstruct test examples."),
+    "reconstruct": ("sample:reconstruct", "Reconstruct examples."),
     "encode": ("sample:encode", "Write the latent means of examples."),
     "score": ("tables:score", "Compute log p(x) of examples and flag anomalies."),
     "impute": ("tables:impute", "Impute the missing values of a table."),
@@ -163,6 +163,9 @@ def _show_warning(
 
 
 def _problem(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        command = " ".join(error.command_chain or ["aevb"])
+        return f"{command} takes no further argument: {', '.join(map(repr, error.unused_tokens))}"
     if not isinstance(error.__cause__, ValidationError):
         return str(error)
     from aevb.config.problems import describe  # imports pydantic

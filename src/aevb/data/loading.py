@@ -119,14 +119,19 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     """
     if spec.columns:
         return _read_rows(source, spec, outside)
-    options = ReadOptions(
-        image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
-    )
+    resized = spec.shape[-1] if len(spec.shape) == 3 and spec.shape[1] == spec.shape[2] else None
+    size = resized if _is_folder_of_images(source) else None
+    options = ReadOptions(image_size=size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir)
     unsplit = _read(source, options)
     examples = match_examples(unsplit, spec, outside)
     if not spec.condition_columns:
         return examples
     return replace(examples, condition=label_condition(unsplit, spec.condition_columns[0], outside))
+
+
+def _is_folder_of_images(data: object) -> bool:
+    source = _source(_subject(data))
+    return source is not None and "image_size" in source.options
 
 
 def blocks_of(source: object) -> list[Block]:

@@ -85,7 +85,7 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         )
     good = fits(examples, expected, spec.largest)
     if not bool(good.all()):
-        reasons = _reasons(examples, good, expected, spec.largest)
+        reasons = _reasons(examples, good, expected, spec)
         if outside is None:
             row, reason = next(iter(reasons.items()))
             raise BadInput(f"{data.name}: row {row} counted from 0 {reason}")
@@ -112,11 +112,13 @@ def _with_channels(examples: Examples, shape: tuple[int, ...]) -> Examples:
     return examples
 
 
-def _reasons(examples: Examples, good: Tensor, expected: Kind, largest: int | None) -> Outside:
-    limit = f" to {largest}" if expected == "counts" and largest is not None else ""
+def _reasons(examples: Examples, good: Tensor, expected: Kind, spec: DataSpec) -> Outside:
+    limit = f" to {spec.largest}" if expected == "counts" and spec.largest is not None else ""
     values, wrong = examples.values.flatten(1), ~good.flatten(1)
     first = wrong.int().argmax(1)
     wanted = f"expected {_EXPECTED[expected]}{limit}, as in the training data"
+    if expected == "unit" and spec.byte_scale and values.is_floating_point() and 1 < values.max() <= 255:
+        wanted += f"; pass bytes (uint8), or divide by {1 / spec.byte_scale:.0f}"
     return {
         row: f"has the value {values[row, first[row]].item() * examples.scale:g}: {wanted}"
         for row in wrong.any(1).nonzero().flatten().tolist()
