@@ -36,8 +36,8 @@ NUMBERS: tuple[ColumnKind, ...] = KINDS[:6]
 """Types of columns that list no values, the first ones of a row."""
 OTHER = "other"
 """Value that stands for texts that are not listed."""
-DeclaredType = ColumnKind | Literal["label", "none"]
-"""What a column can be declared to be: of a type, the labels, or excluded."""
+DeclaredType = ColumnKind | Literal["date", "label", "none"]
+"""What a column can be declared to be: of a type, dates, the labels, or excluded."""
 Value = bool | int | float | str
 TimeUnit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
 
@@ -80,6 +80,11 @@ class DateNotation(BaseModel):
     unit: TimeUnit
     offset: str = ""
     arrow_type: str = ""
+
+    @property
+    def content(self) -> Literal["date", "time", "duration"]:
+        """What the numbers are: dates, with or without a time; times of day; or durations."""
+        return "date" if re.search("%-?d", self.pattern) else "time" if self.pattern else "duration"
 
 
 Notation = NumberNotation | DateNotation
@@ -141,6 +146,13 @@ class Column(BaseModel):
     dtype: str = ""
     notation: Notation | None = None
     typical: float | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The type of its values for readers: date, time or duration if its numbers count time, otherwise the kind."""
+        if isinstance(self.notation, DateNotation) and self.kind in ("integer", "real"):
+            return self.notation.content
+        return self.kind
 
     @property
     def limits(self) -> tuple[float, float]:

@@ -140,6 +140,25 @@ def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
     assert (found.name, found.kind) == ("x", kind)
 
 
+def test_dates_are_named_and_may_be_declared(tmp_path: Path) -> None:
+    rows = [
+        {
+            "at": f"2023-01-{day:02} 09:{36 + day}",
+            "clock": f"{9 + day % 9}:{day + 10}",
+            "x": day + 0.5,
+            "day": f"2023-02-0{day % 3 + 1}",
+        }
+        for day in range(1, 20)
+    ]
+    path = written(tmp_path / "t.csv", rows)
+    dataset = load_data(path, column_types={"at": "date", "day": "date"})
+    kinds = {summary.name: summary.kind for summary in dataset.summaries if summary.name != "x"}
+    assert kinds == {"at": "date", "clock": "time", "day": "date"}
+    assert {column.name: column.kind for column in dataset.columns}["day"] == "integer"
+    with pytest.raises(BadInput, match=r"'x' is declared date and holds '?1.5'?: expected dates"):
+        load_data(path, column_types={"x": "date"})
+
+
 DATES = "\n".join(f"2023-01-{day:02} 09:{36 + day}" for day in range(1, 10))
 
 

@@ -50,7 +50,9 @@ class DataConfig(Section):
     column_types: dict[str, DeclaredType] = Field(
         default_factory=dict,
         description="Types of columns of a table, where they should not be inferred, as in --data.column-types.age"
-        " count: " + ", ".join(KINDS) + "; label, which the model does not use; none, which leaves the column out.",
+        " count: "
+        + ", ".join(KINDS)
+        + "; date; label, which the model does not use; none, which leaves the column out.",
     )
     missing: tuple[str, ...] | None = Field(
         None,

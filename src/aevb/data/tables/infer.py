@@ -10,7 +10,7 @@ are whole numbers of their unit.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +83,23 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
     )
 
 
-def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, table: str) -> Column | None:
+def _require_dates(raw: RawColumn, table: str) -> ColumnKind:
+    """Return the type of a column that is declared to hold dates.
+
+    Raises:
+        BadInput: it holds something else.
+    """
+    if not isinstance(raw.notation, DateNotation):
+        if raw.numbers is None:
+            _require_no_odd_texts(raw, table)
+        first = raw.plain(raw.present[:1])[0]
+        raise BadInput(f"{table}: column {raw.name!r} is declared date and holds {first!r}: expected dates")
+    return "integer"
+
+
+def _infer_column(
+    raw: RawColumn, position: int, declared: ColumnKind | Literal["date"] | None, table: str
+) -> Column | None:
     """Return the column with its declared or inferred type, or None for an identifier."""
     if raw.unsupported:
         raise BadInput(f"{table}: {raw.unsupported}")
@@ -99,7 +115,7 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
             dtype=raw.dtype,
             notation=raw.notation,
         )
-    kind = declared or _infer_type(raw, distinct, table)
+    kind = _require_dates(raw, table) if declared == "date" else declared or _infer_type(raw, distinct, table)
     if kind is None:
         return None
     if kind not in CODED:
