@@ -165,7 +165,7 @@ DATES = "\n".join(f"2023-01-{day:02} 09:{36 + day}" for day in range(1, 10))
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n3\n", "1 fields in line 3 and 2 in the first"),
+        ("a,b\n1,2\n3\n", "1 field in line 3 and 2 in the first"),
         ("a,b\n1,2,3\n", "3 fields in line 2"),
         ("a,a\n1,2\n3,4\n", "2 columns named 'a'"),
         ("a,\n1,2\n3,4\n", "without a name"),

@@ -316,7 +316,7 @@ def show_imputed(file: Path, draws: Path, rows: int, missing: int, json: bool) -
     if json:
         print_json({"file": str(file), "draws": str(draws), "rows": rows, "missing": missing})
         return
-    print(f"imputed {missing} missing values in {rows} rows\nwrote {file}\nwrote {draws}")
+    print(f"imputed {counted(missing, 'missing value')} in {counted(rows, 'row')}\nwrote {file}\nwrote {draws}")
 
 
 def show_quality(quality: Quality, file: Path, json: bool) -> None:

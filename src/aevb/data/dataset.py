@@ -12,6 +12,7 @@ from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.summary import ColumnSummary
 from aevb.data.value_kinds import Kind
+from aevb.errors import counted
 
 IN_MEMORY = "(in memory)"
 """Name of data that were passed as an object in memory."""
@@ -76,7 +77,7 @@ class Dataset:
     def _content(self) -> str:
         """The shape and kind of an example, or the number of columns, and the number of classes."""
         shape = " x ".join(map(str, self.shape))
-        content = f"{len(self.columns)} columns" if self.columns else f"{shape}, {self.kind} values"
+        content = counted(len(self.columns), "column") if self.columns else f"{shape}, {self.kind} values"
         binarized = "" if self.binarize == "none" else f", binarization: {self.binarize}"
         return content + binarized + (f", {len(self.classes)} classes" if self.classes else "")
 

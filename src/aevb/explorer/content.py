@@ -22,6 +22,7 @@ from aevb.columns import Column, DateNotation, modelled
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
+from aevb.errors import counted
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.scores import Score, titles
 from aevb.explorer.networks import networks
@@ -147,7 +148,7 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     values = {score["title"]: score["value"] for score in scores}
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     shape = " × ".join(map(str, data.shape))
-    what = f"{len(data.columns)} columns" if data.columns else f"{shape}, {data.kind} values"
+    what = counted(len(data.columns), "column") if data.columns else f"{shape}, {data.kind} values"
     binarized = "" if run.config.data.binarize == "none" else f", binarized: {run.config.data.binarize}"
     return {
         "name": run.folder.resolve().name,

@@ -23,7 +23,7 @@ from aevb.columns import Column, NumberNotation, TextForm
 from aevb.data.tables.compression import read_content
 from aevb.data.tables.formats import bare_suffix
 from aevb.data.tables.raw import MISSING, require_few_columns
-from aevb.errors import BadInput
+from aevb.errors import BadInput, counted
 
 MAX_LINE = 2**24
 """Largest number of bytes in a line."""
@@ -308,7 +308,8 @@ def _described(error: pa.ArrowInvalid, file: TextFile) -> BadInput:
         if fields and len(fields) != width:
             line = before + reader.line_num
             return BadInput(
-                f"{file.path} has {len(fields)} fields in line {line} and {width} in the first: fix this line"
+                f"{file.path} has {counted(len(fields), 'field')} in line {line} and {width} in the first: fix this"
+                " line"
             )
     reason = " ".join(str(error).split())[:120]
     return BadInput(f"{file.path} cannot be read ({reason}): expected a table with the column names in its first line")
