@@ -235,7 +235,7 @@ def expected(column: Column) -> str:
         listed = [str(value).lower() if isinstance(value, bool) else str(value) for value in column.values]
         return f"one of {', '.join(listed[:10])}" + ", …" * (len(listed) > 10)
     if column.notation is None:
-        return _allowed(column)
+        return _allowed(column).removeprefix("finite ")
     dated = isinstance(column.notation, DateNotation)
     typical = (0 if dated else 1234.5) if column.typical is None else column.typical
     return f"{'dates' if dated else 'numbers'} such as {write(typical, column.notation)!r}"
