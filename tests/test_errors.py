@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import aevb
 from aevb import errors
+from aevb.cli.app import build, main, with_hyphens
+from aevb.cli.settings import declare_options
 from aevb.errors import BadInput, in_command, option
 
 PARTS_FOR_COMMANDS = ("cli", "reproduction", "diagnosis", "report", "explorer")
@@ -21,8 +24,11 @@ PARTS_FOR_COMMANDS = ("cli", "reproduction", "diagnosis", "report", "explorer")
         (("train.batch-size", 20), None, "--train.batch-size 20", "batch_size=20"),
         (("model.prior", "vamp"), None, "--model.prior vamp", "prior='vamp'"),
         (("model.hidden", (300, 100)), None, "--model.hidden 300 100", "hidden=(300, 100)"),
-        (("data.missing", ["?"]), None, "--data.missing ?", "missing=['?']"),
-        (("data.column-types", "none"), "a b", "--data.column-types.a b none", "column_types={'a b': 'none'}"),
+        (("data.missing", ["?"]), None, "--data.missing '?'", "missing=['?']"),
+        (("data.missing", ["-"]), None, "--data.missing -", "missing=['-']"),
+        (("data.missing", ["--"]), None, "--data.missing=--", "missing=['--']"),
+        (("data.missing", ["not yet"]), None, "--data.missing 'not yet'", "missing=['not yet']"),
+        (("data.column-types", "none"), "a b", "'--data.column-types.a b' none", "column_types={'a b': 'none'}"),
         (("condition",), "label", "--condition.label", "condition={'label': ...}"),
     ],
 )
@@ -45,6 +51,35 @@ def test_messages_in_python_have_no_options_of_commands() -> None:
         text = re.sub(r'""".*?"""|#[^\n]*', "", path.read_text(), flags=re.S)
         found += [(path.name, match) for match in re.findall(r"(?<!aevb train )--[a-z]+[.a-z-]*", text)]
     assert not found
+
+
+@pytest.mark.parametrize("text", ["-", "?", "--", "-n", "not yet", "n.a."])
+def test_the_advice_of_a_message_works_in_a_shell(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("age,n\n" + "".join(f"{row if row % 5 else text},{row % 3}\n" for row in range(60)))
+    with pytest.raises(SystemExit):
+        main(["train", "t.csv"])
+    advice = re.search(r"pass (.*) if it means", capsys.readouterr().err)
+    assert advice
+    assert read_missing(shlex.split(advice[1])) == (text,)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tables.md"])
+def test_the_documented_hyphen_works(page: str) -> None:
+    documented = re.search(r"`(--data\.missing [^`]*)` adds", (Path(__file__).parents[1] / page).read_text())
+    assert documented
+    assert read_missing(shlex.split(documented[1])) == ("?", "-")
+    assert read_missing(["--data.missing", "-", "?", "x", "--seed", "3"]) == ("-", "?", "x")
+
+
+def read_missing(words: list[str]) -> tuple[str, ...]:
+    """Return what `aevb train` takes from a command line."""
+    declare_options("train")
+    _, bound, _ = build().parse_args(with_hyphens(["train", "t.csv", *words]), exit_on_error=False, print_error=False)
+    missing: tuple[str, ...] = bound.arguments["settings"].data.missing
+    return missing
 
 
 def test_the_advice_of_a_message_works(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ NUMBERS: tuple[ColumnKind, ...] = KINDS[:6]
 """Types of columns that list no values, the first ones of a row."""
 OTHER = "other"
 """Value that stands for texts that are not listed."""
-DeclaredType = ColumnKind | Literal["label", "none"]
-"""What a column can be declared to be: of a type, the labels, or excluded."""
+DeclaredType = ColumnKind | Literal["date", "label", "none"]
+"""What a column can be declared to be: of a type, dates, the labels, or excluded."""
 Value = bool | int | float | str
 TimeUnit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
 
@@ -81,8 +81,33 @@ class DateNotation(BaseModel):
     offset: str = ""
     arrow_type: str = ""
 
+    @property
+    def content(self) -> Literal["date", "time", "duration"]:
+        """What the numbers are: dates, with or without a time; times of day; or durations."""
+        return "date" if re.search("%-?d", self.pattern) else "time" if self.pattern else "duration"
+
 
 Notation = NumberNotation | DateNotation
+
+
+class TextForm(BaseModel):
+    """How the rows of a text file are written.
+
+    Attributes:
+        suffix: suffix of the file without that of a compression.
+        delimiter: character between fields.
+        encoding: codec of its bytes.
+        has_mark: whether it begins with a byte order mark.
+        decimal: decimal mark of the numbers that have no notation of their own.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    suffix: str
+    delimiter: str
+    encoding: str
+    has_mark: bool = False
+    decimal: Literal[".", ","] = "."
 
 
 class Column(BaseModel):
@@ -102,6 +127,8 @@ class Column(BaseModel):
         decimals: the number of digits after the decimal point with which its numbers are written; None for all digits.
         dtype: name of the type in its data frame or Parquet file; empty for a text file, except for "double", of whole
             numbers that are written with a decimal point.
+        notation: how its numbers or dates are written; None for plain numbers and for texts.
+        typical: the median of numbers or dates with a notation, an example for messages.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -118,6 +145,14 @@ class Column(BaseModel):
     decimals: int | None = None
     dtype: str = ""
     notation: Notation | None = None
+    typical: float | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The type of its values for readers: date, time or duration if its numbers count time, otherwise the kind."""
+        if isinstance(self.notation, DateNotation) and self.kind in ("integer", "real"):
+            return self.notation.content
+        return self.kind
 
     @property
     def limits(self) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Errors that a user can fix; their messages are one line."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,15 +50,26 @@ def option(path: str, value: object = None, *, key: str | None = None) -> str:
         key: the key of an option that is a mapping, such as the name of a column.
     """
     if IN_COMMAND in os.environ:
-        return f"--{path}" + f".{key}" * (key is not None) + f" {_plain(value)}" * (value is not None)
+        return _in_command(f"--{path}" + f".{key}" * (key is not None), value)
     name = path.rpartition(".")[2].replace("-", "_")
     if key is not None:
         return f"{name}={{{key!r}: {'...' if value is None else repr(value)}}}"
     return name if value is None else f"{name}={value!r}"
 
 
-def _plain(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+def _in_command(name: str, value: object) -> str:
+    """Return an option as a shell accepts it; values that begin with a hyphen are attached to the name."""
+    quoted = shlex.quote(name) if " " in name else name
+    if not isinstance(value, tuple | list):
+        return quoted if value is None else f"{quoted} {value}"
+    words = sorted((shlex.quote(str(element)) for element in value), key=_is_option)
+    return " ".join(
+        [quoted] * (not all(map(_is_option, words))) + [f"{quoted}=" * _is_option(word) + word for word in words]
+    )
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"
 
 
 @contextmanager
@@ -70,6 +82,11 @@ def in_command() -> Iterator[None]:
     finally:
         if before is None:
             del os.environ[IN_COMMAND]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, such as "1 seed" or "3 seeds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def printable(text: str) -> str:

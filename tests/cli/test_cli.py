@@ -170,6 +170,9 @@ def test_reconstruct(aevb: Callable[..., Result], run: Path) -> None:
     pairs = np.load("x.npy")
     assert pairs.shape == (2, 4, 1, 8, 8)
     np.testing.assert_array_equal(pairs[0] * 16, np.round(pairs[0] * 16))
+    np.save("new.npy", pairs[0, ::-1])
+    assert aevb("reconstruct", run, "new.npy", "--out", "new-pairs.npy").status == 0
+    np.testing.assert_allclose(np.load("new-pairs.npy"), pairs[:, ::-1], atol=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
@@ -328,6 +331,7 @@ def test_main_module_and_installed_command() -> None:
         (["evaluate", "nothing"], "nothing is not a run folder"),
         (["sample", "."], "is not a run folder"),
         (["evaluate"], "requires an argument"),
+        (["evaluate", ".", "x.npy"], "evaluate takes no further argument: 'x.npy'"),
         (["evaluate", ".", "--measure"], "--measure requires at least 1"),
         (["sample", ".", "--where"], "--where requires at least 1"),
         (["train", "--logger"], "--logger requires at least 1"),
@@ -371,7 +375,7 @@ def bad_file(name: str, folder: Path) -> str:
     rows = rng.normal(size=(50, 3))
     path = folder / "data.npy"
     if name == "nan":
-        rows[7, 1] = np.nan
+        rows = np.full((50, 3, 3), np.nan)
     if name == "infinite":
         rows[3, 0] = -np.inf
     if name == "empty":
@@ -394,7 +398,7 @@ def bad_file(name: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nan", "data.npy.*(NaN|finite)"),
+        ("nan", "data.npy.*NaN.*only rows"),
         ("infinite", "data.npy.*(inf|finite)"),
         ("empty", "data"),
         ("flat", "data.npy"),

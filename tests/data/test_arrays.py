@@ -115,14 +115,28 @@ def test_one_value_anywhere_decides_the_kind(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_are_counted_with_their_row(tmp_path: Path, value: float, dtype: type) -> None:
     array: Array = np.zeros((20, 4, 4), dtype=dtype)
     array[7, 1, 2] = array[7, 1, 3] = array[9, 0, 0] = value
-    with refused("x.npy", "3 values", "NaN or infinite", "row 7"):
+    with refused("x.npy", "3 values", "NaN" if np.isnan(value) else "infinite", "row 7"):
         load_data(saved(tmp_path / "x.npy", array))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_with_missing_values_are_a_table(tmp_path: Path, dtype: type) -> None:
+    rows: Array = np.random.default_rng(0).normal(size=(60, 4)).astype(dtype)
+    rows[rows > 1] = np.nan
+    dataset = load_data(saved(tmp_path / "x.npy", rows))
+    assert [column.name for column in dataset.columns] == ["x0", "x1", "x2", "x3"]
+    assert sum(summary.missing for summary in dataset.summaries) == np.isnan(rows).sum()
+    labeled = load_data((rows, np.arange(60) % 3))
+    assert labeled.classes == ("0", "1", "2")
+    rows[7, 1] = np.inf
+    with refused("1 value that is infinite", "row 7"):
+        load_data(rows)
 
 
 def test_values_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
     array = np.zeros((20, 4))
     array[5, 3] = -1e39
-    with refused("x.npy", "1 values", "float32", "row 5"):
+    with refused("x.npy", "1 value ", "float32", "row 5"):
         load_data(saved(tmp_path / "x.npy", array))
     array[5, 3] = np.finfo(np.float32).max
     assert load_data(saved(tmp_path / "x.npy", array)).kind == "real"

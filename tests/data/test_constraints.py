@@ -10,6 +10,7 @@ import pytest
 import aevb
 from aevb.columns import Column, modelled
 from aevb.data import load_data
+from aevb.data.condition import parse_row
 from aevb.data.tables.constraints import parse_constraint, satisfied
 from aevb.data.tables.encode import decode_rows
 from aevb.errors import BadInput
@@ -21,6 +22,7 @@ ROWS: list[Row] = [
     {
         "a=b": round(number * 0.37 % 1 - 0.5, 2),
         "floors": number % 3 + 1,
+        "placed": f"2020-01-{number % 20 + 1:02d} {number % 24:02d}:{number % 60:02d}:30",
         "start": f"2020-01-{number % 20 + 1:02d}",
         "end": f"2020-01-{number * 7 % 20 + 1:02d}",
         "from": ("Bern", "Chur", "Zug")[number % 3],
@@ -55,6 +57,11 @@ def accepted(columns: tuple[Column, ...], tmp_path: Path, *texts: str) -> list[i
         ("from == to", lambda row: row["from"] == row["to"]),
         ("from != to", lambda row: row["from"] != row["to"]),
         ("start <= end", lambda row: row["start"] <= row["end"]),
+        ("end >= placed", lambda row: row["end"] >= row["placed"][:10]),
+        ("placed < end", lambda row: row["placed"][:10] < row["end"]),
+        ("placed <= 2020-01-05", lambda row: row["placed"][:10] <= "2020-01-05"),
+        ("placed > 2020-01-05", lambda row: row["placed"][:10] > "2020-01-05"),
+        ("placed <= 2020-01-05 04:04", lambda row: row["placed"][:16] <= "2020-01-05 04:04"),
         ("start > 2020-01-15", lambda row: row["start"] > "2020-01-15"),
         ("fee < $1,050.50", lambda row: row["fee"] < "$1,050.50"),
         ("paid == true", lambda row: row["paid"]),
@@ -80,13 +87,58 @@ def test_rows_that_satisfy_a_constraint(
         ("start > yesterday", "'yesterday' is not a value like those of start"),
         ("from == Oslo", "from has no value 'Oslo': expected one of Bern, Chur, Zug"),
         ("from > Bern", "from holds texts, which == and != compare"),
-        ("floors < start", "compares columns of different types"),
-        ("floors == from", "compares columns of different types"),
+        ("floors < start", "compares numbers with dates"),
+        ("floors == from", "compares numbers with texts"),
+        ("start > 2020-02-30", "expected dates such as '2020-01-11'"),
     ],
 )
 def test_constraints_that_cannot_be_meant(text: str, said: str, columns: tuple[Column, ...]) -> None:
     with pytest.raises(BadInput, match=said):
         parse_constraint(columns, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("placed", "2020-01-05", "2020-01-05 00:00:00"[:16]),
+        ("placed", "2020-01-05 04:04:30", "2020-01-05 04:04:30"),
+        ("start", "2020-01-05", "2020-01-05"),
+        ("fee", "$1,050.50", "$1,050.50"),
+        ("fee", "1050.5", "$1,050.50"),
+        ("from", "Zug", "Zug"),
+    ],
+)
+def test_given_values(name: str, text: str, said: str, columns: tuple[Column, ...]) -> None:
+    row = parse_row(columns, {name: text}).numpy()
+    assert str(decode_rows(columns, row)[name][0]).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("placed", "24.12.2024", "expected dates such as '2020-01-"),
+        ("start", "soon", "expected dates such as '2020-01-11'"),
+        ("fee", "much", r"expected numbers such as '\$1,060.50'"),
+        ("from", "Oslo", "expected one of Bern, Chur, Zug$"),
+        ("floors", "many", "expected one of 1"),
+        ("a=b", "x", "expected "),
+    ],
+)
+def test_given_values_that_cannot_be_meant(name: str, text: str, said: str, columns: tuple[Column, ...]) -> None:
+    with pytest.raises(BadInput, match=said) as caught:
+        parse_row(columns, {name: text})
+    assert "row" not in str(caught.value)
+    assert text in str(caught.value)
+    with pytest.raises(BadInput, match=said):
+        parse_constraint(columns, f"{name} == {text}")
+
+
+def test_dates_with_an_offset_are_compared_as_they_are_written(tmp_path: Path) -> None:
+    rows = [{"at": f"2020-01-{day:02}T00:30:00+02:00", "x": day * 0.37 % 1} for day in range(1, 21)]
+    columns = load_data(written(tmp_path / "t.csv", rows), test=1, validation=1).columns
+    row = parse_row(columns, {"at": "2020-01-03T00:30:00+02:00"}).numpy()
+    for text, fits in (("at == 2020-01-03", True), ("at <= 2020-01-02", False), ("at == 2020-01-03 00:30", True)):
+        assert satisfied([parse_constraint(columns, text)], columns, row).tolist() == [fits]
 
 
 def test_samples_are_those_that_satisfy_the_constraints(tmp_path: Path) -> None:

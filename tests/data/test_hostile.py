@@ -348,7 +348,7 @@ def written(path: Path, content: bytes) -> Path:
         (parquet_bomb, "expands to 1200000000 bytes"),
         (pipe, "not a regular file"),
         (device, "not a regular file"),
-        (loop, "no such file"),
+        (loop, "does not exist"),
         (special_pictures, "has no images"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_dataset_is_returned_as_it_is() -> None:
         (3, "data of type int cannot be used: expected a NumPy array or tensor"),
         ({"x": images()}, "data of type dict cannot be used"),
         (np.zeros((20, 2, 2, 2, 2)), r"\(in memory\) has the shape"),
-        (np.full((20, 2), np.nan), r"\(in memory\) has 40 values that are NaN or infinite"),
+        (np.full((20, 2, 2), np.nan), r"\(in memory\) has 80 values that are NaN \(only rows"),
         ((images(), np.zeros(3, dtype=int)), r"labels int64 of shape \(3,\)"),
         ([Items(labeled=True)], "data of type list"),
         (TensorDataset(torch.zeros(0, 3)), "no items"),

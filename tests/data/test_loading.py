@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from aevb.columns import Column
 from aevb.data import load_data
+from aevb.data.loading import read_examples
+from aevb.data.match import DataSpec
 from aevb.models.registry import register
 from tests.data.sources import BINARIZATIONS, SPLITS, all_values, gray_bytes, refused, saved
 
@@ -18,15 +21,24 @@ def _no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "nearest"), [("minst", "mnist"), ("MNIST", "mnist"), ("fashion", "fashion-mnist"), ("digit", "digits")]
 )
-def test_an_unknown_name_lists_the_registered_ones_most_similar_first(source: str, nearest: str) -> None:
-    with refused(repr(source), "no such file exists", f"one of {nearest},", *register.dataset):
+def test_an_unknown_name_lists_the_registered_ones_and_the_most_similar_one(source: str, nearest: str) -> None:
+    with refused(repr(source), "no such file exists", f"did you mean {nearest}?", ", ".join(sorted(register.dataset))):
         load_data(source)
 
 
-@pytest.mark.parametrize("source", ["", "x" * 5000, "no\0where", "missing/file.npy"])
+@pytest.mark.parametrize("source", ["", "x" * 5000, "no\0where"])
 def test_a_source_that_cannot_exist_is_refused(source: str) -> None:
     with refused("no such file exists"):
         load_data(source)
+
+
+@pytest.mark.parametrize("source", ["missing/file.npy", "missing.csv", "missing/folder"])
+def test_a_missing_file_is_no_data_set(source: str) -> None:
+    with refused(f"{source} does not exist: pass the path of an existing file"):
+        load_data(source)
+    columns = (Column(name="x", kind="real", position=0),)
+    with refused(f"{source} does not exist"):
+        read_examples(source, DataSpec("columns", (1,), columns, (), "none", None, None, 0, None))
 
 
 def test_a_name_wins_over_a_path_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from PIL import Image
 
 import aevb
 from aevb.cli import app as cli
+from aevb.data.loading import read_examples
+from aevb.data.match import DataSpec
 from aevb.errors import BadInput
 from tests.conftest import mostly_slow
 
@@ -186,13 +188,33 @@ def write(name: str, rows: list[Any]) -> None:
         csv.writer(file).writerows(rows)
 
 
+IMAGES = DataSpec("unit", (3, 8, 8), (), (), "none", None, None, 0, None, byte_scale=1 / 255)
+
+
+def test_numbers_to_255_are_no_bytes() -> None:
+    with pytest.raises(BadInput, match=r"expected values in \[0, 1\].*; pass bytes \(uint8\), or divide by 255$"):
+        read_examples(np.full((2, 8, 8, 3), 113.0), IMAGES)
+    with pytest.raises(BadInput, match=r"as in the training data$"):
+        read_examples(np.full((2, 8, 8, 3), 1e6), IMAGES)
+    assert read_examples(np.full((2, 8, 8, 3), 113, dtype=np.uint8), IMAGES).all().x.max() == pytest.approx(113 / 255)
+
+
+@pytest.mark.parametrize("image_size", [None, 8])
+def test_images_have_the_size_of_the_training_data(image_size: int | None, tmp_path: Path) -> None:
+    for number, size in enumerate([(10, 12), (30, 20)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    spec = IMAGES._replace(image_size=image_size)
+    assert read_examples(tmp_path, spec).shape == (3, 8, 8)
+    assert read_examples(np.zeros((2, 8, 8, 3)), spec).shape == (3, 8, 8)
+
+
 @pytest.mark.slow
 def test_a_condition_that_training_could_not_have_is_the_anomaly(tmp_path: Path) -> None:
     frame = mixed_table()
     run = trained(frame, tmp_path / "run", condition=("grade",))
     new = frame.iloc[:4].assign(grade=["1", "B", "A", "2"])
     scored = run.score(new, n_importance_samples=5, false_alarm_rate=0.2)
-    assert scored.outside == {1: "grade is 'B', which the training data could not have"}
+    assert scored.outside == {1: "grade is 'B', which does not occur in the training data"}
     assert scored.log_px.isfinite().tolist() == [True, False, True, True]
     with pytest.raises(BadInput, match="column 'grade' holds 'B' in row 1 counted from 0"):
         run.encode(new)
@@ -232,5 +254,8 @@ def test_rows_of_a_table_with_new_categories_and_impossible_numbers(
     with pytest.raises(SystemExit) as stop:
         cli.main(["encode", "run", "new.csv", "--out", "codes.npy"])
     assert stop.value.code == 2
-    line = capsys.readouterr().err
+    out, line = capsys.readouterr()
+    assert "3 examples have values that cannot occur in the training data" in out
     assert "column 'x' holds 'much' in row 2 counted from 0" in line
+    assert "column 'visits' holds 1 value other than whole numbers from 0" in line
+    assert "column 'grade' holds 'B' in row 1" in line

@@ -204,7 +204,9 @@ def test_a_number_that_is_not_finite_is_named_with_its_row(tmp_path: Path, value
     path = saved(tmp_path, numbered())
     held_out = rows_of(left(path).valid, left(path).test)
     row = next(row for row in range(500, 1000) if row not in held_out)
-    one_line(spoilt(path, lambda rows: rows[row].fill(value)), path, f"row {row} ", "finite")
+    one_line(
+        spoilt(path, lambda rows: rows[row].fill(value)), path, f"row {row} ", "NaN" if np.isnan(value) else "finite"
+    )
 
 
 def test_a_value_of_another_kind_is_named_with_its_row(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -139,16 +140,43 @@ def test_types_of_values(values: list[Any], kind: str, tmp_path: Path) -> None:
     assert (found.name, found.kind) == ("x", kind)
 
 
+def test_dates_are_named_and_may_be_declared(tmp_path: Path) -> None:
+    rows = [
+        {
+            "at": f"2023-01-{day:02} 09:{36 + day}",
+            "clock": f"{9 + day % 9}:{day + 10}",
+            "x": day + 0.5,
+            "day": f"2023-02-0{day % 3 + 1}",
+        }
+        for day in range(1, 20)
+    ]
+    path = written(tmp_path / "t.csv", rows)
+    dataset = load_data(path, column_types={"at": "date", "day": "date"})
+    kinds = {summary.name: summary.kind for summary in dataset.summaries if summary.name != "x"}
+    assert kinds == {"at": "date", "clock": "time", "day": "date"}
+    assert {column.name: column.kind for column in dataset.columns}["day"] == "integer"
+    with pytest.raises(BadInput, match=r"'x' is declared date and holds '?1.5'?: expected dates"):
+        load_data(path, column_types={"x": "date"})
+
+
+DATES = "\n".join(f"2023-01-{day:02} 09:{36 + day}" for day in range(1, 10))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n3\n", "1 fields in line 3 and 2 in the first"),
+        ("a,b\n1,2\n3\n", "1 field in line 3 and 2 in the first"),
         ("a,b\n1,2,3\n", "3 fields in line 2"),
         ("a,a\n1,2\n3,4\n", "2 columns named 'a'"),
         ("a,\n1,2\n3,4\n", "without a name"),
         ("", "cannot be read"),
-        ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 rows, the first 0"),
-        ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 texts, the first 'x' in row 9"),
+        ("a,b\n1,inf\n2,3\n", "'b' is infinite in 1 row, the first 0"),
+        ("a\n" + "\n".join(map(str, range(9))) + "\nx\n", "9 numbers and 1 text, the first 'x' in row 9"),
+        ("a\n" + DATES + "\nnot yet\n", "9 dates and 1 text, the first 'not yet' in row 9"),
+        ("a\nnot yet\n" + DATES + "\n", "9 dates and 1 text, the first 'not yet' in row 0"),
+        ("a\n" + DATES + "\n2023-02-30 09:00\n", "9 dates and 1 text, the first '2023-02-30 09:00'"),
+        ("a\n" + 3 * (DATES + "\n") + "not yet\n", "27 dates and 1 text, the first 'not yet' in row 27"),
+        ("a\n" + "\n".join(f"{row} kg" for row in range(9)) + "\n5 lb\n", "9 numbers and 1 text, the first '5 lb'"),
         ("a,b\n1,1\n1,1\n1,1\n", "no column that varies"),
     ],
 )
@@ -662,16 +690,27 @@ def test_a_written_number_is_within_its_bounds_and_equals_its_spike() -> None:
     assert rounded(column, 0.25) == 0.25
 
 
+def test_new_categories_are_reported_together(tmp_path: Path) -> None:
+    rows = [{"zip": f"0{1060 + row % 9}", "town": "abc"[row % 3], "x": row * 0.37 % 1} for row in range(120)]
+    columns = load_data(written(tmp_path / "t.csv", rows)).columns
+    new = pandas.DataFrame({"zip": [1067, 1067, 1060, 1061, 1062, 1063], "town": list("aabdee"), "x": 0.5})
+    with pytest.raises(
+        BadInput, match=r"zip.* 2 rows, the first 0 .* and 2 other values.*'01067' does.*; .*town"
+    ) as error:
+        encode_rows(frame_columns(new), columns, "new")
+    assert "'e' in 2 rows, the first 4 counted from 0 and 'd' in row 3, which do not" in str(error.value)
+    with pytest.raises(BadInput, match=r"'e' in row 4 counted from 0, which does not occur .* expected one of a, b, c"):
+        encode_rows(frame_columns(new.iloc[[0, 1, 2, 0, 4]].assign(zip="01067")), columns, "new")
+
+
 def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = load_data(
         written(tmp_path / "t.csv", [{"share": float(rng.random()), "x": float(rng.normal())} for _ in range(300)])
     ).columns
     new = read_columns(written(tmp_path / "new.csv", [{"share": 0.5, "x": 0.0}, {"share": 1.3, "x": 0.0}]))
-    with pytest.raises(
-        BadInput, match=r"'share' holds 1 values that are not finite numbers from 0 to 1, the first 1.3"
-    ):
+    with pytest.raises(BadInput, match=r"'share' holds 1 value other than finite numbers from 0 to 1, the first 1.3"):
         encode_rows(new, columns, "new")
     outside: dict[int, str] = {}
     assert encode_rows(new, columns, "new", outside)[1, 1].isnan()
-    assert outside == {1: "share is 1.3, which the training data could not have"}
+    assert outside == {1: "share is 1.3: expected finite numbers from 0 to 1"}

@@ -52,6 +52,11 @@ def wine(gaps: float = 0.0) -> NDArray[np.float64]:
     return x
 
 
+def test_images_are_for_another_function() -> None:
+    with pytest.raises(BadInput, match=r"expected rows .* use aevb.train for images"):
+        VariationalAutoencoder().fit(np.zeros((20, 8, 8, 3)))
+
+
 @pytest.mark.slow
 def test_in_pipelines_and_searches() -> None:
     x, y = load_wine(return_X_y=True)

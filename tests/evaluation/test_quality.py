@@ -326,7 +326,10 @@ def test_bad_input(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     few.write_text("letter,size\na,1\nb,2\n")
     for words, message in (
         (("quality", run.folder, few), "lacks the column 'visits'"),
-        (("quality", run.folder, write(tmp_path / "text.csv", [["a", "x", 1], ["b", 1, 1]])), "expected numbers"),
+        (
+            ("quality", run.folder, write(tmp_path / "text.csv", [["a", "x", 1], ["b", 1, 1]])),
+            "expected numbers from 0 to",
+        ),
         (("quality", run.folder, tmp_path / "none.csv"), "none.csv"),
         (("quality", run.folder, "--out", tmp_path / "q.csv"), "expected a name that ends in .json"),
     ):

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic_core import ValidationError
 
 from aevb.errors import BadInput, Lost, NonFinite, Notice, in_command
@@ -29,7 +29,7 @@ COMMANDS = {
     "report": ("evaluate:report", "Draw the figures of a run, diagnose it and write report.html."),
     "explore": ("export:explore", "Write an interactive page of a trained model and open it."),
     "sample": ("sample:sample", "Sample from a trained model."),
-    "reconstruct": ("sample:reconstruct", "Reconstruct test examples."),
+    "reconstruct": ("sample:reconstruct", "Reconstruct examples."),
     "encode": ("sample:encode", "Write the latent means of examples."),
     "score": ("tables:score", "Compute log p(x) of examples and flag anomalies."),
     "impute": ("tables:impute", "Impute the missing values of a table."),
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
                 declare_options(words[0])
             command = build(summaries=not words or words[0] not in COMMANDS)
-            status = command(words, exit_on_error=False, print_error=False, result_action="return_value")
+            status = command(with_hyphens(words), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(_problem(error))
     except (BadInput, NonFinite) as error:
@@ -103,6 +103,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             print(error, file=sys.stderr)
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def with_hyphens(words: Sequence[str]) -> list[str]:
+    """Return words in which a hyphen is a value of the option before it: --a - ? becomes --a=- --a=?."""
+    result, option, attached = list[str](), "", False
+    for word in words:
+        if word.startswith("-") and word != "-":
+            option, attached = word.partition("=")[0], False
+        elif option and (attached or word == "-"):
+            if result[-1] == option:  # without a value so far
+                result.pop()
+            attached, word = True, f"{option}={word}"
+        result.append(word)
+    return result
 
 
 @contextmanager
@@ -149,6 +163,9 @@ def _show_warning(
 
 
 def _problem(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        command = " ".join(error.command_chain or ["aevb"])
+        return f"{command} takes no further argument: {', '.join(map(repr, error.unused_tokens))}"
     if not isinstance(error.__cause__, ValidationError):
         return str(error)
     from aevb.config.problems import describe  # imports pydantic

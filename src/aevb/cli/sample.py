@@ -80,6 +80,7 @@ def sample(
 
 def reconstruct(
     run: ReadPath,
+    data: Source | None = None,
     /,
     *,
     n_examples: Count = 50,
@@ -90,7 +91,7 @@ def reconstruct(
     json: Json = False,
     plugin: Plugins = (),
 ) -> None:
-    """Reconstruct test examples: the mean of p(x|z) at the mean of q(z|x).
+    """Reconstruct examples, by default those of the test split: the mean of p(x|z) at the mean of q(z|x).
 
     A conditional model decodes each example under --condition. Default: the condition of the example.
 
@@ -102,7 +103,7 @@ def reconstruct(
             the run folder.
     """
     loaded = load_run(run, device, data_dir=data_dir)
-    pairs = loaded.reconstruct(max_examples=n_examples, condition=condition or None)
+    pairs = loaded.reconstruct(data, max_examples=n_examples, condition=condition or None)
     x = pairs.mean if loaded.record.data.columns else torch.stack([pairs.x, pairs.mean])
     _write(loaded, out, "reconstructions", x, ROW, pairs.condition, json)
 
@@ -158,7 +159,7 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     if data.columns:
         columns = (*data.columns, *data.condition_columns)
         rows = run.table(x, condition)
-        write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns))
+        write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns, data.text_form))
     elif path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, x.numpy()))
     elif path.suffix == ".png" and image:

@@ -55,7 +55,7 @@ def score(
             explanation, with how surprising they are in nats.
         out: Table (.csv, .parquet, .xlsx and others) with the columns row, log_px, p_value and anomaly; file for a
             folder of images, or the column that was recognized as an identifier of the training rows; and reason if an
-            example has values that the training data could not have; its log_px is -inf. Default: scores-DATA.csv in
+            example has values that cannot occur in the training data; its log_px is -inf. Default: scores-DATA.csv in
             the run folder.
     """
     options: ScoreOptions = {
@@ -131,7 +131,7 @@ def _impute_at_once(run: Run, data: str, path: Path, draws_path: Path, options: 
         imputations = run.impute(examples, **options).imputations
     lines = imputation.imputation_table(columns, examples.values, imputations)
     write_atomically(path, lambda file: _write_filled(file, Path(data), run.record, examples, imputations))
-    write_atomically(draws_path, lambda file: write_table(file, lines))
+    write_atomically(draws_path, lambda file: write_table(file, lines, form=run.record.data.text_form))
     return len(examples), len(lines["row"])
 
 
@@ -186,7 +186,8 @@ def _write_filled(path: Path, source: Path, run: RunFolder, examples: Examples, 
         return fill_table(source, path, cells, columns, run.config.data.missing)
     condition = None if examples.condition is None else examples.condition.numpy()
     filled = imputation.fill(card.columns, examples.values, draws)
-    return write_table(path, decode_rows(card.columns, filled, card.condition_columns, condition), columns)
+    rows = decode_rows(card.columns, filled, card.condition_columns, condition)
+    return write_table(path, rows, columns, card.text_form)
 
 
 def require_table_file(path: Path) -> Path:

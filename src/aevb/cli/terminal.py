@@ -29,7 +29,7 @@ from rich.text import Text
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.data.tables.summary import TITLES
-from aevb.errors import printable
+from aevb.errors import counted, printable
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import smallest_rate
 from aevb.evaluation.diagnosis import Finding
@@ -282,9 +282,9 @@ def _mean_and_std(mean: float, std: float) -> str:
 
 def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float, json: bool) -> None:
     """Print how many examples are anomalies, and the threshold."""
-    examples, held_out, anomalies, threshold = summary
+    examples, held_out, anomalies, threshold, outside = summary
     if json:
-        content: dict[str, object] = {"file": str(file), "examples": examples, "held_out": held_out}
+        content: dict[str, object] = {"file": str(file), "examples": examples, "held_out": held_out, "outside": outside}
         if anomalies is not None:
             content |= {
                 "anomalies": anomalies,
@@ -302,6 +302,9 @@ def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float,
             f"{anomalies} of {examples} examples are anomalies: log p(x) below {threshold:.4f} nats, at most"
             f" {100 * false_alarm_rate:g} % false alarms, calibrated on {held_out} held-out examples"
         )
+    if outside:
+        have = "has a value" if outside == 1 else "have values"
+        print(f"{counted(outside, 'example')} {have} that cannot occur in the training data, see the column reason")
     print(f"wrote {file}")
 
 
@@ -315,7 +318,7 @@ def show_imputed(file: Path, draws: Path, rows: int, missing: int, json: bool) -
     if json:
         print_json({"file": str(file), "draws": str(draws), "rows": rows, "missing": missing})
         return
-    print(f"imputed {missing} missing values in {rows} rows\nwrote {file}\nwrote {draws}")
+    print(f"imputed {counted(missing, 'missing value')} in {counted(rows, 'row')}\nwrote {file}\nwrote {draws}")
 
 
 def show_quality(quality: Quality, file: Path, json: bool) -> None:

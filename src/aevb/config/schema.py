@@ -50,12 +50,14 @@ class DataConfig(Section):
     column_types: dict[str, DeclaredType] = Field(
         default_factory=dict,
         description="Types of columns of a table, where they should not be inferred, as in --data.column-types.age"
-        " count: " + ", ".join(KINDS) + "; label, which the model does not use; none, which leaves the column out.",
+        " count: "
+        + ", ".join(KINDS)
+        + "; date; label, which the model does not use; none, which leaves the column out.",
     )
     missing: tuple[str, ...] | None = Field(
         None,
-        description="Texts of a text file that mean a missing value, besides empty fields. Default: those of"
-        " pandas, such as NA, NaN, null and None.",
+        description="Texts of a text file that mean a missing value, besides empty fields and those of pandas, such as"
+        " NA, NaN, null and None. With an empty text '' among them, those of pandas are values.",
     )
     variant: str | None = Field(
         None, description="Variant of a data set: printed or corrected (default) of figure-8 and mixture."

@@ -9,13 +9,16 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from aevb.columns import Column, modelled
+from aevb.columns import Column, DateNotation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.dates import parse_stated
+from aevb.data.tables.encode import encode_column, encode_rows, expected, truth_or_number
+from aevb.data.tables.notation import parse
 from aevb.data.tables.raw import RawColumn, text_column
 from aevb.errors import BadInput, option
 
@@ -104,8 +107,7 @@ def parse_row(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor
     for name in values:
         if name not in names:
             raise BadInput(f"the model has no column {name!r}: expected one of {', '.join(names)}")
-    raw = [_raw_column(column, values.get(column.name, "")) for column in modelled(columns)]
-    return encode_rows(raw, columns, option("given"))
+    return _encoded_row(columns, values, "given")
 
 
 def parse_condition(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor:
@@ -128,21 +130,36 @@ def parse_condition(columns: Sequence[Column], values: Mapping[str, object]) -> 
                 f"this model is conditional and {column.name!r} is missing: pass"
                 f" {option('condition', _expected(column), key=column.name)}"
             )
-    return encode_rows([_raw_column(column, values[column.name]) for column in modelled(columns)], columns, "condition")
+    return _encoded_row(columns, values, "condition")
 
 
-def _raw_column(column: Column, value: object) -> RawColumn:
+def _encoded_row(columns: Sequence[Column], values: Mapping[str, object], name: str) -> Tensor:
+    """Return values that are stated as text in the option with a name, ``(1, D)``."""
+    numbers = []
+    for column in modelled(columns):
+        value, outside = values.get(column.name, ""), dict[int, str]()
+        raw = _raw_column(column, value)
+        numbers.append(encode_column(raw, column, option(name), outside) if raw else np.array([np.nan]))
+        if raw is None or outside:
+            raise BadInput(f"{option(name, value, key=column.name)} is not possible: expected {expected(column)}")
+    return torch.from_numpy(np.column_stack(numbers))
+
+
+def _raw_column(column: Column, value: object) -> RawColumn | None:
+    """Return a value that is stated as text as a column of one row; None if it is none of its column."""
     text = str(value)
     if not text:
         return RawColumn(column.name, np.array([np.nan]))
-    if column.notation or any(isinstance(value, str) for value in column.values):
+    if isinstance(column.notation, DateNotation):
+        stated = parse_stated(text, column.notation)
+        return RawColumn(column.name, np.array([stated[0]]), notation=column.notation) if stated else None
+    is_written = column.notation is not None and not np.isnan(parse(pa.array([text]), column.notation)[0])
+    if is_written or any(isinstance(value, str) for value in column.values):
         return text_column(column.name, [text])
     if text.lower() in ("true", "false"):
         return RawColumn(column.name, np.array([float(text.lower() == "true")]), logical=True)
-    try:
-        return RawColumn(column.name, np.array([float(text)]))
-    except ValueError as error:
-        raise BadInput(f"the column {column.name!r} cannot be {text!r}: expected {_expected(column)}") from error
+    number = truth_or_number(text)
+    return None if isinstance(number, str) else RawColumn(column.name, np.array([float(number)]))
 
 
 def _expected(column: Column) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from aevb import display
-from aevb.columns import Column
+from aevb.columns import Column, TextForm
 from aevb.data import image_sheet
 from aevb.data.binarization import Binarize
 from aevb.data.examples import Examples, ExampleSource
@@ -12,6 +12,7 @@ from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.summary import TITLES, ColumnSummary
 from aevb.data.value_kinds import Kind
+from aevb.errors import counted
 
 IN_MEMORY = "(in memory)"
 """Name of data that were passed as an object in memory."""
@@ -58,6 +59,7 @@ class Dataset:
     rows: tuple[Rows, ...] | None = None
     byte_scale: float | None = None
     white: float = 1.0
+    text_form: TextForm | None = None
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}: {self._sizes}; {self._content})"
@@ -81,7 +83,7 @@ class Dataset:
     def _content(self) -> str:
         """The shape and kind of an example, or the number of columns, and the number of classes."""
         shape = " x ".join(map(str, self.shape))
-        content = f"{len(self.columns)} columns" if self.columns else f"{shape}, {self.kind} values"
+        content = counted(len(self.columns), "column") if self.columns else f"{shape}, {self.kind} values"
         binarized = "" if self.binarize == "none" else f", binarization: {self.binarize}"
         return content + binarized + (f", {len(self.classes)} classes" if self.classes else "")
 
@@ -109,7 +111,9 @@ class Dataset:
         """
         digest = blake2b(f"{self.kind} {self.binarize}".encode(), digest_size=16)
         for column in (*self.columns, *self.condition_columns):
-            digest.update(column.model_dump_json(exclude={"dtype", "notation"}).encode())  # equal for files and frames
+            digest.update(
+                column.model_dump_json(exclude={"dtype", "notation", "typical"}).encode()
+            )  # equal for files and frames
         for split in (self.out_of_core or self.train, self.valid, self.test):
             for content in split.content():
                 digest.update(content)
@@ -155,6 +159,7 @@ class UnsplitData:
         notes: what was done to the data that their owner may not expect, a line each.
         out_of_core: all examples, if they are not in memory.
         white: the value that becomes 1, of images with 16 bits; None for other data.
+        text_form: delimiter and encoding of a text file; None for other data.
     """
 
     name: str
@@ -169,3 +174,4 @@ class UnsplitData:
     notes: tuple[str, ...] = ()
     out_of_core: OutOfCoreExamples | None = None
     white: float | None = None
+    text_form: TextForm | None = None

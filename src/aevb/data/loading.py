@@ -6,7 +6,7 @@ The modules of `aevb.data.sources` describe the formats and objects. Each source
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from typing import get_args
@@ -76,8 +76,8 @@ def load_data(
         variant: form of a data set, "printed" or "corrected" (default) for figure-8 and mixture; see
             `aevb.data.sources.synthetic`.
         column_types: types of columns of a table, by name, that are not to be inferred; see `aevb.data.tables.infer`.
-        missing: texts of a text file that mean a missing value, besides empty fields. Default: those of
-            `pandas.read_csv`, such as NA and NaN.
+        missing: texts of a text file that mean a missing value, besides empty fields and those of `pandas.read_csv`,
+            such as NA and NaN; with an empty text among them, those of pandas are values.
         condition: columns of a table, or `label`, that a conditional model receives and does not model.
         in_memory: "on" reads everything into memory; "off" leaves .npy, Parquet and Arrow files on disk, where shares
             refer to a scan of them (`aevb.data.out_of_core`); "auto" does so above 2 GiB, and 256 MiB for tables.
@@ -112,7 +112,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     Args:
         source: as in `load_data`.
         spec: the form of the training data.
-        outside: receives the examples with values that the training data could not have, by index, with the reason;
+        outside: receives the examples with values that cannot occur in the training data, by index, with the reason;
             these values are replaced. None to refuse them.
 
     Raises:
@@ -120,9 +120,9 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     """
     if spec.columns:
         return _read_rows(source, spec, outside)
-    options = ReadOptions(
-        image_size=spec.image_size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir
-    )
+    resized = spec.shape[-1] if len(spec.shape) == 3 and spec.shape[1] == spec.shape[2] else None
+    size = resized if _is_folder_of_images(source) else None
+    options = ReadOptions(image_size=size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir)
     unsplit = _read(source, options)
     examples = match_examples(unsplit, spec, outside)
     if not spec.condition_columns:
@@ -149,6 +149,11 @@ def row_names(source: object, identifiers: Sequence[str], missing: Sequence[str]
         return {}
     columns = reader.columns(subject, ReadOptions(missing=None if missing is None else tuple(missing))) or []
     return {column.name: column.as_written() for column in columns if column.name in identifiers}
+
+
+def _is_folder_of_images(data: object) -> bool:
+    source = _source(_subject(data))
+    return source is not None and "image_size" in source.options
 
 
 def blocks_of(source: object) -> list[Block]:
@@ -194,6 +199,8 @@ def _raw_columns(data: object, spec: DataSpec) -> tuple[str, list[RawColumn]]:
     source = _source(subject)
     raw_columns = source.columns(subject, ReadOptions(missing=spec.missing)) if source else None
     if raw_columns is None:
+        if isinstance(subject, LocalLocation) and not subject.exists():
+            raise _absent(subject)
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
     return subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data), raw_columns
 
@@ -236,8 +243,17 @@ def _unknown(data: object, subject: object) -> str:
         return f"{subject} is not a regular file: expected {_expected()}"
     if isinstance(subject, RemoteLocation) or (isinstance(subject, LocalLocation) and subject.is_file()):
         return f"{subject} has an unknown format: expected {_expected()}"
-    names = ", ".join(_most_similar_first(str(data), register.dataset.names()))
-    return f"no data set is named {_title(data)} and no such file exists: expected one of {names}, or {_expected()}"
+    if isinstance(subject, LocalLocation) and (subject.suffix or len(subject.path.parts) > 1):
+        raise _absent(subject)  # other words may name a data set
+    names = sorted(register.dataset.names())
+    similar = get_close_matches(str(data).lower(), names, 1)
+    hint = f"did you mean {similar[0]}? Expected" if similar else "expected"
+    unknown = f"no data set is named {_title(data)} and no such file exists"
+    return f"{unknown}: {hint} one of {', '.join(names)}, or {_expected()}"
+
+
+def _absent(path: LocalLocation) -> BadInput:
+    return BadInput(f"{path} does not exist: pass the path of an existing file or folder")
 
 
 def _expected(option: Option | None = None, *, in_memory: bool = False) -> str:

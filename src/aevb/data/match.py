@@ -1,7 +1,7 @@
 """New examples in the form of the data that a model was trained on, whatever else is in their file.
 
 A new file is not interpreted by its own content: bytes have the scale of the training data, and gray images become
-color images for a model of color images. Values that the training data could not have are refused, or, where examples
+color images for a model of color images. Values that cannot occur in the training data are refused, or, where examples
 are scored, reported: they are the anomalies.
 """
 
@@ -64,11 +64,11 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
     Args:
         data: not a table.
         spec: the form of the training data.
-        outside: receives the examples with values that the training data could not have, which are then moved to the
+        outside: receives the examples with values that cannot occur in the training data, which are then moved to the
             nearest values that it could have; None to refuse them.
 
     Raises:
-        BadInput: the examples have another shape, or values that the training data could not have.
+        BadInput: the examples have another shape, or values that cannot occur in the training data.
     """
     expected: Kind = spec.kind if spec.binarize == "none" else "unit"
     scaled = _scaled(data.examples, expected, spec)
@@ -77,9 +77,15 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         raise BadInput(
             f"{data.name} has examples of shape {examples.shape}: expected {spec.shape}, as in the training data"
         )
+    if bool(examples.values.isnan().any()):
+        row = int(examples.values.isnan().flatten(1).any(1).int().argmax())
+        raise BadInput(
+            f"{data.name} has missing values (NaN), the first in row {row} counted from 0, and the training data have"
+            " none: impute or drop them, or train on rows with missing values"
+        )
     good = fits(examples, expected, spec.largest)
     if not bool(good.all()):
-        reasons = _reasons(examples, good, expected, spec.largest)
+        reasons = _reasons(examples, good, expected, spec)
         if outside is None:
             row, reason = next(iter(reasons.items()))
             raise BadInput(f"{data.name}: row {row} counted from 0 {reason}")
@@ -106,11 +112,13 @@ def _with_channels(examples: Examples, shape: tuple[int, ...]) -> Examples:
     return examples
 
 
-def _reasons(examples: Examples, good: Tensor, expected: Kind, largest: int | None) -> Outside:
-    limit = f" to {largest}" if expected == "counts" and largest is not None else ""
+def _reasons(examples: Examples, good: Tensor, expected: Kind, spec: DataSpec) -> Outside:
+    limit = f" to {spec.largest}" if expected == "counts" and spec.largest is not None else ""
     values, wrong = examples.values.flatten(1), ~good.flatten(1)
     first = wrong.int().argmax(1)
     wanted = f"expected {_EXPECTED[expected]}{limit}, as in the training data"
+    if expected == "unit" and spec.byte_scale and values.is_floating_point() and 1 < values.max() <= 255:
+        wanted += f"; pass bytes (uint8), or divide by {1 / spec.byte_scale:.0f}"
     return {
         row: f"has the value {values[row, first[row]].item() * examples.scale:g}: {wanted}"
         for row in wrong.any(1).nonzero().flatten().tolist()

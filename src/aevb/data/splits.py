@@ -75,6 +75,7 @@ def split_data(
         out_of_core=out_of_core,
         rows=tuple(index if data.out_of_core is None else data.out_of_core.scanned[index] for index in indices),
         white=data.white or 1.0,
+        text_form=data.text_form,
         byte_scale=data.examples.scale if data.examples.values.dtype == torch.uint8 else None,
     )
 

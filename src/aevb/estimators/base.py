@@ -128,6 +128,11 @@ class PretrainedEstimator(BaseEstimator):
         if is_frame(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
             return X
+        if (dimensions := getattr(X, "ndim", 2)) > 2:
+            raise BadInput(
+                f"Found array with dim {dimensions}, while dim <= 2 is required: expected rows (N, D); use"
+                " aevb.train for images"
+            )
         fewest = 2 if reset else 1
         return validate_data(
             self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=fewest, reset=reset

@@ -99,5 +99,5 @@ def rows(examples: Examples) -> NDArray[np.float64]:
     with seeded(0, RNGStream.EVALUATION):
         x = examples.all().x
     if x.isnan().any():
-        raise BadInput("the data have missing values, which these models do not support: use another data set")
+        raise BadInput("the data have missing values, which these models do not support: impute or drop them")
     return x.flatten(1).double().numpy()

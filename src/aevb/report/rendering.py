@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from aevb.errors import counted
 from aevb.report import wording
 from aevb.report.run_page import RunPage
 
@@ -36,7 +37,7 @@ def environment(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"duration": wording.duration, "counted": wording.counted}
+    templates.filters |= {"duration": wording.duration, "counted": counted}
     templates.filters |= {"typeset": typeset, "embedded": embedded}
     return templates
 

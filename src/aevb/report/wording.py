@@ -34,8 +34,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count and its noun, such as "1 seed" or "3 seeds"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aevb.report.wording import counted
+from aevb.errors import counted
 from aevb.reproduction.verdicts import CONFIDENCE, Interval, Occurs, Verdict
 
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?", "not judged": "–"}

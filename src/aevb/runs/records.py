@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from aevb.columns import Column
+from aevb.columns import Column, TextForm
 from aevb.data import Kind
 from aevb.data.dataset import Dataset
 from aevb.evaluation import Score
@@ -16,7 +16,8 @@ class DataCard(BaseModel):
     """The data of a run: enough to rebuild the model and to recognize the same data again.
 
     Attributes:
-        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white: those of the data set.
+        name, kind, shape, classes, fingerprint, columns, condition_columns, byte_scale, white, text_form: those of
+            the data set.
         train, valid, test: numbers of examples.
         identifiers: columns of a table that name its rows and are not modeled.
     """
@@ -36,6 +37,7 @@ class DataCard(BaseModel):
     byte_scale: float | None = None
     white: float = 1.0
     identifiers: tuple[str, ...] = ()
+    text_form: TextForm | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataCard":
@@ -54,6 +56,7 @@ class DataCard(BaseModel):
             byte_scale=dataset.byte_scale,
             white=dataset.white,
             identifiers=tuple(summary.name for summary in dataset.summaries if summary.is_identifier),
+            text_form=dataset.text_form,
         )
 
 

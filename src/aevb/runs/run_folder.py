@@ -218,7 +218,7 @@ class RunFolder:
         Args:
             source: as in `load_data`.
             data_dir: as in `load_data`.
-            outside: receives the examples with values that the training data could not have, by index, with the
+            outside: receives the examples with values that cannot occur in the training data, by index, with the
                 reason; None to refuse them.
 
         Raises:
@@ -252,7 +252,7 @@ class RunFolder:
             BadInput: they differ.
         """
         current = DataCard.of(dataset)
-        if any(getattr(current, name) != getattr(self.data, name) for name in _SAME):
+        if _identity(current) != _identity(self.data):
             raise BadInput(
                 f"{self.config.data.source} has changed since {self.folder} was trained: restore the data, or train"
                 " again"
@@ -389,8 +389,10 @@ class RunFolder:
         return to_json(recorded | self.config.model_dump(mode="json"))
 
 
-_SAME = ("fingerprint", "kind", "shape", "columns", "condition_columns")
-"""Fields of a data card that identify the data."""
+def _identity(card: DataCard) -> tuple[object, ...]:
+    """Return what identifies the data; the examples of columns are for messages, and older runs have none."""
+    columns = [column.model_copy(update={"typical": None}) for column in (*card.columns, *card.condition_columns)]
+    return card.fingerprint, card.kind, card.shape, len(card.columns), columns
 
 
 def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:

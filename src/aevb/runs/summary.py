@@ -59,7 +59,7 @@ def _values(run: RunFolder) -> str:
     if not data.columns:
         shape = " x ".join(map(str, data.shape))
         return f"{shape}, {data.kind} values, binarization: {run.config.data.binarize}"
-    kinds = Counter(column.kind for column in data.columns)
+    kinds = Counter(column.type_name for column in data.columns)
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 

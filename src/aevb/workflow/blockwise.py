@@ -98,7 +98,9 @@ def score_blocks(
 
     summaries = _blockwise(blocks, [out], score, on_block)
     anomalies = [summary.anomalies for summary in summaries if summary.anomalies is not None]
-    return summaries[0]._replace(examples=blocks[-1].stop, anomalies=sum(anomalies) if anomalies else None)
+    outside = sum(summary.outside for summary in summaries)
+    total = sum(anomalies) if anomalies else None
+    return summaries[0]._replace(examples=blocks[-1].stop, anomalies=total, outside=outside)
 
 
 def impute_blocks(

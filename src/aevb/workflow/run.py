@@ -68,7 +68,7 @@ class Anomalies(NamedTuple):
     """log p(x) of examples, compared with held-out ones.
 
     Attributes:
-        log_px: of each example, in nats, ``(N,)``; -inf for values that the training data could not have.
+        log_px: of each example, in nats, ``(N,)``; -inf for values that cannot occur in the training data.
         reference: log p(x) of held-out examples; None if none were held out.
         threshold: log p(x) below which an example is an anomaly, in nats; None without a reference, or where it is too
             small for the rate.
@@ -99,7 +99,7 @@ class Anomalies(NamedTuple):
         """The number of anomalies, and the threshold."""
         held_out = len(self.reference.log_px) if self.reference else 0
         anomalies = None if self.is_anomaly is None else int(self.is_anomaly.sum())
-        return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold)
+        return AnomalySummary(len(self.log_px), held_out, anomalies, self.threshold, len(self.outside))
 
     def table(self, first: int = 0) -> Table:
         """Return the columns row, names, log_px, p_value, anomaly, reason and explanation, if they are present.
@@ -130,12 +130,14 @@ class AnomalySummary(NamedTuple):
         held_out: number of held-out examples.
         anomalies: number of anomalies; None without a threshold.
         threshold: log p(x) below which an example is an anomaly, in nats; None without one.
+        outside: number of examples with values that cannot occur in the training data, all of them anomalies.
     """
 
     examples: int
     held_out: int
     anomalies: int | None
     threshold: float | None
+    outside: int
 
 
 class Reconstructions(NamedTuple):
@@ -348,7 +350,7 @@ class Run:
     ) -> Anomalies:
         """Return log p(x) of each example, and the threshold below which it is an anomaly.
 
-        A value that the training data could not have, such as 1.3 where they lie in [0, 1] or a new category, makes an
+        A value that cannot occur in the training data, such as 1.3 where they lie in [0, 1] or a new category, makes an
         example an anomaly with log p(x) = -inf.
 
         Args:

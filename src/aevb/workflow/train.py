@@ -164,7 +164,10 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C after training: the run folder has the model, but not all scores and figures."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"interrupted: {folder} has the trained model, but not all of its scores and figures")
+        super().__init__(
+            f"interrupted: {folder} has the trained model, but not all of its scores and figures: complete it with"
+            f" aevb evaluate {folder} and aevb report {folder}"
+        )
 
 
 @contextmanager

@@ -6,6 +6,9 @@
   and `y_test`; that test part is the test split.
 - Labels are N integers or strings. Their sorted distinct values are the names of the classes, with codes 0, 1, ...
 
+Rows (N, D) with missing values, NaN, are a table with the columns x0, x1, ..., whose types are inferred. Images have no
+missing values, and no value is infinite.
+
 Bytes in images are gray levels (0 to 255 become 0 to 1) unless none is above 1; other numbers are used as they are.
 Python objects, which require unpickling, are refused: loading a file never runs code from it. A small file cannot take
 much memory: the declared size of an array is checked, and archives that expand beyond reason are refused.
@@ -13,6 +16,7 @@ much memory: the declared size of an array is checked, and archives that expand 
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from zipfile import ZipFile
 
@@ -24,7 +28,9 @@ from torch import Tensor
 from aevb import memory
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
-from aevb.errors import BadInput
+from aevb.data.tables.infer import unsplit_table
+from aevb.data.tables.raw import array_columns
+from aevb.errors import BadInput, counted
 
 Array = NDArray[np.generic]
 
@@ -56,7 +62,7 @@ def from_arrays(name: str, arrays: Mapping[str, Array], title: str | None = None
         title: name for error messages; default: `name`.
 
     Raises:
-        BadInput: an array has another shape than the module describes, or values that are not finite float32 numbers;
+        BadInput: an array has another shape than the module describes, or values that are no float32 numbers;
             or the labels do not match the examples.
     """
     title = title or name
@@ -64,7 +70,6 @@ def from_arrays(name: str, arrays: Mapping[str, Array], title: str | None = None
     examples = [_events(arrays["x" + split], _title(title, arrays, "x" + split)) for split in splits]
     _require_equal_shapes(examples, title)
     joined = np.concatenate(examples) if len(examples) > 1 else examples[0]
-    values = np.ascontiguousarray(joined, dtype=stored_type(joined.dtype))
     labels, classes = None, None
     if "y" + splits[0] in arrays:
         label_arrays = [
@@ -72,12 +77,23 @@ def from_arrays(name: str, arrays: Mapping[str, Array], title: str | None = None
             for split, events in zip(splits, examples, strict=True)
         ]
         labels, classes = _encode_labels(np.concatenate(label_arrays))
-    return UnsplitData(
-        name=name,
-        examples=Examples(torch.from_numpy(values), labels, value_scale(values)),
-        classes=classes,
-        test_from=len(examples[0]) if len(examples) > 1 else None,
-    )
+    unsplit = _rows_with_gaps(joined, name) if _has_nan(joined) else _complete(joined, name)
+    test_from = len(examples[0]) if len(examples) > 1 else None
+    return replace(unsplit, examples=replace(unsplit.examples, labels=labels), classes=classes, test_from=test_from)
+
+
+def _complete(array: Array, name: str) -> UnsplitData:
+    values = np.ascontiguousarray(array, dtype=stored_type(array.dtype))
+    return UnsplitData(name, Examples(torch.from_numpy(values), scale=value_scale(values)), None)
+
+
+def _rows_with_gaps(array: Array, name: str) -> UnsplitData:
+    """Return rows ``(N, D)`` with missing values, NaN, as a table with the columns x0, x1, ..."""
+    return unsplit_table(name, array_columns(array.astype(np.float64)), {})
+
+
+def _has_nan(array: Array) -> bool:
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
 
 
 def read_rows(path: Path) -> NDArray[np.float64]:
@@ -175,8 +191,10 @@ def _events(array: Array, name: str) -> Array:
         raise BadInput(f"{name} has values of type {array.dtype}: expected real numbers; convert them")
     events = to_events(array, name)
     if array.dtype.kind == "f":
-        _require(np.isfinite(array), name, "NaN or infinite")
-        _require(np.abs(array) <= _LARGEST, name, "too large for float32")
+        if events.ndim > 2:
+            _require(~np.isnan(array), name, "NaN (only rows (N, D) may have missing values)")
+        _require(~np.isinf(array), name, "infinite")
+        _require(~(np.abs(array) > _LARGEST), name, "too large for float32")
     return events
 
 
@@ -203,9 +221,10 @@ def to_events(array: Array, name: str) -> Array:
 def _require(valid: NDArray[np.bool_], name: str, fault: str) -> None:
     if not valid.all():
         invalid = np.argwhere(~valid)
+        verb = "is" if len(invalid) == 1 else "are"
         raise BadInput(
-            f"{name} has {len(invalid)} values that are {fault}, the first in row {invalid[0, 0]} counted from 0: "
-            "expected finite numbers; drop or replace them"
+            f"{name} has {counted(len(invalid), 'value')} that {verb} {fault}, the first in row {invalid[0, 0]} counted"
+            " from 0: expected finite numbers; drop or replace them"
         )
 
 

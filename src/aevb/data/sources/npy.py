@@ -117,11 +117,18 @@ class NpyReader:
         return content.view(dtype).reshape(len(rows), *shape[1:])
 
     def _require_finite(self, values: Array, rows: Rows) -> None:
-        finite = np.isfinite(values.reshape(len(rows), -1).astype(np.float32)).all(1)
-        if not finite.all():
+        numbers = values.reshape(len(rows), -1).astype(np.float32)
+        missing, infinite = np.isnan(numbers).any(1), np.isinf(numbers).any(1)
+        if missing.any() and values.ndim == 2:
             raise BadInput(
-                f"{self.name} has a value in row {rows[finite.argmin()]} counted from 0 that is NaN, infinite or too"
-                " large for float32: expected finite numbers; drop or replace it"
+                f"{self.name} has a missing value (NaN) in row {rows[missing.argmax()]} counted from 0: use"
+                f" {option('data.in-memory', 'on')} or a Parquet file, which may have missing values, or drop the row"
+            )
+        if (missing | infinite).any():
+            row, fault = (infinite, "infinite or too large for float32") if infinite.any() else (missing, "NaN")
+            raise BadInput(
+                f"{self.name} has a value in row {rows[row.argmax()]} counted from 0 that is {fault}: expected finite"
+                " numbers; drop or replace it"
             )
 
 

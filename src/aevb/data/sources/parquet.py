@@ -258,7 +258,8 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
             )
     new = [value for value in values if value not in column.values]
     if new and ((declared and declared not in CODED) or (column.notation and not declared)):
-        return column.model_copy(update={"kind": declared or "real", "values": ()})
+        kind = "integer" if declared == "date" else declared or "real"
+        return column.model_copy(update={"kind": kind, "values": ()})
     return _with_new_values(column, new, row_groups.name, declared=bool(declared)) if new else column
 
 

@@ -1,5 +1,7 @@
 """Tables in text, JSON, Excel and Stata files (`aevb.data.tables`)."""
 
+from dataclasses import replace
+
 from aevb.data.dataset import UnsplitData
 from aevb.data.sources.filesystem import LocalLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
@@ -7,6 +9,7 @@ from aevb.data.tables.formats import Format, format_of
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.raw import RawColumn
 from aevb.data.tables.read import read_columns
+from aevb.data.tables.text import open_text
 
 
 class _TableSource:
@@ -25,7 +28,11 @@ class _TableSource:
 
     def read(self, data: object, options: ReadOptions) -> UnsplitData:
         assert isinstance(data, LocalLocation)
-        return unsplit_table(data.path.resolve().name, read_columns(data.path, options.missing), options.column_types)
+        columns = read_columns(data.path, options.missing)
+        unsplit = unsplit_table(data.path.resolve().name, columns, options.column_types)
+        if format_of(data.path) != "text":
+            return unsplit
+        return replace(unsplit, text_form=open_text(data.path).form(unsplit.columns))
 
     def columns(self, data: object, options: ReadOptions) -> list[RawColumn] | None:
         assert isinstance(data, LocalLocation)

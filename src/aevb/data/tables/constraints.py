@@ -1,6 +1,8 @@
 """Constraints on the rows of a table: a column compared with a value or with another column.
 
 age >= 18        town != Bern        start <= end        joined > 2020-01-31
+
+Dates are compared in the coarser of the two units: a time on 2020-01-31 is equal to that day.
 """
 
 import re
@@ -11,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aevb.columns import CODED, Column, DateNotation, Value, modelled
-from aevb.data.tables.encode import rounded, truth_or_number
+from aevb.columns import CODED, Column, DateNotation, TimeUnit, Value, modelled
+from aevb.data.tables.dates import coarser, is_time_of_day, parse_stated, to_unit
+from aevb.data.tables.encode import expected, rounded, truth_or_number
 from aevb.data.tables.notation import parse
 from aevb.errors import BadInput
 
@@ -37,11 +40,13 @@ class Constraint(NamedTuple):
         column: its left side.
         compare: the comparison.
         other: its right side: a column, or a number as `_values` returns them.
+        unit: unit in which dates are compared; None for other values.
     """
 
     column: Column
     compare: Compare
     other: Column | float
+    unit: TimeUnit | None = None
 
 
 def parse_constraint(columns: Sequence[Column], text: str) -> Constraint:
@@ -66,12 +71,32 @@ def parse_constraint(columns: Sequence[Column], text: str) -> Constraint:
 
 
 def _constraint(column: Column, sign: str, right: Column | str, text: str) -> Constraint:
-    other = right if isinstance(right, Column) else _value(column, right, text)
-    if _unit(column) != (_unit(other) if isinstance(other, Column) else _unit(column)):
-        raise BadInput(f"{text!r} compares columns of different types")
+    unit = column.notation.unit if isinstance(column.notation, DateNotation) else None
+    other: Column | float
+    if isinstance(right, Column):
+        other = right
+        if _content(column) != _content(right):
+            raise BadInput(f"{text!r} compares {_content(column)} with {_content(right)}: compare columns of one type")
+        if unit and isinstance(right.notation, DateNotation):
+            unit = coarser(unit, right.notation.unit)
+    elif isinstance(column.notation, DateNotation):
+        other, unit = _date(column, column.notation, right, text)
+    else:
+        other = _value(column, right, text)
     if _is_text(column) and COMPARISONS[sign] not in (np.equal, np.not_equal):
         raise BadInput(f"{text!r}: {column.name} holds texts, which == and != compare")
-    return Constraint(column, COMPARISONS[sign], other)
+    return Constraint(column, COMPARISONS[sign], other, unit)
+
+
+def _date(column: Column, notation: DateNotation, text: str, constraint: str) -> tuple[float, TimeUnit]:
+    """Return a date that is stated as text in the unit of the comparison, and this unit."""
+    stated = parse_stated(text, notation)
+    if stated is None:
+        raise BadInput(
+            f"{constraint!r}: {text!r} is not a value like those of {column.name}: expected {expected(column)}"
+        )
+    number, unit = stated[0], coarser(notation.unit, stated[1])
+    return float(to_unit(np.array([number]), notation, unit)[0]), unit
 
 
 def _value(column: Column, text: str, constraint: str) -> float:
@@ -81,10 +106,12 @@ def _value(column: Column, text: str, constraint: str) -> float:
             raise BadInput(f"{constraint!r}: {column.name} has no value {text!r}: expected one of {_listed(column)}")
         return float(column.values.index(text))
     number = parse(pa.array([text]), column.notation)[0] if column.notation else np.nan
-    if np.isnan(number) and not isinstance(column.notation, DateNotation):
+    if np.isnan(number):
         number = truth_or_number(text)
     if isinstance(number, str) or np.isnan(number):
-        raise BadInput(f"{constraint!r}: {text!r} is not a value like those of {column.name}")
+        raise BadInput(
+            f"{constraint!r}: {text!r} is not a value like those of {column.name}: expected {expected(column)}"
+        )
     return float(number)
 
 
@@ -96,11 +123,11 @@ def _is_text(column: Column) -> bool:
     return column.notation is None and any(isinstance(value, str) for value in column.values)
 
 
-def _unit(column: Column) -> str:
-    """Return what the values of a column are: texts, numbers, or dates of a unit."""
-    if _is_text(column):
-        return "text"
-    return column.notation.unit if isinstance(column.notation, DateNotation) else "number"
+def _content(column: Column) -> str:
+    """Return what the values of a column are: texts, numbers, dates, times of day or durations."""
+    if not isinstance(column.notation, DateNotation):
+        return "texts" if _is_text(column) else "numbers"
+    return "times of day" if is_time_of_day(column.notation) else "dates" if column.notation.pattern else "durations"
 
 
 def satisfied(
@@ -115,15 +142,23 @@ def satisfied(
     """
     order = modelled(columns)
     fits = np.ones(len(rows), dtype=bool)
-    for column, compare, other in constraints:
-        left = _values(column, rows[:, order.index(column)], column)
-        right = _values(other, rows[:, order.index(other)], column) if isinstance(other, Column) else other
+    for column, compare, other, unit in constraints:
+        left = _values(column, rows[:, order.index(column)], column, unit)
+        right = _values(other, rows[:, order.index(other)], column, unit) if isinstance(other, Column) else other
         fits &= compare(left, right)
     return fits
 
 
-def _values(column: Column, numbers: NDArray[np.floating], like: Column) -> Numbers:
-    """Return the numbers of a row as they are written; of texts their codes in another column, -1 for other texts."""
+def _values(column: Column, numbers: NDArray[np.floating], like: Column, unit: TimeUnit | None) -> Numbers:
+    """Return the numbers of a column as they are written, dates in a unit, and of texts their codes in another column.
+
+    The code of a text that the other column does not have is -1.
+    """
+    values = _plain_values(column, numbers, like)
+    return to_unit(values, column.notation, unit) if unit and isinstance(column.notation, DateNotation) else values
+
+
+def _plain_values(column: Column, numbers: NDArray[np.floating], like: Column) -> Numbers:
     if column.kind not in CODED:
         return np.array([rounded(column, number) for number in numbers.tolist()], dtype=np.float64)
     values: Sequence[Value] = column.values

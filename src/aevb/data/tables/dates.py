@@ -70,12 +70,16 @@ _LONGEST = 60
 
 def recognize(texts: pa.Array) -> DateNotation | None:
     """Return the notation of all strings, None if they have none in common."""
-    first = texts[0].as_py() if len(texts) else ""
-    for pattern in _patterns(first) if len(first) <= _LONGEST else ():
-        notation = DateNotation(pattern=pattern, unit="ns")
+    for notation in candidates(texts[0].as_py() if len(texts) else ""):
         if all(not np.isnan(parse(some, notation)).any() for some in (texts[:SOME], texts)):
             return _with_details(notation, texts)
     return None
+
+
+def candidates(text: str) -> Iterator[DateNotation]:
+    """Yield the notations that a text may have, the preferred ones first."""
+    for pattern in _patterns(text) if len(text) <= _LONGEST else ():
+        yield DateNotation(pattern=pattern, unit="ns")
 
 
 def _patterns(text: str) -> Iterator[str]:
@@ -138,6 +142,42 @@ def parse(texts: pa.Array, notation: DateNotation) -> NDArray[np.float64]:
     parts = _split(texts, notation)
     days, rest = _instants(parts)
     return np.where(_valid(parts), _count(days, rest, notation.unit), np.nan)
+
+
+def parse_stated(text: str, notation: DateNotation) -> tuple[float, TimeUnit] | None:
+    """Return the number of a date or time that a user states, in the unit of a notation, and the unit stated.
+
+    Besides the notation, it may have the form 2024-12-31, 2024-12-31 14:05 or that of the dates in the notation without
+    their times; a time of day may be without seconds. Returns None for other texts.
+    """
+    if not np.isnan(number := parse(pa.array([text]), notation)[0]):
+        return float(number), notation.unit
+    day = re.split(r"\W*(?:T|, ?)?%-?[HI]", notation.pattern)[0]
+    clock: dict[str, TimeUnit] = {"%H:%M": "m", "%H:%M:%S": "s"}
+    dated: dict[str, TimeUnit] = {day: "D", "%Y-%m-%d": "D"}
+    dated |= {f"%Y-%m-%d {time}": unit for time, unit in clock.items()}
+    for pattern, unit in (clock if is_time_of_day(notation) else dated if notation.pattern else {}).items():
+        if not np.isnan(number := parse(pa.array([text]), DateNotation(pattern=pattern, unit=unit))[0]):
+            return float(number) * NANOSECONDS[unit] / NANOSECONDS[notation.unit] - _offset_in(notation), unit
+    return None
+
+
+def coarser(one: TimeUnit, other: TimeUnit) -> TimeUnit:
+    """Return the coarser of two units."""
+    return next(unit for unit in NANOSECONDS if unit in (one, other))
+
+
+def to_unit(numbers: NDArray[np.float64], notation: DateNotation, unit: TimeUnit) -> NDArray[np.float64]:
+    """Return numbers of a notation in a coarser unit, rounded down; days are those of its UTC offset."""
+    if unit == notation.unit:
+        return numbers
+    shifted = numbers + _offset_in(notation)
+    return np.asarray(np.floor(shifted / (NANOSECONDS[unit] // NANOSECONDS[notation.unit])))
+
+
+def _offset_in(notation: DateNotation) -> float:
+    """Return the UTC offset of a notation in its unit."""
+    return _minutes_of(notation.offset) * NANOSECONDS["m"] / NANOSECONDS[notation.unit]
 
 
 def _split(texts: pa.Array, notation: DateNotation) -> pa.StructArray:

@@ -4,7 +4,7 @@ A model accepts any table that has the columns it was trained on, in any order; 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +18,31 @@ from aevb.data.tables.notation import parse, write
 from aevb.data.tables.numbers import LARGEST, LARGEST_COUNT, LARGEST_INTEGER
 from aevb.data.tables.raw import RawColumn
 from aevb.data.tables.recognize import TRUTH, by_row
-from aevb.errors import BadInput
+from aevb.errors import BadInput, counted
 
 Table = dict[str, list[Value | None]]
 """Columns by name."""
+LISTED = 3
+"""Largest number of values that a message lists."""
 _SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 _EXPECTED = {"positive": "numbers above 0", "nonnegative": "numbers from 0", "count": "whole numbers from 0"}
+
+
+class WrongValues(BadInput):
+    """Values that the type of their column does not allow.
+
+    Args:
+        table: name of the table.
+        finding: what the column holds.
+        advice: what was expected and what to do.
+
+    Attributes:
+        finding: what the column holds.
+    """
+
+    def __init__(self, table: str, finding: str, advice: str) -> None:
+        super().__init__(f"{table}: {finding}: {advice}")
+        self.finding = finding
 
 
 def encode_rows(
@@ -41,11 +60,19 @@ def encode_rows(
     Raises:
         BadInput: a column is missing, or has values that its type does not allow.
     """
-    encoded = []
+    encoded, wrong = list[NDArray[np.float64]](), list[WrongValues]()
     for raw, column in _matched(raw_columns, columns, name):
         if outside is None:
             require_finite(raw, name)
-        encoded.append(encode_column(raw, column, name, outside))
+        try:
+            encoded.append(encode_column(raw, column, name, outside))
+        except WrongValues as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        findings = "; ".join(error.finding for error in wrong)
+        raise BadInput(f"{name}: fix these values, or clear them to count them as missing: {findings}")
     return torch.from_numpy(np.column_stack(encoded))
 
 
@@ -80,8 +107,10 @@ def _any_values(raw: RawColumn, column: Column, table: str) -> NDArray[np.float6
 def _matched(raw_columns: Sequence[RawColumn], columns: Sequence[Column], name: str) -> list[tuple[RawColumn, Column]]:
     """Return the columns of a model with those of a table, in the order of a row."""
     by_name = {raw.name: raw for raw in raw_columns}
-    if absent := [column.name for column in modelled(columns) if column.name not in by_name]:
-        raise BadInput(f"{name} lacks the column {', '.join(map(repr, absent))} of the training table: add it")
+    in_order = sorted(modelled(columns), key=lambda column: column.position)
+    if absent := [repr(column.name) for column in in_order if column.name not in by_name]:
+        nouns, pronoun = ("column", "it") if len(absent) == 1 else ("columns", "them")
+        raise BadInput(f"{name} lacks the {nouns} {', '.join(absent)} of the training table: add {pronoun}")
     return [(by_name[column.name], column) for column in modelled(columns)]
 
 
@@ -127,15 +156,21 @@ def encode_column(
     numbers = _numbers(raw, column, table, outside)
     wrong = _impossible(numbers, column) & ~np.isnan(numbers)
     if wrong.any() and outside is not None:
-        _report(outside, column, {row: f"{numbers[row]:g}" for row in wrong.nonzero()[0].tolist()})
+        _report(
+            outside,
+            {
+                row: f"{column.name} is {numbers[row]:g}: expected {_allowed(column)}"
+                for row in wrong.nonzero()[0].tolist()
+            },
+        )
         numbers = np.where(wrong, np.nan, numbers)
     elif wrong.any():
         row = int(wrong.argmax())
-        raise BadInput(
-            f"{table}: column {column.name!r} holds {wrong.sum()} values that are not {_allowed(column)}, the"
-            f" first {numbers[row]:.12g} in row {row} counted from 0: fix or clear these values, or declare another"
-            " type"
+        finding = (
+            f"column {column.name!r} holds {counted(int(wrong.sum()), 'value')} other than {_allowed(column)}, the"
+            f" first {numbers[row]:.12g} in row {row} counted from 0"
         )
+        raise WrongValues(table, finding, "fix or clear these values, or declare another type")
     return numbers
 
 
@@ -171,13 +206,11 @@ def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str]
     values = parse(texts, column.notation)
     unfit = np.isnan(values) & ~np.array([text.lower().endswith("nan") for text in texts.to_pylist()], dtype=bool)
     wrong = np.flatnonzero(by_row(raw, unfit.astype(np.float64)) == 1).tolist()
-    if wrong and outside is None:
-        raise BadInput(
-            f"{table}: column {column.name!r} holds {raw.texts[wrong[0]].as_py()!r} in row {wrong[0]} counted from 0:"
-            f" expected {_expected(column)}"
-        )
+    odd: dict[int, object] = {row: raw.texts[row].as_py() for row in wrong}
+    if odd and outside is None:
+        raise WrongValues(table, f"column {column.name!r} holds {_listed(odd)}", f"expected {expected(column)}")
     if outside is not None:
-        _report(outside, column, {row: repr(raw.texts[row].as_py()) for row in wrong})
+        _report(outside, {row: f"{column.name} is {text!r}: expected {expected(column)}" for row, text in odd.items()})
     return by_row(raw, values)
 
 
@@ -186,29 +219,49 @@ def _stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.fl
     assert raw.numbers is not None
     if np.isnan(raw.numbers).all():
         return raw.numbers
-    dated, expected = isinstance(raw.notation, DateNotation), isinstance(column.notation, DateNotation)
-    if dated != expected:
+    dated = isinstance(raw.notation, DateNotation)
+    if dated != isinstance(column.notation, DateNotation):
         holds = "dates" if dated else "numbers"
-        raise BadInput(f"{table}: column {column.name!r} holds {holds}: expected {_expected(column)}")
+        raise BadInput(f"{table}: column {column.name!r} holds {holds}: expected {expected(column)}")
     if not (isinstance(raw.notation, DateNotation) and isinstance(column.notation, DateNotation)):
         return raw.numbers
     size, unit = NANOSECONDS[raw.notation.unit], NANOSECONDS[column.notation.unit]
     return raw.numbers * (size // unit) if size >= unit else raw.numbers / (unit // size)
 
 
-def _expected(column: Column) -> str:
-    """Return what a numeric column holds, with an example."""
+def expected(column: Column) -> str:
+    """Return what a column holds, with an example, for messages."""
+    if column.values and not isinstance(column.notation, DateNotation):
+        listed = [str(value).lower() if isinstance(value, bool) else str(value) for value in column.values]
+        return f"one of {', '.join(listed[:10])}" + ", …" * (len(listed) > 10)
     if column.notation is None:
-        return "numbers"
+        return _allowed(column).removeprefix("finite ")
     dated = isinstance(column.notation, DateNotation)
-    return f"{'dates' if dated else 'numbers'} such as {write(0 if dated else 1234.5, column.notation)!r}"
+    typical = (0 if dated else 1234.5) if column.typical is None else column.typical
+    return f"{'dates' if dated else 'numbers'} such as {write(typical, column.notation)!r}"
 
 
-def _report(outside: dict[int, str], column: Column, values: Mapping[int, str]) -> None:
-    """Add rows and the values in them that the training data could not have."""
-    for row, value in values.items():
-        reason = f"{column.name} is {value}, which the training data could not have"
+def _report(outside: dict[int, str], reasons: Mapping[int, str]) -> None:
+    """Add the reasons why rows have values that do not occur in the training data."""
+    for row, reason in reasons.items():
         outside[row] = f"{outside[row]}; {reason}" if row in outside else reason
+
+
+def _listed(values: Mapping[int, object]) -> str:
+    """Return up to three distinct values with their rows, and the number of the others."""
+    rows: dict[object, list[int]] = {}
+    for row, value in values.items():
+        rows.setdefault(value, []).append(row)
+    frequent = sorted(rows, key=lambda value: -len(rows[value]))
+    listed = [f"{value!r} in {_rows(rows[value])}" for value in frequent[:LISTED]]
+    listed[0] += " counted from 0"
+    listed += [counted(len(rows) - LISTED, "other value")] * (len(rows) > LISTED)
+    *first, last = listed
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _rows(rows: Sequence[int]) -> str:
+    return f"row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows, the first {rows[0]}"
 
 
 def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
@@ -219,14 +272,20 @@ def _category_codes(raw: RawColumn, column: Column, table: str, outside: dict[in
     unknown = [position for position, value in enumerate(values) if value not in codes]
     wrong = {row: values[rows[row]] for row in np.flatnonzero(np.isin(rows, unknown)).tolist()} if unknown else {}
     if wrong and outside is None:
-        (row, value), known = next(iter(wrong.items())), ", ".join(map(str, column.values[:10]))
-        raise BadInput(
-            f"{table}: column {column.name!r} holds {value!r} in row {row} counted from 0, which does not occur in the"
-            f" training data: expected one of {known}; clear it to count it as missing"
-        )
+        absent = "which do" + "es" * (len(set(wrong.values())) == 1) + " not occur in the training data"
+        finding = f"column {column.name!r} holds {_listed(wrong)}, {absent}{_without_zeros(column, wrong.values())}"
+        raise WrongValues(table, finding, f"expected {expected(column)}; clear it to count it as missing")
     if outside is not None:
-        _report(outside, column, {row: repr(value) for row, value in wrong.items()})
+        reason = "which does not occur in the training data"
+        _report(outside, {row: f"{column.name} is {value!r}, {reason}" for row, value in wrong.items()})
     return np.array([codes.get(value, np.nan) for value in (*values, None)], dtype=np.float64)[rows]
+
+
+def _without_zeros(column: Column, values: Iterable[object]) -> str:
+    """Return a hint if a value lacks the leading zeros of a value of the training data."""
+    known = {str(value).lstrip("0"): value for value in column.values if str(value).startswith("0")}
+    plain = next((text for value in values if (text := str(value).removesuffix(".0")) in known), None)
+    return "" if plain is None else f" ({known[plain]!r} does: read this column as texts, which keep leading zeros)"
 
 
 def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequence[Value | None], NDArray[np.int64]]:
@@ -288,8 +347,8 @@ def require_finite(raw: RawColumn, table: str) -> None:
         BadInput: a number is infinite.
     """
     if raw.numbers is not None and np.isinf(raw.numbers).any():
-        row = int(np.isinf(raw.numbers).argmax())
+        rows = np.flatnonzero(np.isinf(raw.numbers))
         raise BadInput(
-            f"{table}: column {raw.name!r} is infinite in {np.isinf(raw.numbers).sum()} rows, the first {row} counted"
-            " from 0: clear these values or replace them by numbers"
+            f"{table}: column {raw.name!r} is infinite in {counted(len(rows), 'row')}, the first {rows[0]} counted from"
+            " 0: clear these values or replace them by numbers"
         )

@@ -74,7 +74,7 @@ def _values(source: Path, as_texts: bool, missing: Sequence[str] | None) -> dict
     if table_format in ("excel", "stata"):
         frame = read_frame(source)
         return {str(name): frame[name].to_numpy().tolist() for name in frame.columns}
-    raw_columns = read_columns(source, () if as_texts else missing)
+    raw_columns = read_columns(source, [""] if as_texts else missing)
     return {raw.name: raw.values() if as_texts else _typed(recognize_column(raw)) for raw in raw_columns}
 
 

@@ -10,9 +10,10 @@ are whole numbers of their unit.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,7 +23,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.data.tables.encode import encode_rows, require_finite
-from aevb.data.tables.notation import describe
+from aevb.data.tables.notation import describe, recognize_most
 from aevb.data.tables.numbers import (
     LARGEST_INTEGER,
     Bounds,
@@ -32,11 +33,10 @@ from aevb.data.tables.numbers import (
     find_spikes,
     type_of_numbers,
 )
-from aevb.data.tables.numerals import is_plain
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
 from aevb.data.tables.recognize import by_row, recognize_column
 from aevb.data.tables.summary import ColumnSummary, summarize
-from aevb.errors import BadInput, option
+from aevb.errors import BadInput, counted, option
 
 ColumnTypes = Mapping[str, DeclaredType]
 MAX_ODD_TEXTS = 5
@@ -83,7 +83,23 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
     )
 
 
-def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, table: str) -> Column | None:
+def _require_dates(raw: RawColumn, table: str) -> ColumnKind:
+    """Return the type of a column that is declared to hold dates.
+
+    Raises:
+        BadInput: it holds something else.
+    """
+    if not isinstance(raw.notation, DateNotation):
+        if raw.numbers is None:
+            _require_no_odd_texts(raw, table)
+        first = raw.plain(raw.present[:1])[0]
+        raise BadInput(f"{table}: column {raw.name!r} is declared date and holds {first!r}: expected dates")
+    return "integer"
+
+
+def _infer_column(
+    raw: RawColumn, position: int, declared: ColumnKind | Literal["date"] | None, table: str
+) -> Column | None:
     """Return the column with its declared or inferred type, or None for an identifier."""
     if raw.unsupported:
         raise BadInput(f"{table}: {raw.unsupported}")
@@ -99,7 +115,7 @@ def _infer_column(raw: RawColumn, position: int, declared: ColumnKind | None, ta
             dtype=raw.dtype,
             notation=raw.notation,
         )
-    kind = declared or _infer_type(raw, distinct, table)
+    kind = _require_dates(raw, table) if declared == "date" else declared or _infer_type(raw, distinct, table)
     if kind is None:
         return None
     if kind not in CODED:
@@ -126,6 +142,7 @@ def _with_other(raw: RawColumn, position: int) -> Column:
 def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str) -> Column:
     """Return a column of numbers, with their bounds and how they are written."""
     if raw.numbers is None:
+        _require_no_odd_texts(raw, table)
         raise BadInput(f"{table}: column {raw.name!r} is declared {kind} and holds texts such as {raw.present[0]!r}")
     present = cast("NDArray[np.float64]", raw.present)
     with_gaps = not raw.whole and len(present) < len(raw) and are_whole(present)  # integers cannot be missing
@@ -143,6 +160,7 @@ def _numeric_column(raw: RawColumn, position: int, kind: ColumnKind, table: str)
         decimals=None if whole else decimals_of(_as_stored(present, raw.dtype)),
         dtype=raw.dtype or ("double" if with_gaps else ""),
         notation=raw.notation,
+        typical=float(np.sort(present)[len(present) // 2]) if raw.notation else None,
     )
 
 
@@ -172,26 +190,28 @@ def _infer_type(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | No
 def _infer_type_of_texts(raw: RawColumn, distinct: Values, table: str) -> ColumnKind | None:
     if len(distinct) == 2:
         return "binary"
-    count = raw.count
-    if len(distinct) <= MAX_CATEGORIES and len(distinct) < count / 2:
-        return "categorical"
-    _require_few_numbers(raw, table)
-    return "categorical" if MAX_CATEGORIES < len(distinct) < count / 2 else None
+    few = len(distinct) <= MAX_CATEGORIES and len(distinct) < raw.count / 2
+    _require_no_odd_texts(raw, table, ("dates",) if few else ("numbers", "dates"))
+    return "categorical" if len(distinct) < raw.count / 2 else None
 
 
-def _require_few_numbers(raw: RawColumn, table: str) -> None:
-    """Refuse a column of numbers with up to `MAX_ODD_TEXTS` different texts, which are errors or missing values."""
+def _require_no_odd_texts(raw: RawColumn, table: str, kinds: Sequence[str] = ("numbers", "dates")) -> None:
+    """Refuse a column of numbers or dates with up to `MAX_ODD_TEXTS` other texts: errors, or missing values."""
     assert raw.texts is not None
-    plain = is_plain(raw.texts.dictionary)
-    is_number = by_row(raw, plain.astype(np.float64))
-    count, numbers = raw.count, int((is_number == 1).sum())
-    if count / 2 < numbers < count and (~plain).sum() <= MAX_ODD_TEXTS:
-        row = int((is_number == 0).argmax())
+    most = recognize_most(raw.texts.dictionary, decimal_comma=raw.decimal_comma, max_others=MAX_ODD_TEXTS)
+    if most is None or most[1] not in kinds:
+        return
+    fits = by_row(raw, most[0].astype(np.float64))
+    count, fitting = raw.count, int((fits == 1).sum())
+    if count / 2 < fitting < count:
+        row = int((fits == 0).argmax())
         text = raw.texts[row].as_py()
+        others = raw.texts.dictionary.filter(pa.array(~most[0])).to_pylist()
+        meaning = "it means a missing value" if len(others) == 1 else "these mean missing values"
+        marker = "" if raw.dtype else f", or pass {option('data.missing', others)} if {meaning}"
         raise BadInput(
-            f"{table}: column {raw.name!r} holds {numbers} numbers and {count - numbers} texts, the first"
-            f" {text!r} in row {row} counted from 0: fix or clear these values, or pass"
-            f" {option('data.missing', [text])} if it means a missing value"
+            f"{table}: column {raw.name!r} holds {fitting} {most[1]} and {counted(count - fitting, 'text')}, the"
+            f" first {text!r} in row {row} counted from 0: fix or clear these values{marker}"
         )
 
 

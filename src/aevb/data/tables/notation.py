@@ -4,6 +4,8 @@ The notation of a column is recognized once, in the training data. New files are
 text depends on nothing else in its file.
 """
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -26,6 +28,33 @@ def recognize(texts: pa.Array, *, decimal_comma: bool = False) -> tuple[NDArray[
         return None
     notation = numerals.recognize(texts, decimal_comma) or dates.recognize(texts)
     return (parse(texts, notation), notation) if notation else None
+
+
+def recognize_most(
+    texts: pa.Array, *, decimal_comma: bool = False, max_others: int
+) -> tuple[NDArray[np.bool_], Literal["numbers", "dates"]] | None:
+    """Return which distinct texts are numbers or dates in a common notation, if nearly all are.
+
+    Args:
+        texts: distinct strings without null, ``(N,)``.
+        decimal_comma: as for `recognize`.
+        max_others: the largest number of other texts.
+
+    Returns:
+        Whether each text has the notation, ``(N,)``, and what it denotes; None if more texts have another.
+    """
+    plain = numerals.is_plain(texts)
+    if (~plain).sum() <= max_others:
+        return plain, "numbers"
+    for text in texts[: max_others + 1].to_pylist():
+        notations: list[Notation] = [*numerals.candidates(text, decimal_comma), *dates.candidates(text)]
+        for notation in notations:
+            if np.isnan(parse(texts[: numerals.SOME], notation)).sum() > max_others:
+                continue
+            fits = ~np.isnan(parse(texts, notation))
+            if (~fits).sum() <= max_others:
+                return fits, "dates" if isinstance(notation, DateNotation) else "numbers"
+    return None
 
 
 def parse(texts: pa.Array, notation: Notation | None) -> NDArray[np.float64]:

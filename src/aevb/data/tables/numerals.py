@@ -60,23 +60,27 @@ def have_leading_zeros(texts: pa.Array) -> bool:
 
 def recognize(texts: pa.Array, decimal_comma: bool) -> NumberNotation | None:
     """Return the notation of all strings, None if they have none in common."""
-    first = texts[0].as_py() if len(texts) else ""
-    frame = _FRAME.fullmatch(first) if len(first) <= _LONGEST else None
-    if not frame:
-        return None
-    for thousands, decimal in _candidates(decimal_comma):
-        notation = NumberNotation(
-            prefix=frame["prefix"] or "", suffix=frame["suffix"] or "", decimal=decimal, thousands=thousands
-        )
+    for notation in candidates(texts[0].as_py() if len(texts) else "", decimal_comma):
         if _split(texts[:SOME], notation).null_count:
             continue
         parts = _split(texts, notation)
-        if not parts.null_count and (not thousands or _occurs(parts, thousands)):
+        if not parts.null_count and (not notation.thousands or _occurs(parts, notation.thousands)):
             return None if _begin_with_zero(parts) else _with_details(notation, parts)
     return None
 
 
-def _candidates(decimal_comma: bool) -> Iterator[tuple[str, str]]:
+def candidates(text: str, decimal_comma: bool) -> Iterator[NumberNotation]:
+    """Yield the notations that a text may have, the preferred ones first."""
+    frame = _FRAME.fullmatch(text) if len(text) <= _LONGEST else None
+    if frame is None:
+        return
+    for thousands, decimal in _marks(decimal_comma):
+        affixes = {"prefix": frame["prefix"] or "", "suffix": frame["suffix"] or ""}
+        yield NumberNotation(**affixes, decimal=decimal, thousands=thousands)
+
+
+def _marks(decimal_comma: bool) -> Iterator[tuple[str, str]]:
+    """Yield separators of thousands with decimal marks."""
     yield ("", ".")
     if decimal_comma:
         yield ("", ",")

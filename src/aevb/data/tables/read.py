@@ -27,14 +27,15 @@ def read_columns(path: Path, missing: Sequence[str] | None = None) -> list[RawCo
 
     Args:
         path: a table file, see `aevb.data.tables.formats`.
-        missing: texts of a text file that mean a missing value, besides empty fields. Default: `MISSING`.
+        missing: texts of a text file that mean a missing value, besides empty fields and `MISSING`; with an empty text
+            among them, those of `MISSING` are values.
 
     Raises:
         BadInput: the file cannot be read.
     """
     table_format = format_of(path)
     if table_format == "text":
-        columns = _read_text(path, frozenset(MISSING if missing is None else ("", *missing)))
+        columns = _read_text(path, frozenset(missing or ()) | (set() if "" in (missing or ()) else set(MISSING)))
     else:
         columns = _READERS[table_format or "parquet"](path)
     require_distinct([column.name for column in columns], str(path))

@@ -57,7 +57,7 @@ def summarize(raw: RawColumn, column: Column | None, declared: DeclaredType | No
         declared: its declared type; None if the type was inferred.
     """
     missing, distinct = (0, 0) if raw.unsupported else (len(raw) - raw.count, len(raw.distinct()))
-    kind = column.kind if column else "label" if declared == "label" else "excluded"
+    kind = column.type_name if column else "label" if declared == "label" else "excluded"
     reason = _values(raw, column) if column else _without_model(raw, declared, distinct)
     return ColumnSummary(raw.name, kind, missing, distinct, f"declared; {reason}" if column and declared else reason)
 

@@ -14,15 +14,16 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
 
+from aevb.columns import Column, NumberNotation, TextForm
 from aevb.data.tables.compression import read_content
 from aevb.data.tables.formats import bare_suffix
 from aevb.data.tables.raw import MISSING, require_few_columns
-from aevb.errors import BadInput
+from aevb.errors import BadInput, counted
 
 MAX_LINE = 2**24
 """Largest number of bytes in a line."""
@@ -59,6 +60,18 @@ class TextFile(NamedTuple):
     begin: int
     has_header: bool
 
+    def form(self, columns: Sequence[Column]) -> TextForm:
+        """Return how its rows are written; numbers have a decimal comma if those of a column have one."""
+        marks = {column.notation.decimal for column in columns if isinstance(column.notation, NumberNotation)}
+        decimal: Literal[".", ","] = "," if self.delimiter != "," and "," in marks else "."
+        return TextForm(
+            suffix=bare_suffix(self.path),
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            has_mark=bool(self.mark),
+            decimal=decimal,
+        )
+
     def header(self) -> str:
         """Return the text before the rows."""
         return self.content[: self.begin].decode()
@@ -66,6 +79,11 @@ class TextFile(NamedTuple):
     def rows(self) -> str:
         """Return the text of the rows."""
         return str(memoryview(self.content)[self.begin :], "utf-8")
+
+
+def byte_order_mark(encoding: str) -> bytes:
+    """Return the byte order mark of an encoding, empty if it has none."""
+    return next((mark for mark, name in _MARKS.items() if name == encoding), b"")
 
 
 def open_text(path: Path) -> TextFile:
@@ -290,7 +308,8 @@ def _described(error: pa.ArrowInvalid, file: TextFile) -> BadInput:
         if fields and len(fields) != width:
             line = before + reader.line_num
             return BadInput(
-                f"{file.path} has {len(fields)} fields in line {line} and {width} in the first: fix this line"
+                f"{file.path} has {counted(len(fields), 'field')} in line {line} and {width} in the first: fix this"
+                " line"
             )
     reason = " ".join(str(error).split())[:120]
     return BadInput(f"{file.path} cannot be read ({reason}): expected a table with the column names in its first line")

@@ -9,25 +9,28 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from aevb.columns import Column, DateNotation, Value
+from aevb.columns import Column, DateNotation, TextForm, Value
 from aevb.data.tables.arrow import temporal_type, to_temporal, write_arrow_table
 from aevb.data.tables.compression import write_content
 from aevb.data.tables.formats import bare_suffix, format_of
 from aevb.data.tables.frames import LISTED_DTYPES, write_frame
 from aevb.data.tables.json import write_json
+from aevb.data.tables.text import byte_order_mark
 
 _DICTIONARY = r"dictionary<values=(\w+), indices=(\w+), ordered=([01])>"
 """Arrow's name of a categorical type."""
 Columns = Mapping[str, Sequence[Value | None]]
 
 
-def write_table(path: Path, table: Columns, columns: Sequence[Column] = ()) -> None:
+def write_table(path: Path, table: Columns, columns: Sequence[Column] = (), form: TextForm | None = None) -> None:
     """Write a table in the format that the suffix of the path names.
 
     Args:
         path: a table file, see `aevb.data.tables.formats`.
         table: columns by name.
         columns: columns whose types a Parquet or Arrow file keeps.
+        form: how a text file with the same suffix is written; its decimal mark applies if no columns are given, which
+            have their own. Default: with commas, or tabs for .tsv, in UTF-8.
     """
     table_format = format_of(path)
     if table_format in ("parquet", "arrow"):
@@ -38,16 +41,22 @@ def write_table(path: Path, table: Columns, columns: Sequence[Column] = ()) -> N
     elif table_format in ("excel", "stata"):
         write_frame(path, table, columns)
     else:
-        _write_text(path, table)
+        form = form if form and form.suffix == bare_suffix(path) else None
+        _write_text(path, table, form.model_copy(update={"decimal": "."}) if form and columns else form)
 
 
-def _write_text(path: Path, table: Columns) -> None:
+def _write_text(path: Path, table: Columns, form: TextForm | None) -> None:
     stream = io.StringIO(newline="")
-    write_rows(stream, bare_suffix(path), table, header=True)
-    write_content(path, stream.getvalue().encode())
+    write_rows(stream, bare_suffix(path), table, header=True, form=form)
+    text, encoding = stream.getvalue(), form.encoding if form else "utf-8"
+    try:
+        content = text.encode(encoding)
+    except UnicodeEncodeError:  # names that the training file does not have
+        content, encoding = text.encode(), "utf-8"
+    write_content(path, byte_order_mark(encoding) * bool(form and form.has_mark) + content)
 
 
-def write_rows(stream: TextIO, suffix: str, table: Columns, *, header: bool) -> None:
+def write_rows(stream: TextIO, suffix: str, table: Columns, *, header: bool, form: TextForm | None = None) -> None:
     """Write the rows of a table as text.
 
     Args:
@@ -55,11 +64,19 @@ def write_rows(stream: TextIO, suffix: str, table: Columns, *, header: bool) -> 
         suffix: .tsv for tabs between the values; otherwise commas.
         table: columns by name.
         header: whether to write their names first.
+        form: delimiter and decimal mark.
     """
-    writer = csv.writer(stream, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+    delimiter = form.delimiter if form else "\t" if suffix == ".tsv" else ","
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     if header:
         writer.writerow(table)
-    writer.writerows(zip(*(map(as_text, values) for values in table.values()), strict=True))
+    to_text = _with_comma if form and form.decimal == "," else as_text
+    writer.writerows(zip(*(map(to_text, values) for values in table.values()), strict=True))
+
+
+def _with_comma(value: Value | None) -> object:
+    """Return a value as a text file with decimal commas has it."""
+    return str(value).replace(".", ",") if isinstance(value, float) else as_text(value)
 
 
 def as_text(value: Value | None) -> object:
