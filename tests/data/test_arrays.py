@@ -143,7 +143,7 @@ def test_values_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_faulty_part_of_an_archive_is_named(tmp_path: Path) -> None:
-    clean, faulty = np.zeros((20, 4)), np.full((20, 4), np.nan)
+    clean, faulty = np.zeros((20, 4)), np.full((20, 4), np.inf)
     with refused("[x_test]", "80 values", "row 0"):
         load_data(zipped(tmp_path / "x.npz", x_train=clean, x_test=faulty))
 

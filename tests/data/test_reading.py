@@ -184,8 +184,8 @@ def test_spaces_between_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.csv", b"a,b\n1,2\n3\n4,5\n", "1 fields in line 3 and 2 in the first"),
-        ("t.csv", b'# c\na,b\n"x\ny",2\n3\n', "1 fields in line 5 and 2 in the first"),
+        ("t.csv", b"a,b\n1,2\n3\n4,5\n", "1 field in line 3 and 2 in the first"),
+        ("t.csv", b'# c\na,b\n"x\ny",2\n3\n', "1 field in line 5 and 2 in the first"),
         ("t.csv", b"a,,b\n1,2,3\n", "without a name"),
         ("t.csv", b"a,b\n", "no rows"),
         ("t.csv", b"# only a comment", "it is empty"),
@@ -323,8 +323,8 @@ def test_notations_by_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     command("impute", "run", "t.csv", "--out", "full.csv", "--n-imputations", "2", "--n-importance-samples", "5")
     kinds = [(column.name, column.notation) for column in load_data("t.csv").columns]
     assert sum(notation is not None for _, notation in kinds) == 5
-    with Path("new.csv").open(newline="") as file:
-        samples = list(csv.DictReader(file))
+    with Path("new.csv").open(newline="", encoding="utf-16") as file:
+        samples = list(csv.DictReader(file, delimiter=";"))
     forms = {"price": r"\$[\d,]+\.50|\$[\d,]+\.\d\d", "share": r"-?\d+\.\d%", "mass": r"\d+ g", "clock": r"\d\d:\d\d"}
     for name, form in (forms | {"when": r"\d\d/\d\d/\d{4} \d\d:\d\d"}).items():
         assert pandas.Series([row[name] for row in samples]).str.fullmatch(form).all()
