@@ -400,6 +400,24 @@ def test_score_by_the_command(customers: Path, tmp_path: Path, monkeypatch: pyte
     assert alarms < 0.3
 
 
+def test_rows_of_a_later_time_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them are improbable; the command says why, and how to train without the dates."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+
+    def rows(year: int) -> list[dict[str, object]]:
+        days = np.datetime64(f"{year}-01-01") + rng.integers(0, 365, 200)
+        return [{"day": str(day), "x": x} for day, x in zip(days, rng.normal(size=200).round(3).tolist(), strict=True)]
+
+    options = ["--train.epochs", "20", "--no-report", "--out", "run", "--n-importance-samples", "20"]
+    run("train", str(written(tmp_path / "t.csv", rows(2020))), *options)
+    for year, said in ((2020, False), (2030, True)):
+        run("score", "run", str(written(tmp_path / "new.csv", rows(year))), "--n-importance-samples", "20")
+        assert ("To ignore day, train with --data.column-types.day none" in capsys.readouterr().out) == said
+
+
 def test_held_out_rows_are_scored_once_and_few_of_them_set_no_threshold(
     customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

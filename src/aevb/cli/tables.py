@@ -10,6 +10,7 @@ from torch import Tensor
 from aevb.cli import terminal
 from aevb.cli.common import Count, DataDir, Device, Json, Plugins, ReadPath, Seed, Source
 from aevb.data import Examples
+from aevb.data.tables.dates import is_date
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.fill import fill_table
 from aevb.data.tables.formats import COMPRESSIONS, SUFFIXES, format_of, stem_of, suffix_of
@@ -75,7 +76,8 @@ def score(
                 scored = loaded.score(data, **options)
             write_atomically(path, lambda file: write_table(file, scored.table()))
             summary = scored.summary
-    terminal.show_anomalies(summary, path, false_alarm_rate, json)
+    dates = [column.name for column in loaded.record.data.columns if is_date(column.notation)]
+    terminal.show_anomalies(summary, path, false_alarm_rate, dates, json)
 
 
 def impute(

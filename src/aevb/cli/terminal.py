@@ -280,8 +280,10 @@ def _mean_and_std(mean: float, std: float) -> str:
     return f"{mean:.2f} ± {std:.2f}" if isfinite(std) else f"{mean:.2f}"
 
 
-def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float, json: bool) -> None:
-    """Print how many examples are anomalies, and the threshold."""
+def show_anomalies(
+    summary: AnomalySummary, file: Path, false_alarm_rate: float, dates: Sequence[str], json: bool
+) -> None:
+    """Print how many examples are anomalies, the threshold, and a note if columns of dates may be the reason."""
     examples, held_out, anomalies, threshold, outside = summary
     if json:
         content: dict[str, object] = {"file": str(file), "examples": examples, "held_out": held_out, "outside": outside}
@@ -302,6 +304,12 @@ def show_anomalies(summary: AnomalySummary, file: Path, false_alarm_rate: float,
             f"{anomalies} of {examples} examples are anomalies: log p(x) below {threshold:.4f} nats, at most"
             f" {100 * false_alarm_rate:g} % false alarms, calibrated on {held_out} held-out examples"
         )
+        by_chance = examples * false_alarm_rate + 3 * (examples * false_alarm_rate) ** 0.5
+        if dates and anomalies - outside > by_chance:
+            print(
+                f"Dates beyond those of training are improbable by themselves. To ignore {' and '.join(dates)},"
+                f" train with {' '.join(f'--data.column-types.{name} none' for name in dates)}"
+            )
     if outside:
         have = "has a value" if outside == 1 else "have values"
         print(f"{counted(outside, 'example')} {have} that cannot occur in the training data, see the column reason")
