@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.data.examples import Examples
 from aevb.models.vae import VAE
+from aevb.rng import RNGStream, seeded
 
 QUICK = 1e12
 """Operations that take half a minute or so on two cores."""
@@ -18,9 +19,9 @@ USUAL_CELLS = 5000
 @torch.no_grad()
 def decoder_operations(model: VAE, examples: Examples) -> int:
     """Return the number of floating-point operations of products and convolutions that decode one z."""
-    z = model.encode(examples.batch(slice(1)).to(model.device)).mean
-    with FlopCounterMode(display=False) as counter:
-        model.decoder_output(z)
+    condition = examples.batch(slice(1)).to(model.device).condition
+    with seeded(0, RNGStream.EVALUATION, device=model.device), FlopCounterMode(display=False) as counter:
+        model.decoder_output(model.decoder_input(model.sample_prior(1)), condition)
     return int(counter.get_total_flops())
 
 
