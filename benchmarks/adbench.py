@@ -265,7 +265,16 @@ WHY: Mapping[Setting, Mapping[str, str]] = {
         "vertebral": "the anomalies are in the middle of the normal rows. Without repeated rows KNN has 17 and aevb 25,"
         " far below chance; with them, the area measures how many rows are remembered.",
     },
-    "unsupervised": {},
+    "unsupervised": {
+        **{
+            name: "local anomalies, which a coarse model does not see. With a least standard deviation of 1 the area"
+            f" is {area}, seed 0."
+            for name, area in {"fault": 69.5, "landsat": 60.0, "letter": 85.9}.items()
+        },
+        "glass": "as fault; the model for normal rows, fitted to these rows, has 87.8, seed 0.",
+        "magic.gamma": "as fault; the model for normal rows, fitted to these rows, has 74.5, seed 0.",
+        "aloi": "not known; the model for normal rows, fitted to these rows, has 56.2, seed 0.",
+    },
 }
 """Reasons by setting and table; shown where they are needed."""
 SEMI = """## How the default was chosen
@@ -292,7 +301,24 @@ better on the whole. A model that is trained longer gains where rows are repeate
 about new rows."""
 UNSUPERVISED = """## How the default was chosen
 
-TODO"""
+The fraction that is left out, 0.2, the least standard deviation and the length of training are the same for all tables.
+They were chosen by labels of seed 0 on 21 tables, so for these the comparison favors aevb, and not before the choice on
+twelve: aloi, celeba, cover, donors, http, internetads, magic.gamma, mnist, musk, shuttle, skin and smtp. With five
+seeds of the published protocol the mean of the 21 is 77.6 (published: IForest 76.9, MCD 76.1, KNN 75.1), that of the
+twelve 80.1 (IForest 80.7, MCD 81.9, KNN 72.7). Mean of the 21, seed 0, of models that were fitted to all rows for
+training:
+
+| least standard deviation | left out | mean |
+|---|---|---|
+| 0.5 | 0.2 | 72.8 |
+| 1 | nothing | 73.3 |
+| 1 | 0.2 | 74.7 |
+| 2 | nothing | 75.7 |
+| 2 | 0.1 | 77.3 |
+| **2** | **0.2** | **77.8** |
+
+A coarser model finds rows that are far from all others, and misses those that are unusual where they are (fault,
+letter). Which of the two counts cannot be seen without labels."""
 CHOICES: Mapping[Setting, str] = {"semi": SEMI, "unsupervised": UNSUPERVISED}
 PROTOCOL = """; the others are published
 results of the same protocol (Livernoche et al. 2024)"""
