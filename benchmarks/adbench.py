@@ -184,7 +184,7 @@ def page(found: Found, names: Sequence[str], repeated: Sequence[str], options: a
         about,
         _summary(means, repeated),
         _by_table(ours, others),
-        _below(ours, WHY[options.setting]),
+        _below(ours, others, WHY[options.setting]),
         _seconds(ours),
         CHOICES[options.setting],
     ]
@@ -242,9 +242,14 @@ def _by_table(ours: Mapping[str, Mapping[str, Mapping[str, float]]], others: Map
     return "\n".join([*lines, "", f"aevb is better than KNN on {(apart > 0).sum()} of {len(apart)} tables."])
 
 
-def _below(ours: Mapping[str, Mapping[str, Mapping[str, float]]], why: Mapping[str, str]) -> str:
-    """Return why aevb is far below KNN where it is."""
-    apart = {name: of["aevb"]["roc_auc"] - of["KNN"]["roc_auc"] for name, of in ours.items()}
+def _below(
+    ours: Mapping[str, Mapping[str, Mapping[str, float]]],
+    others: Mapping[str, Mapping[str, float]],
+    why: Mapping[str, str],
+) -> str:
+    """Return why aevb is far below KNN, as run here or as published, where it is."""
+    best = {name: max(of["KNN"]["roc_auc"], others.get(name, {}).get("KNN", 0.0)) for name, of in ours.items()}
+    apart = {name: of["aevb"]["roc_auc"] - best[name] for name, of in ours.items()}
     lines = [f"- {name} ({apart[name]:+.1f}): {why.get(name, 'not known')}" for name in apart if apart[name] < -FAR]
     return "\n".join([f"## More than {FAR} points below KNN", "", *lines]) if lines else ""
 
@@ -273,6 +278,7 @@ WHY: Mapping[Setting, Mapping[str, str]] = {
         },
         "glass": "as fault; the model for normal rows, fitted to these rows, has 87.8, seed 0.",
         "magic.gamma": "as fault; the model for normal rows, fitted to these rows, has 74.5, seed 0.",
+        "vertebral": "the anomalies are in the middle of the normal rows: all models are below chance.",
         "aloi": "not known; the model for normal rows, fitted to these rows, has 56.2, seed 0.",
     },
 }
@@ -318,7 +324,10 @@ training:
 | **2** | **0.2** | **77.8** |
 
 A coarser model finds rows that are far from all others, and misses those that are unusual where they are (fault,
-letter). Which of the two counts cannot be seen without labels."""
+letter). Which of the two counts cannot be seen without labels.
+
+The published mean of IForest is reproduced here (78.6, published 78.3), that of KNN is not (65.3, published 74.2): most
+rows for testing are also rows for training here, some of them several times, at distance 0."""
 CHOICES: Mapping[Setting, str] = {"semi": SEMI, "unsupervised": UNSUPERVISED}
 PROTOCOL = """; the others are published
 results of the same protocol (Livernoche et al. 2024)"""
