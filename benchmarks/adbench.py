@@ -42,7 +42,7 @@ Detect = Callable[[Rows, Rows, int], Rows]
 FEWEST, MOST = 1000, 50_000
 """Rows of the smallest and the largest table after resampling."""
 NEIGHBORS = 5
-CONTAMINATION = 0.2
+OUTLIER_FRACTION = 0.2
 """Fraction of rows that the detector leaves out in the unsupervised setting, the same for all tables."""
 PUBLISHED = {"semi": "adbench-semi-supervised.csv", "unsupervised": "adbench-unsupervised.csv"}
 
@@ -92,9 +92,9 @@ def ours(train: Rows, test: Rows, seed: int) -> Rows:
     return -VAEOutlierDetector.default_estimator(len(train), seed).fit(train).score_samples(test)
 
 
-def ours_contaminated(train: Rows, test: Rows, seed: int) -> Rows:
+def ours_among_outliers(train: Rows, test: Rows, seed: int) -> Rows:
     """Return -log p(x) by a `VAEOutlierDetector` for rows among which are anomalies."""
-    return -VAEOutlierDetector(contamination=CONTAMINATION, random_state=seed).fit(train).score_samples(test)
+    return -VAEOutlierDetector(outlier_fraction=OUTLIER_FRACTION, random_state=seed).fit(train).score_samples(test)
 
 
 def neighbors(train: Rows, test: Rows, _seed: int) -> Rows:
@@ -111,7 +111,7 @@ def forest(train: Rows, test: Rows, seed: int) -> Rows:
 OTHERS: Mapping[str, Detect] = {"KNN": neighbors, "IForest": forest}
 DETECTORS: Mapping[Setting, Mapping[str, Detect]] = {
     "semi": {"aevb": ours, **OTHERS},
-    "unsupervised": {"aevb": ours_contaminated, **OTHERS},
+    "unsupervised": {"aevb": ours_among_outliers, **OTHERS},
 }
 """The detectors that are run, by setting; the names of others are those of the published results."""
 

@@ -230,7 +230,7 @@ def test_a_detector_leaves_out_outliers_among_its_rows(monkeypatch: pytest.Monke
     normal = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.3 * rng.normal(size=(200, 6))
     rows = np.concatenate([normal, 4 * rng.normal(size=6) + 0.3 * rng.normal(size=(30, 6))])
     is_outlier = np.arange(len(rows)) >= len(normal)
-    detectors = [VAEOutlierDetector(contamination=share, random_state=0).fit(rows) for share in (0.0, 0.2)]
+    detectors = [VAEOutlierDetector(outlier_fraction=share, random_state=0).fit(rows) for share in (0.0, 0.2)]
     areas = [roc_auc_score(is_outlier, -detector.score_samples(rows)) for detector in detectors]
     assert areas[0] < 0.95
     assert areas[1] > 0.99

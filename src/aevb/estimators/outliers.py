@@ -42,8 +42,9 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         estimator: the model of log p(x); None for `default_estimator`.
         false_alarm_rate: largest fraction of normal rows that are called outliers.
         held_out: fraction of the rows that the model is not trained on, from which the threshold is set.
-        contamination: fraction of the rows that may be outliers. If it is not 0, the model is fitted twice, the second
-            time without this fraction of least probable rows, and the default model is coarser.
+        outlier_fraction: largest fraction of the rows that may be outliers. If it is not 0, the model is fitted twice,
+            the second time without this fraction of least probable rows, and the default model is coarser. Unlike
+            `contamination` in scikit-learn, it does not set the threshold.
         random_state: seed of the default model; another model has its own.
 
     Attributes:
@@ -55,7 +56,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         "estimator": [VariationalAutoencoder, None],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "held_out": [Interval(Real, 0, 1, closed="neither")],
-        "contamination": [Interval(Real, 0, 0.5, closed="both")],
+        "outlier_fraction": [Interval(Real, 0, 0.5, closed="both")],
         "random_state": ["random_state", np.random.Generator],
     }
 
@@ -65,18 +66,18 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         *,
         false_alarm_rate: float = 0.05,
         held_out: float = 0.2,
-        contamination: float = 0.0,
+        outlier_fraction: float = 0.0,
         random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.false_alarm_rate = false_alarm_rate
         self.held_out = held_out
-        self.contamination = contamination
+        self.outlier_fraction = outlier_fraction
         self.random_state = random_state
 
     @staticmethod
     def default_estimator(
-        n_rows: int, random_state: RandomState = None, *, contaminated: bool = False
+        n_rows: int, random_state: RandomState = None, *, with_outliers: bool = False
     ) -> VariationalAutoencoder:
         """Return the unfitted default model for a number of training rows.
 
@@ -84,15 +85,15 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         those of the columns.
         """
         options = Config(preset="anomalies")
-        steps = steps_for(n_rows, COARSE_STEPS if contaminated else STEPS)
+        steps = steps_for(n_rows, COARSE_STEPS if with_outliers else STEPS)
         batch_size = options.train.batch_size
         return VariationalAutoencoder(
             prior=options.model.prior,
-            min_stddev=COARSE_STDDEV if contaminated else options.model.options["min_stddev"],
+            min_stddev=COARSE_STDDEV if with_outliers else options.model.options["min_stddev"],
             epochs=math.ceil(steps * batch_size / max(batch_size, n_rows)),
             batch_size=batch_size,
             learning_rate=options.train.lr,
-            n_importance_samples=COARSE_SAMPLES if contaminated else 100,
+            n_importance_samples=COARSE_SAMPLES if with_outliers else 100,
             random_state=random_state,
         )
 
@@ -150,15 +151,15 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         return result
 
     def _default_model(self, n_rows: int) -> VariationalAutoencoder:
-        return self.default_estimator(n_rows, self.random_state, contaminated=self.contamination > 0)
+        return self.default_estimator(n_rows, self.random_state, with_outliers=self.outlier_fraction > 0)
 
     def _fitted(self, model: VariationalAutoencoder, X: Rows) -> VariationalAutoencoder:
         """Return the model, fitted to the rows that are hardly outliers."""
         model.fit(X)
-        if not self.contamination:
+        if not self.outlier_fraction:
             return model
         log_px = model.score_samples(X)
-        probable = np.flatnonzero(log_px >= np.quantile(log_px, self.contamination))
+        probable = np.flatnonzero(log_px >= np.quantile(log_px, self.outlier_fraction))
         return model.fit(_safe_indexing(X, probable))
 
     def _set_reference(self, log_px: NDArray[np.float64]) -> None:
