@@ -9,8 +9,8 @@ from torch import Tensor
 
 from aevb.cli import terminal
 from aevb.cli.common import Count, DataDir, Device, Json, Plugins, ReadPath, Seed, Source
+from aevb.columns import DateNotation
 from aevb.data import Examples
-from aevb.data.tables.dates import is_date
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.fill import fill_table
 from aevb.data.tables.formats import COMPRESSIONS, SUFFIXES, format_of, stem_of, suffix_of
@@ -76,7 +76,8 @@ def score(
                 scored = loaded.score(data, **options)
             write_atomically(path, lambda file: write_table(file, scored.table()))
             summary = scored.summary
-    dates = [column.name for column in loaded.record.data.columns if is_date(column.notation)]
+    notations = {column.name: column.notation for column in loaded.record.data.columns}
+    dates = [name for name, form in notations.items() if isinstance(form, DateNotation) and form.content == "date"]
     terminal.show_anomalies(summary, path, false_alarm_rate, dates, json)
 
 

@@ -375,7 +375,7 @@ def show_baselines(scores: Mapping[str, Sequence[Score]], json: bool) -> None:
 
 
 def show_columns(dataset: Dataset) -> None:
-    """Print what was found in the columns of a table, and notes on the data."""
+    """Print what was found in the columns of a table."""
     table, console = new_table(), _errors()
     for title in TITLES:
         table.add_column(title, justify="right" if title in ("missing", "distinct") else "left")

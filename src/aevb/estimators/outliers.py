@@ -87,15 +87,17 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         options = Config(preset="anomalies")
         steps = steps_for(n_rows, COARSE_STEPS if with_outliers else STEPS)
         batch_size = options.train.batch_size
-        return VariationalAutoencoder(
+        model = VariationalAutoencoder(
             prior=options.model.prior,
-            min_stddev=COARSE_STDDEV if with_outliers else options.model.options["min_stddev"],
+            min_stddev=options.model.options["min_stddev"],
             epochs=math.ceil(steps * batch_size / max(batch_size, n_rows)),
             batch_size=batch_size,
             learning_rate=options.train.lr,
-            n_importance_samples=COARSE_SAMPLES if with_outliers else 100,
             random_state=random_state,
         )
+        if with_outliers:
+            model.set_params(min_stddev=COARSE_STDDEV, n_importance_samples=COARSE_SAMPLES)
+        return model
 
     def fit(self, X: Rows, y: object = None) -> Self:
         """Fit a model to most rows, and set the threshold from the other rows.

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aevb.columns import CODED, Column, DateNotation, TimeUnit, Value, modelled
-from aevb.data.tables.dates import coarser, is_date, is_time_of_day, parse_stated, to_unit
+from aevb.data.tables.dates import coarser, parse_stated, to_unit
 from aevb.data.tables.encode import expected, rounded, truth_or_number
 from aevb.data.tables.notation import parse
 from aevb.errors import BadInput
@@ -127,7 +127,7 @@ def _content(column: Column) -> str:
     """Return what the values of a column are: texts, numbers, dates, times of day or durations."""
     if not isinstance(column.notation, DateNotation):
         return "texts" if _is_text(column) else "numbers"
-    return "times of day" if is_time_of_day(column.notation) else "dates" if is_date(column.notation) else "durations"
+    return {"date": "dates", "time": "times of day", "duration": "durations"}[column.notation.content]
 
 
 def satisfied(

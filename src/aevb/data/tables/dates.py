@@ -314,16 +314,7 @@ def write(number: float, notation: DateNotation) -> str:
 
 def is_time_of_day(notation: DateNotation) -> bool:
     """Return whether the numbers count from midnight."""
-    return bool(notation.pattern) and "d" not in _letters(notation.pattern)
-
-
-def is_date(notation: object) -> bool:
-    """Return whether a notation is that of dates, with or without times."""
-    return isinstance(notation, DateNotation) and bool(notation.pattern) and not is_time_of_day(notation)
-
-
-def _letters(pattern: str) -> str:
-    return "".join(match[0][-1] for match in _DIRECTIVE.finditer(pattern))
+    return notation.content == "time"
 
 
 def _nanoseconds(number: float, unit: TimeUnit) -> int:
