@@ -93,15 +93,20 @@ def test_public_names_exist() -> None:
         _ = aevb.vae
 
 
-def test_opening_a_run_imports_no_compiler_no_plots_and_no_classifiers(tmp_path: Path) -> None:
-    """Computations with meta tensors would import torch._dynamo, which takes seconds."""
-    (tmp_path / "t.csv").write_text("x,kind\n" + "".join(f"{row % 7}.5,{'ab'[row % 2]}\n" for row in range(40)))
-    config = Config.model_validate({"data": {"source": str(tmp_path / "t.csv")}, "train": {"epochs": 1}})
+@pytest.mark.parametrize("command", ["encode RUN TABLE", "sample RUN", "impute RUN TABLE", "score RUN TABLE"])
+def test_commands_for_few_rows_import_no_compiler_no_plots_and_no_scipy(command: str, tmp_path: Path) -> None:
+    """Computations with meta tensors import torch._dynamo, which takes a second; SciPy and SymPy take half of one."""
+    rows = [f"{row % 7}.5,{row % 11},{'ab'[row % 2]}" for row in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,n,kind", *rows, "2.5,,a", ",3,"]))
+    types = {"x": "real", "n": "integer"}
+    config = Config.model_validate(
+        {"data": {"source": str(tmp_path / "t.csv"), "column_types": types}, "train": {"epochs": 1}}
+    )
     fit_run(config, tmp_path / "run", load_source(config))
+    words = command.replace("RUN", str(tmp_path / "run")).replace("TABLE", str(tmp_path / "t.csv")).split()
     code = (
-        "import sys\nfrom aevb.cli.app import main\n"
-        f"sys.argv = ['aevb', 'encode', {str(tmp_path / 'run')!r}, {str(tmp_path / 't.csv')!r}]\n"
+        f"import sys\nfrom aevb.cli.app import main\nsys.argv = ['aevb', *{words}]\n"
         "try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
-        "assert not {'torch._dynamo', 'sympy', 'matplotlib', 'sklearn'} & set(sys.modules)"
+        "assert not {'torch._dynamo', 'sympy', 'matplotlib', 'sklearn', 'scipy', 'jinja2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

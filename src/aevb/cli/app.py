@@ -4,12 +4,14 @@ Exit status: 0 success; 1 a bug, with its traceback; 2 invalid input, in one lin
 model kept.
 """
 
+import gc
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -85,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 from aevb.cli.settings import declare_options  # imports torch
 
                 declare_options(words[0])
+            if words[:1] and words[0] in COMMANDS:
+                _import_module_of(words[0])
             command = build(summaries=not words or words[0] not in COMMANDS)
             status = command(with_hyphens(words), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -103,6 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             print(error, file=sys.stderr)
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _import_module_of(command: str) -> None:
+    """Import the module of a command without garbage collection, which takes a tenth of the time: nothing is freed."""
+    function, _ = COMMANDS[command]
+    gc.disable()
+    import_module(f"aevb.cli.{function.partition(':')[0]}")
+    gc.freeze()
+    gc.enable()
 
 
 def with_hyphens(words: Sequence[str]) -> list[str]:

@@ -12,8 +12,9 @@ over the event; means are over examples, and are the last reduction.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,12 @@ from torch import Tensor, nn
 def size(event: tuple[int, ...]) -> int:
     """Return the number of elements of one example."""
     return math.prod(event)
+
+
+def broadcast_shape(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape to which two shapes are broadcast; `torch.broadcast_shapes` imports SymPy first."""
+    sizes = zip_longest(reversed(first), reversed(second), fillvalue=1)
+    return tuple(b if a == 1 else a for a, b in sizes)[::-1]
 
 
 @contextmanager

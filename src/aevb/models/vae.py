@@ -35,6 +35,7 @@ from aevb.models.hierarchy import LatentLayer
 from aevb.models.likelihoods import Likelihood
 from aevb.models.networks import Embedding, Standardize, initialize_output
 from aevb.models.priors import Prior
+from aevb.models.shapes import broadcast_shape
 
 DECODED_AT_ONCE = 100
 """Number of samples that are decoded at once."""
@@ -277,7 +278,7 @@ class VAE(nn.Module):
 
     def _decoder_output(self, z: Tensor, context: Tensor | None) -> Tensor:
         if context is not None:
-            shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
+            shape = broadcast_shape(z.shape[:-1], context.shape[:-1])
             z = torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1)
         output = self.decoder(z.reshape(-1, z.shape[-1]))
         return torch.as_tensor(output.view(*z.shape[:-1], *output.shape[1:]))

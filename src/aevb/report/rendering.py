@@ -4,12 +4,14 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from aevb.errors import counted
 from aevb.report import wording
 from aevb.report.run_page import RunPage
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def run_html(page: RunPage) -> str:
@@ -20,7 +22,7 @@ def run_html(page: RunPage) -> str:
 
 def environment(
     *packages: str, autoescape: bool = False, finalize: Callable[[object], object] | None = None
-) -> Environment:
+) -> "Environment":
     """Return an environment with the templates of some packages, then those of the report.
 
     Args:
@@ -28,6 +30,8 @@ def environment(
         autoescape: whether texts are escaped for HTML.
         finalize: applied to each value before it is written.
     """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # no command needs it to start
+
     templates = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "aevb.report")]),
         autoescape=autoescape,

@@ -13,8 +13,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import special
+from torch.special import ndtr
 
 from aevb.columns import ColumnKind
 
@@ -165,7 +166,8 @@ def _are_shares(values: Numbers) -> bool:
 
 def _avoid_negatives(values: Numbers) -> bool:
     """Return whether many samples of a normal with the same moments would have at least one negative value."""
-    return bool(max(len(values), SAMPLED) * special.ndtr(-values.mean() / values.std()) >= 1)
+    x = torch.from_numpy(values)
+    return bool(max(len(x), SAMPLED) * ndtr(-x.mean() / x.std(correction=0)) >= 1)
 
 
 def _end_at_largest(values: Numbers) -> bool:
@@ -199,13 +201,13 @@ def _are_counts(values: Numbers) -> bool:
     low, high = values.min(), values.max()
     if not 0 <= low <= NEAR_ZERO * high or high > LARGEST_COUNT:
         return False
-    mean, variance = values.mean(), values.var()
-    total = mean**2 / max(variance - mean, 1e-3 * mean)
-    binomial = special.gammaln(values + total) - special.gammaln(values + 1) - special.gammaln(total)
-    binomial = binomial + total * np.log(total / (total + mean)) + values * np.log(mean / (total + mean))
-    scale = np.sqrt(variance)
-    mass = special.ndtr((values + 0.5 - mean) / scale) - special.ndtr((values - 0.5 - mean) / scale)
-    return bool(binomial.sum() > np.log(mass / special.ndtr((0.5 + mean) / scale)).sum())
+    x = torch.from_numpy(values)
+    mean, variance = x.mean(), x.var(correction=0)
+    total = mean.square() / (variance - mean).maximum(1e-3 * mean)
+    binomial = (x + total).lgamma() - (x + 1).lgamma() - total.lgamma()
+    binomial = binomial + total * (total / (total + mean)).log() + x * (mean / (total + mean)).log()
+    below, above, positive = (ndtr(bound / variance.sqrt()) for bound in (x - 0.5 - mean, x + 0.5 - mean, 0.5 + mean))
+    return bool(binomial.sum() > ((above - below) / positive).log().sum())
 
 
 def _is_log_normal(values: Numbers) -> bool:

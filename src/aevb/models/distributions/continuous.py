@@ -20,7 +20,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 from torch.types import _size
 
-from aevb.models.distributions.base import BaseDistribution, LogitDistribution
+from aevb.models.distributions.base import BaseDistribution, LogitDistribution, magnitude
 from aevb.models.shapes import size, sum_event
 
 LOG_2PI = math.log(2 * math.pi)
@@ -290,7 +290,7 @@ class Laplace(BaseDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return -Σ [|x - μ| / b + log 2b] in nats, ``(...)``."""
-        distance = (value - self.loc).abs() * (-self.log_scale).exp()
+        distance = magnitude(value - self.loc) * (-self.log_scale).exp()
         return -sum_event(distance + self.log_scale, self.event_dims) - math.log(2) * size(self.event_shape)
 
     def entropy(self) -> Tensor:
@@ -388,8 +388,8 @@ _SMALL = 0.1
 
 def _log_sinhc(u: Tensor) -> Tensor:
     """Return log(sinh(u) / u), without overflow and smooth at 0."""
-    magnitude, square = u.abs(), u.square()
-    small = magnitude < _SMALL
-    safe = torch.where(small, 1.0, magnitude)
+    size, square = magnitude(u), u.square()
+    small = size < _SMALL
+    safe = torch.where(small, 1.0, size)
     large = safe + torch.log(-torch.expm1(-2 * safe) / (2 * safe))
     return torch.where(small, square * (1 / 6 - square * (1 / 180 - square / 2835)), large)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.types import _size
 
 from aevb.models.distributions.base import BaseDistribution, LogitDistribution
-from aevb.models.shapes import sum_event, widest_float
+from aevb.models.shapes import broadcast_shape, sum_event, widest_float
 
 
 class Bernoulli(LogitDistribution):
@@ -76,7 +76,7 @@ class Categorical(BaseDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return Σ log softmax(l)_x in nats, ``(...)``."""
         index = value.long().unsqueeze(-1)
-        shape = torch.broadcast_shapes(index.shape[:-1], self.log_probabilities.shape[:-1])
+        shape = broadcast_shape(index.shape[:-1], self.log_probabilities.shape[:-1])
         table = self.log_probabilities.expand(*shape, -1)
         return sum_event(table.gather(-1, index.expand(*shape, 1)).squeeze(-1), self.event_dims)
 

@@ -13,6 +13,7 @@ from torch.types import _size
 
 from aevb.models.distributions.base import BaseDistribution
 from aevb.models.distributions.continuous import Normal, StandardNormal
+from aevb.models.shapes import broadcast_shape
 
 
 class InvertibleTransform(Protocol):
@@ -68,7 +69,7 @@ class Flow(BaseDistribution):
         return self.base.log_prob(base) + log_volume
 
     def _transformed(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
+        shape = broadcast_shape(value.shape, self.batch_shape + self.event_shape)
         return self.transform.call_and_ladj(value.expand(shape))
 
     def _quasi_random(self) -> Tensor:

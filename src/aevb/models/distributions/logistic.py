@@ -18,7 +18,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 from torch.types import _size
 
-from aevb.models.distributions.base import BaseDistribution
+from aevb.models.distributions.base import BaseDistribution, magnitude
 from aevb.models.shapes import sum_event
 
 STDDEV = math.pi / math.sqrt(3)
@@ -118,7 +118,7 @@ def log_mass(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
 
 def _log_sigmoid(t: Tensor) -> Tensor:
     """Return log F(t) by operations that ONNX runtimes have in float64, too."""
-    return t.minimum(torch.zeros_like(t)) - (-t.abs()).exp().log1p()
+    return t.minimum(torch.zeros_like(t)) - (-magnitude(t)).exp().log1p()
 
 
 def _log1mexp(x: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def _mean_between(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
     In a narrow interval this is a difference of nearly equal numbers, and the mean is that of a linear density.
     """
     log_total, middle = log_mass(a, b, width), (a + b) / 2
-    upper, lower = ((_log_sigmoid(-t) - log_total).exp() * (t + _ratio(t)) for t in (b.abs(), a.abs()))
+    upper, lower = ((_log_sigmoid(-t) - log_total).exp() * (t + _ratio(t)) for t in (magnitude(b), magnitude(a)))
     linear = middle + width.square() / 12 * (1 - 2 * middle.sigmoid())
     mean = torch.where(width < _NARROW, linear, lower - upper)
     return torch.minimum(torch.maximum(mean, a), b)
