@@ -111,6 +111,7 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 IMPUTERS: dict[str, Callable[[int], Any]] = {
     "aevb": lambda seed: VAEImputer(random_state=seed),
+    "aevb, 3 models": lambda seed: VAEImputer(n_models=3, random_state=seed),
     "ExtraTrees": lambda seed: IterativeImputer(ExtraTreesRegressor(random_state=seed), random_state=seed),
     "BayesianRidge": lambda seed: IterativeImputer(random_state=seed),
     "KNN": lambda _: KNNImputer(),

@@ -153,6 +153,20 @@ def test_an_imputer_fills_in_means_or_medians() -> None:
     np.testing.assert_allclose(medians[missing], np.median(samples, 0)[missing], atol=6 * errors.max())
 
 
+def test_several_models_fill_in_the_mean_of_their_means() -> None:
+    """They hold out different rows, and the samples are theirs in turn."""
+    gaps = wine(0.3) * np.pi  # without decimals that imputations would be rounded to
+    imputer = VAEImputer(quick(random_state=5), n_models=3, n_imputations=6, n_importance_samples=20).fit(gaps)
+    options = {"n_imputations": 2, "n_importance_samples": 20}
+    alone = [VAEImputer(quick(random_state=5 + number)).set_params(**options).fit(gaps) for number in range(3)]
+    filled = np.mean([one.transform(gaps) for one in alone], 0)
+    np.testing.assert_allclose(imputer.transform(gaps), filled, rtol=1e-5)
+    samples = imputer.sample(gaps, 4)
+    assert len(samples) == 4
+    np.testing.assert_array_equal(samples[3], alone[0].sample(gaps, 2)[1])
+    np.testing.assert_array_equal(samples[2], alone[2].sample(gaps, 2)[0])
+
+
 def test_the_default_model_of_an_imputer() -> None:
     """200 passes over few rows; twice as many steps for four times as many rows as that number holds for."""
     assert [VAEImputer.default_estimator(rows).epochs for rows in (2, 90, 2000, 8000)] == [200, 200, 200, 100]

@@ -75,10 +75,11 @@ def test_a_detector_comes_back(x: NDArray[np.float64], tmp_path: Path) -> None:
 
 def test_an_imputer_comes_back(tmp_path: Path) -> None:
     gaps = load_wine(as_frame=True).data.mask(wine(0.2) != wine())
-    imputer = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(gaps)
+    imputer = VAEImputer(quick(epochs=2), n_models=11, n_imputations=5, n_importance_samples=10).fit(gaps)
     imputer.save_pretrained(str(tmp_path / "saved"))
     again = VAEImputer.from_pretrained(str(tmp_path / "saved"))
     assert again.transform(gaps).equals(imputer.transform(gaps))
+    assert [model.seed_ for model in again.estimators_] == [model.seed_ for model in imputer.estimators_]
     assert list(again.feature_names_in_) == list(gaps.columns)
 
 
@@ -428,6 +429,8 @@ def test_only_the_files_of_a_run_are_fetched(
         "/tmp/evil.json",
         "config.json/../../evil",
         "a/config.json",
+        "model-2.safetensors.exe",
+        "model-/2.safetensors",
         "model.pkl",
         "setup.py",
     ]
@@ -438,6 +441,15 @@ def test_only_the_files_of_a_run_are_fetched(
     assert set(tmp_path.parent.rglob("*")) - set((tmp_path / "cache").rglob("*")) - {tmp_path / "cache"} == before
     files = {path.name for path in (tmp_path / "cache").rglob("snapshots/*/*")}
     assert files == set(SHARED_FILES)
+
+
+def test_all_models_of_an_imputer_are_pushed(hub: Server) -> None:
+    gaps = wine(0.2)
+    imputer = VAEImputer(quick(epochs=2), n_models=2, n_imputations=5, n_importance_samples=10).fit(gaps)
+    imputer.push_to_hub("me/gaps")
+    assert set(hub.files["me/gaps"]) == {*SHARED_FILES, "model-2.safetensors"}
+    again = VAEImputer.from_pretrained("me/gaps")
+    np.testing.assert_array_equal(again.transform(gaps), imputer.transform(gaps))
 
 
 def test_a_link_in_a_repository_is_a_text(model: VariationalAutoencoder, hub: Server) -> None:

@@ -17,7 +17,7 @@ from aevb.estimators.frames import Rows, is_frame
 from aevb.runs import sharing
 from aevb.runs.hub import fetch, is_address
 from aevb.runs.records import EstimatorRecord
-from aevb.runs.run_folder import SHARED_FILES, RunFolder
+from aevb.runs.run_folder import SHARED, RunFolder
 
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
@@ -98,7 +98,7 @@ class PretrainedEstimator(BaseEstimator):
         folder = pretrained_model_name_or_path
         if is_address(folder) or not Path(folder).is_dir():
             options = {"force_download": force_download, "local_files_only": local_files_only}
-            folder = fetch(str(folder), SHARED_FILES, revision=revision, token=token, cache_dir=cache_dir, **options)
+            folder = fetch(str(folder), SHARED, revision=revision, token=token, cache_dir=cache_dir, **options)
         run = RunFolder.load(folder)
         name = run.estimator.name if run.estimator else None
         if name != cls.__name__:

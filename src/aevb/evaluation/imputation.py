@@ -74,6 +74,16 @@ def impute(
     return Imputed(torch.cat(rows, 1), torch.cat(means), torch.cat(sizes))
 
 
+def pooled(parts: Sequence[Imputed]) -> Imputed:
+    """Return the imputations of several models as those of their mixture with equal weights.
+
+    The models alternate, so that the first imputations are of different ones. The effective sample size is the mean.
+    """
+    imputations = torch.stack([part.imputations for part in parts], 1).flatten(0, 1)
+    means, sizes = (torch.stack(each).mean(0) for each in zip(*(part[1:] for part in parts), strict=True))
+    return Imputed(imputations, means, sizes)
+
+
 def typical(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
     """Return the median of numbers and the most frequent code of other columns, ``(M, N, D)`` to ``(N, D)``."""
     return torch.where(_numeric(columns), imputations.nanmedian(0).values, imputations.mode(0).values)

@@ -26,7 +26,7 @@ def fetch(address: str, files: Sequence[str], *, revision: str | None = None, **
 
     Args:
         address: of a model, with or without hub: in front.
-        files: names; those that do not exist are skipped.
+        files: names or patterns; those that do not exist are skipped.
         revision: branch, tag or commit, if the address has none.
         options: token, cache_dir, force_download and local_files_only, as in `huggingface_hub.snapshot_download`.
 
@@ -64,7 +64,7 @@ def push(
 
     Args:
         folder: with the files.
-        files: names of the files.
+        files: names or patterns.
         repo_id: OWNER/NAME, or NAME in your own namespace.
         commit_message, private, token, branch, create_pr: as in `huggingface_hub.ModelHubMixin.push_to_hub`.
 

@@ -19,7 +19,7 @@ is pickled.
 
 import copy
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -45,8 +45,10 @@ from aevb.training.history import Epoch
 from aevb.training.state import TrainingState
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.safetensors"
+FURTHER_MODELS = ("model-[0-9].safetensors", "model-[0-9][0-9].safetensors")
 SHARED_FILES = (CONFIG, "model.safetensors", "metrics.jsonl", "scores.json", "estimator.json", "README.md")
-"""The files that are shared with others, and read from others: none of them contains data."""
+SHARED = (*SHARED_FILES, *FURTHER_MODELS)
+"""The files that are shared with others, and read from others, as patterns: none of them contains data."""
 _FILES = (*SHARED_FILES, CHECKPOINT)
 
 
@@ -66,6 +68,7 @@ class RunFolder:
         outcome: how training ended; None before its end.
         state: from which training resumes; None before the first epoch and after the end.
         estimator: parameters of a scikit-learn estimator; None for any other run.
+        pool: further models of the same architecture, trained with other seeds, that a scikit-learn estimator has.
     """
 
     folder: Path
@@ -79,6 +82,7 @@ class RunFolder:
     outcome: Outcome | None = None
     state: TrainingState | None = None
     estimator: EstimatorRecord | None = None
+    pool: Sequence[VAE] = ()
 
     @classmethod
     def create(cls, folder: Path, config: Config, resolved: ModelConfig, dataset: Dataset, model: VAE) -> Self:
@@ -111,18 +115,16 @@ class RunFolder:
             BadInput: the folder is not a run folder, a file is missing or damaged, or a newer version wrote it.
         """
         if is_address(folder):
-            return replace(cls.load(fetch(str(folder), SHARED_FILES), device), folder=Path(folder))
+            return replace(cls.load(fetch(str(folder), SHARED), device), folder=Path(folder))
         folder = Path(folder)
         with os_errors_as_bad_input(folder, "read"):
             if not (folder / CONFIG).is_file():
                 raise BadInput(f"{folder} is not a run folder: it has no config.json")
         config, resolved, card = _read_config(folder / CONFIG)
-        weights_file = folder / "model.safetensors"
-        with damaged_as_bad_input(folder / CONFIG):
-            require_weights(weights_file, weight_bytes(resolved, card.shape, card.columns, card.condition_columns))
-            model = build(resolved, card.shape, card.columns, card.condition_columns)
-        weights_epoch = load_weights(model, weights_file)
-        run = cls(folder, config, resolved, card, model.to(device).eval(), weights_epoch=weights_epoch)
+        model, weights_epoch = _read_model(folder / "model.safetensors", resolved, card)
+        run = cls(folder, config, resolved, card, model.to(device), weights_epoch=weights_epoch)
+        further = [file for pattern in FURTHER_MODELS for file in sorted(folder.glob(pattern))]
+        run.pool = [_read_model(file, resolved, card)[0].to(device) for file in further]
         run.epochs = read_epochs(folder / "metrics.jsonl")
         if (folder / "scores.json").is_file():
             with damaged_as_bad_input(folder / "scores.json"):
@@ -360,8 +362,12 @@ class RunFolder:
             "train": self.config.train.model_copy(update=train),
         }
         shared = replace(self, config=self.config.model_copy(update=sections))
+        models = {"model": self.model} | {f"model-{number}": model for number, model in enumerate(self.pool, 2)}
         files = {
-            "model.safetensors": pack_weights(copy.deepcopy(self.model).float(), self.weights_epoch),
+            **{
+                f"{name}.safetensors": pack_weights(copy.deepcopy(model).float(), self.weights_epoch)
+                for name, model in models.items()
+            },
             "metrics.jsonl": self._metrics_content(),
             "scores.json": self._scores_content(),
             "README.md": card.encode(),
@@ -369,7 +375,7 @@ class RunFolder:
         if self.estimator:
             files["estimator.json"] = to_json(self.estimator.model_dump(mode="json"))
         files[CONFIG] = shared._config_content()
-        create_folder(folder, files, _space(len(files["model.safetensors"])))
+        create_folder(folder, files, _space(len(models) * len(files["model.safetensors"])))
 
     def _metrics_content(self) -> bytes:
         return "".join(map(epoch_line, self.epochs)).encode()
@@ -406,6 +412,14 @@ def _read_config(path: Path) -> tuple[Config, ModelConfig, DataCard]:
             ModelConfig.model_validate(content["resolved"]),
             DataCard.model_validate(content["dataset"]),
         )
+
+
+def _read_model(file: Path, resolved: ModelConfig, card: DataCard) -> tuple[VAE, int]:
+    """Return a model with the weights in a file, in evaluation mode, and the epoch after which they were written."""
+    with damaged_as_bad_input(file.parent / CONFIG):
+        require_weights(file, weight_bytes(resolved, card.shape, card.columns, card.condition_columns))
+        model = build(resolved, card.shape, card.columns, card.condition_columns)
+    return model.eval(), load_weights(model, file)
 
 
 def _space(weights: int) -> int:

@@ -12,7 +12,7 @@ from aevb.columns import Column, modelled
 from aevb.evaluation.scores import titles, with_error
 from aevb.files import HUB_PREFIX
 from aevb.runs import hub
-from aevb.runs.run_folder import SHARED_FILES, RunFolder
+from aevb.runs.run_folder import SHARED, RunFolder
 from aevb.runs.summary import description
 
 COLUMNS = 50
@@ -57,7 +57,7 @@ def push_to_hub(
         run.save_copy(folder, card(run, HUB_PREFIX + repo_id.removeprefix(HUB_PREFIX)))
         return hub.push(
             folder,
-            SHARED_FILES,
+            SHARED,
             repo_id,
             commit_message=commit_message,
             private=private,
