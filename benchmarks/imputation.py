@@ -119,6 +119,9 @@ IMPUTERS: dict[str, Callable[[int], Any]] = {
 }
 
 
+OURS = ("aevb", "aevb, 3 models")
+
+
 def measured(imputer: Any, x: Rows, missing: Mask) -> Scores:
     """Return the error of an imputer, its seconds, and the coverage of 90 % intervals if it samples."""
     incomplete, started = np.where(missing, np.nan, x), time.perf_counter()
@@ -160,24 +163,31 @@ def _values(found: Found, protocol: str, name: str, imputer: str, seeds: int, me
 
 
 def _errors(found: Found, protocol: str, names: Sequence[str], seeds: int) -> str:
-    """Return the RMSE of each table, the difference to ExtraTrees, coverage, and seconds."""
-    lines = [f"| | {' | '.join(IMPUTERS)} | aevb minus ExtraTrees | coverage | seconds |", _rule(len(IMPUTERS) + 4)]
-    good = covered = 0
+    """Return the RMSE of each table; then the differences to ExtraTrees, coverage, and seconds."""
+    lines = [f"| | {' | '.join(IMPUTERS)} |", _rule(len(IMPUTERS) + 1)]
     for name in names:
         errors = {imputer: _values(found, protocol, name, imputer, seeds, "mse") ** 0.5 for imputer in IMPUTERS}
-        apart = errors["aevb"] - errors["ExtraTrees"]
-        standard_error = apart.std(ddof=1) / seeds**0.5 if seeds > 1 else 0.0
-        coverage = _values(found, protocol, name, "aevb", seeds, "coverage").mean()
-        seconds = [_values(found, protocol, name, one, seeds, "seconds").mean() for one in ("aevb", "ExtraTrees")]
+        lines.append(f"| {name} | {_row(errors)} |")
+    parts = ["RMSE in standard deviations.", *(_beside(found, protocol, names, one, seeds) for one in OURS)]
+    return "\n".join([*lines, "", "\n\n".join(parts)])
+
+
+def _beside(found: Found, protocol: str, names: Sequence[str], ours: str, seeds: int) -> str:
+    """Return the differences of one of our imputers to ExtraTrees, its coverage and its seconds."""
+    lines = [f"| | {ours}, minus ExtraTrees | coverage | seconds | ExtraTrees |", _rule(5)]
+    good = covered = 0
+    for name in names:
+        errors, trees = (_values(found, protocol, name, one, seeds, "mse") ** 0.5 for one in (ours, "ExtraTrees"))
+        apart, coverage = errors - trees, _values(found, protocol, name, ours, seeds, "coverage").mean()
+        seconds = [_values(found, protocol, name, one, seeds, "seconds").mean() for one in (ours, "ExtraTrees")]
         difference = f"{apart.mean():+.3f}{_plus_minus(apart, seeds)}"
-        times = f"{seconds[0]:.0f}, ExtraTrees {seconds[1]:.0f}"
-        lines.append(f"| {name} | {_row(errors)} | {difference} | {coverage:.3f} | {times} |")
+        lines.append(f"| {name} | {difference} | {coverage:.3f} | {seconds[0]:.0f} | {seconds[1]:.0f} |")
+        standard_error = apart.std(ddof=1) / seeds**0.5 if seeds > 1 else 0.0
         good += bool(apart.mean() <= standard_error)
         covered += bool(0.85 <= coverage <= 0.95)
-    count = len(names)
     summary = (
-        f"RMSE in standard deviations. aevb is better than ExtraTrees, or within a standard error, on {good} of"
-        f" {count};\nits 90 % intervals cover between 85 and 95 % on {covered} of {count}."
+        f"{ours} is better than ExtraTrees, or within a standard error, on {good} of {len(names)}; its 90 % intervals\n"
+        f"cover between 85 and 95 % on {covered} of {len(names)}."
     )
     return "\n".join([*lines, "", summary])
 
@@ -185,17 +195,18 @@ def _errors(found: Found, protocol: str, names: Sequence[str], seeds: int) -> st
 def _published(found: Found, protocol: str, names: Sequence[str], seeds: int) -> str:
     """Return the MSE of each table beside the published results."""
     lines = [f"| | {' | '.join(IMPUTERS)} | MIWAE, published | missForest, published |", _rule(len(IMPUTERS) + 3)]
-    better = [0, 0]
+    better = {ours: [0, 0] for ours in OURS}
     for name in names:
         published = PUBLISHED[name]
         errors = {imputer: _values(found, protocol, name, imputer, seeds, "mse") for imputer in IMPUTERS}
         lines.append(f"| {name} | {_row(errors)} | {published[0]:.3f} | {published[1]:.3f} |")
-        better = [count + bool(errors["aevb"].mean() < value) for count, value in zip(better, published, strict=True)]
-    summary = (
-        f"Mean squared error in units of the variance. aevb is better than the published MIWAE on {better[0]} of\n"
-        f"{len(names)}, and than the published missForest on {better[1]}."
-    )
-    return "\n".join([*lines, "", summary])
+        for ours, counts in better.items():
+            better[ours] = [n + bool(errors[ours].mean() < mse) for n, mse in zip(counts, published, strict=True)]
+    summaries = [
+        f"{ours} is better than the published MIWAE on {miwae} of {len(names)}, and than missForest on {forest}."
+        for ours, (miwae, forest) in better.items()
+    ]
+    return "\n".join([*lines, "", "Mean squared error in units of the variance.", *summaries])
 
 
 def _row(errors: Mapping[str, Rows]) -> str:
@@ -216,9 +227,9 @@ def _rule(count: int) -> str:
 
 HEAD = """# Imputation, compared with scikit-learn and MIWAE
 
-Six tables of numbers, from which entries are removed and filled in: `VAEImputer` with its defaults; `IterativeImputer`
-with `ExtraTreesRegressor` (100 trees; close to missForest) and with `BayesianRidge`; `KNNImputer`; the mean. All get
-the same masks, and numbers are means ± standard deviations over {seeds} of these. Columns are standardized, and
+Six tables of numbers, from which entries are removed and filled in: `VAEImputer` with its defaults, and with
+`n_models=3`; `IterativeImputer` with `ExtraTreesRegressor` (100 trees; close to missForest) and with `BayesianRidge`;
+`KNNImputer`; the mean. All get the same masks, and numbers are means ± standard deviations over {seeds} of these. Columns are standardized, and
 targets of prediction are left out. The best mean is bold; after a difference, ± is the standard error.
 
 `python -m benchmarks.imputation --seeds {seeds}`, on a core that other work shared; {machine}."""
@@ -293,8 +304,10 @@ The best weights on held-out rows were the default at first, and had been run on
 0 (banknote 0.557, concrete 0.650, red wine 0.653) before the first row was measured. The change was decided by
 this table alone.
 
-Several models that hold out different rows, whose samples are pooled, are the next thing to try: they would train on
-all rows and include the uncertainty of the weights, for a multiple of the time."""
+Several models that hold out different rows, whose samples are pooled, train on all rows together and include the
+uncertainty of the weights, for a multiple of the time. With a quarter missing, the mean of three models had an error of
+0.523 on the hidden entries of red wine, where one had 0.543, and that of two 0.370 on concrete, where they had 0.402
+and 0.370. Moving averages of the weights of one model changed little (0.539 on red wine)."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
