@@ -229,8 +229,9 @@ HEAD = """# Imputation, compared with scikit-learn and MIWAE
 
 Six tables of numbers, from which entries are removed and filled in: `VAEImputer` with its defaults, and with
 `n_models=3`; `IterativeImputer` with `ExtraTreesRegressor` (100 trees; close to missForest) and with `BayesianRidge`;
-`KNNImputer`; the mean. All get the same masks, and numbers are means ± standard deviations over {seeds} of these. Columns are standardized, and
-targets of prediction are left out. The best mean is bold; after a difference, ± is the standard error.
+`KNNImputer`; the mean. All get the same masks, and numbers are means ± standard deviations over {seeds} of these.
+Columns are standardized, and targets of prediction are left out. The best mean is bold; after a difference, ± is the
+standard error.
 
 `python -m benchmarks.imputation --seeds {seeds}`, on a core that other work shared; {machine}."""
 
