@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
@@ -85,6 +85,8 @@ def test_a_captured_step_has_the_same_gradients(
     ]
 
     step = capture_step(models[0], objective, Batch(x[0]))
+    assert isinstance(step.run, fx.GraphModule)
+    assert "detach" not in step.run.code  # it is simplified
     streams = [generator(seed, RNGStream.EPOCH) for seed in range(3)]
     noise = [torch.stack([tensor.draw(stream) for stream in streams]) for tensor in step.noise]
     alone = run_captured(step, parameters_and_buffers(models[0]), x[0], [tensor[0] for tensor in noise])

@@ -65,6 +65,33 @@ def test_necessary_operations_stay(function: Callable[[Tensor], Tensor]) -> None
         assert torch.equal(ours, function(X))
 
 
+def test_a_change_of_what_nothing_else_uses_returns_a_new_tensor() -> None:
+    """As in the gradient of clamp."""
+
+    def inside(x: Tensor) -> Tensor:
+        return torch.where((x > -1).logical_and_(x < 1), x.detach(), 0)
+
+    graph = written(inside, X)
+    assert "aten.logical_and_.default" in calls(graph)
+    simplify(graph)
+    assert "aten.logical_and.default" in calls(graph)
+    assert "aten.detach.default" not in calls(graph)
+    assert torch.equal(graph(X), inside(X))
+
+
+def test_a_change_of_what_is_used_again_stays() -> None:
+    def inside(x: Tensor) -> Tensor:
+        positive = x > 0
+        view = positive.view(-1)
+        return torch.where(positive.logical_and_(x < 1), x, 0).view(-1) + view.detach()
+
+    graph = written(inside, X)
+    before = calls(graph)
+    simplify(graph)
+    assert calls(graph) == before
+    assert torch.equal(graph(X), inside(X))
+
+
 def test_a_graph_that_changes_tensors_in_place_is_unchanged() -> None:
     def counts(x: Tensor) -> Tensor:
         start = torch.zeros_like(x)

@@ -34,7 +34,7 @@ from aevb.training.backends.base import GradientBackend, Gradients
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
 from aevb.training.nonfinite import first_non_finite, losses
-from aevb.training.optimizer import build_optimizer, decay_weights, layer_weights, learning_rates
+from aevb.training.optimizer import build_optimizer, decay_weights, fast_step, layer_weights, learning_rates
 from aevb.training.policy import batch_size, choose_backend
 from aevb.training.state import Best, Cooldown, EpochPosition, LiveState, TrainingState, from_best, is_finite
 from aevb.training.validation import sufficient_repeats, validate
@@ -235,17 +235,25 @@ class TrainingLoop:
         """Make the steps of the rest of an epoch; yield the means of the terms of each, ``(M, 4)``."""
         number = before[0].number + 1
         rng_states = [state.position.rng_state for state in before if state.position]
+        update = fast_step(self.optimizer)
         with backend.epoch(number, rng_states) as gradients:
             for step in range(before[0].step, self.steps):
                 epochs = number - 1 + step / self.steps
                 rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
                 rates = [self._rate(state, epochs) for state in before]
-                means = self._step(gradients, rows, epochs / self.epochs, rates)
+                means = self._step(gradients, update, rows, epochs / self.epochs, rates)
                 if self.live.averages:
                     self.live.averages.update((number - 1) * self.steps + step + 1)
                 yield means
 
-    def _step(self, gradients: Gradients, rows: slice, done: float, rates: Sequence[float]) -> Tensor:
+    def _step(
+        self,
+        gradients: Gradients,
+        update: Callable[[], object],
+        rows: slice,
+        done: float,
+        rates: Sequence[float],
+    ) -> Tensor:
         self.optimizer.zero_grad()
         means = gradients(rows, done)
         if self.config.clip_grad_norm:
@@ -253,5 +261,5 @@ class TrainingLoop:
         with learning_rates(self.optimizer, rates):
             if self.weight_decay:
                 decay_weights(self.optimizer, self.weight_decay)
-            self.optimizer.step()
+            update()
         return means

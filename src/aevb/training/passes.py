@@ -1,5 +1,6 @@
 """Graph passes that remove operations without changing the numbers.
 
+    in place      operations that change a tensor nothing else uses, as in the gradient of clamp, return a new one
     constants     values that depend on no input, such as the gradients of means and sums, are computed once
     identities    detach(x), (xᵀ)ᵀ, x¹, 1 · x, and x reshaped to its own shape  →  x
     reductions    over axes of one entry: a view with the same numbers
@@ -21,9 +22,13 @@ _SCALINGS = (aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
 
 
 def simplify(module: fx.GraphModule) -> None:
-    """Rewrite a graph of `make_fx` in place; a graph that changes tensors in place is left unchanged."""
-    if any(isinstance(node.target, OpOverload) and node.target._schema.is_mutable for node in module.graph.nodes):
+    """Rewrite a graph of `make_fx` in place; a graph that changes tensors with other uses is left unchanged."""
+    in_place = [node for node in module.graph.nodes if _is_mutable(node.target)]
+    if not all(map(_changes_unused, in_place)):
         return
+    for node in in_place:
+        if operation := _returning_new(node.target):
+            node.target = operation
     constants = dict[fx.Node, Tensor]()
     for node in list(module.graph.nodes):
         if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
@@ -37,6 +42,32 @@ def simplify(module: fx.GraphModule) -> None:
     _store(module, constants)
     module.graph.eliminate_dead_code()
     module.recompile()
+
+
+def _is_mutable(operation: object) -> bool:
+    return isinstance(operation, OpOverload) and operation._schema.is_mutable
+
+
+def _changes_unused(node: fx.Node) -> bool:
+    """Return whether a node changes a truth value that was computed for it alone; its type is that of the result."""
+    x = node.args[0]
+    return (
+        isinstance(x, fx.Node)
+        and x.op == "call_function"
+        and len(x.users) == 1
+        and isinstance(x.target, OpOverload)
+        and not x.target.is_view
+        and x.meta["val"].dtype == torch.bool
+        and _returning_new(node.target) is not None
+    )
+
+
+def _returning_new(operation: object) -> OpOverload | None:
+    """Return the operation that returns what another one writes, as aten.logical_and for aten.logical_and_."""
+    assert isinstance(operation, OpOverload)
+    name = operation._schema.name.partition("::")[2].removesuffix("_")
+    packet = getattr(aten, name, None)
+    return getattr(packet, operation._overloadname, None)
 
 
 def _equal_argument(node: fx.Node, constants: dict[fx.Node, Tensor]) -> fx.Node | None:
