@@ -88,9 +88,17 @@ class CapturedStep:
         simplify(graph)
         return replace(self, run=graph, count=count)
 
-    def compiled(self) -> "CapturedStep":
-        """Return the step, compiled at its first run."""
-        return replace(self, run=torch.compile(self.run, fullgraph=True, dynamic=False))
+    def compiled(self, inputs: Sequence[Tensor]) -> "CapturedStep":
+        """Return the step, compiled by TorchInductor without the checks that `torch.compile` makes at each call.
+
+        Args:
+            inputs: of `run`; all others have their shapes and types.
+        """
+        from torch._inductor import compile as compile_graph  # takes a second
+
+        assert isinstance(self.run, fx.GraphModule)
+        run = compile_graph(self.run, list(inputs), options={"cpp_wrapper": inputs[0].device.type == "cpu"})
+        return replace(self, run=run)
 
     @torch.no_grad()
     def as_cuda_graph(self, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> "CapturedStep":

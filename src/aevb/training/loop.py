@@ -254,7 +254,8 @@ class TrainingLoop:
         done: float,
         rates: Sequence[float],
     ) -> Tensor:
-        self.optimizer.zero_grad()
+        for weight in self.backend.weights.values():
+            weight.grad = None
         means = gradients(rows, done)
         if self.config.clip_grad_norm:
             self.backend.clip_gradients(self.config.clip_grad_norm)

@@ -100,7 +100,7 @@ def fast_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
             optimizer.step()  # it creates the state
             states = [[optimizer.state[weight] for weight in group["params"]] for group in optimizer.param_groups]
             if all(state for group in states for state in group):
-                prepared[:] = map(_AdamGroup, optimizer.param_groups, states)
+                prepared[:] = [_AdamGroup(optimizer, place, found) for place, found in enumerate(states)]
             return
         for group, found in zip(prepared, gradients, strict=True):
             group.step(found)
@@ -112,21 +112,24 @@ class _AdamGroup:
     """A group of weights of Adam with its state.
 
     Args:
-        group: of the optimizer.
-        states: of each weight.
+        optimizer: of the group.
+        place: of the group in the optimizer.
+        states: of each weight; their numbers of steps become views of one tensor.
     """
 
-    def __init__(self, group: dict[str, Any], states: Sequence[Mapping[str, Tensor]]) -> None:
-        self.group = group
-        self.means, self.squares, self.steps = (
-            [state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")
-        )
+    def __init__(self, optimizer: torch.optim.Optimizer, place: int, states: Sequence[dict[str, Tensor]]) -> None:
+        self.group = optimizer.param_groups[place]
+        self.means, self.squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
+        self.all_steps = torch.stack([state["step"] for state in states])
+        self.steps = list(self.all_steps.unbind())
+        for state, step in zip(states, self.steps, strict=True):
+            state["step"] = step
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor]) -> None:
         """Update the weights by their gradients."""
         (first, second), group = self.group["betas"], self.group
-        torch._foreach_add_(self.steps, 1)
+        self.all_steps += 1
         torch._fused_adam_(
             group["params"], gradients, self.means, self.squares, [], self.steps, lr=group["lr"], beta1=first,
             beta2=second, weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,

@@ -157,9 +157,9 @@ def _captured(model: VAE, objective: Objective, batch: Batch, count: int, *, com
         step = step.stacked([*inputs, progress], count)
         inputs = [torch.stack([tensor] * count) for tensor in inputs]
     if compiled:
-        step = step.compiled()
         try:
             with torch.no_grad():
+                step = step.compiled([*inputs, progress])
                 step.run(*inputs, progress)
         except Exception as error:  # no compiler, or one that fails
             raise CaptureError(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
