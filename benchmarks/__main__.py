@@ -15,13 +15,14 @@ import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks import choices, likelihood, peers, reading, scaling, starting, stored, timing, training
+from benchmarks import busy, choices, likelihood, peers, reading, scaling, starting, stored, timing, training
 from benchmarks.timing import Rates
 from benchmarks.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
     "training": "Training",
+    "busy": "Training on a busy machine",
     "likelihood": "log p(x) with K = 5000",
     "starting": "Startup",
     "scaling": "Scaling",
@@ -43,6 +44,7 @@ def main() -> int:
         return 0
     sections: dict[str, Callable[[], tuple[object, str]]] = {
         "training": lambda: _training(options.rounds, options.device),
+        "busy": lambda: _with(busy.table, busy.measured(min(3, options.rounds), options.device, peers.python())),
         "likelihood": lambda: _with(likelihood.table, likelihood.measured(options.rounds, peers.python())),
         "starting": lambda: _with(starting.table, starting.measured(options.rounds)),
         "scaling": lambda: _with(scaling.table, scaling.measured(min(3, options.rounds))),

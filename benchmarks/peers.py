@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pooch
 
-TRAINERS = ("torch>=2.9,<2.14", "pythae==0.1.2", "lightning==2.5.5", "setuptools<81")
+TRAINERS = ("torch>=2.9,<2.14", "pythae==0.1.2", "lightning==2.5.5", "jax==0.10.2", "setuptools<81")
 SYNTHESIZERS = ("torch>=2.9,<2.14", "sdv==2.0.0")
 
 

@@ -6,32 +6,39 @@ from benchmarks.timing import Contestant, Rates, ratio, rounds
 from benchmarks.workloads import WORKLOADS
 
 PYTHAE = Contestant("pythae's trainer", "pythae_trainer", peer=True)
-DEFAULTS, COMPILED = Contestant("aevb", "ours"), Contestant("aevb, compiled", "ours_compiled")
-EIGHT, EIGHT_COMPILED = (
-    Contestant("aevb, eight stacked seeds", "ours_eight"),
-    Contestant("aevb, eight stacked seeds, compiled", "ours_eight_compiled"),
+DEFAULTS, COMPILED = (
+    Contestant("aevb", "ours", passive=True),
+    Contestant("aevb, compiled", "ours_compiled", passive=True),
 )
+EIGHT, EIGHT_COMPILED = (
+    Contestant("aevb, eight stacked seeds", "ours_eight", passive=True),
+    Contestant("aevb, eight stacked seeds, compiled", "ours_eight_compiled", passive=True),
+)
+JAX = Contestant("JAX, an epoch as one scan", "jax_scan", peer=True)
 FLOOR = Contestant("floor: matrix products and Adam", "floor")
+LIMIT = Contestant("limit: operations and bytes at the rates of the machine", "limit")
 CONTESTANTS = (
     PYTHAE,
     Contestant("Lightning's Trainer", "lightning_trainer", peer=True),
     Contestant("textbook loop", "example_loop", peer=True),
+    JAX,
     DEFAULTS,
     COMPILED,
     EIGHT,
     EIGHT_COMPILED,
     FLOOR,
+    LIMIT,
 )
-EAGER = Contestant("aevb, eager", "ours_python")
+EAGER = Contestant("aevb, eager", "ours_python", passive=True)
 """Measured on a GPU, where the others launch a step as one CUDA graph."""
-CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (COMPILED, EIGHT, EIGHT_COMPILED))
-"""Batch normalization changes buffers: its steps are neither compiled nor stacked."""
+CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (JAX, COMPILED, EIGHT, EIGHT_COMPILED))
+"""Batch normalization changes buffers: its steps are neither compiled nor stacked. JAX: see `jax_scan`."""
 
 
 def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
     """Return the rates by workload."""
     # Fast contestants run for longer.
-    longer = {c.title: 4 for c in (DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)}
+    longer = {c.title: 4 for c in (JAX, DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)}
     more = (EAGER,) if device == "cuda" else ()
     return {
         name: rounds(

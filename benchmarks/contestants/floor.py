@@ -9,7 +9,7 @@ from benchmarks.workloads import Workload
 @torch.no_grad()
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
     """Run as many steps as there are full batches."""
-    layers, inputs = _layers(workload, x[: workload.batch].to(device), device)
+    layers, inputs = layers_and_inputs(workload, x[: workload.batch].to(device), device)
     outputs = [layer(given) for layer, given in zip(layers, inputs, strict=True)]
     weights = [parameter for layer in layers for parameter in layer.parameters()]
     optimizer = torch.optim.Adam(weights, lr=1e-3, fused=True)
@@ -18,11 +18,11 @@ def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
     for _ in range(epochs * (len(x) // workload.batch)):
         for place, (layer, given, output) in enumerate(zip(layers, inputs, outputs, strict=True)):
             layer(given)
-            _backward(layer, given, output, first=place == 0)
+            backward(layer, given, output, first=place == 0)
         optimizer.step()
 
 
-def _layers(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module], list[Tensor]]:
+def layers_and_inputs(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module], list[Tensor]]:
     """Return the layers with weights, and their inputs."""
     layers, inputs = [], []
 
@@ -43,7 +43,7 @@ def _layers(workload: Workload, x: Tensor, device: str) -> tuple[list[nn.Module]
     return layers, inputs
 
 
-def _backward(layer: nn.Module, given: Tensor, gradient: Tensor, *, first: bool) -> None:
+def backward(layer: nn.Module, given: Tensor, gradient: Tensor, *, first: bool) -> None:
     """Compute the gradients of the weights and, except for the first layer, of the inputs."""
     if isinstance(layer, nn.Linear):
         gradient.T @ given

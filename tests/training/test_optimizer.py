@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from aevb.config.schema import TrainConfig
-from aevb.training.optimizer import OPTIMIZERS, build_optimizer, fast_step
+from aevb.training.optimizer import (
+    OPTIMIZERS,
+    adam_update,
+    build_optimizer,
+    decay_weights,
+    fast_step,
+    learning_rates,
+)
 
 
 def trained(options: dict[str, Any], *, fast: bool) -> list[Tensor]:
@@ -32,3 +39,37 @@ def test_a_fast_step_is_that_of_pytorch(options: dict[str, Any]) -> None:
         del options["eps"]
     for ours, right in zip(trained(options, fast=True), trained(options, fast=False), strict=True):
         assert torch.equal(torch.as_tensor(ours), torch.as_tensor(right))
+
+
+@pytest.mark.parametrize("rates", [[0.1], [0.1, 0.03, 0.0]])
+def test_adams_update_is_that_of_pytorch(rates: list[float]) -> None:
+    """Also with decay, factors of the learning rate, and stacked models that have rates of their own."""
+    config = TrainConfig.model_validate({"bias_lr_factor": 2, "eps": 1e-3})
+    shapes = {"first.weight": (3, 4), "first.bias": (3,), "scale": ()}
+    own, right = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    lead = (len(rates),) if len(rates) > 1 else ()
+
+    def draw(stream: torch.Generator) -> dict[str, Tensor]:
+        return {name: torch.randn((*lead, *shape), generator=stream) for name, shape in shapes.items()}
+
+    weights, expected = draw(own), draw(right)
+    optimizer = build_optimizer(expected, config, {"first.weight"})
+    update = adam_update(shapes, config, 0.5, {"first.weight"})
+    assert update
+    means, squares = ([torch.zeros_like(weight) for weight in weights.values()] for _ in range(2))
+    steps = torch.zeros(len(shapes))
+    for t in range(1, 6):
+        update(update.scales(rates, t), steps, [*weights.values()], [*draw(own).values()], means, squares)
+        for name, gradient in draw(right).items():
+            expected[name].grad = gradient
+        with learning_rates(optimizer, rates):
+            decay_weights(optimizer, 0.5)
+            optimizer.step()
+    for ours, theirs in zip(weights.values(), expected.values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert steps.tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("options", [{"optimizer": "adagrad"}, {"bias_correction": "off"}, {"clip_grad_norm": 1.0}])
+def test_only_plain_adam_is_compiled(options: dict[str, Any]) -> None:
+    assert adam_update(["weight"], TrainConfig.model_validate(options), 0.0, ()) is None

@@ -20,6 +20,7 @@ from typing import NoReturn, TextIO
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic_core import ValidationError
 
+from aevb.cli import threads
 from aevb.errors import BadInput, Lost, NonFinite, Notice, in_command
 from aevb.memory import keep_freed_memory
 
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             # A terminal without Greek letters still shows the numbers.
             stream.reconfigure(errors="replace")
     keep_freed_memory()
+    threads.configure()
     try:
         with warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
             warnings.showwarning = _show_warning

@@ -7,8 +7,8 @@ The gradients of a step are a function of the weights, a batch, standard noise, 
 In eager mode Python makes some hundred small calls to compute it, which cost more than the arithmetic of a small model.
 Capture makes these calls once, over tensors without values, and records them as a graph with the noise as inputs. The
 captured step can then be mapped over several models whose weights, batches and noise are stacked along a first axis
-(`torch.vmap`), compiled (TorchInductor), and on a GPU turned into a CUDA graph. It gives the same numbers from the same
-noise.
+(`torch.vmap`), compiled together with Adam's update (TorchInductor), and on a GPU turned into a CUDA graph. It gives
+the same numbers from the same noise.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +24,8 @@ from aevb.models.batch import Batch
 from aevb.models.objectives import Objective
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
+from aevb.training.compilation import compiled_graph
+from aevb.training.optimizer import AdamUpdate
 from aevb.training.passes import simplify
 
 NOISE_OPERATIONS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
@@ -88,17 +90,37 @@ class CapturedStep:
         simplify(graph)
         return replace(self, run=graph, count=count)
 
-    def compiled(self, inputs: Sequence[Tensor]) -> "CapturedStep":
-        """Return the step, compiled by TorchInductor without the checks that `torch.compile` makes at each call.
+    def with_update(self, update: AdamUpdate, places: Sequence[int], inputs: Sequence[Tensor]) -> "CapturedStep":
+        """Return the step followed by an update of its weights, as one function of tensors.
+
+        Its inputs are what `AdamUpdate.scales` returns, the numbers of steps, the moments m, the moments v, and those
+        of `run`. It changes the weights, the moments and the numbers in place, and returns the means of the terms.
 
         Args:
-            inputs: of `run`; all others have their shapes and types.
+            update: of the weights.
+            places: of the trainable parameters among the inputs of `run`.
+            inputs: of `run`.
         """
-        from torch._inductor import compile as compile_graph  # takes a second
+        n = len(places)
 
+        def updated(scales: Tensor, steps: Tensor, *tensors: Tensor) -> list[Tensor]:
+            moments, given = tensors[: 2 * n], tensors[2 * n :]
+            means, *gradients = self.run(*given)
+            update(scales, steps, [given[place] for place in places], gradients, moments[:n], moments[n:])
+            return [means]
+
+        with torch.no_grad():
+            return replace(self, run=_traced(updated, [*self.update_inputs(places, inputs), *inputs]))
+
+    def update_inputs(self, places: Sequence[int], inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return examples of the inputs that `with_update` adds."""
+        scales = torch.ones(3) if self.count is None else torch.ones(3, self.count)
+        return [scales, torch.zeros(len(places)), *(torch.zeros_like(inputs[place]) for place in (*places, *places))]
+
+    def compiled(self, inputs: Sequence[Tensor]) -> "CapturedStep":
+        """Return the step, compiled for tensors of the shapes and types of these inputs."""
         assert isinstance(self.run, fx.GraphModule)
-        run = compile_graph(self.run, list(inputs), options={"cpp_wrapper": inputs[0].device.type == "cpu"})
-        return replace(self, run=run)
+        return replace(self, run=compiled_graph(self.run, inputs))
 
     @torch.no_grad()
     def as_cuda_graph(self, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> "CapturedStep":

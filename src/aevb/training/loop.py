@@ -15,7 +15,7 @@ elementwise, so they need not distinguish the two.
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -30,7 +30,8 @@ from aevb.models.objectives import Stage, Terms, final_from
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
-from aevb.training.backends.base import GradientBackend, Gradients
+from aevb.training.backends.base import GradientBackend, Update
+from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
 from aevb.training.nonfinite import first_non_finite, losses
@@ -235,32 +236,35 @@ class TrainingLoop:
         """Make the steps of the rest of an epoch; yield the means of the terms of each, ``(M, 4)``."""
         number = before[0].number + 1
         rng_states = [state.position.rng_state for state in before if state.position]
-        update = fast_step(self.optimizer)
-        with backend.epoch(number, rng_states) as gradients:
+        with self._updates(backend, number, rng_states) as update:
             for step in range(before[0].step, self.steps):
                 epochs = number - 1 + step / self.steps
                 rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
-                rates = [self._rate(state, epochs) for state in before]
-                means = self._step(gradients, update, rows, epochs / self.epochs, rates)
+                means = update(rows, epochs / self.epochs, [self._rate(state, epochs) for state in before])
                 if self.live.averages:
                     self.live.averages.update((number - 1) * self.steps + step + 1)
                 yield means
 
-    def _step(
-        self,
-        gradients: Gradients,
-        update: Callable[[], object],
-        rows: slice,
-        done: float,
-        rates: Sequence[float],
-    ) -> Tensor:
-        for weight in self.backend.weights.values():
-            weight.grad = None
-        means = gradients(rows, done)
-        if self.config.clip_grad_norm:
-            self.backend.clip_gradients(self.config.clip_grad_norm)
-        with learning_rates(self.optimizer, rates):
-            if self.weight_decay:
-                decay_weights(self.optimizer, self.weight_decay)
-            update()
-        return means
+    @contextmanager
+    def _updates(self, backend: GradientBackend, number: int, rng_states: Sequence[Tensor]) -> Generator[Update]:
+        """Enter an epoch; yield the function that makes a step."""
+        if isinstance(backend, CapturedBackend) and backend.update:
+            with backend.updates(self.optimizer, number, rng_states) as update:
+                yield update
+            return
+        apply = fast_step(self.optimizer)
+        with backend.epoch(number, rng_states) as gradients:
+
+            def step(rows: slice, done: float, rates: Sequence[float]) -> Tensor:
+                for weight in self.backend.weights.values():
+                    weight.grad = None
+                means = gradients(rows, done)
+                if self.config.clip_grad_norm:
+                    self.backend.clip_gradients(self.config.clip_grad_norm)
+                with learning_rates(self.optimizer, rates):
+                    if self.weight_decay:
+                        decay_weights(self.optimizer, self.weight_decay)
+                    apply()
+                return means
+
+            yield step

@@ -6,6 +6,7 @@ The thresholds come from measurements (`python -m benchmarks --only choices`).
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,10 +18,11 @@ from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 from aevb.training import environment
-from aevb.training.backends.base import GradientBackend
+from aevb.training.backends.base import GradientBackend, trainable_parameters
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.capture import CaptureError, is_repeatable
+from aevb.training.optimizer import adam_update, layer_weights
 
 CAPTURE_FROM_STEPS = 500
 """Number of steps from which the time to capture a step is repaid."""
@@ -37,7 +39,8 @@ def choose_backend(
 ) -> GradientBackend:
     """Return the fastest backend for a training.
 
-    A step is captured for several models, where the number of steps repays it, and where compilation is on.
+    A step is captured for several models, where the number of steps repays it, and where compilation is on. Where it
+    cannot be compiled it is captured alone, and where it cannot be captured one model is trained in eager mode.
 
     Raises:
         BadInput: options exclude each other.
@@ -55,13 +58,19 @@ def choose_backend(
     worthwhile = epochs * steps >= CAPTURE_FROM_STEPS and is_repeatable(models[0], objective)
     if len(models) == 1 and not (worthwhile or config.compile == "on"):
         return eager
+    compiled = config.compile == "on" or (config.compile == "auto" and epochs * steps >= COMPILE_FROM_STEPS)
+    captured = partial(_captured_backend, models, seeds, objective, examples, config)
+    if compiled:
+        try:
+            return captured(compiled=True)
+        except CaptureError as reason:
+            if config.compile == "on":
+                _warn_not_compiled(reason)
     try:
-        return _captured_backend(models, seeds, objective, examples, config)
-    except CaptureError as reason:
+        return captured(compiled=False)
+    except CaptureError:
         if len(models) > 1:
             raise
-        if config.compile == "on":
-            _warn_not_compiled(reason)
         return eager
 
 
@@ -71,10 +80,15 @@ def batch_size(config: TrainConfig, examples: ExampleSource) -> int:
 
 
 def _captured_backend(
-    models: Sequence[VAE], seeds: Sequence[int], objective: Objective, examples: ExampleSource, config: TrainConfig
+    models: Sequence[VAE],
+    seeds: Sequence[int],
+    objective: Objective,
+    examples: ExampleSource,
+    config: TrainConfig,
+    *,
+    compiled: bool,
 ) -> CapturedBackend:
-    epochs, steps = config.plan(len(examples))
-    compiled = config.compile == "on" or (config.compile == "auto" and epochs * steps >= COMPILE_FROM_STEPS)
+    decay, in_layers = config.decay(len(examples), examples.shape), layer_weights(models[0])
     return CapturedBackend(
         models,
         objective,
@@ -82,6 +96,7 @@ def _captured_backend(
         seeds,
         batch_size(config, examples),
         compiled=compiled,
+        update=adam_update(trainable_parameters(models[0]), config, decay, in_layers),
         bf16=config.precision == "bf16",
     )
 

@@ -4,8 +4,9 @@ The weights of stacked models lie one behind the other in the tensors that the o
 models are views of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from aevb.models.batch import Batch
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator
-from aevb.training.backends.base import Gradients, trainable_parameters
+from aevb.training.backends.base import Gradients, Update, trainable_parameters
 from aevb.training.capture import (
     CapturedStep,
     CaptureError,
@@ -23,6 +24,7 @@ from aevb.training.capture import (
     parameters_and_buffers,
     progress_tensor,
 )
+from aevb.training.optimizer import AdamState, AdamUpdate, create_state
 from aevb.training.precision import in_bfloat16
 
 
@@ -36,6 +38,7 @@ class CapturedBackend:
         seeds: one for each model.
         batch_size: of every batch.
         compiled: whether to compile the captured step.
+        update: of the weights, compiled with it on a CPU (`updates`).
         bf16: whether the networks run in bfloat16 (`aevb.training.precision`).
 
     Raises:
@@ -51,6 +54,7 @@ class CapturedBackend:
         batch_size: int,
         *,
         compiled: bool,
+        update: AdamUpdate | None = None,
         bf16: bool = False,
     ) -> None:
         self.models = models
@@ -61,7 +65,13 @@ class CapturedBackend:
         device = examples.device
         batch = examples.subsample(batch_size).batch(slice(None), generator(0, RNGStream.EPOCH, device=device))
         model = in_bfloat16(models[0]) if bf16 else models[0]
-        self.step = _captured(model, objective, batch, len(models), compiled=compiled)
+        self._places = [place for place, weight in enumerate(models[0].parameters()) if weight.requires_grad]
+        self.update = update if compiled and device.type == "cpu" else None
+        """What a step does after the gradients; None where it leaves them in the weights."""
+        self.step = _captured(model, objective, batch, len(models))
+        if compiled:
+            inputs = _example_inputs(self.step, model, batch)
+            self.step = _compiled(self.step, inputs, self.update, self._places)
         self._state = _stack(models) if self._stacked else parameters_and_buffers(models[0])
         weights = trainable_parameters(models[0])
         if self._stacked:
@@ -75,6 +85,44 @@ class CapturedBackend:
 
     @contextmanager
     def epoch(self, number: int, rng_states: Sequence[Tensor] = ()) -> Iterator[Gradients]:
+        inputs = self._epoch_inputs(number, rng_states)
+
+        def gradients(rows: slice, done: float) -> Tensor:
+            means, *grads = self.step.run(*inputs(rows, done))
+            for weight, gradient in zip(self.weights.values(), grads, strict=True):
+                weight.grad = gradient
+            return means.view(-1, means.shape[-1])
+
+        with torch.no_grad():
+            yield gradients
+
+    @contextmanager
+    def updates(
+        self, optimizer: torch.optim.Optimizer, number: int, rng_states: Sequence[Tensor] = ()
+    ) -> Iterator[Update]:
+        """Enter an epoch whose steps update the weights, where the backend has an `update`.
+
+        Args:
+            optimizer: Adam, with the state of the weights.
+            number, rng_states: as for `epoch`.
+        """
+        inputs = self._epoch_inputs(number, rng_states)
+        if not optimizer.state:
+            create_state(optimizer)
+        state = AdamState.of(optimizer, list(self.weights.values()))
+        moments, adam = [state.steps, *state.means, *state.squares], self.update
+        assert adam
+        numbers = count(int(state.steps[0]) + 1)
+
+        def step(rows: slice, done: float, rates: Sequence[float]) -> Tensor:
+            (means,) = self.step.run(adam.scales(rates, next(numbers)), *moments, *inputs(rows, done))
+            return means.view(-1, means.shape[-1])
+
+        with torch.no_grad():
+            yield step
+
+    def _epoch_inputs(self, number: int, rng_states: Sequence[Tensor]) -> Callable[[slice, float], list[Tensor]]:
+        """Return a function of the rows of a batch and the completed fraction of training: the inputs of its step."""
         device = self._examples.device
         generators = [generator(seed, RNGStream.EPOCH, number, device=device) for seed in self._seeds]
         shuffled = [self._examples.shuffled(stream) for stream in generators]
@@ -82,16 +130,12 @@ class CapturedBackend:
             stream.set_state(state)
         self._generators = generators
 
-        def gradients(rows: slice, done: float) -> Tensor:
+        def inputs(rows: slice, done: float) -> list[Tensor]:
             batch = self._batch(shuffled, rows, generators)
             noise = [self._stack_models([noise.draw(stream) for stream in generators]) for noise in self.step.noise]
-            means, *grads = self.step.run(*self._state, *batch, *noise, progress_tensor(done, device))
-            for weight, gradient in zip(self.weights.values(), grads, strict=True):
-                weight.grad = gradient
-            return means.view(-1, means.shape[-1])
+            return [*self._state, *batch, *noise, progress_tensor(done, device)]
 
-        with torch.no_grad():
-            yield gradients
+        return inputs
 
     def rng_states(self) -> list[Tensor]:
         return [stream.get_state() for stream in self._generators]
@@ -149,18 +193,31 @@ def _stack(models: Sequence[nn.Module]) -> list[Tensor]:
     return stacks
 
 
-def _captured(model: VAE, objective: Objective, batch: Batch, count: int, *, compiled: bool) -> CapturedStep:
+def _captured(model: VAE, objective: Objective, batch: Batch, models: int) -> CapturedStep:
     step = capture_step(model, objective, batch)
-    progress = progress_tensor(0.5, batch.x.device)
+    return step.stacked(_example_inputs(step, model, batch), models) if models > 1 else step
+
+
+def _example_inputs(step: CapturedStep, model: VAE, batch: Batch) -> list[Tensor]:
+    """Return examples of the inputs of a step, of several models if it is stacked."""
     inputs = [*parameters_and_buffers(model), *batch.tensors, *(noise.draw() for noise in step.noise)]
-    if count > 1:
-        step = step.stacked([*inputs, progress], count)
-        inputs = [torch.stack([tensor] * count) for tensor in inputs]
-    if compiled:
-        try:
-            with torch.no_grad():
-                step = step.compiled([*inputs, progress])
-                step.run(*inputs, progress)
-        except Exception as error:  # no compiler, or one that fails
-            raise CaptureError(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
+    if step.count:
+        inputs = [torch.stack([tensor] * step.count) for tensor in inputs]
+    return [*inputs, progress_tensor(0.5, batch.x.device)]
+
+
+def _compiled(
+    step: CapturedStep, inputs: Sequence[Tensor], update: AdamUpdate | None, places: Sequence[int]
+) -> CapturedStep:
+    """Return the step, compiled with an update of the weights if there is one."""
+    inputs = [tensor.clone() for tensor in inputs]  # the update changes them
+    try:
+        with torch.no_grad():
+            if update:
+                step = step.with_update(update, places, inputs)
+                inputs = [*step.update_inputs(places, inputs), *inputs]
+            step = step.compiled(inputs)
+            step.run(*inputs)
+    except Exception as error:  # no compiler, or one that fails
+        raise CaptureError(f"the compiler failed: {str(error).strip().splitlines()[0]}") from error
     return step
