@@ -7,12 +7,16 @@ milliseconds. Its calls are made without Python and without the checks that `tor
 import hashlib
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import torch
 from torch import Tensor, fx
 
+LIBRARY = "step.so"
 OPTIONS = {"memory_planning": True, "size_asserts": False, "alignment_asserts": False}
 
 
@@ -27,23 +31,24 @@ def compiled_graph(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
         return cast(Callable[..., Sequence[Tensor]], compile_graph(graph, list(inputs)))
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    index = Path(cache_dir()) / "aevb" / f"{_key(graph, inputs)}.txt"
-    library = index.read_text() if index.is_file() else ""
-    if not library or not Path(library).is_file():
-        library = _library(graph, inputs)
-        index.parent.mkdir(parents=True, exist_ok=True)
-        index.write_text(library)
-    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(library, 1)
+    folder = Path(cache_dir()) / "aevb" / _key(graph, inputs)
+    if not folder.is_dir():
+        _compile(graph, inputs, folder)
+    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(folder / LIBRARY), 1)
     return lambda *tensors: runner.run(list(tensors))
 
 
-def _library(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> str:
-    """Return the path of a new library."""
+def _compile(graph: fx.GraphModule, inputs: Sequence[Tensor], folder: Path) -> None:
+    """Write the library and its files into a new folder, which appears once it is complete."""
     from torch._inductor import aot_compile
 
-    with warnings.catch_warnings():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return str(aot_compile(graph, tuple(inputs), options=OPTIONS))
+        options = {**OPTIONS, "aot_inductor.output_path": str(Path(place) / LIBRARY)}
+        aot_compile(graph, tuple(inputs), options=options)
+        with suppress(OSError):  # another process was faster
+            Path(place).rename(folder)
 
 
 def _key(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> str:
@@ -52,6 +57,8 @@ def _key(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> str:
     shapes = [(tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs]
     parts = [torch.__version__, processor, threads, OPTIONS, shapes, graph.code]
     digest = hashlib.sha256(repr(parts).encode())
-    for name, constant in sorted(graph.named_buffers()):
-        digest.update(f"{name} {constant.dtype} {constant.tolist()}".encode())
+    for node in graph.graph.nodes:
+        if node.op == "get_attr":
+            constant = attrgetter(str(node.target))(graph)
+            digest.update(f"{node.target} {constant.dtype} {constant.tolist()}".encode())
     return digest.hexdigest()

@@ -137,7 +137,9 @@ class Columns(Likelihood):
     def log_stddev(self) -> Tensor:
         """The logarithm of the standard deviation of each number in units of its scale: 1.81 for a logistic."""
         stddevs = torch.tensor([1.0, 1.0, LOGISTIC_STDDEV, LOGISTIC_STDDEV, 1.0]).log()
-        return stddevs.repeat_interleave(torch.tensor(self.split[:_LOCATED])).to(self.log_scale)
+        # An index and not repeats, whose sum gives the shape: a captured step has fixed shapes.
+        places = [place for place, width in enumerate(self.split[:_LOCATED]) for _ in range(width)]
+        return stddevs[torch.tensor(places, device=stddevs.device)].to(self.log_scale)
 
     @property
     def _widths(self) -> list[int]:
