@@ -139,7 +139,7 @@ class Columns(Likelihood):
         stddevs = torch.tensor([1.0, 1.0, LOGISTIC_STDDEV, LOGISTIC_STDDEV, 1.0]).log()
         # An index and not repeats, whose sum gives the shape: a captured step has fixed shapes.
         places = [place for place, width in enumerate(self.split[:_LOCATED]) for _ in range(width)]
-        return stddevs[torch.tensor(places, device=stddevs.device)].to(self.log_scale)
+        return stddevs[torch.tensor(places, dtype=torch.long, device=stddevs.device)].to(self.log_scale)
 
     @property
     def _widths(self) -> list[int]:
