@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.timing import Rates, ratio, turn
-from benchmarks.training import COMPILED, CONTESTANTS, DEFAULTS, JAX, PYTHAE
+from benchmarks.training import COMPILED, DEFAULTS, JAX, PYTHAE
 from benchmarks.workloads import WORKLOADS
 
 NEIGHBORS = (0, 1, 2)
-MEASURED = tuple(c for c in CONTESTANTS if c in (PYTHAE, JAX, DEFAULTS, COMPILED))
+MEASURED = (PYTHAE, JAX, DEFAULTS, COMPILED)
 DENSE = ("W1", "W2")
 
 

@@ -42,7 +42,7 @@ def _bytes_a_second(count: int, device: str) -> float:
 
 
 def _least(action: Callable[[], object], repeats: int = 50) -> float:
-    """Return the least seconds of an action, which is made at least twice."""
+    """Return the least seconds of an action over its repeats."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

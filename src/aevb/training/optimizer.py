@@ -167,21 +167,24 @@ class AdamState(NamedTuple):
 
     Attributes:
         means, squares: the moments m and v of each weight.
-        steps: the number of steps of each weight; those of the optimizer are views of it.
+        steps: the number of steps of each weight.
+        views: the same numbers as the optimizer's tensors.
     """
 
     means: list[Tensor]
     squares: list[Tensor]
     steps: Tensor
+    views: list[Tensor]
 
     @classmethod
     def of(cls, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> "AdamState":
         """Return the state of weights."""
         states = [optimizer.state[weight] for weight in weights]
         steps = torch.stack([state["step"] for state in states])
-        for state, step in zip(states, steps.unbind(), strict=True):
-            state["step"] = step
-        return cls([state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], steps)
+        views = list(steps.unbind())
+        for state, view in zip(states, views, strict=True):
+            state["step"] = view
+        return cls([state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], steps, views)
 
 
 def create_state(optimizer: torch.optim.Optimizer) -> None:
@@ -225,7 +228,7 @@ def _fused_adam(optimizer: torch.optim.Optimizer, place: int, gradients: list[Te
     first, second = group["betas"]
     state.steps.add_(1)
     torch._fused_adam_(
-        group["params"], gradients, state.means, state.squares, [], list(state.steps.unbind()), lr=group["lr"],
+        group["params"], gradients, state.means, state.squares, [], state.views, lr=group["lr"],
         beta1=first, beta2=second, weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
     )  # fmt: skip
 

@@ -65,13 +65,12 @@ class CapturedBackend:
         device = examples.device
         batch = examples.subsample(batch_size).batch(slice(None), generator(0, RNGStream.EPOCH, device=device))
         model = in_bfloat16(models[0]) if bf16 else models[0]
-        self._places = [place for place, weight in enumerate(models[0].parameters()) if weight.requires_grad]
         self.update = update if compiled and device.type == "cpu" else None
         """What a step does after the gradients; None where it leaves them in the weights."""
         self.step = _captured(model, objective, batch, len(models))
         if compiled:
-            inputs = _example_inputs(self.step, model, batch)
-            self.step = _compiled(self.step, inputs, self.update, self._places)
+            places = [place for place, weight in enumerate(models[0].parameters()) if weight.requires_grad]
+            self.step = _compiled(self.step, _example_inputs(self.step, model, batch), self.update, places)
         self._state = _stack(models) if self._stacked else parameters_and_buffers(models[0])
         weights = trainable_parameters(models[0])
         if self._stacked:
