@@ -76,7 +76,7 @@ def _training(rounds: int, device: str) -> tuple[object, str]:
 
 def _plotted(results: dict[str, Rates]) -> plt.Figure:
     """Plot a dot for each round, as a multiple of the rate of pythae's trainer."""
-    figure, axes = plt.subplots(1, len(results), figsize=(5 * len(results), 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(results), figsize=(6 * len(results), 4), layout="constrained")
     for axis, (name, rates) in zip(axes, results.items(), strict=True):
         theirs = rates[training.PYTHAE.title]
         for row, values in enumerate(rates.values()):
@@ -85,7 +85,7 @@ def _plotted(results: dict[str, Rates]) -> plt.Figure:
         axis.set_yticks(range(len(rates)), rates)
         axis.invert_yaxis()
         axis.set_xscale("log")
-        axis.set_xticks(ticks := [1, 2, 4, 8, 16, 32], [f"{tick} x" for tick in ticks])
+        axis.set_xticks(ticks := [1, 4, 16, 64], [f"{tick} x" for tick in ticks])
         axis.set_xlim(0.6, 1.3 * max(max(values) for values in rates.values()) / min(theirs))
         axis.minorticks_off()
         axis.grid(axis="x", alpha=0.3)

@@ -16,7 +16,7 @@ EIGHT, EIGHT_COMPILED = (
 )
 JAX = Contestant("JAX, an epoch as one scan", "jax_scan", peer=True)
 FLOOR = Contestant("floor: matrix products and Adam", "floor")
-LIMIT = Contestant("limit: operations and bytes at the rates of the machine", "limit")
+LIMIT = Contestant("limit: operations and bytes", "limit")
 CONTESTANTS = (
     PYTHAE,
     Contestant("Lightning's Trainer", "lightning_trainer", peer=True),
