@@ -22,13 +22,11 @@ class Contestant(NamedTuple):
         title: in the table.
         module: in `benchmarks.contestants`.
         peer: whether it runs in the environment of the other libraries.
-        passive: whether waiting threads sleep, as in the commands of `aevb`.
     """
 
     title: str
     module: str
     peer: bool = False
-    passive: bool = False
 
 
 Rates = dict[str, list[float]]
@@ -58,11 +56,10 @@ def rounds(
 def turn(contestant: Contestant, workload: str, device: str, peers: str, epochs: int) -> float:
     """Run a contestant in a new process; return examples per second."""
     command = [peers if contestant.peer else sys.executable, "-m", "benchmarks.contestants.run", contestant.module]
-    passive = {"OMP_WAIT_POLICY": "passive"} if contestant.passive else {}
     # As in a user's process: the library configures the allocator itself.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
-        [*command, workload, device, str(epochs)], cwd=ROOT, env=inherited | passive, capture_output=True, text=True
+        [*command, workload, device, str(epochs)], cwd=ROOT, env=inherited, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"{contestant.title}, {workload}: {done.stderr.strip().splitlines()[-1]}")

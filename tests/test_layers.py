@@ -18,6 +18,7 @@ PACKAGES = [
     "files",
     "display",
     "memory",
+    "threads",
     "rng",
     "columns",
     "models",
@@ -100,7 +101,11 @@ def test_commands_for_few_rows_import_no_compiler_no_plots_and_no_scipy(command:
     (tmp_path / "t.csv").write_text("\n".join(["x,n,kind", *rows, "2.5,,a", ",3,"]))
     types = {"x": "real", "n": "integer"}
     config = Config.model_validate(
-        {"data": {"source": str(tmp_path / "t.csv"), "column_types": types}, "train": {"epochs": 1}}
+        {
+            "data": {"source": str(tmp_path / "t.csv"), "column_types": types},
+            "model": {"prior": "mixture"},
+            "train": {"epochs": 1},
+        }
     )
     fit_run(config, tmp_path / "run", load_source(config))
     words = command.replace("RUN", str(tmp_path / "run")).replace("TABLE", str(tmp_path / "t.csv")).split()

@@ -20,9 +20,9 @@ from typing import NoReturn, TextIO
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic_core import ValidationError
 
-from aevb.cli import threads
 from aevb.errors import BadInput, Lost, NonFinite, Notice, in_command
 from aevb.memory import keep_freed_memory
+from aevb.threads import limit_to_quota
 
 COMMANDS = {
     "train": ("train:train", "Train a model, evaluate it on held-out data, diagnose it and write a report."),
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             # A terminal without Greek letters still shows the numbers.
             stream.reconfigure(errors="replace")
     keep_freed_memory()
-    threads.configure()
+    limit_to_quota()
     try:
         with warnings.catch_warnings(), _sigterm_as_ctrl_c(), _only_first_process_prints():
             warnings.showwarning = _show_warning

@@ -22,6 +22,7 @@ from aevb.models.posteriors import Diagonal, ScaleOptions
 from aevb.models.registry import register
 from aevb.models.shapes import size
 from aevb.models.vae import VAE
+from aevb.threads import sleep_when_waiting
 
 
 def build(
@@ -44,6 +45,7 @@ def build(
     """
     advice = "use smaller widths or fewer latent dimensions"
     memory.require(weight_bytes(model, event, columns, condition_columns), "a model of these widths", advice)
+    sleep_when_waiting()
     return _vae(model, event, columns, condition_columns)
 
 

@@ -90,7 +90,7 @@ class MixtureOfNormals(Prior):
     def __init__(self, latent: int, event: tuple[int, ...], components: int) -> None:
         super().__init__(latent, event)
         self.logits = nn.Parameter(torch.zeros(components))
-        self.loc = nn.Parameter(0.5 * torch.randn(components, latent))
+        self.loc = nn.Parameter(_normal_numbers(components, latent, stddev=0.5))
         self.log_scale = nn.Parameter(torch.full((components, latent), 0.5 * math.log(0.75)))
 
     def forward(self, encode: Encode) -> Mixture:
@@ -105,7 +105,7 @@ class Vamp(Prior):
 
     def __init__(self, latent: int, event: tuple[int, ...], components: int) -> None:
         super().__init__(latent, event)
-        self.inputs = nn.Parameter(torch.rand(components, *event))
+        self.inputs = nn.Parameter(nn.init.uniform_(torch.empty(components, *event)))
 
     def initialize(self, x: Tensor) -> None:
         chosen = torch.randint(len(x), (len(self.inputs),), device=x.device)
@@ -126,3 +126,9 @@ class FlowPrior(Prior):
 
     def forward(self, encode: Encode) -> Flow:
         return Flow(StandardNormal(self.origin), self.transform())
+
+
+def _normal_numbers(*shape: int, stddev: float) -> Tensor:
+    """Return normal numbers; none are sampled on the device meta, for which PyTorch would import its compiler."""
+    numbers = torch.empty(shape)
+    return numbers if numbers.is_meta else nn.init.normal_(numbers, std=stddev)

@@ -3,6 +3,7 @@
 The thresholds come from measurements (`python -m benchmarks --only choices`).
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from aevb.errors import BadInput, Notice, option
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
+from aevb.threads import quota, sleep_when_waiting
 from aevb.training import environment
 from aevb.training.backends.base import GradientBackend, trainable_parameters
 from aevb.training.backends.captured import CapturedBackend
@@ -141,8 +143,13 @@ def _warn_not_compiled(reason: object) -> None:
 def suitable_threads(
     models: Sequence[VAE], objective: Objective, examples: ExampleSource, config: TrainConfig
 ) -> Iterator[None]:
-    """Use one PyTorch thread for small steps, in which several would wait for each other; restore the number after."""
+    """Use one PyTorch thread for small steps, in which several would wait for each other; restore the number after.
+
+    A container gets no more threads than processors.
+    """
+    sleep_when_waiting()
     threads, size = torch.get_num_threads(), config.batch_size // config.micro_batches
+    torch.set_num_threads(math.ceil(min(threads, quota())))
     if count_operations(models[0], objective, examples, size) * len(models) < THREADS_FROM_OPERATIONS:
         torch.set_num_threads(1)
     try:
