@@ -19,6 +19,7 @@ from aevb.data import Examples
 from aevb.evaluation.importance_sampling import per_example
 from aevb.models.vae import VAE
 from benchmarks.contestants.ours import model as made
+from benchmarks.contestants.run import settle
 from benchmarks.timing import ROOT, ratio
 from benchmarks.workloads import WORKLOADS
 
@@ -46,26 +47,28 @@ class Results(NamedTuple):
 
 def measured(count: int, peers: str) -> Results:
     """Run the rounds, then all images at once."""
+    model, images = model_and_images("cpu")
+    rows = [(*ours(model, images[:OURS]), *theirs(peers, model, images), floor(model)) for _ in range(count)]
+    our_rates, own_means, their_rates, their_means, floors = map(list, zip(*rows, strict=True))
+    return Results(our_rates, their_rates, floors, (own_means[0], their_means[0]), *_whole(model, images))
+
+
+def model_and_images(device: str) -> tuple[VAE, torch.Tensor]:
+    """Return the model on a device, and the images ``(ALL, 1, 28, 28)`` on the CPU."""
     torch.manual_seed(0)
     workload = WORKLOADS["W1"]
     images = workload.data(ALL)
-    model = made(workload, images).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        given = Path(folder) / "given.npz"
-        np.savez(given, images=images.numpy(), **_weights(model))
-        rows = [(*_ours(model, images[:OURS]), *_theirs(peers, given), _floor(model)) for _ in range(count)]
-    ours, own_means, theirs, their_means, floors = map(list, zip(*rows, strict=True))
-    return Results(ours, theirs, floors, (own_means[0], their_means[0]), *_whole(model, images))
+    return made(workload, images).eval().to(device), images
 
 
 def table(results: Results) -> str:
     """Return a Markdown table."""
-    floor = ratio(results.ours, results.floor, 2)
+    limit = ratio(results.ours, results.floor, 2)
     return (
         "| | images per second | aevb relative to it |\n|---|---|---|\n"
         f"| aevb | {median(results.ours):.1f} | |\n"
         f"| pythae's get_nll | {median(results.theirs):.2f} | {ratio(results.ours, results.theirs)} |\n"
-        f"| matrix products of the decoder alone | {median(results.floor):.1f} | {floor} |\n\n"
+        f"| matrix products of the decoder alone | {median(results.floor):.1f} | {limit} |\n\n"
         f"The means over {THEIRS} images agree: {results.means[0]:.2f} and {results.means[1]:.2f} nats. {ALL} images"
         f" take {results.seconds:.0f} s, and the peak resident size grows by {results.grown:.0f} MiB (the bound is"
         " 1 GiB)."
@@ -77,13 +80,13 @@ def _weights(model: VAE) -> dict[str, np.ndarray]:
     linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     names = ("hidden", "head", "up", "out")
     return {
-        f"{name}.{part}": getattr(layer, part).detach().numpy()
+        f"{name}.{part}": getattr(layer, part).detach().cpu().numpy()
         for name, layer in zip(names, linears, strict=True)
         for part in ("weight", "bias")
     }
 
 
-def _ours(model: VAE, images: torch.Tensor) -> tuple[float, float]:
+def ours(model: VAE, images: torch.Tensor) -> tuple[float, float]:
     """Return images per second and the mean of log p(x)."""
     per_example(model, Examples(images[:1]), SAMPLES)
     start = time.perf_counter()
@@ -91,23 +94,30 @@ def _ours(model: VAE, images: torch.Tensor) -> tuple[float, float]:
     return len(images) / (time.perf_counter() - start), result.log_px[:THEIRS].mean().item()
 
 
-def _theirs(python: str, given: Path) -> tuple[float, float]:
+def theirs(python: str, model: VAE, images: torch.Tensor) -> tuple[float, float]:
     """Return images per second and the mean of log p(x) of the other routine."""
-    command = [python, "-m", "benchmarks.contestants.pythae_likelihood", str(given), str(THEIRS), str(SAMPLES)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "given.npz"
+        np.savez(given, images=images.numpy(), **_weights(model))
+        arguments = [str(given), str(THEIRS), str(SAMPLES), model.device.type]
+        command = [python, "-m", "benchmarks.contestants.pythae_likelihood", *arguments]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     result = json.loads(done.stdout.splitlines()[-1])
     return THEIRS / result["seconds"], result["mean"]
 
 
 @torch.no_grad()
-def _floor(model: VAE) -> float:
+def floor(model: VAE) -> float:
     """Return images per second of the decoder's matrix products alone."""
     up, out = (layer for layer in model.decoder.modules() if isinstance(layer, torch.nn.Linear))
-    z, h = torch.randn(SAMPLES, up.in_features), torch.randn(SAMPLES, out.in_features)
+    z, h = (torch.randn(SAMPLES, layer.in_features, device=model.device) for layer in (up, out))
+    out(h)
+    settle(model.device.type)
     start = time.perf_counter()
     for _ in range(20):
         up(z)
         out(h)
+    settle(model.device.type)
     return 20 / (time.perf_counter() - start)
 
 

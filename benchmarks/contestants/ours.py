@@ -1,5 +1,7 @@
 """`aevb.fit` with its defaults."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from aevb.config.build import build, build_objective
@@ -9,7 +11,7 @@ from aevb.data import Dataset, Examples
 from aevb.memory import keep_freed_memory
 from aevb.models.vae import VAE
 from aevb.training.fit import TrainingJob, fit_stacked
-from aevb.training.history import History
+from aevb.training.history import Epoch, History
 from benchmarks.workloads import VARIANCE, Workload
 
 keep_freed_memory()
@@ -20,13 +22,23 @@ def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:
     together(workload, x, epochs, device, 1, "auto")
 
 
-def together(workload: Workload, x: Tensor, epochs: int, device: str, seeds: int, compile: str) -> list[History]:
-    """Train several models as one stacked model."""
+def together(
+    workload: Workload,
+    x: Tensor,
+    epochs: int,
+    device: str,
+    seeds: int,
+    compile: str,
+    on_step: Callable[[], object] | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+) -> list[History]:
+    """Train several models as one stacked model; `on_epoch` receives the epochs of the first."""
     models = [model(workload, x).to(device) for _ in range(seeds)]
-    jobs = [TrainingJob(each, seed) for seed, each in enumerate(models)]
+    jobs = [TrainingJob(each, seed, on_epoch=None if seed else on_epoch) for seed, each in enumerate(models)]
     options = {"epochs": epochs, "batch_size": workload.batch, "compile": compile, "weight_decay": 0.0}
     config = TrainConfig.model_validate(options)
-    return fit_stacked(jobs, build_objective(ObjectiveConfig(), "diagonal"), Examples(x), config=config)
+    objective = build_objective(ObjectiveConfig(), "diagonal")
+    return fit_stacked(jobs, objective, Examples(x), config=config, on_step=on_step)
 
 
 def model(workload: Workload, x: Tensor) -> VAE:

@@ -1,6 +1,7 @@
 """pythae's log-likelihood routine on given weights and images, for `benchmarks.likelihood`.
 
-Arguments: a .npz file with the weights and images, how many images, and K. Prints the seconds and the mean as JSON.
+Arguments: a .npz file with the weights and images, how many images, K, and the device. Prints the seconds and the mean
+as JSON.
 """
 
 import json
@@ -45,10 +46,10 @@ def linear(given, name):
 
 
 def main():
-    given, count, samples = np.load(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    given, count, samples, device = np.load(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=given["head.bias"].size // 2, reconstruction_loss="bce")
-    model = VAE(config, encoder=Encoder(given), decoder=Decoder(given)).eval()
-    x = torch.from_numpy(given["images"][:count])
+    model = VAE(config, encoder=Encoder(given), decoder=Decoder(given)).eval().to(device)
+    x = torch.from_numpy(given["images"][:count]).to(device)
     with torch.no_grad():
         model.get_nll(x[:1], n_samples=samples)
         start = time.perf_counter()

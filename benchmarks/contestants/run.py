@@ -12,28 +12,48 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, Workload
+
+Train = Callable[[Workload, Tensor, int, str], float | None]
 
 
 def main(name: str, key: str, device: str, epochs: str = "0") -> None:
     """Train twice, and time the second training."""
+    with quietly():
+        result = rate(contestant(name), WORKLOADS[key], device, int(epochs))
+    print(json.dumps(result))
+
+
+def contestant(name: str) -> Train:
+    """Return the training of a contestant."""
+    train: Train = importlib.import_module(f"benchmarks.contestants.{name}").train
+    return train
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Work in a temporary folder, without output."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    workload = WORKLOADS[key]
-    count, x = int(epochs) or workload.epochs, workload.data()
-    train = importlib.import_module(f"benchmarks.contestants.{name}").train
     noise = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(noise):
-        train(workload, x[: 4 * workload.batch], 1, device)
-        settle(device)
-        start = time.perf_counter()
-        seconds = train(workload, x, count, device)
-        settle(device)
-        seconds = seconds or time.perf_counter() - start
-    print(json.dumps(count * len(x) / seconds))
+        yield
+
+
+def rate(train: Train, workload: Workload, device: str, epochs: int = 0) -> float:
+    """Return the examples per second of a training of so many epochs, 0 for those of the workload."""
+    count, x = epochs or workload.epochs, workload.data()
+    train(workload, x[: 4 * workload.batch], 1, device)
+    settle(device)
+    start = time.perf_counter()
+    seconds = train(workload, x, count, device)
+    settle(device)
+    return count * len(x) / (seconds or time.perf_counter() - start)
 
 
 def settle(device: str) -> None:
@@ -42,4 +62,5 @@ def settle(device: str) -> None:
         torch.cuda.synchronize()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -177,18 +177,18 @@ class _SharedNoise:
         self, model: VAE, objective: Objective, examples: ExampleSource, batch_size: int
     ) -> list[tuple[Noise, int]] | None:
         """Return the noise of a batch and the axis along which to split it; None where a step cannot be captured."""
+        fewer = min(self._width, batch_size - 1)  # a single process takes the whole batch
         try:
-            whole, share = (
-                capture_step(model, objective, _example_batch(examples, size)).noise
-                for size in (batch_size, self._width)
+            whole, part = (
+                capture_step(model, objective, _example_batch(examples, size)).noise for size in (batch_size, fewer)
             )
         except CaptureError:
             return None
         planned = []
-        for noise, smaller in zip(whole, share, strict=True):
+        for noise, smaller in zip(whole, part, strict=True):
             sizes = list(zip(noise.shape, smaller.shape, strict=True))
-            axes = [axis for axis, (size, part) in enumerate(sizes) if size != part]
-            if len(axes) != 1 or sizes[axes[0]] != (batch_size, self._width):
+            axes = [axis for axis, (size, other) in enumerate(sizes) if size != other]
+            if len(axes) != 1 or sizes[axes[0]] != (batch_size, fewer):
                 return None
             planned.append((noise, axes[0]))
         return planned
