@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_the_same_as_markdown(report: Report) -> None:
     assert "✓ holds: [1.4883, 1.5137] from 2 runs" in table[2].replace("\\", "")
     assert "![Figure 3a: A bound.](figures/curve.png)" in lines
     assert "- 1: Read with care." in lines
+    assert not any(before for before, line in pairwise(lines) if line.startswith("#"))
     assert "aevb reproduce tiny --scale smoke --seeds 2" in lines
     assert str(report.folder.parent) not in text
 
