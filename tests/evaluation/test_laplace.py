@@ -1,10 +1,13 @@
 """Laplace's approximation of the posterior."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
 from aevb.config.build import build
 from aevb.config.schema import ModelConfig
+from aevb.evaluation import laplace as laplace_module
 from aevb.evaluation.laplace import Laplace, laplace
 from aevb.models.batch import Batch
 from aevb.models.linear import LinearGaussian, linear_vae
@@ -36,6 +39,17 @@ def test_its_mode_is_higher_than_all_around(prior: str) -> None:
     mode = laplace(model, Batch(x), torch.randn(20, 3, dtype=torch.float64)).mode
     around = mode + 0.03 * torch.randn(200, 20, 3, dtype=torch.float64)
     assert (model.log_joint(x, mode) >= model.log_joint(x, around).max(0).values - 1e-6).all()
+
+
+@torch.no_grad()
+def test_the_search_ends_where_no_step_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, batch = linear_vae(6, 3).double(), Batch(torch.randn(20, 6, dtype=torch.float64))
+    mode = laplace(model, batch, torch.zeros(20, 3, dtype=torch.float64)).mode
+    derivatives = Mock(wraps=laplace_module._derivatives)
+    monkeypatch.setattr(laplace_module, "_derivatives", derivatives)
+    assert laplace(model, batch, mode).mode.equal(mode)
+    derivatives.assert_called_once()
 
 
 def test_samples_do_not_depend_on_axes_of_equal_precision() -> None:

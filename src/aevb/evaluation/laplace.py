@@ -3,9 +3,9 @@
     z* = argmax log p(x, z),    H = -∂²/∂z² log p(x, z) at z*,    r(z) = N(z; z*, H⁻¹)
 
 Newton's method finds the mode, starting from the encoder's mean. Of each step, the best of several lengths is taken,
-which may be zero; along axes of negative curvature the step is scaled by |H|. Eigenvalues of H below 0.25 are set to
-0.25; the standard normal has the precision 1. For a linear decoder with normal noise and a normal prior, r is the exact
-posterior.
+which may be zero; along axes of negative curvature the step is scaled by |H|. It ends after ten steps, or where zero is
+the best length for all examples. Eigenvalues of H below 0.25 are set to 0.25; the standard normal has the precision 1.
+For a linear decoder with normal noise and a normal prior, r is the exact posterior.
 
 Where values are missing, half of the samples of z come from the encoder's q(z|x) and half from r, with the weights
 p(x, z) / (½ q + ½ r): there are as many posteriors as patterns of missing values, and an encoder is overconfident for
@@ -63,13 +63,15 @@ def laplace(model: VAE, batch: Batch, start: Tensor) -> Laplace:
         start: points near the modes, ``(B, Z)``.
     """
     z, lengths = start, start.new_tensor(STEP_LENGTHS).view(-1, 1, 1)
+    slope, axes, curvature = _derivatives(model, batch, z)
     for _ in range(NEWTON_STEPS):
-        slope, axes, curvature = _derivatives(model, batch, z)
         along = torch.einsum("bij,bi->bj", axes, slope) / curvature.abs().clamp_min(LEAST_PRECISION)
         candidates = z + lengths * torch.einsum("bij,bj->bi", axes, along)
         best = model.log_joint(batch, candidates).nan_to_num(-torch.inf).argmax(0)
+        if not best.any():  # the best length is zero for all examples
+            break
         z = candidates[best, torch.arange(len(z), device=z.device)]
-    _, axes, curvature = _derivatives(model, batch, z)
+        slope, axes, curvature = _derivatives(model, batch, z)
     return Laplace(z, axes, curvature.clamp_min(LEAST_PRECISION))
 
 

@@ -21,8 +21,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import partial
-from importlib.metadata import entry_points
+from functools import cache, partial
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -245,10 +245,16 @@ def load_plugins() -> None:
     Raises:
         BadInput: a plugin cannot be imported.
     """
-    for entry in entry_points(group=GROUP):
+    for entry in _installed():
         _load_once(entry.value, entry.load)
     for name in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
         _load_once(name, partial(import_plugin, name))
+
+
+@cache
+def _installed() -> EntryPoints:
+    """Return the entry points of installed plugins; the metadata of all installed packages are read once."""
+    return entry_points(group=GROUP)
 
 
 def _load_once(name: str, load: Callable[[], object]) -> None:
