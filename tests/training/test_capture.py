@@ -1,5 +1,6 @@
 """Captured steps: the same noise gives the same numbers as in eager mode, for one model and for several."""
 
+import math
 import os
 import subprocess
 import sys
@@ -411,7 +412,10 @@ class _Scaled(nn.Module):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("count", [1, 3])
-def test_captured_steps_give_the_same_numbers_on_a_gpu(stripes: Dataset, count: int) -> None:
+def test_captured_steps_give_the_same_numbers_on_a_gpu(
+    stripes: Dataset, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "CAPTURE_FROM_STEPS", 1)
     found = []
     for together in (True, False):
         models = [model_of(stripes, seed).cuda() for seed in range(count)]
@@ -423,7 +427,7 @@ def test_captured_steps_give_the_same_numbers_on_a_gpu(stripes: Dataset, count: 
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
-def test_a_small_step_uses_one_thread_and_restores_the_number(
+def test_a_small_step_uses_one_thread_and_a_container_no_more_than_it_has(
     stripes: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = list[int]()
@@ -431,6 +435,8 @@ def test_a_small_step_uses_one_thread_and_restores_the_number(
     monkeypatch.setattr(torch, "set_num_threads", seen.append)
     fit(model_of(stripes), ELBO(), stripes.train, config=TrainConfig(epochs=1))
     assert seen == [1, 4]
-    seen.clear()
-    fit(model_of(stripes, hidden=(400, 400)), ELBO(), stripes.train, config=TrainConfig(epochs=1))
-    assert seen == [4]
+    for share, number in ((math.inf, 4), (1.5, 2)):
+        monkeypatch.setattr(policy, "quota", lambda share=share: share)
+        seen.clear()
+        fit(model_of(stripes, hidden=(400, 400)), ELBO(), stripes.train, config=TrainConfig(epochs=1))
+        assert seen == [number, 4]

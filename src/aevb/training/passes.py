@@ -2,11 +2,16 @@
 
     in place      operations that change a tensor nothing else uses, as in the gradient of clamp, return a new one
     constants     values that depend on no input, such as the gradients of means and sums, are computed once
-    identities    detach(x), (xᵀ)ᵀ, x¹, 1 · x, and x reshaped to its own shape  →  x
+    identities    detach(x), (xᵀ)ᵀ, x¹, 1 · x, x reshaped to its own shape, and the whole of x as its only part  →  x
+    repetitions   the same operation of the same arguments is done once
+    nothing       tensors without entries are not concatenated
     reductions    over axes of one entry: a view with the same numbers
 
 A step of a small model spends its time in calls, and the passes remove a third of them (`benchmarks`).
 """
+
+from collections.abc import Sequence
+from operator import attrgetter, getitem
 
 import torch
 from torch import Tensor, fx
@@ -14,7 +19,13 @@ from torch._ops import OpOverload
 from torch.fx.node import map_arg
 
 aten = torch.ops.aten
-_RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.reshape.default)
+_VIEWS = (aten.detach.default, aten.alias.default)
+_RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
+_SQUEEZES = (aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default)
+_IN_ORDER = (*_RESHAPES, *_SQUEEZES, aten.stack.default)
+"""Operations whose result has the entries of the argument in the same order, if there is one argument."""
+_WHOLE = (*_RESHAPES, aten.expand.default, aten.slice.Tensor)
+"""Operations whose result is the argument if it has the same shape."""
 _FILLS = {aten.ones_like.default: 1.0, aten.zeros_like.default: 0.0}
 """Operations that depend on the shape of an input alone, and their values."""
 _REDUCTIONS = (aten.sum.dim_IntList, aten.mean.dim)
@@ -29,19 +40,47 @@ def simplify(module: fx.GraphModule) -> None:
     for node in in_place:
         if operation := _returning_new(node.target):
             node.target = operation
-    constants = dict[fx.Node, Tensor]()
+    constants, computed = dict[fx.Node, Tensor](), dict[str, fx.Node]()
     for node in list(module.graph.nodes):
+        if node.op == "get_attr":
+            constants[node] = attrgetter(str(node.target))(module)
         if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
             continue
+        _drop_empty_parts(node)
         if (equal := _equal_argument(node, constants)) is not None:
             node.replace_all_uses_with(equal)
         elif (value := _constant(node, constants)) is not None:
             constants[node] = value
+        elif (earlier := computed.setdefault(_call(node), node)) is not node and _is_interchangeable(node):
+            node.replace_all_uses_with(earlier)
         elif _reduces_nothing(node):
             _squeeze(node)
     _store(module, constants)
     module.graph.eliminate_dead_code()
     module.recompile()
+
+
+def _call(node: fx.Node) -> str:
+    """Return the operation and the arguments of a node as a text."""
+    return f"{node.target} {node.args} {node.kwargs}"
+
+
+def _is_interchangeable(node: fx.Node) -> bool:
+    """Return whether another node with the same numbers can replace a node: outputs have memory of their own."""
+    return not _is_random(node.target) and all(user.op != "output" for user in node.users)
+
+
+def _is_random(operation: object) -> bool:
+    return isinstance(operation, OpOverload) and torch.Tag.nondeterministic_seeded in operation.tags
+
+
+def _drop_empty_parts(node: fx.Node) -> None:
+    """Remove the parts of a concatenation that have no entries, if any has."""
+    if node.target is aten.cat.default:
+        parts, *others = node.args
+        assert isinstance(parts, Sequence)
+        if full := [part for part in parts if isinstance(part, fx.Node) and part.meta["val"].numel()]:
+            node.args = (full, *others)
 
 
 def _is_mutable(operation: object) -> bool:
@@ -71,19 +110,43 @@ def _returning_new(operation: object) -> OpOverload | None:
 
 
 def _equal_argument(node: fx.Node, constants: dict[fx.Node, Tensor]) -> fx.Node | None:
-    """Return the argument that a node equals."""
-    x = node.args[0] if node.args else None
-    if not isinstance(x, fx.Node):
+    """Return the argument, or the argument of arguments, that a node equals."""
+    if node.target in _IN_ORDER:
+        return _reshaped_back(node)
+    x = _only_argument(node)
+    if x is None:
         return None
-    if node.target is aten.detach.default:
+    if node.target in _VIEWS:
         return x
     if node.target is aten.t.default and x.target is aten.t.default and isinstance(x.args[0], fx.Node):
         return x.args[0]
+    if node.target is getitem and x.target is aten.split_with_sizes.default:
+        whole = x.args[0]
+        return whole if isinstance(whole, fx.Node) and _same_type(node, whole) else None
     if not _same_type(node, x):
         return _scaled_by_one(node, constants)
     first_power = node.target is aten.pow.Tensor_Scalar and node.args[1] == 1
-    unchanged = first_power or node.target in _RESHAPES or _reduces_nothing(node)
+    part_of_one = node.target is aten.cat.default
+    unchanged = first_power or part_of_one or node.target in _WHOLE or _reduces_nothing(node)
     return x if unchanged else _scaled_by_one(node, constants)
+
+
+def _only_argument(node: fx.Node) -> fx.Node | None:
+    """Return the first argument of a node, or the only node in a list of tensors."""
+    x = node.args[0] if node.args else None
+    if isinstance(x, Sequence) and len(x) == 1:
+        (x,) = x
+    return x if isinstance(x, fx.Node) else None
+
+
+def _reshaped_back(node: fx.Node) -> fx.Node | None:
+    """Return the first of the reshaped tensors that has the shape of the last one."""
+    x, found = _only_argument(node), None
+    while x is not None:
+        if _same_type(node, x):
+            found = x
+        x = _only_argument(x) if x.target in _IN_ORDER else None
+    return found
 
 
 def _reduces_nothing(node: fx.Node) -> bool:
@@ -129,9 +192,9 @@ def _constant(node: fx.Node, constants: dict[fx.Node, Tensor]) -> Tensor | None:
     if operation in _FILLS:
         like = node.meta["val"]
         return torch.full(like.shape, _FILLS[operation], dtype=like.dtype, device=like.device)
-    if not isinstance(operation, OpOverload) or torch.Tag.nondeterministic_seeded in operation.tags:
+    if not isinstance(operation, OpOverload) or _is_random(operation):
         return None
-    if not inputs or any(node not in constants for node in inputs):
+    if any(node not in constants for node in inputs):
         return None
     with torch.no_grad():
         value: Tensor = operation(*map_arg(node.args, constants.get), **map_arg(node.kwargs, constants.get))
@@ -141,7 +204,7 @@ def _constant(node: fx.Node, constants: dict[fx.Node, Tensor]) -> Tensor | None:
 def _store(module: fx.GraphModule, constants: dict[fx.Node, Tensor]) -> None:
     """Register the constants that other nodes use as buffers."""
     for index, (node, value) in enumerate(constants.items()):
-        if any(user not in constants for user in node.users):
+        if node.op != "get_attr" and any(user not in constants for user in node.users):
             name = f"_constant_{index}"
             module.register_buffer(name, value)
             with module.graph.inserting_before(node):

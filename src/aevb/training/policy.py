@@ -149,9 +149,8 @@ def suitable_threads(
     """
     sleep_when_waiting()
     threads, size = torch.get_num_threads(), config.batch_size // config.micro_batches
-    torch.set_num_threads(math.ceil(min(threads, quota())))
-    if count_operations(models[0], objective, examples, size) * len(models) < THREADS_FROM_OPERATIONS:
-        torch.set_num_threads(1)
+    small = count_operations(models[0], objective, examples, size) * len(models) < THREADS_FROM_OPERATIONS
+    torch.set_num_threads(1 if small else math.ceil(min(threads, quota())))
     try:
         yield
     finally:
