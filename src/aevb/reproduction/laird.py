@@ -37,7 +37,7 @@ def recipe(scale: Scale) -> Recipe:
         trials=_trials(scale),
         claims=_claims(),
         pictures=_pictures(),
-        learned="Our runs come close to the numbers of the report, which are not what it calls them. After 2,000 epochs"
+        learned="Our runs come close to the reported numbers, but these are not log-likelihoods. After 2,000 epochs"
         " of Adagrad its quantity, distortion + 2 KL, is 156.8 nats on test images (reported: 156), and the negative"
         " bound of three latent dimensions is 136.6 (reported: 136). The first is not a likelihood: the bound of the"
         " same model is -151.5 nats. Adam needs a tenth of the epochs. Two claims are undecided, because one run of"

@@ -35,12 +35,8 @@ from aevb.reproduction.verdicts import Scale
 
 ABOUT = """VAEs with normal distributions on five sets of points in the plane, and their failures. The density of every
 set is known, so that the distance of each model from the truth is a number in nats, exact up to the choice of test
-points. Where the reported settings collapse, p(x|z) becomes the best single normal and z is unused. The bound is then
-tight, so that neither a better encoder nor a richer family of posteriors would help, but KL warm-up finds better values
-of the same bound: training is stuck in the collapse. On the mixtures the bound itself is the cause: with the best
-normal posterior for each point, a model near the truth has a lower ELBO than a worse one, because its true posteriors
-are far from normal. The importance-weighted bound with K = 16 solves both problems: with it the same networks come
-within 0.02 nats of the truth on every set."""
+points. On the mixtures the bound itself is the cause of the distance: with the best normal posterior for each point, a
+model near the truth has a lower ELBO than a worse one, because its true posteriors are far from normal."""
 LEARNED = """On the curved sets, the failures that the report shows are failures of training, not of the model. With its
 settings, after 50 and 200 epochs, the two normal sets are learned to within 0.01 nats. On the figure 8 every run
 ignores z and becomes the best single normal, 0.245 nats from the truth; so do all diagonal models of the three blobs
