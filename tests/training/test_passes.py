@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from aevb.training.passes import simplify
+from aevb.training.passes import call_directly, simplify
 
 
 def written(function: Callable[..., Tensor], *inputs: Tensor) -> fx.GraphModule:
@@ -123,3 +123,18 @@ def test_a_graph_that_changes_tensors_in_place_is_unchanged() -> None:
     assert calls(graph) == before
     for _ in range(2):
         assert torch.equal(graph(X), X)
+
+
+def test_operators_are_called_by_functions_that_call_no_other() -> None:
+    def function(x: Tensor) -> Tensor:
+        y = (2 * x).t().sum([0], keepdim=True).view(-1)
+        return torch.where(y > 0, y[1:2].sigmoid(), y) + y.to(torch.float64)
+
+    graph = written(function, X)
+    assert all(name.startswith("aten.") for name in calls(graph))
+    call_directly(graph)
+    assert sorted(name for name in calls(graph) if name.startswith("aten.")) == [
+        "aten._to_copy.default",
+        "aten.slice.Tensor",
+    ]
+    assert torch.equal(graph(X), function(X))

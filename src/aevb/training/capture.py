@@ -26,7 +26,7 @@ from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training.compilation import compiled_graph
 from aevb.training.optimizer import AdamUpdate
-from aevb.training.passes import simplify
+from aevb.training.passes import call_directly, simplify
 
 NOISE_OPERATIONS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
 """The random operations that depend on no other value, so that their results can be inputs of the captured step."""
@@ -116,6 +116,12 @@ class CapturedStep:
         """Return examples of the inputs that `with_update` adds."""
         scales = torch.ones(3) if self.count is None else torch.ones(3, self.count)
         return [scales, torch.zeros(len(places)), *(torch.zeros_like(inputs[place]) for place in (*places, *places))]
+
+    def called_directly(self) -> "CapturedStep":
+        """Return the step, whose operations are called in the fastest way without a compiler."""
+        assert isinstance(self.run, fx.GraphModule)
+        call_directly(self.run)
+        return self
 
     def compiled(self, inputs: Sequence[Tensor]) -> "CapturedStep":
         """Return the step, compiled for tensors of the shapes and types of these inputs."""

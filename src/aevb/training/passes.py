@@ -7,16 +7,20 @@
     nothing       tensors without entries are not concatenated
     reductions    over axes of one entry: a view with the same numbers
 
-A step of a small model spends its time in calls, and the passes remove a third of them (`benchmarks`).
+A step of a small model spends its time in calls, and the passes remove a third of them (`benchmarks`). The other calls
+are made by the functions of PyTorch, in two thirds of the time that the same operators of `torch.ops` take.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from operator import attrgetter, getitem
 
 import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
-from torch.fx.node import map_arg
+from torch.fx.node import Argument, map_arg
+from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 _VIEWS = (aten.detach.default, aten.alias.default)
@@ -211,3 +215,50 @@ def _store(module: fx.GraphModule, constants: dict[fx.Node, Tensor]) -> None:
                 stored = module.graph.get_attr(name)
             stored.meta = node.meta
             node.replace_all_uses_with(stored)
+
+
+def call_directly(module: fx.GraphModule) -> None:
+    """Replace operators of a graph by the functions of PyTorch that call the same operator, in place."""
+    for node in module.graph.nodes:
+        if isinstance(node.target, OpOverload):
+            node.target = next(filter(partial(_calls_the_same, node), _functions(node.target)), node.target)
+    module.recompile()
+
+
+def _functions(operation: OpOverload) -> list[Callable[..., object]]:
+    """Return the functions of PyTorch that have the name of an operator."""
+    name = operation._schema.name.partition("::")[2]
+    return [getattr(owner, name) for owner in (torch, Tensor) if hasattr(owner, name)]
+
+
+def _calls_the_same(node: fx.Node, function: Callable[..., object]) -> bool:
+    """Return whether a function with the arguments of a node calls the operator of the node and no other."""
+    with suppress(Exception), _Recorder() as recorder:  # other arguments, or no tensors to try it on
+        function(*map_arg(node.args, _example), **map_arg(node.kwargs, _example))
+        return bool(recorder.called == [node.target])
+    return False
+
+
+def _example(node: fx.Node) -> Argument:
+    """Return the value of a node that was traced, without numbers."""
+    value: Argument = node.meta["val"]
+    return value
+
+
+class _Recorder(TorchDispatchMode):
+    """Records the operators of ATen that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[OpOverload] = []
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        if func.namespace == "aten":
+            self.called.append(func)
+        return func(*args, **kwargs or {})

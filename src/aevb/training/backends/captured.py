@@ -71,6 +71,8 @@ class CapturedBackend:
         if compiled:
             places = [place for place, weight in enumerate(models[0].parameters()) if weight.requires_grad]
             self.step = _compiled(self.step, _example_inputs(self.step, model, batch), self.update, places)
+        else:
+            self.step = self.step.called_directly()
         self._state = _stack(models) if self._stacked else parameters_and_buffers(models[0])
         weights = trainable_parameters(models[0])
         if self._stacked:
