@@ -326,6 +326,7 @@ def test_main_module_and_installed_command() -> None:
         (["train", "--model.likelihood", "bernoulli"], "digits has gray values.*--data.binarize threshold"),
         (["train", "--data.test", "0.9", "--data.validation", "0.2"], "leave none"),
         (["train", "--device", "tpu"], "device tpu is not available on this machine: expected auto, cpu"),
+        (["reproduce", "yong", "--device", "tpu"], "device tpu is not available on this machine"),
         (["train", "--config", "no.json"], "cannot read --config no.json: no such file"),
         (["train", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate", "nothing"], "nothing is not a run folder"),

@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from joblib import cpu_count
 
 from aevb import reproduction as recipes
 from aevb.cli import terminal
-from aevb.cli.common import Count, Jobs, Json, Plugins
+from aevb.cli.common import Count, Device, Jobs, Json, Plugins
 from aevb.errors import BadInput
 from aevb.reproduction import pages
 from aevb.reproduction import run as reproduction
 from aevb.reproduction.facts import Report
 from aevb.training.policy import without_denormals
+from aevb.workflow.devices import choose_device
 from aevb.workflow.options import absolute_data_dir
 
 
@@ -30,6 +32,7 @@ def reproduce(
     jobs: Jobs | None = None,
     out: Path = Path("runs"),
     data_dir: str | None = None,
+    device: Device = "auto",
     json: Json = False,
     plugin: Plugins = (),
 ) -> int:
@@ -41,16 +44,18 @@ def reproduce(
         names: hu, yong, zhao, guo, laird, or all.
         scale: smoke (seconds), default (minutes on two cores) or full (as in the report).
         seeds: Runs of each experiment. Default: as many as the report needs; one at scale smoke.
-        jobs: Number of parallel processes. Default: number of cores.
+        jobs: Number of parallel processes. Default: number of cores, 1 on a GPU.
         out: Folder in which each report has its own folder NAME-SCALE, with runs, figures and report.html.
         data_dir: Folder of the published data sets.
     """
+    own_device = choose_device(device)
+    processes = jobs or (cpu_count() if own_device.type == "cpu" else 1)
     plans = [reproduction.plan(name, scale, seeds, out, absolute_data_dir(data_dir)) for name in _known(names)]
     cells = [cell for plan in plans for cell in plan.cells]
     reproduction.check_data(cells)
     share = partial(reproduction.share_done, cells)
     try:
-        reports = [_reproduce(plan, jobs or cpu_count(), share, json) for plan in plans]
+        reports = [_reproduce(plan, processes, own_device, share, json) for plan in plans]
     except KeyboardInterrupt:
         print("interrupted: run the same command to resume", file=sys.stderr)
         return 130
@@ -73,10 +78,12 @@ def _known(names: Sequence[str]) -> list[str]:
     return list(recipes.NAMES if "all" in names else dict.fromkeys(names))
 
 
-def _reproduce(plan: reproduction.Plan, jobs: int, share: Callable[[], float], json: bool) -> Report:
+def _reproduce(
+    plan: reproduction.Plan, jobs: int, device: torch.device, share: Callable[[], float], json: bool
+) -> Report:
     """Run the trials of a report, write its pages and print its claims."""
     with terminal.reproduction_progress(plan.recipe.name, len(plan.cells), share) as on_run:
-        failures = reproduction.reproduce(plan.recipe, plan.results, jobs=jobs, on_run=on_run)
+        failures = reproduction.reproduce(plan.recipe, plan.results, jobs=jobs, device=device, on_run=on_run)
     with terminal.status(f"writing {plan.results.folder / 'report.html'}"):
         report = pages.write(plan.recipe, plan.results, plan.scale, failures)
     if not json:

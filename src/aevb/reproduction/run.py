@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from joblib import Parallel, delayed
 
 from aevb import reproduction as recipes
@@ -58,6 +59,7 @@ def reproduce(
     results: Results,
     *,
     jobs: int = 1,
+    device: torch.device | str = "cpu",
     on_run: Callable[[RunResult], object] | None = None,
 ) -> list[str]:
     """Compute the missing results of a recipe.
@@ -66,13 +68,14 @@ def reproduce(
         recipe: the recipe.
         results: the results; failed runs are added to `results.failed`.
         jobs: the number of parallel processes.
+        device: on which models are trained.
         on_run: called after each trial, in order.
 
     Returns:
         The failures, one line each.
     """
     planned = list(cells(recipe, results))
-    outcomes = sweep(planned, jobs=jobs, on_run=on_run)
+    outcomes = sweep(planned, jobs=jobs, device=device, on_run=on_run)
     wanted = {results.path(name, seed): study for name, study in recipe.studies.items() for seed in results.seeds}
     studies = Parallel(n_jobs=jobs)(delayed(_study)(study, path, results.data_dir) for path, study in wanted.items())
     folders = {(cell.values["trial"], cell.values[SEED]): cell.folder for cell in planned}
