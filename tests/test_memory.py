@@ -31,6 +31,16 @@ def faults(first: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
-def test_freed_memory_is_kept_on_request_and_not_by_an_import() -> None:
-    default, kept = faults("import aevb"), faults("from aevb.memory import keep_freed_memory; keep_freed_memory()")
-    assert kept < default / 10
+def test_freed_memory_is_kept_by_commands_and_during_training() -> None:
+    imported = "from aevb.memory import keep_freed_memory, keeping_freed_memory"
+    default, kept, within, after = (
+        faults(f"{imported}\n{first}")
+        for first in (
+            "",
+            "keep_freed_memory()",
+            "within = keeping_freed_memory()\nwithin.__enter__()",
+            "with keeping_freed_memory():\n    torch.ones(10_000_000)",
+        )
+    )
+    assert max(kept, within) < default / 10
+    assert after > default / 2

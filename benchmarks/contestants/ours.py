@@ -8,13 +8,10 @@ from aevb.config.build import build, build_objective
 from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig, ObjectiveConfig, TrainConfig
 from aevb.data import Dataset, Examples
-from aevb.memory import keep_freed_memory
 from aevb.models.vae import VAE
 from aevb.training.fit import TrainingJob, fit_stacked
 from aevb.training.history import Epoch, History
 from benchmarks.workloads import VARIANCE, Workload
-
-keep_freed_memory()
 
 
 def train(workload: Workload, x: Tensor, epochs: int, device: str) -> None:

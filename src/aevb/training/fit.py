@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aevb.config.schema import TrainConfig
 from aevb.data.examples import Examples, ExampleSource
 from aevb.errors import BadInput, option
+from aevb.memory import keeping_freed_memory
 from aevb.models.objectives import Objective, Stage, stages
 from aevb.models.vae import VAE
 from aevb.training import environment
@@ -64,9 +65,9 @@ def fit(
 
     The first Ctrl-C ends training after the current step and keeps what was trained; the second interrupts at once.
 
-    Three process-wide settings are changed during the call, and restored at its end: the handlers of SIGINT, and of
-    SIGTERM where the program handles it (in the main thread only); the number of PyTorch threads, which is set to 1 for
-    small models; and PyTorch's global random generators, which are seeded.
+    Process-wide settings are changed during the call, and restored at its end: the handlers of SIGINT, and of SIGTERM
+    where the program handles it (in the main thread only); the number of PyTorch threads, which is set to 1 for small
+    models; PyTorch's global random generators, which are seeded; and the size up to which freed memory is kept.
 
     Args:
         model: any VAE.
@@ -127,7 +128,12 @@ def fit_stacked(
     train, valid = train.to(device), valid and valid.to(device)
     models = [job.model.train() for job in jobs]
     seeds, epochs = [job.seed for job in jobs], [list[Epoch]() for _ in jobs]
-    with suitable_threads(models, objective, train, config), without_denormals(), interruption() as interrupted:
+    with (
+        suitable_threads(models, objective, train, config),
+        without_denormals(),
+        keeping_freed_memory(),
+        interruption() as interrupted,
+    ):
         for stage, first in _remaining(objective, jobs[0].resume_from, config.plan(len(train))[0]):
             loop = TrainingLoop(models, seeds, stage, train, config, first)
             after_step = _after_step(loop, jobs, interrupted, checkpoint_due, on_step)
