@@ -333,9 +333,17 @@ def test_captured_steps_give_the_same_numbers(stripes: Dataset, monkeypatch: pyt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("more", [{}, {"clip_grad_norm": 0.5}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"clip_grad_norm": 0.5},
+        {"bias_correction": "off"},
+        *({"optimizer": name} for name in OPTIMIZERS if name != "adam"),
+    ],
+)
 def test_compiled_steps_give_the_same_numbers(stripes: Dataset, count: int, more: dict[str, Any]) -> None:
-    """With Adam's update, weight decay and moving averages; clipped gradients are compiled without the update."""
+    """With the update, weight decay and moving averages; clipped gradients are compiled without the update."""
     found = {}
     for mode in ("on", "off"):
         options = {"epochs": 5, "batch_size": 20, "compile": mode, "weight_decay": 0.1, "ema": 0.9, "bias_lr_factor": 2}
@@ -369,8 +377,10 @@ def test_every_captured_step_can_be_compiled(model_options: dict[str, Any], obje
 
 
 @pytest.mark.slow
-def test_a_compiled_training_resumes_bit_for_bit(tmp_path: Path, stripes: Dataset) -> None:
-    content = {"model": {"hidden": [6]}, "train": {"epochs": 4, "compile": "on", "keep": "last"}}
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_compiled_training_resumes_bit_for_bit(tmp_path: Path, stripes: Dataset, optimizer: str) -> None:
+    train = {"epochs": 4, "compile": "on", "keep": "last", "optimizer": optimizer}
+    content: dict[str, dict[str, object]] = {"model": {"hidden": [6]}, "train": train}
 
     def cut(epoch: Epoch) -> None:
         if epoch.number == 2:

@@ -7,8 +7,8 @@ The gradients of a step are a function of the weights, a batch, standard noise, 
 In eager mode Python makes some hundred small calls to compute it, which cost more than the arithmetic of a small model.
 Capture makes these calls once, over tensors without values, and records them as a graph with the noise as inputs. The
 captured step can then be mapped over several models whose weights, batches and noise are stacked along a first axis
-(`torch.vmap`), compiled together with Adam's update (TorchInductor), and on a GPU turned into a CUDA graph. It gives
-the same numbers from the same noise.
+(`torch.vmap`), compiled together with the update of the weights (TorchInductor), and on a GPU turned into a CUDA graph.
+It gives the same numbers from the same noise.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ from aevb.models.objectives import Objective
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training.compilation import compiled_graph
-from aevb.training.optimizer import AdamUpdate
 from aevb.training.passes import call_directly, simplify
+from aevb.training.updates import Update
 
 NOISE_OPERATIONS = (torch.ops.aten.randn.default, torch.ops.aten.rand.default)
 """The random operations that depend on no other value, so that their results can be inputs of the captured step."""
@@ -90,32 +90,32 @@ class CapturedStep:
         simplify(graph)
         return replace(self, run=graph, count=count)
 
-    def with_update(self, update: AdamUpdate, places: Sequence[int], inputs: Sequence[Tensor]) -> "CapturedStep":
+    def with_update(self, update: Update, places: Sequence[int], inputs: Sequence[Tensor]) -> "CapturedStep":
         """Return the step followed by an update of its weights, as one function of tensors.
 
-        Its inputs are what `AdamUpdate.scales` returns, the numbers of steps, the moments m, the moments v, and those
-        of `run`. It changes the weights, the moments and the numbers in place, and returns the means of the terms.
+        Its inputs are what `Update.scales` returns, the numbers of steps, the state slot by slot, and those of `run`.
+        It changes the weights, the state and the numbers in place, and returns the means of the terms.
 
         Args:
             update: of the weights.
             places: of the trainable parameters among the inputs of `run`.
             inputs: of `run`.
         """
-        n = len(places)
+        n, slots = len(places), len(update.slots)
 
         def updated(scales: Tensor, steps: Tensor, *tensors: Tensor) -> list[Tensor]:
-            moments, given = tensors[: 2 * n], tensors[2 * n :]
+            state, given = [tensors[n * slot : n * (slot + 1)] for slot in range(slots)], tensors[n * slots :]
             means, *gradients = self.run(*given)
-            update(scales, steps, [given[place] for place in places], gradients, moments[:n], moments[n:])
+            update(scales, steps, [given[place] for place in places], gradients, state)
             return [means]
 
         with torch.no_grad():
-            return replace(self, run=_traced(updated, [*self.update_inputs(places, inputs), *inputs]))
+            return replace(self, run=_traced(updated, [*self.update_inputs(update, places, inputs), *inputs]))
 
-    def update_inputs(self, places: Sequence[int], inputs: Sequence[Tensor]) -> list[Tensor]:
+    def update_inputs(self, update: Update, places: Sequence[int], inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return examples of the inputs that `with_update` adds."""
-        scales = torch.ones(3) if self.count is None else torch.ones(3, self.count)
-        return [scales, torch.zeros(len(places)), *(torch.zeros_like(inputs[place]) for place in (*places, *places))]
+        state = [torch.zeros_like(inputs[place]) for _ in update.slots for place in places]
+        return [update.scales([1.0] * (self.count or 1), 1), torch.zeros(len(places)), *state]
 
     def called_directly(self) -> "CapturedStep":
         """Return the step, whose operations are called in the fastest way without a compiler."""

@@ -30,7 +30,7 @@ from aevb.models.objectives import Stage, Terms, final_from
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
-from aevb.training.backends.base import GradientBackend, Update
+from aevb.training.backends.base import GradientBackend, StepFunction
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
@@ -246,7 +246,7 @@ class TrainingLoop:
                 yield means
 
     @contextmanager
-    def _updates(self, backend: GradientBackend, number: int, rng_states: Sequence[Tensor]) -> Generator[Update]:
+    def _updates(self, backend: GradientBackend, number: int, rng_states: Sequence[Tensor]) -> Generator[StepFunction]:
         """Enter an epoch; yield the function that makes a step."""
         if isinstance(backend, CapturedBackend) and backend.update:
             with backend.updates(self.optimizer, number, rng_states) as update:

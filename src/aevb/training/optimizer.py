@@ -1,8 +1,7 @@
 """Optimizers: their options, parameter groups, and decoupled weight decay."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import sqrt
 from typing import Any, NamedTuple
@@ -42,13 +41,18 @@ class UncorrectedAdam(torch.optim.Adam):
         return 1 + max((int(self.state[weight]["step"]) for weight in weights if self.state[weight]), default=0)
 
 
+RMSPROP_ALPHA = 0.9
+"""As Tieleman & Hinton 2012; PyTorch's default is 0.99."""
+MOMENTUM = 0.9
+"""Of SGD."""
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
-    "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),  # as Tieleman & Hinton 2012; PyTorch's default is 0.99
+    "rmsprop": partial(torch.optim.RMSprop, alpha=RMSPROP_ALPHA),
     "adagrad": torch.optim.Adagrad,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
+    "sgd": partial(torch.optim.SGD, momentum=MOMENTUM),
 }
 _WITH_FUSED_KERNEL = ("adam", "adagrad", "sgd")
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def build_optimizer(
@@ -68,7 +72,7 @@ def build_optimizer(
         raise BadInput(f"{option('train.eps')} has no meaning for sgd: leave it out")
     grouped: dict[tuple[float, type, bool], list[Tensor]] = {}
     for name, weight in weights.items():
-        grouped.setdefault((_factor(name, config), type(weight), name in in_layers), []).append(weight)
+        grouped.setdefault((learning_rate_factor(name, config), type(weight), name in in_layers), []).append(weight)
     groups = [
         {"params": group, "lr_factor": factor, "decays": decays} for (factor, _, decays), group in grouped.items()
     ]
@@ -84,118 +88,46 @@ def build_optimizer(
     return build(groups, lr=config.lr, **options)
 
 
-def _factor(name: str, config: TrainConfig) -> float:
+def learning_rate_factor(name: str, config: TrainConfig) -> float:
     """Return the factor of the learning rate of a weight."""
     return config.bias_lr_factor if name.endswith("bias") else 1.0
 
 
-@dataclass(frozen=True)
-class AdamUpdate:
-    """The update of weights by Adam (Kingma & Ba 2015) as operations that can be compiled with the gradients.
-
-        m ← m + (1 - β₁) (g - m),    v ← β₂ v + (1 - β₂) g²
-        θ ← (1 - lr λ) θ - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
+class OptimizerState(NamedTuple):
+    """The tensors of an optimizer for some weights.
 
     Attributes:
-        factors: of the learning rate lr, for each weight.
-        decays: weight decay λ of each weight.
-        eps: ε.
-        betas: β₁ and β₂.
-    """
-
-    factors: Sequence[float]
-    decays: Sequence[float]
-    eps: float
-    betas: tuple[float, float] = (0.9, 0.999)
-
-    def scales(self, rates: Sequence[float], t: int) -> Tensor:
-        """Return lr, lr / (1 - β₁ᵗ) and √(1 - β₂ᵗ) at step t, from 1; of several models ``(3, M)``, of one ``(3,)``."""
-        first, second = self.betas
-        rows = [rates, [rate / (1 - first**t) for rate in rates], [sqrt(1 - second**t)] * len(rates)]
-        return torch.tensor(rows if len(rates) > 1 else [row[0] for row in rows])
-
-    def __call__(
-        self,
-        scales: Tensor,
-        steps: Tensor,
-        weights: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        means: Sequence[Tensor],
-        squares: Sequence[Tensor],
-    ) -> None:
-        """Update weights, moments and the numbers of steps in place.
-
-        Args:
-            scales: what `scales` returns.
-            steps: the number of steps of each weight.
-            weights: θ; several models are stacked along the first axis.
-            gradients: g.
-            means, squares: m and v.
-        """
-        first, second = self.betas
-        for number, (weight, g, m, v) in enumerate(zip(weights, gradients, means, squares, strict=True)):
-            ones, factor = [1] * (weight.dim() - scales.dim() + 1), self.factors[number]
-            rate, size, root = scales.view(*scales.shape, *ones)
-            if decay := self.decays[number]:
-                weight.mul_(1 - rate * (factor * decay))
-            m.lerp_(g, 1 - first)
-            v.mul_(second).addcmul_(g, g, value=1 - second)
-            weight.sub_(size * factor * (m / (v.sqrt() / root + self.eps)))
-        steps.add_(1)
-
-
-def adam_update(
-    names: Iterable[str], config: TrainConfig, weight_decay: float, in_layers: Collection[str]
-) -> AdamUpdate | None:
-    """Return the update that `build_optimizer`'s Adam makes; None for other optimizers and for clipped gradients.
-
-    Args:
-        names: of a model's trainable parameters.
-        config: of the training.
-        weight_decay: of the weights that decay.
-        in_layers: the names of the weights that decay.
-    """
-    if config.optimizer != "adam" or config.bias_correction == "off" or config.clip_grad_norm:
-        return None
-    factors = {name: _factor(name, config) for name in names}
-    decays = [weight_decay if name in in_layers else 0.0 for name in factors]
-    return AdamUpdate([*factors.values()], decays, config.eps or 1e-8)
-
-
-class AdamState(NamedTuple):
-    """The tensors of Adam for some weights.
-
-    Attributes:
-        means, squares: the moments m and v of each weight.
-        steps: the number of steps of each weight.
+        tensors: for each slot, such as a moment, a tensor of each weight.
+        steps: the number of steps of each weight; zeros if the optimizer does not count them.
         views: the same numbers as the optimizer's tensors.
     """
 
-    means: list[Tensor]
-    squares: list[Tensor]
+    tensors: list[list[Tensor]]
     steps: Tensor
     views: list[Tensor]
 
     @classmethod
-    def of(cls, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> "AdamState":
-        """Return the state of weights."""
+    def of(cls, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor], slots: Sequence[str]) -> "OptimizerState":
+        """Return the state of weights, by the names of the slots."""
         states = [optimizer.state[weight] for weight in weights]
-        steps = torch.stack([state["step"] for state in states])
+        steps = torch.stack([state.get("step", torch.zeros(())) for state in states])
         views = list(steps.unbind())
         for state, view in zip(states, views, strict=True):
-            state["step"] = view
-        return cls([state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], steps, views)
+            if "step" in state:
+                state["step"] = view
+        return cls([[state[slot] for state in states] for slot in slots], steps, views)
 
 
 def create_state(optimizer: torch.optim.Optimizer) -> None:
-    """Make Adam create its state, by a step with gradients of zero, which leaves the weights as they are."""
+    """Make an optimizer create its state, by a step with gradients of zero, which leaves the weights as they are."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for weight in weights:
         weight.grad = torch.zeros_like(weight)
     optimizer.step()
     for weight in weights:
         weight.grad = None
-        optimizer.state[weight]["step"].zero_()
+        if "step" in (state := optimizer.state[weight]):
+            state["step"].zero_()
 
 
 def fast_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
@@ -206,14 +138,16 @@ def fast_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     """
     if type(optimizer) is not torch.optim.Adam or not all(group["fused"] for group in optimizer.param_groups):
         return optimizer.step
-    prepared: list[AdamState] = []
+    prepared: list[OptimizerState] = []
 
     def step() -> None:
         gradients = [[weight.grad for weight in group["params"]] for group in optimizer.param_groups]
         if not prepared or any(gradient is None for group in gradients for gradient in group):
             optimizer.step()  # it creates the state
             if all(optimizer.state.get(weight) for group in optimizer.param_groups for weight in group["params"]):
-                prepared[:] = [AdamState.of(optimizer, group["params"]) for group in optimizer.param_groups]
+                prepared[:] = [
+                    OptimizerState.of(optimizer, group["params"], _MOMENTS) for group in optimizer.param_groups
+                ]
             return
         for place, (found, state) in enumerate(zip(gradients, prepared, strict=True)):
             _fused_adam(optimizer, place, found, state)
@@ -222,13 +156,13 @@ def fast_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
 
 
 @torch.no_grad()
-def _fused_adam(optimizer: torch.optim.Optimizer, place: int, gradients: list[Tensor], state: AdamState) -> None:
+def _fused_adam(optimizer: torch.optim.Optimizer, place: int, gradients: list[Tensor], state: OptimizerState) -> None:
     """Update the weights of a group of Adam by their gradients."""
     group = optimizer.param_groups[place]
-    first, second = group["betas"]
+    (first, second), (means, squares) = group["betas"], state.tensors
     state.steps.add_(1)
     torch._fused_adam_(
-        group["params"], gradients, state.means, state.squares, [], state.views, lr=group["lr"],
+        group["params"], gradients, means, squares, [], state.views, lr=group["lr"],
         beta1=first, beta2=second, weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
     )  # fmt: skip
 

@@ -24,7 +24,8 @@ from aevb.training.backends.base import GradientBackend, trainable_parameters
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.capture import CaptureError, is_repeatable
-from aevb.training.optimizer import adam_update, layer_weights
+from aevb.training.optimizer import layer_weights
+from aevb.training.updates import build_update
 
 CAPTURE_FROM_STEPS = 500
 """Number of steps from which the time to capture a step is repaid."""
@@ -98,7 +99,7 @@ def _captured_backend(
         seeds,
         batch_size(config, examples),
         compiled=compiled,
-        update=adam_update(trainable_parameters(models[0]), config, decay, in_layers),
+        update=build_update(trainable_parameters(models[0]), config, decay, in_layers),
         bf16=config.precision == "bf16",
     )
 

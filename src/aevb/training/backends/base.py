@@ -23,7 +23,7 @@ from aevb.models.vae import VAE
 Gradients = Callable[[slice, float], Tensor]
 """Function of the rows of a batch in the epoch's order and of the completed fraction of training: it leaves the
 gradients in the weights and returns the means of the terms of each model, ``(M, 4)``."""
-Update = Callable[[slice, float, Sequence[float]], Tensor]
+StepFunction = Callable[[slice, float, Sequence[float]], Tensor]
 """The same with the learning rate of each model as third argument: it updates the weights."""
 
 

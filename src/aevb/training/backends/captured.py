@@ -6,7 +6,7 @@ models are views of them.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import chain, count
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from aevb.models.batch import Batch
 from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator
-from aevb.training.backends.base import Gradients, Update, trainable_parameters
+from aevb.training.backends.base import Gradients, StepFunction, trainable_parameters
 from aevb.training.capture import (
     CapturedStep,
     CaptureError,
@@ -24,8 +24,9 @@ from aevb.training.capture import (
     parameters_and_buffers,
     progress_tensor,
 )
-from aevb.training.optimizer import AdamState, AdamUpdate, create_state
+from aevb.training.optimizer import OptimizerState, create_state
 from aevb.training.precision import in_bfloat16
+from aevb.training.updates import Update
 
 
 class CapturedBackend:
@@ -54,7 +55,7 @@ class CapturedBackend:
         batch_size: int,
         *,
         compiled: bool,
-        update: AdamUpdate | None = None,
+        update: Update | None = None,
         bf16: bool = False,
     ) -> None:
         self.models = models
@@ -100,23 +101,24 @@ class CapturedBackend:
     @contextmanager
     def updates(
         self, optimizer: torch.optim.Optimizer, number: int, rng_states: Sequence[Tensor] = ()
-    ) -> Iterator[Update]:
+    ) -> Iterator[StepFunction]:
         """Enter an epoch whose steps update the weights, where the backend has an `update`.
 
         Args:
-            optimizer: Adam, with the state of the weights.
+            optimizer: of the weights, with their state.
             number, rng_states: as for `epoch`.
         """
         inputs = self._epoch_inputs(number, rng_states)
         if not optimizer.state:
             create_state(optimizer)
-        state = AdamState.of(optimizer, list(self.weights.values()))
-        moments, adam = [state.steps, *state.means, *state.squares], self.update
-        assert adam
-        numbers = count(int(state.steps[0]) + 1)
+        update = self.update
+        assert update
+        tensors, steps, _ = OptimizerState.of(optimizer, list(self.weights.values()), update.slots)
+        state = [steps, *chain(*tensors)]
+        numbers = count(int(steps[0]) + 1)
 
         def step(rows: slice, done: float, rates: Sequence[float]) -> Tensor:
-            (means,) = self.step.run(adam.scales(rates, next(numbers)), *moments, *inputs(rows, done))
+            (means,) = self.step.run(update.scales(rates, next(numbers)), *state, *inputs(rows, done))
             return means.view(-1, means.shape[-1])
 
         with torch.no_grad():
@@ -208,7 +210,7 @@ def _example_inputs(step: CapturedStep, model: VAE, batch: Batch) -> list[Tensor
 
 
 def _compiled(
-    step: CapturedStep, inputs: Sequence[Tensor], update: AdamUpdate | None, places: Sequence[int]
+    step: CapturedStep, inputs: Sequence[Tensor], update: Update | None, places: Sequence[int]
 ) -> CapturedStep:
     """Return the step, compiled with an update of the weights if there is one."""
     inputs = [tensor.clone() for tensor in inputs]  # the update changes them
@@ -216,7 +218,7 @@ def _compiled(
         with torch.no_grad():
             if update:
                 step = step.with_update(update, places, inputs)
-                inputs = [*step.update_inputs(places, inputs), *inputs]
+                inputs = [*step.update_inputs(update, places, inputs), *inputs]
             step = step.compiled(inputs)
             step.run(*inputs)
     except Exception as error:  # no compiler, or one that fails
