@@ -30,7 +30,8 @@ from aevb.training.updates import build_update
 CAPTURE_FROM_STEPS = 500
 """Number of steps from which the time to capture a step is repaid."""
 COMPILE_FROM_STEPS = 50_000
-"""Number of steps from which the time to compile a captured step is repaid, for every model."""
+"""Number of steps from which the time to compile a captured step is repaid; for the smallest models in the second
+process, which loads the library."""
 THREADS_FROM_OPERATIONS = 30_000_000
 """Floating-point operations of a forward pass from which several threads are faster than one."""
 STACK_BELOW_OPERATIONS = 100_000_000
