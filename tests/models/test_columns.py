@@ -13,7 +13,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.evaluation.likelihood import best_log_px
-from aevb.models.likelihoods import LEAST_STDDEV
+from aevb.models.likelihoods import MIN_STDDEV
 from aevb.models.likelihoods.gaussian import Gaussian
 from aevb.models.likelihoods.table import ENOUGH, Columns
 from aevb.workflow.fitting import fit_run
@@ -30,7 +30,7 @@ def test_the_scale_of_a_number_is_a_function_of_the_output() -> None:
     families = likelihood(torch.cat([torch.zeros(3, 2), outputs], 1)).families
     stddevs = torch.cat([families[0].stddev, families[1].log.stddev], 1)
     scales = (3 * (outputs / 3).tanh()).exp().double()
-    expected = (scales.square() + LEAST_STDDEV**2).sqrt()
+    expected = (scales.square() + MIN_STDDEV**2).sqrt()
     torch.testing.assert_close((stddevs / likelihood.units.spread).double(), expected, rtol=1e-4, atol=0)
 
 
@@ -54,7 +54,7 @@ def test_the_variance_of_a_number_is_at_least_the_chosen_one(scale: str) -> None
 
 
 def test_a_repeated_number_is_no_more_probable_than_those_beside_it() -> None:
-    """A spike has the density of a normal with the least standard deviation at its mean, ε = 0.5."""
+    """A spike has the density of a normal with the minimum standard deviation at its mean, ε = 0.5."""
     column = Column(name="x", kind="real", position=0, spikes=(0.0,))
     x = torch.cat([torch.zeros(500, 1), 4 * torch.randn(500, 1)])
     log_px = {}

@@ -25,8 +25,8 @@ from being given up early, the importance-weighted bound lets the posterior have
 as many as the data.
 
 anomalies: tables and other rows whose densities are compared to find anomalies. The prior follows groups of rows. With
-a least standard deviation of half of that of each column, finer structure, such as repeated values, is not learned: it
-has little to do with anomalies. `benchmarks.adbench` measures these choices, and `VAEOutlierDetector` has the same.
+a minimum standard deviation of half of that of each column, finer structure, such as repeated values, is not learned:
+it has little to do with anomalies. `benchmarks.adbench` measures these choices, and `VAEOutlierDetector` has the same.
 """
 
 

@@ -33,7 +33,7 @@ from aevb.estimators.parameters import validate_device, validate_names, validate
 from aevb.evaluation import Score
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.latent_means import latent_means
-from aevb.models.likelihoods import LEAST_STDDEV
+from aevb.models.likelihoods import MIN_STDDEV
 from aevb.models.registry import register
 from aevb.rng import RNGStream, seeded
 from aevb.runs.records import DataCard, EstimatorRecord, Outcome
@@ -59,7 +59,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: widths of the encoder; the decoder mirrors them.
         posterior: family of q(z|x), as in `aevb.ModelConfig`.
         prior: family of p(z), as in `aevb.ModelConfig`.
-        min_stddev: least standard deviation of a number given z, in units of that of its column.
+        min_stddev: minimum standard deviation of a number given z, in units of that of its column.
         objective: minimized in training, as in `aevb.ObjectiveConfig`.
         n_samples: samples of z for each row in a training step; None for the objective's default.
         beta: weight of the KL divergence in the loss.
@@ -108,7 +108,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         hidden: Sequence[int] = (256, 256),
         posterior: str = "diagonal",
         prior: str = "normal",
-        min_stddev: float = LEAST_STDDEV,
+        min_stddev: float = MIN_STDDEV,
         objective: str = "elbo",
         n_samples: int | None = None,
         beta: float = 1.0,

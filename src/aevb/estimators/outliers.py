@@ -31,7 +31,7 @@ from aevb.runs.run_folder import RunFolder
 STEPS, COARSE_STEPS = 1500, 500
 """Training steps of the default models, in the sense of `steps_for`."""
 COARSE_STDDEV, COARSE_SAMPLES = 2.0, 20
-"""Least standard deviation of the default model of rows among which are outliers, and the importance samples that its
+"""Minimum standard deviation of the default model of rows among which are outliers, and the importance samples that its
 broad posteriors need."""
 
 

@@ -19,7 +19,7 @@ A likelihood declares the kinds of data that it supports and the shape of the de
 any module, registered with `aevb.models.registry.register.likelihood`.
 """
 
-from aevb.models.likelihoods.base import LEAST_STDDEV as LEAST_STDDEV
+from aevb.models.likelihoods.base import MIN_STDDEV as MIN_STDDEV
 from aevb.models.likelihoods.base import Likelihood as Likelihood
 from aevb.models.likelihoods.bernoulli import Bernoulli as Bernoulli
 from aevb.models.likelihoods.bernoulli import ContinuousBernoulli as ContinuousBernoulli

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Kind = Literal["binary", "unit", "counts", "real", "columns"]
-LEAST_STDDEV = 1e-3
-"""Default of the least standard deviation of an element given z, in units of that of the data."""
-LeastStddev = Annotated[float, Field(gt=0)]
+MIN_STDDEV = 1e-3
+"""Default of the minimum standard deviation of an element given z, in units of that of the data."""
+MinStddev = Annotated[float, Field(gt=0)]
 
 
 class Likelihood(nn.Module, ABC):

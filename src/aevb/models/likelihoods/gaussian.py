@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aevb.errors import BadInput, option
 from aevb.models import distributions
 from aevb.models.distributions import LOG_2PI
-from aevb.models.likelihoods.base import LEAST_STDDEV, LeastStddev, at_least, log_scale
+from aevb.models.likelihoods.base import MIN_STDDEV, MinStddev, at_least, log_scale
 from aevb.models.likelihoods.located import Link, LinkOptions, Located
 from aevb.models.networks import Standardize
 from aevb.models.options import DataFacts
@@ -38,10 +38,10 @@ class GaussianOptions(LinkOptions):
         description="Tails of the likelihood beyond five standard deviations: normal, or heavy, which bounds the"
         " influence of outliers. Default: heavy for real vectors if the variance is learned, otherwise normal.",
     )
-    min_stddev: LeastStddev = Field(
-        LEAST_STDDEV,
-        description="Least standard deviation of an element given z, if each has its own variance, in units of that of"
-        " the data: its square is added to the variance.",
+    min_stddev: MinStddev = Field(
+        MIN_STDDEV,
+        description="Minimum standard deviation of an element given z, if each has its own variance, in units of that"
+        " of the data: its square is added to the variance.",
     )
 
     def for_autoencoder(self) -> "Self":
@@ -51,7 +51,7 @@ class GaussianOptions(LinkOptions):
     def resolve(self, data: DataFacts) -> "Self":
         vectors = data.kind == "real" and len(data.shape) == 1
         variance = self.variance or ("per-element" if vectors else "learned")
-        if variance != "per-element" and self.min_stddev != LEAST_STDDEV:
+        if variance != "per-element" and self.min_stddev != MIN_STDDEV:
             only = option("model.variance", "per-element")
             raise BadInput(f"{option('model.min-stddev', self.min_stddev)} has no meaning without {only}: leave it out")
         heavy = vectors and isinstance(variance, str)
@@ -80,7 +80,7 @@ class Gaussian(Located):
         variance: Variance = "learned",
         mean_link: Link = "identity",
         tails: Tails = "normal",
-        min_stddev: float = LEAST_STDDEV,
+        min_stddev: float = MIN_STDDEV,
     ) -> None:
         super().__init__(event, mean_link)
         self.family = distributions.RobustNormal if tails == "heavy" else distributions.Normal
@@ -133,7 +133,7 @@ class Gaussian(Located):
 class DiagonalGaussian(Located):
     """A normal with a mean and a variance from the network for each element.
 
-    Where the data repeat values exactly, the standard deviation falls to `LEAST_STDDEV`.
+    Where the data repeat values exactly, the standard deviation falls to `MIN_STDDEV`.
     """
 
     @property
@@ -154,7 +154,7 @@ class DiagonalGaussian(Located):
 class FullGaussian(Located):
     """A normal with a mean and a full covariance L Lᵀ from the network: D + D(D + 1)/2 numbers for D elements.
 
-    The diagonal of L is at least `LEAST_STDDEV`.
+    The diagonal of L is at least `MIN_STDDEV`.
     """
 
     @property
@@ -176,6 +176,6 @@ class FullGaussian(Located):
         return distributions.FullNormal(self._linked(loc.unflatten(-1, self.event)), scale_tril, len(self.event))
 
 
-def _at_least(log_stddev: Tensor, units: Standardize | None, least: float = LEAST_STDDEV) -> Tensor:
+def _at_least(log_stddev: Tensor, units: Standardize | None, least: float = MIN_STDDEV) -> Tensor:
     """Return ½ log(σ² + ε²) of log σ, where ε is `least` in units of the data."""
     return at_least(log_stddev, torch.as_tensor(least if units is None else least * units.spread).log())

@@ -13,8 +13,8 @@ from aevb.columns import NUMBERS, Column, of_kind, spikes_of, widths
 from aevb.models import distributions
 from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.likelihoods.base import (
-    LEAST_STDDEV,
-    LeastStddev,
+    MIN_STDDEV,
+    MinStddev,
     Likelihood,
     at_least,
     log_mean,
@@ -52,9 +52,9 @@ class ColumnsOptions(PieceOptions):
         description="Scale of each number in a table: constant, a learned one; network, a function of z like its"
         f" location. Default: network from {ENOUGH} training rows on.",
     )
-    min_stddev: LeastStddev = Field(
-        LEAST_STDDEV,
-        description="Least standard deviation of a number given z, in units of that of its column: finer structure is"
+    min_stddev: MinStddev = Field(
+        MIN_STDDEV,
+        description="Minimum standard deviation of a number given z, in units of that of its column: finer structure is"
         " not learned, and a value that is often repeated is not more probable than those beside it.",
     )
 
@@ -93,7 +93,7 @@ class Columns(Likelihood):
         event: tuple[int, ...],
         columns: Sequence[Column],
         scale: str = "constant",
-        min_stddev: float = LEAST_STDDEV,
+        min_stddev: float = MIN_STDDEV,
     ) -> None:
         super().__init__(event)
         self.min_stddev = min_stddev

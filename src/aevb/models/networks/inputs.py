@@ -19,7 +19,7 @@ ROUNDING = {torch.float32: 2.5e-7, torch.float64: 1e-14}
 FAR, RARE = 8.0, 0.01
 """Robust standard deviations from the median beyond which values are outliers, and their largest share."""
 LEAST_OF_IMAGES = 0.1
-"""Least standard deviation of a pixel, relative to the root mean square over the pixels."""
+"""Minimum standard deviation of a pixel, relative to the root mean square over the pixels."""
 
 
 class Standardize(nn.Module):
