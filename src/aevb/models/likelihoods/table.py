@@ -14,8 +14,8 @@ from aevb.models import distributions
 from aevb.models.distributions.logistic import STDDEV as LOGISTIC_STDDEV
 from aevb.models.likelihoods.base import (
     MIN_STDDEV,
-    MinStddev,
     Likelihood,
+    MinStddev,
     at_least,
     log_mean,
     log_total,
