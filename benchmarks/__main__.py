@@ -15,7 +15,7 @@ import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks import busy, choices, likelihood, peers, reading, scaling, starting, stored, timing, training
+from benchmarks import busy, choices, detecting, likelihood, peers, reading, scaling, starting, stored, timing, training
 from benchmarks.timing import Rates
 from benchmarks.workloads import WORKLOADS
 
@@ -25,6 +25,7 @@ TITLES = {
     "busy": "Training on a busy machine",
     "likelihood": "log p(x) with K = 5000",
     "starting": "Startup",
+    "detecting": "Detectors of anomalies",
     "scaling": "Scaling",
     "stored": "Data on disk",
     "reading": "Reading a table",
@@ -47,6 +48,7 @@ def main() -> int:
         "busy": lambda: _with(busy.table, busy.measured(min(3, options.rounds), options.device, peers.python())),
         "likelihood": lambda: _with(likelihood.table, likelihood.measured(options.rounds, peers.python())),
         "starting": lambda: _with(starting.table, starting.measured(options.rounds)),
+        "detecting": lambda: _with(detecting.table, detecting.measured(min(3, options.rounds))),
         "scaling": lambda: _with(scaling.table, scaling.measured(min(3, options.rounds))),
         "stored": lambda: _with(stored.table, stored.measured(options.rounds)),
         "reading": lambda: _with(reading.table, reading.measured(options.rounds)),

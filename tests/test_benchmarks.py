@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import adbench, defaults, imputation
+from benchmarks import adbench, defaults, detecting, imputation
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,3 +148,13 @@ def test_the_page_of_imputation() -> None:
     assert "aevb, 3 models is better than ExtraTrees, or within a standard error, on 6 of 6;" in page
     assert "85 and 95 % on 5 of 6." in page
     assert "MIWAE, published" not in page
+
+
+@pytest.mark.slow
+def test_detectors_are_timed_from_start_to_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detecting, "SIZES", (300,))
+    results = detecting.measured(1)
+    assert all(seconds > 0 for of_detector in results.values() for (seconds,) in of_detector.values())
+    *_, row = detecting.table(results).splitlines()
+    assert row.startswith("| 300 | ")
+    assert row.count("|") == 5
