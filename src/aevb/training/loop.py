@@ -205,7 +205,7 @@ class TrainingLoop:
 
     def _copy_within(self, before: Sequence[TrainingState], step: int, totals: Tensor) -> list[TrainingState] | None:
         """Return copies of the states within an epoch; None where a number is not finite."""
-        if not (is_finite(totals) and self.live.is_finite()):
+        if not (is_finite(losses(totals)) and self.live.is_finite()):
             return None
         states = self.live.copy(before[0].number, [None] * len(before), [state.best for state in before])
         positions = zip(totals.cpu().double(), self.backend.rng_states(), strict=True)
