@@ -12,6 +12,7 @@ A new posterior is a class in any module, registered with `aevb.models.registry.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
@@ -38,7 +39,7 @@ class ScaleOptions(PieceOptions):
     )
 
 
-class Posterior(nn.Module):
+class Posterior(nn.Module, ABC):
     """The base class: a module from features ``(B, F)`` to q(z | x).
 
     Args:
@@ -57,9 +58,9 @@ class Posterior(nn.Module):
         super().__init__()
         self.latent = latent
 
+    @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z | x), a distribution over ``(B, Z)``, for features ``(B, F)``."""
-        raise NotImplementedError
 
 
 class ScaledPosterior(Posterior):

@@ -30,11 +30,11 @@ from aevb.models.objectives import Stage, Terms, final_from
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
-from aevb.training.backends.base import GradientBackend, Update
+from aevb.training.backends.base import GradientBackend, Update, losses
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
-from aevb.training.nonfinite import first_non_finite, losses
+from aevb.training.nonfinite import first_non_finite
 from aevb.training.optimizer import build_optimizer, decay_weights, fast_step, layer_weights, learning_rates
 from aevb.training.policy import batch_size, choose_backend
 from aevb.training.state import Best, Cooldown, EpochPosition, LiveState, TrainingState, from_best, is_finite
