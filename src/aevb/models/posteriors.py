@@ -42,6 +42,8 @@ class ScaleOptions(PieceOptions):
 class Posterior(nn.Module, ABC):
     """The base class: a module from features ``(B, F)`` to q(z | x).
 
+    The distribution needs `rsample`, `log_prob`, `mean` and `variance`.
+
     Args:
         features: F, the width of the encoder's output.
         latent: Z, the number of latent dimensions.
