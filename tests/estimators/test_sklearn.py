@@ -260,6 +260,13 @@ def test_the_length_of_training_of_the_default_detector(n_rows: int, epochs: int
 def test_too_few_rows_for_a_low_false_alarm_rate() -> None:
     with pytest.raises(BadInput, match=r"too few for a false-alarm rate of 0.001: at least 999"):
         VAEOutlierDetector(quick(), false_alarm_rate=0.001).fit(wine())
+    with pytest.raises(BadInput, match=r"^0 held-out examples are too few for a false-alarm rate of 0.05"):
+        VAEOutlierDetector(quick(), held_out=0.001).fit(wine())
+
+
+def test_a_validation_fraction_leaves_a_row_to_train_on() -> None:
+    with pytest.raises(BadInput, match=r"validation=0.99 leaves none of 10 rows to train on: use a smaller fraction"):
+        quick(validation=0.99).fit(wine()[:10])
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

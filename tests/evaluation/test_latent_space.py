@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
@@ -399,6 +400,17 @@ def test_every_family_of_posteriors_finds_the_same(exact: Make) -> None:
         measured = prior_holes(linear.model, x)
         assert measured.threshold == pytest.approx(expected.threshold, abs=1e-4)
         assert measured.share.value == pytest.approx(expected.share.value, abs=2.1 / 999)
+
+
+def test_the_aggregate_posterior_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without numbers can be on any device: no operation may mix devices."""
+    model = transparent(lambda z: z, 2, 2)
+    monkeypatch.setattr(model, "encode", lambda batch: Normal(batch.x, torch.zeros_like(batch.x)))
+    with FakeTensorMode(), torch.no_grad():
+        z, owner = torch.zeros(5, 2, device="cuda"), torch.zeros(5, dtype=torch.long)
+        log_q = aggregate_posterior._log_aggregate(model, Examples(torch.zeros(7, 2)), z, owner)
+        assert log_q.device.type == "cpu"
+        assert log_q.shape == (5,)
 
 
 def test_a_hierarchical_model_is_measured_in_its_top_layer() -> None:

@@ -13,13 +13,17 @@ from sklearn.mixture import GaussianMixture
 
 from aevb import plots
 from aevb.cli import app as cli
-from aevb.config.schema import Config
+from aevb.config.schema import Config, TrainConfig
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.evaluation import Score, baselines, evaluate
 from aevb.models.distributions import Normal, Point, closed_form_kl
-from aevb.models.linear import linear_optimum
+from aevb.models.linear import linear_optimum, linear_vae
+from aevb.models.objectives import ELBO, Weight
+from aevb.models.posteriors import PointPosterior
 from aevb.runs.run_folder import RunFolder
+from aevb.training.fit import fit
+from aevb.training.state import TrainingState
 from aevb.workflow.fitting import fit_run
 from tests.conftest import some
 
@@ -78,6 +82,15 @@ def test_an_autoencoder_has_no_bound_and_says_so(tmp_path: Path, cloud: Dataset)
 def test_an_autoencoder_of_several_layers(tmp_path: Path, cloud: Dataset) -> None:
     run = autoencoder(tmp_path / "run", cloud, latent=[2, 1], latent_hidden=[4])
     assert {score.name for score in run.evaluate(cloud, n_importance_samples=3)} == {"distortion", "squared_error"}
+
+
+def test_an_autoencoder_has_checkpoints_within_an_epoch(cloud: Dataset) -> None:
+    """Its rate is infinite, and its loss is not."""
+    model, states = linear_vae(cloud.shape[0], 1), list[TrainingState]()
+    model.posterior = PointPosterior(cloud.shape[0], 1)
+    config = TrainConfig(epochs=1, batch_size=len(cloud.train) // 3)
+    fit(model, ELBO(weight=Weight(0.0)), cloud.train, None, config, checkpoint_due=lambda: True, on_state=states.append)
+    assert [(state.number, state.step) for state in states] == [(0, 1), (0, 2), (1, 0)]
 
 
 @pytest.mark.parametrize(

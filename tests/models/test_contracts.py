@@ -279,6 +279,13 @@ def test_continuous_bernoulli_at_every_slope(logit: float) -> None:
     assert p.variance.isfinite().all()
 
 
+@pytest.mark.parametrize("logit", [-1e4, -300.0, -90.0, 79.0, 85.0, 1000.0])
+def test_variance_of_a_steep_continuous_bernoulli(logit: float) -> None:
+    """Far from zero the density is that of an exponential with rate |l|."""
+    p = likelihoods.ContinuousBernoulli((1,))(torch.full((1,), logit))
+    assert p.variance.item() == pytest.approx(logit**-2, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_starting_from_data_that_all_agree_is_finite(name: str, value: float) -> None:

@@ -106,6 +106,15 @@ def test_shapes_of_every_layer(skip: str) -> None:
             assert all(term.shape == (batch,) for term in objective(trace))
 
 
+def test_the_joint_density_needs_a_point_of_every_layer() -> None:
+    """Layers of one width would otherwise be mistaken for one another."""
+    model, x = ladder(2, 2, 2), torch.randn(3, 3, dtype=torch.float64)
+    z = [layer.z for layer in model.trace(x).layers]
+    for points in (z[0], z[:2], [*z, z[2]]):
+        with pytest.raises(BadInput, match=r"number of layers of z: got [124], expected 3; pass one tensor"):
+            model.log_joint(x, points)
+
+
 def gradients(model: VAE, objective: Objective, x: Tensor) -> Tensor:
     model.zero_grad()
     objective(model.trace(x, objective.n_samples)).loss.mean().backward()

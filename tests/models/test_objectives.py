@@ -126,6 +126,10 @@ def test_warm_up(weight: Weight, expected: list[float]) -> None:
     assert [weight(done) for done in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx(expected)
 
 
+def test_the_weight_after_training_may_be_asked_for_with_a_whole_number() -> None:
+    assert Weight(2.0, warmup=0.5)(1) == 2.0
+
+
 def test_loss_follows_the_warm_up(exact: Callable[..., Exact]) -> None:
     linear = exact()
     trace = linear.model.trace(linear.sample(6), 2)

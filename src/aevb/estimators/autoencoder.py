@@ -27,6 +27,7 @@ from aevb.data.tables.encode import encode_rows
 from aevb.data.tables.infer import ColumnTypes as DeclaredTypes
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.raw import RawColumn
+from aevb.errors import BadInput
 from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, seed_of, to_json
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
 from aevb.estimators.parameters import validate_device, validate_names, validate_widths
@@ -357,9 +358,15 @@ def _holds_numbers(column: RawColumn) -> bool:
 
 
 def _split(examples: Examples, columns: tuple[Column, ...], validation: float, seed: int) -> Dataset:
-    """Split rows into training and validation rows, if there are enough."""
+    """Split rows into training and validation rows, if there are enough.
+
+    Raises:
+        BadInput: no row is left to train on.
+    """
     count = len(examples)
     held_out = round(validation * count) if count >= FEWEST and validation else 0
+    if held_out == count:
+        raise BadInput(f"validation={validation} leaves none of {count} rows to train on: use a smaller fraction")
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     valid, train = (Examples(examples.values[rows.sort().values]) for rows in order.tensor_split([held_out]))
     return Dataset("X", "columns", examples.shape, train, valid, valid, "none", None, columns)

@@ -23,7 +23,7 @@ from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
 from aevb.estimators.base import RandomState, seed_of
 from aevb.estimators.frames import Rows
 from aevb.evaluation import Score
-from aevb.evaluation.anomalies import threshold
+from aevb.evaluation.anomalies import threshold, threshold_rank
 from aevb.evaluation.explanation import surprise
 from aevb.runs.records import ReferenceScores
 from aevb.runs.run_folder import RunFolder
@@ -113,6 +113,7 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         X = self._validate(X, reset=True)
         count = _num_samples(X)
         n_held_out = round(self.held_out * count)
+        threshold_rank(n_held_out, self.false_alarm_rate)  # before the training, which takes longer
         model = self._new_model(count - n_held_out)
         order = np.random.default_rng(seed_of(model.random_state)).permutation(count)
         held_out, train = np.split(order, [n_held_out])

@@ -81,11 +81,21 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
 
 
 def _log_aggregate(model: VAE, examples: Examples, z: Tensor, owner: Tensor) -> Tensor:
-    """Return log 1/(N-1) Σ_{n ≠ owner} q(z | x_n) in nats, ``(M,)``, at ``(M, Z)`` and without the owners ``(M,)``."""
-    total, seen, owner = z.new_full((len(z),), -math.inf, dtype=torch.float64), 0, owner.to(z.device)
+    """Return log 1/(N-1) Σ_{n ≠ owner} q(z | x_n) at points z without their owners, in nats.
+
+    Args:
+        model: in evaluation mode.
+        examples: N examples.
+        z: points, ``(M, Z)``, on the model's device.
+        owner: the index of the example whose posterior is left out at each point, ``(M,)``, on the CPU.
+
+    Returns:
+        ``(M,)``, in float64 on the CPU.
+    """
+    total, seen = torch.full((len(z),), -math.inf, dtype=torch.float64), 0
     for batch in examples.batches(BATCH_SIZE):
         q = model.encode(batch.to(z.device))
-        index = torch.arange(seen, seen + len(batch), device=z.device)
+        index = torch.arange(seen, seen + len(batch))
         # A full covariance takes Z² numbers per sample and example; a flow's network is wide.
         rows = max(1, BLOCK // (len(batch) * max(z.shape[-1] ** 2, 256)))
         chunks = []

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from aevb.errors import BadInput
 
+ROUNDING = 1e-9
+"""The largest difference between a product or quotient and a whole number that is attributed to rounding."""
+
 
 def p_values(scores: Tensor, held_out: Tensor) -> Tensor:
     """Return the p-value of each example, ``(N,)``: the probability of so low a score under no anomaly.
@@ -33,6 +36,25 @@ def smallest_rate(held_out: int) -> float:
     return 1 / (held_out + 1)
 
 
+def threshold_rank(held_out: int, rate: float) -> int:
+    """Return ⌊α (n + 1)⌋, the rank from the lowest of the held-out score below which an example is called an anomaly.
+
+    Args:
+        held_out: n, the number of held-out examples.
+        rate: α, the rate of false alarms.
+
+    Raises:
+        BadInput: there are too few held-out examples for so low a rate.
+    """
+    rank = math.floor(rate * (held_out + 1) + ROUNDING)
+    if rank < 1:
+        raise BadInput(
+            f"{held_out} held-out examples are too few for a false-alarm rate of {rate:g}: at least"
+            f" {math.ceil(1 / rate - ROUNDING) - 1} are needed; use a higher rate or hold out more examples"
+        )
+    return rank
+
+
 def threshold(held_out: Tensor, rate: float) -> float:
     """Return the score below which an example is called an anomaly.
 
@@ -43,12 +65,6 @@ def threshold(held_out: Tensor, rate: float) -> float:
     Raises:
         BadInput: there are too few held-out examples for so low a rate.
     """
-    rank = math.floor(rate * (len(held_out) + 1))
-    if rank < 1:
-        raise BadInput(
-            f"{len(held_out)} held-out examples are too few for a false-alarm rate of {rate:g}: at least"
-            f" {math.ceil(1 / rate) - 1} are needed; use a higher rate or hold out more examples"
-        )
     # p ≤ α if at most rank - 1 held-out scores are at most s. The margin keeps rounding from deciding.
-    limit: float = held_out.sort().values[rank - 1].item()
+    limit: float = held_out.sort().values[threshold_rank(len(held_out), rate) - 1].item()
     return limit - 1e-6 * (1 + abs(limit))

@@ -26,5 +26,5 @@ def decoder_operations(model: VAE, examples: Examples) -> int:
 
 
 def affordable(model: VAE, examples: Examples) -> float:
-    """Return the number of examples whose log p(x) is estimated by quick quadrature or by importance sampling."""
+    """Return how many examples' log p(x) can be estimated in `QUICK` operations, by quadrature or by sampling."""
     return QUICK / (USUAL_CELLS * max(1, decoder_operations(model, examples)))

@@ -107,10 +107,8 @@ def laplace_candidates(part: Part) -> tuple[Tensor, Tensor]:
     (layer,) = part.layers(q_noise)
     r = laplace(part.model, part.batch, layer.q.mean)
     z = torch.cat([layer.z, r.from_noise(r_noise)])
-    log_counts, log_total = (
-        part.noise.new_tensor([len(q_noise), len(r_noise)]).log(),
-        part.noise.new_tensor(len(z)).log(),
-    )
+    log_counts = part.noise.new_tensor([len(q_noise), len(r_noise)]).log()
+    log_total = part.noise.new_tensor(len(z)).log()
     weights = []
     for points in z.split(max(1, part.rows // len(part.batch))):
         proposal = torch.logaddexp(layer.q.log_prob(points) + log_counts[0], r.log_prob(points) + log_counts[1])

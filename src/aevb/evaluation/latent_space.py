@@ -159,7 +159,7 @@ def structure(train_means: Tensor, train_labels: Tensor, means: Tensor, labels: 
     return Structure(
         neighbors=_accuracy(correct[0]),
         probe=_accuracy(correct[1]),
-        silhouette=_mean(torch.from_numpy(silhouettes)),
+        silhouette=Estimate.of_mean(torch.from_numpy(silhouettes)),
         class_distance=_class_distance(means, labels),
     )
 
@@ -222,17 +222,12 @@ def _labels(examples: Examples) -> Tensor:
 # Means and their standard errors.
 
 
-def _mean(values: Tensor) -> Estimate:
-    """Return the mean of ``(N,)``."""
-    return Estimate(float(values.mean()), float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None)
-
-
 def _ratio(top: Tensor, bottom: Tensor) -> Estimate:
     """Return the mean of ``(N,)`` over the mean of ``(N,)``; 1 if all are zero."""
     if not bottom.any():
         return Estimate(math.inf if top.any() else 1.0, None)
     ratio = top.mean() / bottom.mean()
-    return Estimate(float(ratio), _mean((top - ratio * bottom) / bottom.mean()).stderr)
+    return Estimate(float(ratio), Estimate.of_mean((top - ratio * bottom) / bottom.mean()).stderr)
 
 
 def _accuracy(correct: Tensor) -> Estimate:

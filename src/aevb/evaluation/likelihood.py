@@ -47,8 +47,8 @@ from aevb.rng import RNGStream, seeded
 ACTIVE = 0.01
 """Variance of the posterior mean above which a unit is active."""
 FEWEST, MOST, IN_ALL = 1000, 10_000, 10_000_000
-"""The largest number of samples of an example is so large that all examples have at most the third number of samples,
-or what is quick, but between the other two."""
+"""Limits on the number of samples. All examples together have at most `IN_ALL`, or fewer if they are not quick; an
+example has at most an equal share of them, which is raised to `FEWEST` or lowered to `MOST`."""
 FEWEST_ANNEALED, ANNEALED = 8, 32
 """Smallest and largest number of examples on which annealing is compared with importance sampling."""
 ANNEALING_COST = 6 * annealing.TEMPERATURES * annealing.CHAINS * annealing.LEAPFROGS
@@ -180,13 +180,10 @@ def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
         task.mean_score("bits_per_dimension", bits, log_px.estimator, k, note),
     ]
     if samples:
-        unreliable, rule = (
-            samples.unreliable.double(),
-            "few effective samples, or a heavy tail and a large standard error",
-        )
+        rule = "few effective samples, or a heavy tail and a large standard error"
         scores += [
             task.mean_score("effective_samples", samples.effective_sample_size, "(Σ w)² / Σ w²", k),
-            task.mean_score("unreliable_weights", unreliable, rule, k),
+            task.mean_score("unreliable_weights", samples.unreliable.double(), rule, k),
         ]
     if note and task.effort.n_importance_samples is None:
         scores += _annealing_gain(task, log_px.values)

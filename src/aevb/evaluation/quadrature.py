@@ -36,16 +36,16 @@ COARSE = {1: 1024, 2: 64}
 REACH = 8.0
 """Standard deviations of the prior and of each posterior that the first grid covers."""
 NEAR, NEAR_PER_NAT, NEAR_AT_FIRST = 9.0, 100.0, 40.0
-"""Nats below the best cell up to which a cell is halved: at least the first, more by the second for each nat by which
-the last halvings changed the integral, and at most and at first the third, because the best coarse cell may be far from
-the mode."""
+"""Nats below the best cell up to which a cell is halved: `NEAR`, plus `NEAR_PER_NAT` for each nat by which the last
+halvings changed the integral, but at most `NEAR_AT_FIRST`. The first limit is the largest, because the best coarse cell
+may be far from the mode."""
 RESOLVED = 4.0
 """Effective number of coarse cells, (Σ m)² / Σ m² for masses m, from which the best one cannot be far from the mode."""
 MEMORY = 0.1
 """Share of the change by one halving that counts in the next, which may change little by chance."""
 TOLERANCE = 3e-3
-"""Nats: a halving that changes an integral by less hardly changes it. At a fall by four, the remaining error is below a
-third of the last change."""
+"""Nats below which a halving hardly changes an integral. Where each change is a quarter of the previous one, the error
+that remains is below a third of the last change."""
 QUIET = 2
 """Halvings in a row that must hardly change an integral."""
 LEVELS = 14

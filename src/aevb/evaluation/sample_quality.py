@@ -68,8 +68,8 @@ def class_coverage(probabilities_of_samples: Tensor, probabilities_of_data: Tens
     # The absolute value of a difference with variance v has mean √(2v/π) by chance.
     variance = sum(p.var(0, unbiased=False) / len(p) for p in (samples, data))
     return ClassCoverage(
-        confidence_of_samples=_mean(samples.amax(1)),
-        confidence_of_data=_mean(data.amax(1)),
+        confidence_of_samples=Estimate.of_mean(samples.amax(1)),
+        confidence_of_data=Estimate.of_mean(data.amax(1)),
         imbalance=float(0.5 * (samples.mean(0) - data.mean(0)).abs().sum()),
         imbalance_by_chance=float(0.5 * (2 * torch.as_tensor(variance) / math.pi).sqrt().sum()),
         entropy_of_samples=_entropy(samples),
@@ -157,14 +157,9 @@ def _values(examples: Examples, seed: int) -> Tensor:
         return examples.all().x
 
 
-def _mean(values: Tensor) -> Estimate:
-    """Return the mean of ``(N,)`` with its standard error."""
-    return Estimate(float(values.mean()), float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None)
-
-
 def _entropy(probabilities: Tensor) -> Estimate:
     """Return the entropy of the mean of ``(N, C)``: the mean cross-entropy with it, whose error is the same."""
-    return _mean(-torch.special.xlogy(probabilities, probabilities.mean(0)).sum(1))
+    return Estimate.of_mean(-torch.special.xlogy(probabilities, probabilities.mean(0)).sum(1))
 
 
 def _require_distributions(probabilities: Tensor) -> None:

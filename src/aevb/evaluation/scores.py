@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aevb import display
 from aevb.data.dataset import Dataset
@@ -22,6 +23,11 @@ class Estimate(NamedTuple):
 
     value: float
     stderr: float | None
+
+    @classmethod
+    def of_mean(cls, values: Tensor) -> "Estimate":
+        """Return the mean of independent values ``(N,)``."""
+        return cls(float(values.mean()), float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None)
 
 
 @dataclass(frozen=True)

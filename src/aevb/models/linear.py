@@ -9,10 +9,11 @@ With λ_1 ≥ λ_2 ≥ … the eigenvalues of the examples' covariance and Z lat
     c = 1/(D - Z) Σ_{j>Z} λ_j
     1/N Σ log p(x) = -½ [D log 2π + Σ_{j≤Z} log λ_j + (D - Z) log c + D]
 
-Any linear decoder has closed forms (`LinearGaussian`), at its optimum or not: with S⁻¹ = I + WᵀW/c,
+Any linear decoder has closed forms (`LinearGaussian`), at its optimum or not, and with a variance c_i of each element:
+with C = diag c and S⁻¹ = I + Wᵀ C⁻¹ W,
 
-    p(x) = N(x; b, W Wᵀ + c I),    p(z|x) = N(z; S Wᵀ(x - b)/c, S)
-    E_q log p(x|z) = -½ [D log 2πc + (|x - W μ - b|² + Σ_j s_j |W_j|²) / c],    q = N(μ, diag s)
+    p(x) = N(x; b, W Wᵀ + C),    p(z|x) = N(z; S Wᵀ C⁻¹ (x - b), S)
+    E_q log p(x|z) = -½ Σ_i [log 2πc_i + ((x - W μ - b)_i² + Σ_j W_ij² s_j) / c_i],    q = N(μ, diag s)
 """
 
 import math

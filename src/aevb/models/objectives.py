@@ -66,7 +66,11 @@ class Objective(Protocol):
 
 
 def final_from(objective: Objective) -> float:
-    """Return the share of training after which the loss of an objective no longer changes its form."""
+    """Return the share of training after which the loss of an objective no longer changes its form.
+
+    Until then, no weights are chosen by the validation loss. An objective whose loss changes has a `Weight` as its
+    attribute `weight`; others count as constant.
+    """
     weight = getattr(objective, "weight", None)
     return weight.final_from if isinstance(weight, Weight) else 0.0
 
@@ -134,8 +138,8 @@ class Weight:
         return 1 - (1 - self.warmup) / self.cycles if self.warmup else 0.0
 
     def __call__(self, done: float | Tensor) -> float | Tensor:
-        """Return the weight after a share `done` of the training: a number, or a tensor ``()`` if `done` is one."""
-        if not self.warmup or (isinstance(done, float) and done >= 1):
+        """Return the weight after a share `done` of the training: a tensor ``()`` if `done` is a tensor below 1."""
+        if not self.warmup or (not isinstance(done, Tensor) and done >= 1):
             return self.beta
         risen = done * self.cycles % 1.0 / self.warmup
         return self.beta * (risen.clamp(max=1.0) if isinstance(risen, Tensor) else min(1.0, risen))

@@ -12,6 +12,7 @@ A new posterior is a class in any module, registered with `aevb.models.registry.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
@@ -38,8 +39,10 @@ class ScaleOptions(PieceOptions):
     )
 
 
-class Posterior(nn.Module):
+class Posterior(nn.Module, ABC):
     """The base class: a module from features ``(B, F)`` to q(z | x).
+
+    The distribution needs `rsample`, `log_prob`, `mean` and `variance`.
 
     Args:
         features: F, the width of the encoder's output.
@@ -57,9 +60,9 @@ class Posterior(nn.Module):
         super().__init__()
         self.latent = latent
 
+    @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z | x), a distribution over ``(B, Z)``, for features ``(B, F)``."""
-        raise NotImplementedError
 
 
 class ScaledPosterior(Posterior):

@@ -21,7 +21,7 @@ encoder's input.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from typing import cast
 
 import torch
@@ -316,11 +316,19 @@ class VAE(nn.Module):
         Args:
             batch: examples ``(B, *event)``.
             z: ``(..., B, Z)``; of a hierarchical model one tensor per layer, from the top down.
+
+        Raises:
+            BadInput: z has another number of layers than the model.
         """
         batch, layers = as_batch(batch), [z] if isinstance(z, Tensor) else z
+        if len(layers) != 1 + len(self.lower_layers):
+            raise BadInput(
+                f"number of layers of z: got {len(layers)}, expected {1 + len(self.lower_layers)}; pass one tensor for"
+                " each layer, from the top down"
+            )
         total = self.decode(self.decoder_input(layers), batch.condition).log_prob(batch.x)
         total = total + self.prior_distribution().log_prob(layers[0])
-        for layer, above, below in zip(reversed(self.lower_layers), layers, layers[1:], strict=False):
+        for layer, (above, below) in zip(reversed(self.lower_layers), pairwise(layers), strict=True):
             total = total + layer.prior(above).log_prob(below)
         return torch.as_tensor(total)
 

@@ -30,11 +30,11 @@ from aevb.models.objectives import Stage, Terms, final_from
 from aevb.models.shapes import widest_float
 from aevb.models.vae import VAE
 from aevb.training import environment
-from aevb.training.backends.base import GradientBackend, StepFunction
+from aevb.training.backends.base import GradientBackend, StepFunction, losses
 from aevb.training.backends.captured import CapturedBackend
 from aevb.training.backends.eager import EagerBackend
 from aevb.training.history import Ended, EpochMetrics
-from aevb.training.nonfinite import first_non_finite, losses
+from aevb.training.nonfinite import first_non_finite
 from aevb.training.optimizer import build_optimizer, decay_weights, fast_step, layer_weights, learning_rates
 from aevb.training.policy import batch_size, choose_backend
 from aevb.training.state import Best, Cooldown, EpochPosition, LiveState, TrainingState, from_best, is_finite
@@ -205,7 +205,7 @@ class TrainingLoop:
 
     def _copy_within(self, before: Sequence[TrainingState], step: int, totals: Tensor) -> list[TrainingState] | None:
         """Return copies of the states within an epoch; None where a number is not finite."""
-        if not (is_finite(totals) and self.live.is_finite()):
+        if not (is_finite(losses(totals)) and self.live.is_finite()):
             return None
         states = self.live.copy(before[0].number, [None] * len(before), [state.best for state in before])
         positions = zip(totals.cpu().double(), self.backend.rng_states(), strict=True)

@@ -6,16 +6,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from aevb.models.objectives import Terms
 from aevb.models.vae import VAE
+from aevb.training.backends.base import losses
 from aevb.training.state import is_finite
-
-_LOSS = Terms._fields.index("loss")
-
-
-def losses(means: Tensor) -> Tensor:
-    """Return the losses from the means of terms ``(..., 4)``."""
-    return means[..., _LOSS]
 
 
 def first_non_finite(model: VAE, steps: Generator[Tensor]) -> tuple[str, int]:

@@ -69,26 +69,26 @@ class Closest(NamedTuple):
     matched: Array
 
 
-def memorization(some: Tables, records: Tables, seed: int = 0) -> Memorization:
+def memorization(measured: Tables, records: Tables, seed: int = 0) -> Memorization:
     """Return how close synthetic rows are to the training rows.
 
     The shares of closer rows refer to as many training rows as there are test rows; equal distances count half.
 
     Args:
-        some: the rows whose distances are measured.
+        measured: the rows whose distances are measured.
         records: the rows to which they are measured.
         seed: of the choice of training rows.
     """
     scale = Scale.of(records.columns, records.train)
-    found = [closest(records.train, rows, scale) for rows in (some.synthetic, some.test)]
+    nearest = [closest(records.train, rows, scale) for rows in (measured.synthetic, measured.test)]
     size = min(len(records.train), len(records.test))
     train, test = chosen(records.train, size, seed), chosen(records.test, size, seed)
-    closer = [share_closer(train, test, rows, scale) for rows in (some.synthetic, some.valid)]
+    closer = [share_closer(train, test, rows, scale) for rows in (measured.synthetic, measured.valid)]
     return Memorization(
-        distance=Measure("median DCR", *(_median(one.distance) for one in found)),
+        distance=Measure("median DCR", *(_median(one.distance) for one in nearest)),
         closer=Measure("closer to training rows", *closer),
         protection=Measure("DCROverfittingProtection", *map(overfitting_protection, closer)),
-        new=Measure("NewRowSynthesis", *(1 - _mean(one.matched) for one in found)),
+        new=Measure("NewRowSynthesis", *(1 - _mean(one.matched) for one in nearest)),
     )
 
 

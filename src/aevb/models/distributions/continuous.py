@@ -362,12 +362,14 @@ class ContinuousBernoulli(LogitDistribution):
     @property
     def variance(self) -> Tensor:
         """¼ (1 / (l/2)² - 1 / sinh²(l/2))."""
-        half = (self.logits / 2).clamp(-40, 40)
+        half = self.logits / 2
         small = half.abs() < _SMALL
         safe = torch.where(small, _SMALL, half)
         square = half.square()
         series = 1 / 3 - square * (1 / 15 - square * (2 / 189 - square / 675))
-        return 0.25 * torch.where(small, series, safe.square().reciprocal() - safe.sinh() ** -2)
+        # From 40 on, the second term is below the rounding of the first; its own gradient would overflow.
+        closed = safe.square().reciprocal() - safe.clamp(-40, 40).sinh() ** -2
+        return 0.25 * torch.where(small, series, closed)
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         """Return samples x = log(1 + u (e^l - 1)) / l with u uniform, by inversion of the distribution function."""

@@ -75,6 +75,11 @@ def term_means(terms: Terms) -> Tensor:
     return torch.stack(terms).detach().mean(1)
 
 
+def losses(terms: Tensor) -> Tensor:
+    """Return the losses, ``(...)``, from stacked terms or their means, ``(..., 4)``."""
+    return terms[..., Terms._fields.index("loss")]
+
+
 def split_rows(rows: slice, count: int) -> list[slice]:
     """Split rows into `count` slices, whose lengths differ by one at most."""
     size = rows.stop - rows.start

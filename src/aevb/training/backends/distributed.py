@@ -29,16 +29,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from aevb.data.examples import ExampleSource
 from aevb.errors import BadInput, option
 from aevb.models.batch import Batch
-from aevb.models.objectives import Objective, Terms
+from aevb.models.objectives import Objective
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
-from aevb.training.backends.base import Gradients, split_rows, trainable_parameters
+from aevb.training.backends.base import Gradients, losses, split_rows, trainable_parameters
 from aevb.training.capture import NOISE_OPERATIONS, CaptureError, Noise, capture_step
 from aevb.training.environment import naming_lost_processes, world_size
 from aevb.training.precision import in_bfloat16
 
 Strategy = Literal["ddp", "fsdp"]
-_LOSS = Terms._fields.index("loss")
 
 
 class DistributedBackend:
@@ -101,7 +100,7 @@ class DistributedBackend:
             batch = shuffled.batch(rows, stream)[self._share] if resampled else shuffled.batch(share)
             with naming_lost_processes(), self._noise.of_step(number, share, stream):
                 terms = self._step(done, *batch.tensors)
-                terms[_LOSS].backward()
+                losses(terms).backward()
                 scalar_gradients = [weight.grad for weight in self._scalars if weight.grad is not None]
                 sums: list[Tensor] = [terms.detach(), *scalar_gradients]
                 for tensor in sums:
@@ -236,7 +235,7 @@ def _wrapped(
 def _has_unused_weights(step: _Step, examples: ExampleSource) -> bool:
     """Return whether the loss does not depend on some trainable weight."""
     with seeded(0, RNGStream.EPOCH, device=examples.device):
-        loss = step.eval()(0.5, *_example_batch(examples, 2).tensors)[_LOSS]
+        loss = losses(step.eval()(0.5, *_example_batch(examples, 2).tensors))
     step.train()
     gradients = torch.autograd.grad(loss, list(trainable_parameters(step).values()), allow_unused=True)
     return any(gradient is None for gradient in gradients)
