@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, fx
 
 LIBRARY = "step.so"
+CALLED = "step.json"
+"""The operators that the library calls by their names, as those of linear algebra; read where the library is."""
 OPTIONS = {"memory_planning": True, "size_asserts": False, "alignment_asserts": False}
 
 
@@ -47,6 +49,8 @@ def _compile(graph: fx.GraphModule, inputs: Sequence[Tensor], folder: Path) -> N
         warnings.simplefilter("ignore")
         options = {**OPTIONS, "aot_inductor.output_path": str(Path(place) / LIBRARY)}
         aot_compile(graph, tuple(inputs), options=options)
+        for called in Path(place).glob("*.wrapper.json"):
+            called.rename(Path(place) / CALLED)
         with suppress(OSError):  # another process was faster
             Path(place).rename(folder)
 
