@@ -63,6 +63,18 @@ def frame_columns(frame: DataFrame, name: str = "the data frame") -> list[RawCol
     return [_series_column(text, frame[column]) for text, column in zip(names, frame.columns, strict=True)]
 
 
+def frame_table(frame: DataFrame) -> pa.Table:
+    """Return a pandas data frame as an Arrow table, null where a value is missing; mixed types become texts."""
+    return pa.table({str(name): _arrow_array(frame[name]) for name in frame.columns})
+
+
+def _arrow_array(series: Series) -> "pa.Array":
+    try:
+        return pa.array(series, from_pandas=True)
+    except pa.ArrowException:  # several types
+        return pa.array(object_column("", series.to_numpy().tolist()).values())
+
+
 def to_frame(columns: Sequence[Column], rows: NDArray[np.floating], library: Literal["pandas", "polars"]) -> DataFrame:
     """Return rows ``(N, D)`` as a data frame with the original types of its columns.
 
