@@ -49,7 +49,7 @@ def from_run(run: Path, options: Config, others: Mapping[str, object]) -> Config
     """
     given = options.model_dump(exclude_unset=True)
     data_dir = given.get("data", {}).pop("data_dir", None)
-    if any(others.values()) or any(given.values()):
+    if any(others.values()) or any(value != {} for value in given.values()):
         raise BadInput(
             f"--resume {run} continues with the configuration of the run: omit all options but --data-dir,"
             " --n-importance-samples and --device"
@@ -81,7 +81,7 @@ def axes(over: list[str]) -> dict[str, list[str]]:
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        with file.open(encoding="utf-8") as stream:  # a device may have no end
+        with file.open(encoding="utf-8-sig") as stream:  # a device may have no end
             content = json.loads(stream.read(LARGEST_FILE))
     except OSError as error:
         raise BadInput(f"cannot read --config {file}: {(error.strerror or str(error)).lower()}") from error
