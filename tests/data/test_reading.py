@@ -126,6 +126,12 @@ def test_json_of_columns_keeps_its_form(tmp_path: Path) -> None:
     assert summary(tmp_path / "new.json") == [("a", [1.0, 2.0, 3.5]), ("b", ["x", "y", "z"])]
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.dta"])
+def test_a_column_without_any_value_is_written(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path / name, {"x": [1.5, 2.5], "share": [None, None]})
+    assert summary(tmp_path / name) == [("x", [1.5, 2.5]), ("share", [None, None])]
+
+
 def test_lines_of_json_end_with_line_feeds_alone(tmp_path: Path) -> None:
     """Other separators of lines, such as U+2028, may stand in the texts."""
     path = tmp_path / "t.jsonl"

@@ -100,7 +100,7 @@ def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns
     pandas = optional_library("pandas", f"{path.suffix} files", "'aevb[tables]'")
     by_name = {column.name: column for column in columns}
     series = {
-        name: _pandas_series(pandas, by_name[name], values) if name in by_name else pandas.Series(list(values))
+        name: _pandas_series(pandas, by_name[name], values) if name in by_name else _untyped_series(pandas, values)
         for name, values in table.items()
     }
     frame = pandas.DataFrame(series)
@@ -115,6 +115,13 @@ def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns
             raise
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{path.suffix} cannot hold this table ({reason}): write .csv or .parquet") from error
+
+
+def _untyped_series(pandas: ModuleType, values: Sequence[Value | None]) -> ArrayLike:
+    """Return values as a series, of numbers if all are missing: Stata has no other type for them."""
+    empty = all(value is None for value in values)
+    series: ArrayLike = pandas.Series(list(values), dtype="float64" if empty else None)
+    return series
 
 
 def typed_value(value: Value, column: Column | None) -> object:
