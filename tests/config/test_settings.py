@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aevb.cli.settings import from_options, from_run
+from aevb.cli.settings import axes, from_options, from_run
 from aevb.config.build import build
 from aevb.config.resolve import resolve
 from aevb.config.schema import Config, ModelConfig, TrainConfig
@@ -51,6 +51,15 @@ def test_a_resumed_run_accepts_no_seed(tmp_path: Path) -> None:
 def test_a_configuration_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"model": {"latent": [3]}}', encoding="utf-8-sig")
     assert from_options(Config(), tmp_path / "c.json", None).model.latent == (3,)
+
+
+def test_an_empty_name_of_the_data_is_not_the_default() -> None:
+    assert from_options(Config(), None, "").data.source == ""
+
+
+def test_values_of_a_sweep_are_distinct_and_none_is_dropped() -> None:
+    words = ["model.latent", "2", "2", "train.lr=1e-3", "model.latent", "5"]
+    assert axes(words) == {"model.latent": ["2", "5"], "train.lr": ["1e-3"]}
 
 
 def test_weights_decay_apart_from_the_gradient(stripes: Dataset) -> None:
