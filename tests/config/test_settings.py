@@ -1,14 +1,16 @@
 """The settings that old experiments need do what they say: initial weights, steps, and which examples validate."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from aevb.cli.settings import axes, from_options, from_run
 from aevb.config.build import build
 from aevb.config.resolve import resolve
-from aevb.config.schema import ModelConfig, TrainConfig
+from aevb.config.schema import Config, ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.data.dataset import UnsplitData
 from aevb.data.splits import split_data
@@ -37,6 +39,27 @@ def moved(dataset: Dataset, **train: Any) -> tuple[dict[str, Tensor], dict[str, 
     config = {"epochs": 1, "lr_schedule": "constant", "keep": "last", "batch_size": 20} | train
     fit(model, ELBO(), dataset.train, None, TrainConfig.model_validate(config))
     return before, parameters(model)
+
+
+def test_a_resumed_run_accepts_no_seed(tmp_path: Path) -> None:
+    """Not even 0, which is false."""
+    for options in (Config(seed=0), Config(seed=1)):
+        with pytest.raises(BadInput, match="continues with the configuration of the run"):
+            from_run(tmp_path, options, {})
+
+
+def test_a_configuration_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{"model": {"latent": [3]}}', encoding="utf-8-sig")
+    assert from_options(Config(), tmp_path / "c.json", None).model.latent == (3,)
+
+
+def test_an_empty_name_of_the_data_is_not_the_default() -> None:
+    assert from_options(Config(), None, "").data.source == ""
+
+
+def test_values_of_a_sweep_are_distinct_and_none_is_dropped() -> None:
+    words = ["model.latent", "2", "2", "train.lr=1e-3", "model.latent", "5"]
+    assert axes(words) == {"model.latent": ["2", "5"], "train.lr": ["1e-3"]}
 
 
 def test_weights_decay_apart_from_the_gradient(stripes: Dataset) -> None:

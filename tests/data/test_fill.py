@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aevb.cli import app as cli
 from aevb.data import load_data
-from aevb.data.tables.encode import encode_rows
+from aevb.data.tables.encode import decode_value, encode_rows
 from aevb.data.tables.fill import fill_table
 from aevb.data.tables.raw import MISSING
 from aevb.data.tables.read import read_columns
@@ -95,6 +95,39 @@ def test_a_text_file_becomes_parquet_with_all_its_digits_and_columns(tmp_path: P
     assert table == {"name": ["Ann", "Bob"], "id": [2**60 + 1, 2**60 + 3], "x": [0.1, 0.25]}
     fill_table(tmp_path / "t.parquet", tmp_path / "back.csv", {})
     assert (tmp_path / "back.csv").read_text() == f"name,id,x\nAnn,{2**60 + 1},0.1\nBob,{2**60 + 3},0.25\n"
+
+
+@pytest.mark.parametrize("source", ["t.parquet", "t.feather", "t.xlsx", "t.dta"])
+@pytest.mark.parametrize("destination", ["t.csv", "t.jsonl", "t.parquet", "t.feather", "t.xlsx", "t.dta"])
+def test_dates_stay_dates_in_another_format(source: str, destination: str, tmp_path: Path) -> None:
+    """An imputed date has the form of the others, and the model reads all of them; missing texts stay missing."""
+    days = pandas.to_datetime([f"19{year}-03-11T10:30:00" for year in range(50, 99)])
+    frame = pandas.DataFrame({"when": days, "name": [f"n{row}" for row in range(len(days))], "x": np.arange(49) / 7})
+    frame.loc[5, "when"], frame.loc[7, "name"] = pandas.NaT, None
+    {
+        "t.parquet": frame.to_parquet,
+        "t.feather": frame.to_feather,
+        "t.xlsx": lambda path: frame.to_excel(path, index=False),
+        "t.dta": lambda path: frame.fillna({"name": ""}).to_stata(path, write_index=False, version=118),
+    }[source](tmp_path / source)
+    columns, filled = load_data(tmp_path / source).columns, tmp_path / f"filled-{destination}"
+    when = next(column for column in columns if column.name == "when")
+    before = encode_rows(read_columns(tmp_path / source), [when], source)[:, 0]
+    date = decode_value(when, np.float64(before[8].item()))
+    assert date is not None
+    fill_table(tmp_path / source, filled, {"when": {5: date}}, columns)
+    before[5] = before[8]
+    raw_columns = {raw.name: raw for raw in read_columns(filled)}
+    assert encode_rows(list(raw_columns.values()), [when], destination)[:, 0].tolist() == before.tolist()
+    assert raw_columns["name"].values()[7] in (None, "")
+
+
+def test_columns_of_a_workbook_with_equal_names(tmp_path: Path) -> None:
+    """pandas numbers them."""
+    frame = pandas.DataFrame([[0.5, 1.5], [2.5, np.nan]], columns=["a", "a"])
+    frame.to_excel(tmp_path / "t.xlsx", index=False)
+    fill_table(tmp_path / "t.xlsx", tmp_path / "filled.xlsx", {"a.1": {1: 3.5}})
+    assert pandas.read_excel(tmp_path / "filled.xlsx").to_numpy().tolist() == [[0.5, 1.5], [2.5, 3.5]]
 
 
 def test_another_text_format_keeps_the_texts(tmp_path: Path) -> None:

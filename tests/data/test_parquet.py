@@ -87,6 +87,15 @@ def test_rows_are_those_of_a_table_in_memory(tmp_path: Path, suffix: str, dictio
     assert every_row(far) == every_row(near)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_string_views_are_strings(tmp_path: Path, suffix: str) -> None:
+    """polars writes them."""
+    content = columns()
+    views = content | {"place": pa.array(content["place"], pa.string_view())}
+    near, far = (load_data(written(tmp_path / name, table, suffix)) for name, table in (("a", content), ("b", views)))
+    assert every_row(far) == every_row(near)
+
+
 def test_a_rare_category_is_collected_and_trained_on(tmp_path: Path) -> None:
     dataset = load_data(written(tmp_path / "rows", columns()), in_memory="off")
     rare = next(column for column in dataset.columns if column.name == "rare")

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aevb.cli import app as cli
+from aevb.columns import TextForm
 from aevb.data import load_data
 from aevb.data.tables.encode import decode_rows, encode_rows
 from aevb.data.tables.fill import fill_table
@@ -125,6 +126,21 @@ def test_json_of_columns_keeps_its_form(tmp_path: Path) -> None:
     assert summary(tmp_path / "new.json") == [("a", [1.0, 2.0, 3.5]), ("b", ["x", "y", "z"])]
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.dta"])
+def test_a_column_without_any_value_is_written(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path / name, {"x": [1.5, 2.5], "share": [None, None]})
+    assert summary(tmp_path / name) == [("x", [1.5, 2.5]), ("share", [None, None])]
+
+
+def test_lines_of_json_end_with_line_feeds_alone(tmp_path: Path) -> None:
+    """Other separators of lines, such as U+2028, may stand in the texts."""
+    path = tmp_path / "t.jsonl"
+    write_table(path, {"a": ["x\u2028y", "x\u0085y"], "b": [1, 2]})
+    assert summary(path) == [("a", ["x\u2028y", "x\u0085y"]), ("b", [1.0, 2.0])]
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert summary(path) == [("a", ["x\u2028y", "x\u0085y"]), ("b", [1.0, 2.0])]
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", "{}", '{"a": [1], "b": [1, 2]}', "[]", '"x"', "[{", '{"a": 3}'])
 def test_other_json_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(content)
@@ -172,6 +188,18 @@ def test_a_file_without_names_gets_a_note(tmp_path: Path) -> None:
     dataset = load_data(tmp_path / "t.csv")
     assert "t.csv has no column names: the columns are x0, x1, ..." in dataset.notes
     assert sum(len(part) for part in (dataset.train, dataset.valid, dataset.test)) == 40
+
+
+def test_missing_values_between_spaces(tmp_path: Path) -> None:
+    form = TextForm(suffix=".txt", delimiter=" ", encoding="utf-8")
+    write_table(
+        tmp_path / "t.txt", {"row": [1, 2, 3], "mean": [None, 0.5, None], "share": [0.25, None, None]}, form=form
+    )
+    assert summary(tmp_path / "t.txt") == [
+        ("row", [1, 2, 3]),
+        ("mean", [None, 0.5, None]),
+        ("share", [0.25, None, None]),
+    ]
 
 
 def test_spaces_between_fields(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def baseline(
         components: Components of the mixture.
         covariance: Covariance of each component, full or diag.
     """
-    source = {"source": data} if data else {}
+    source = {} if data is None else {"source": data}
     dataset = load_source(Config(data=settings.model_copy(update=source)))
     scores: dict[str, list[Score]] = {}
     with terminal.status("fitting"):

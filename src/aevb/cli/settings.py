@@ -32,7 +32,7 @@ def from_options(options: Config, file: Path | None, data: str | None) -> Config
     """
     content = _read(file) if file else {}
     content = overlay(content, options.model_dump(exclude_unset=True))
-    content = overlay(content, {"data": {"source": data}} if data else {})
+    content = overlay(content, {"data": {"source": data}} if data is not None else {})
     return configuration(content, f"{file}: " if file else "")
 
 
@@ -49,7 +49,7 @@ def from_run(run: Path, options: Config, others: Mapping[str, object]) -> Config
     """
     given = options.model_dump(exclude_unset=True)
     data_dir = given.get("data", {}).pop("data_dir", None)
-    if any(others.values()) or any(given.values()):
+    if any(others.values()) or any(value != {} for value in given.values()):
         raise BadInput(
             f"--resume {run} continues with the configuration of the run: omit all options but --data-dir,"
             " --n-importance-samples and --device"
@@ -58,7 +58,7 @@ def from_run(run: Path, options: Config, others: Mapping[str, object]) -> Config
 
 
 def axes(over: list[str]) -> dict[str, list[str]]:
-    """Return the values after each option in the words of --over, such as model.latent 2 5 or model.latent=2..20.
+    """Return the distinct values of each option in the words of --over, as in model.latent 2 5 or model.latent=2..20.
 
     Raises:
         BadInput: the first word is not an option, or an option has no values.
@@ -68,7 +68,8 @@ def axes(over: list[str]) -> dict[str, list[str]]:
         name, _, value = word.partition("=")
         section, _, option = name.partition(".")
         if section in Config.model_fields and option and not option.isdigit():
-            values_of[name.replace("-", "_")] = values = [value] if value else []
+            values = values_of.setdefault(name.replace("-", "_"), [])
+            values += [value] * bool(value)
         elif not values_of:
             raise BadInput(f"--over must start with an option such as model.latent, got {word}")
         else:
@@ -76,12 +77,12 @@ def axes(over: list[str]) -> dict[str, list[str]]:
     for name, values in values_of.items():
         if not values:
             raise BadInput(f"--over {name} has no values: use --over {name} VALUE VALUE")
-    return values_of
+    return {name: list(dict.fromkeys(values)) for name, values in values_of.items()}
 
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        with file.open(encoding="utf-8") as stream:  # a device may have no end
+        with file.open(encoding="utf-8-sig") as stream:  # a device may have no end
             content = json.loads(stream.read(LARGEST_FILE))
     except OSError as error:
         raise BadInput(f"cannot read --config {file}: {(error.strerror or str(error)).lower()}") from error

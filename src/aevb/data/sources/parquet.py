@@ -105,6 +105,7 @@ class RowGroup(NamedTuple):
             else:
                 table = pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.number)])
                 table = table if names is None else table.select(names)
+            table = table.cast(_without_views(table.schema))
         if len(table) != self.rows:
             raise BadInput(f"{self} has {len(table)} rows and had {self.rows}: it must not change while it is read")
         return table
@@ -200,10 +201,20 @@ def _open(file: Location) -> tuple[pa.Schema, list[RowGroup]]:
             reader = pq.ParquetFile(stream)
             metadata = reader.metadata
             sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-            return reader.schema_arrow, [RowGroup(file, number, metadata, rows) for number, rows in enumerate(sizes)]
+            return _without_views(reader.schema_arrow), [
+                RowGroup(file, number, metadata, rows) for number, rows in enumerate(sizes)
+            ]
         reader = pa.ipc.open_file(stream)
         sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
-        return reader.schema, [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
+        return _without_views(reader.schema), [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
+
+
+def _without_views(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with plain strings in place of string views, which polars writes and Arrow does not select."""
+    return pa.schema(
+        [field.with_type(pa.string()) if str(field.type) == "string_view" else field for field in schema],
+        schema.metadata,
+    )
 
 
 @contextmanager

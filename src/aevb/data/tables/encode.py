@@ -201,7 +201,7 @@ def _allowed(column: Column) -> str:
 def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str] | None) -> NDArray[np.float64]:
     """Return the numbers of a column by the notation of the model; other texts are refused or reported."""
     if raw.texts is None or (raw.numbers is not None and raw.notation == column.notation):
-        return _stored_numbers(raw, column, table)
+        return stored_numbers(raw, column, table)
     texts = raw.texts.dictionary
     values = parse(texts, column.notation)
     unfit = np.isnan(values) & ~np.array([text.lower().endswith("nan") for text in texts.to_pylist()], dtype=bool)
@@ -214,7 +214,7 @@ def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str]
     return by_row(raw, values)
 
 
-def _stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.float64]:
+def stored_numbers(raw: RawColumn, column: Column, table: str) -> NDArray[np.float64]:
     """Return numbers that are no texts, dates in the unit of the model."""
     assert raw.numbers is not None
     if np.isnan(raw.numbers).all():
@@ -299,7 +299,7 @@ def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequen
             texts = [text if number != number else write(number, column.notation) for text, number in pairs]
         rows: NDArray[np.int64] = raw.texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return texts if as_texts else list(map(truth_or_number, texts)), rows
-    stored = replace(raw, numbers=_stored_numbers(raw, column, table), notation=column.notation)
+    stored = replace(raw, numbers=stored_numbers(raw, column, table), notation=column.notation)
     values = [str(value) for value in stored.values()] if as_texts else _list(stored.numbers)
     return values, np.where(stored.missing, -1, np.arange(len(values)))
 

@@ -8,17 +8,20 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aevb.columns import Column, DateNotation, Value
 from aevb.data.optional import optional_library
-from aevb.data.tables.arrow import read_table, to_temporal, write_arrow_table
+from aevb.data.tables.arrow import arrow_column, read_table, to_temporal, write_arrow_table
 from aevb.data.tables.compression import write_content
+from aevb.data.tables.encode import stored_numbers
 from aevb.data.tables.formats import bare_suffix, format_of
-from aevb.data.tables.frames import typed_value
+from aevb.data.tables.frames import frame_table, typed_value
 from aevb.data.tables.json import load_json, read_json, save_json
 from aevb.data.tables.raw import PANDAS_INDEX, RawColumn
 from aevb.data.tables.read import read_columns, read_frame
@@ -55,8 +58,8 @@ def fill_table(
         save_json(destination, _filled_json(load_json(source), cells))
     elif same and table_format == "excel":
         _fill_workbook(source, destination, cells, columns)
-    elif table_format == format_of(destination) and table_format in ("parquet", "arrow"):
-        write_arrow_table(fill_arrow(read_table(source), cells, columns), destination)
+    elif table_format in ("parquet", "arrow", "excel", "stata"):
+        _write_filled_arrow(fill_arrow(_arrow_table(source), cells, columns), destination, columns)
     else:
         stored = _values(source, format_of(destination) == "text", missing)
         table = {name: _replaced(values, cells.get(name, {})) for name, values in stored.items()}
@@ -64,16 +67,9 @@ def fill_table(
 
 
 def _values(source: Path, as_texts: bool, missing: Sequence[str] | None) -> dict[str, list[Value | None]]:
-    """Return the columns of a file, for a file with another suffix."""
-    table_format = format_of(source)
-    if table_format in ("parquet", "arrow"):
-        columns: dict[str, list[Value | None]] = read_table(source).to_pydict()
-        return {name: values for name, values in columns.items() if not PANDAS_INDEX.fullmatch(name)}
-    if table_format == "json":
+    """Return the columns of a text or JSON file, for a file with another suffix."""
+    if format_of(source) == "json":
         return read_json(source)  # type: ignore[return-value]
-    if table_format in ("excel", "stata"):
-        frame = read_frame(source)
-        return {str(name): frame[name].to_numpy().tolist() for name in frame.columns}
     raw_columns = read_columns(source, [""] if as_texts else missing)
     return {raw.name: raw.values() if as_texts else _typed(recognize_column(raw)) for raw in raw_columns}
 
@@ -96,6 +92,34 @@ def _replaced(values: list[Value | None], cells: Mapping[int, Value]) -> list[Va
 # Formats with types.
 
 
+def _arrow_table(source: Path) -> pa.Table:
+    """Return the table of a Parquet, Arrow, Excel or Stata file."""
+    return read_table(source) if format_of(source) in ("parquet", "arrow") else frame_table(read_frame(source))
+
+
+def _write_filled_arrow(table: pa.Table, destination: Path, columns: Sequence[Column]) -> None:
+    """Write an Arrow table in any format; text and JSON have dates as the model writes them."""
+    destination_format = format_of(destination)
+    if destination_format in ("parquet", "arrow"):
+        return write_arrow_table(table, destination)
+    by_name = {column.name: column for column in columns}
+    names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
+    if destination_format in ("text", "json"):
+        return write_table(destination, {name: _written(name, table.column(name), by_name.get(name)) for name in names})
+    without_dates = [column for column in columns if not isinstance(column.notation, DateNotation)]
+    return write_table(destination, {name: table.column(name).to_pylist() for name in names}, without_dates)
+
+
+def _written(name: str, values: pa.ChunkedArray, column: Column | None) -> list[Value | None]:
+    """Return the values of an Arrow column, dates as texts: as the model writes them if they are part of it."""
+    if not pa.types.is_temporal(values.type):
+        return cast("list[Value | None]", values.to_pylist())
+    raw = arrow_column(name, values)
+    if column and column.kind != "constant" and isinstance(column.notation, DateNotation):
+        raw = replace(raw, numbers=stored_numbers(raw, column, name), notation=column.notation)
+    return raw.values()
+
+
 def _filled_json(content: object, cells: Cells) -> object:
     """Return the content of a JSON file with some cells replaced, in the form that it has."""
     for name, replaced in cells.items():
@@ -113,7 +137,7 @@ def _fill_workbook(source: Path, destination: Path, cells: Cells, columns: Seque
     workbook = openpyxl.load_workbook(source)
     sheet = workbook.worksheets[0]
     by_name = {column.name: column for column in columns}
-    positions = {str(cell.value): cell.column for cell in sheet[1]}
+    positions = {str(name): position for position, name in enumerate(read_frame(source).columns, 1)}
     for name, replaced in cells.items():
         for row, value in replaced.items():
             sheet.cell(row + 2, positions[name]).value = typed_value(value, by_name.get(name))

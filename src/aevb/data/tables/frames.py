@@ -63,6 +63,18 @@ def frame_columns(frame: DataFrame, name: str = "the data frame") -> list[RawCol
     return [_series_column(text, frame[column]) for text, column in zip(names, frame.columns, strict=True)]
 
 
+def frame_table(frame: DataFrame) -> pa.Table:
+    """Return a pandas data frame as an Arrow table, null where a value is missing; mixed types become texts."""
+    return pa.table({str(name): _arrow_array(frame[name]) for name in frame.columns})
+
+
+def _arrow_array(series: Series) -> "pa.Array":
+    try:
+        return pa.array(series, from_pandas=True)
+    except pa.ArrowException:  # several types
+        return pa.array(object_column("", series.to_numpy().tolist()).values())
+
+
 def to_frame(columns: Sequence[Column], rows: NDArray[np.floating], library: Literal["pandas", "polars"]) -> DataFrame:
     """Return rows ``(N, D)`` as a data frame with the original types of its columns.
 
@@ -88,7 +100,7 @@ def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns
     pandas = optional_library("pandas", f"{path.suffix} files", "'aevb[tables]'")
     by_name = {column.name: column for column in columns}
     series = {
-        name: _pandas_series(pandas, by_name[name], values) if name in by_name else pandas.Series(list(values))
+        name: _pandas_series(pandas, by_name[name], values) if name in by_name else _untyped_series(pandas, values)
         for name, values in table.items()
     }
     frame = pandas.DataFrame(series)
@@ -103,6 +115,13 @@ def write_frame(path: Path, table: Mapping[str, Sequence[Value | None]], columns
             raise
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{path.suffix} cannot hold this table ({reason}): write .csv or .parquet") from error
+
+
+def _untyped_series(pandas: ModuleType, values: Sequence[Value | None]) -> ArrayLike:
+    """Return values as a series, of numbers if all are missing: Stata has no other type for them."""
+    empty = all(value is None for value in values)
+    series: ArrayLike = pandas.Series(list(values), dtype="float64" if empty else None)
+    return series
 
 
 def typed_value(value: Value, column: Column | None) -> object:

@@ -1,6 +1,7 @@
 """Tables in JSON: records, as an array or one per line, or one object of columns."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -38,7 +39,7 @@ def load_json(path: Path) -> object:
     try:
         text = content.decode("utf-8-sig")
         if has_lines(path):
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return [json.loads(line) for line in re.split("[\r\n]", text) if line.strip()]
         return cast("object", json.loads(text))
     except (ValueError, RecursionError) as error:
         raise BadInput(

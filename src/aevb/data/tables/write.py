@@ -71,7 +71,9 @@ def write_rows(stream: TextIO, suffix: str, table: Columns, *, header: bool, for
     if header:
         writer.writerow(table)
     to_text = _with_comma if form and form.decimal == "," else as_text
-    writer.writerows(zip(*(map(to_text, values) for values in table.values()), strict=True))
+    missing = "NA" if delimiter == " " else ""  # between spaces, nothing is no field
+    texts = ([missing if value is None else to_text(value) for value in values] for values in table.values())
+    writer.writerows(zip(*texts, strict=True))
 
 
 def _with_comma(value: Value | None) -> object:
