@@ -352,6 +352,13 @@ def test_bad_arguments(refused: Callable[..., str], arguments: list[str], messag
     assert re.search(message, line, re.IGNORECASE), line
 
 
+@pytest.mark.parametrize("name", ["config.json", "scores.json"])
+def test_the_files_of_a_run_are_not_overwritten(refused: Callable[..., str], run: Path, name: str) -> None:
+    before = (run / name).read_bytes()
+    assert "is a file of the run itself" in refused("encode", run, "x.npy", "--out", run / name)
+    assert (run / name).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

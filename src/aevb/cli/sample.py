@@ -129,7 +129,7 @@ def encode(
     """
     with process_group(choose_device(device)) as own_device:
         loaded = load_run(run, own_device, data_dir=data_dir)
-        path = out or loaded.folder / "latent-means.npy"
+        path = loaded.output_file(out, "latent-means.npy")
         if path.suffix != ".npy":
             require_table_file(path)
         if blocks := large_blocks(data, path):
@@ -155,7 +155,7 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     """Write examples as a picture, an array or a table."""
     data = run.record.data
     image = len(data.shape) == 3
-    path = out or run.folder / f"{name}.{'png' if image else 'csv' if data.columns else 'npy'}"
+    path = run.output_file(out, f"{name}.{'png' if image else 'csv' if data.columns else 'npy'}")
     if data.columns:
         columns = (*data.columns, *data.condition_columns)
         rows = run.table(x, condition)

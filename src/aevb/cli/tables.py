@@ -67,7 +67,7 @@ def score(
     }
     with process_group(choose_device(device)) as own_device:
         loaded = load_run(run, own_device, data_dir=data_dir)
-        path = require_table_file(out or loaded.folder / f"scores-{Path(data).stem}.csv")
+        path = require_table_file(loaded.output_file(out, f"scores-{Path(data).stem}.csv"))
         if blocks := large_blocks(data, path):
             with terminal.blocks(f"scoring {data}", len(blocks)) as on_block:
                 summary = score_blocks(loaded, blocks, path, on_block, **options)
@@ -116,7 +116,7 @@ def impute(
     }
     with process_group(choose_device(device)) as own_device:
         loaded = load_run(run, own_device, data_dir=data_dir)
-        path = require_table_file(out or loaded.folder / "imputed.csv")
+        path = require_table_file(loaded.output_file(out, "imputed.csv"))
         draws_path = path.with_name(f"{stem_of(path)}-draws{suffix_of(path)}")
         if blocks := large_blocks(data, path):
             rows = blocks[-1].stop
@@ -161,7 +161,8 @@ def quality(
             quality-SYNTHETIC.json.
     """
     loaded = load_run(run, device, data_dir=data_dir)
-    path = _require_json_file(out or loaded.folder / (f"quality-{Path(synthetic).stem}.json" if synthetic else QUALITY))
+    name = f"quality-{Path(synthetic).stem}.json" if synthetic else QUALITY
+    path = _require_json_file(loaded.output_file(out, name))
     with terminal.status("comparing synthetic rows with real rows"):
         measured = loaded.quality(synthetic, seed=seed)
     write_quality(measured, path)

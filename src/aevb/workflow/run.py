@@ -16,7 +16,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.loading import row_names
 from aevb.data.tables.encode import Table, decode_rows
-from aevb.errors import option
+from aevb.errors import BadInput, option
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.diagnosis import Findings, diagnose
@@ -33,7 +33,7 @@ from aevb.runs.findings import load_findings, save_findings
 from aevb.runs.quality import QUALITY
 from aevb.runs.records import ReferenceScores
 from aevb.runs.reference import load_reference, save_reference
-from aevb.runs.run_folder import RunFolder
+from aevb.runs.run_folder import CHECKPOINT, SHARED_FILES, RunFolder
 from aevb.training.history import History
 from aevb.workflow.devices import choose_device
 from aevb.workflow.quality import table_quality, write_quality
@@ -498,6 +498,17 @@ class Run:
         if self.record.data.columns:
             write_quality(self.quality(), self.folder / QUALITY)
         return report.write_run(self.record, findings, self.dataset)
+
+    def output_file(self, chosen: Path | None, name: str) -> Path:
+        """Return the path of an output: the chosen one, or that of a name in the run folder.
+
+        Raises:
+            BadInput: it is a file that makes up the run.
+        """
+        path = chosen or self.folder / name
+        if path.resolve() in {(self.folder / own).resolve() for own in (*SHARED_FILES, CHECKPOINT)}:
+            raise BadInput(f"--out {path} is a file of the run itself: choose another name")
+        return path
 
     def export(self, folder: str | Path | None = None) -> list[Exported]:
         """Write encoder.onnx and decoder.onnx and compare them with PyTorch.
