@@ -15,9 +15,10 @@ from aevb.columns import Column
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
-from aevb.explorer import explore
+from aevb.explorer import explore, under
 from aevb.explorer.content import _identity, _view, gather
 from aevb.explorer.page import packed, render
+from aevb.explorer.server import pages
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 from tests.conftest import some
@@ -562,6 +563,25 @@ def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
     dataset = load_data("digits", condition=("label",))
     with pytest.raises(BadInput, match="pass condition="):
         explore([(trained(dataset, tmp_path / "run"), dataset)])
+
+
+def test_the_examples_of_a_condition_are_counted(tmp_path: Path) -> None:
+    dataset = load_data("digits", condition=("label",))
+    run, chosen = under(trained(dataset, tmp_path / "run"), dataset, torch.tensor([[3.0]]))
+    counts = [len(part) for part in (chosen.train, chosen.valid, chosen.test)]
+    assert [run.data.train, run.data.valid, run.data.test] == counts
+    assert sum(counts) < len(dataset.train)
+
+
+def test_the_link_to_a_configuration_is_quoted(tmp_path: Path, stripes: Dataset) -> None:
+    runs = [(trained(stripes, tmp_path / name), stripes) for name in ("a", "b #1%41")]
+    assert 'href="../b%20%231%2541/config.json"' in explore(runs).read_text(encoding="utf-8")
+
+
+def test_a_run_on_the_hub_can_be_served(tmp_path: Path, stripes: Dataset) -> None:
+    run = replace(trained(stripes, tmp_path / "run"), folder=Path("hub:me/stripes"))
+    content = pages([(run, stripes)], "token")["/token/config-0.json"].content
+    assert json.loads(content)["model"]["hidden"] == [8]
 
 
 @pytest.mark.slow

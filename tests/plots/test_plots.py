@@ -168,6 +168,15 @@ def test_more_than_two_latent_dimensions_are_shown_by_their_principal_components
         assert f"({100 * share:.0f} % of the variance)" in label
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_equal_latent_means_have_principal_components_without_variance(count: int, exact: Exactly) -> None:
+    case = exact(latent=4)
+    examples = Examples(many(1, 1)[0].values[:1].expand(count, -1))
+    axis = plots.latent(case.model, examples).axes[0]
+    assert axis.get_xlabel() == "first principal component (0 % of the variance)"
+    assert axis.get_ylabel() == "second principal component (0 % of the variance)"
+
+
 def test_training_curves_show_the_late_epochs(stripes: Dataset, tmp_path: Path) -> None:
     """The first of many epochs, far below the rest, does not flatten them."""
     run = fit_run(CONFIG, tmp_path / "run", stripes)

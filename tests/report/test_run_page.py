@@ -12,7 +12,7 @@ import pytest
 from aevb import plots
 from aevb.cli.app import main
 from aevb.config.schema import Config
-from aevb.data import Dataset
+from aevb.data import IN_MEMORY, Dataset
 from aevb.data.tables.summary import ColumnSummary
 from aevb.evaluation.diagnosis import Finding
 from aevb.models.registry import import_plugin, register
@@ -163,6 +163,16 @@ def test_a_plot_of_a_plugin_is_drawn_and_shown(run: RunFolder, stripes: Dataset,
         del sys.modules["own_plot"]
     without_plugin = page_of(run, [])
     assert "Own plot" in [image["alt"] for image in without_plugin.found("img")]
+
+
+def test_the_page_of_data_in_memory_has_only_commands_without_data(run: RunFolder) -> None:
+    run.config = run.config.model_copy(
+        update={"data": run.config.data.model_copy(update={"source": IN_MEMORY, "data_dir": None})}
+    )
+    text = page_of(run, []).text
+    assert "aevb sample" in text
+    for words in ("aevb explore", "aevb evaluate", "aevb train"):
+        assert words not in text
 
 
 def test_the_page_of_a_table_has_commands_for_tables(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.reproduction import NAMES, recipe
+from aevb.reproduction.figures import draw
 from aevb.reproduction.quantities import Missing, Quantity, Results, epoch, least, number, score
 from aevb.reproduction.recipe import Recipe, Trial
 from aevb.reproduction.run import cells, reproduce, share_done
@@ -82,6 +83,20 @@ def test_a_trial_that_fails_does_not_stop_the_others(nothing: Results) -> None:
     results = replace(nothing, seeds=range(1))
     assert [line.partition(":")[0] for line in reproduce(made, results)] == ["bad, seed 0"]
     assert len(results.runs("good")) == 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_without_runs_stop_no_page(name: str, nothing: Results) -> None:
+    made = recipe(name, "smoke")
+    drawn = {picture.name: draw(picture, nothing) for picture in made.pictures}
+    assert {"training", "optimizers", "gaps"}.isdisjoint(name for name, figure in drawn.items() if figure.file)
+
+
+def test_a_mean_of_nothing_is_missing(nothing: Results) -> None:
+    assert constant(1.0, 3.0).mean(nothing) == 2.0
+    with pytest.raises(Missing, match="no seed has the required results"):
+        score("a", "bound").mean(nothing)
 
 
 @pytest.mark.parametrize("name", NAMES)

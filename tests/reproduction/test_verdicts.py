@@ -37,6 +37,10 @@ def verdict(rule: Rule, *values: float, reference: tuple[float, ...] = (), **opt
         (Above(1.0), (2.0,), "undecided"),
         (Above(1.0), (), "not judged"),
         (Above(1.0), (math.nan,), "not judged"),
+        (Above(1.0), (2.0, math.nan), "not judged"),
+        (Above(1.0), (math.inf, -math.inf), "not judged"),
+        (Above(1.0), (1.0, 1.0), "fails"),
+        (Below(1.0), (1.0, 1.0), "fails"),
         (Occurs(), (0.0, 1.0, 0.0), "holds"),
         (Occurs(), (0.0, 0.0, 0.0), "undecided"),
     ],
@@ -49,6 +53,12 @@ def test_the_interval_is_that_of_scipy() -> None:
     values = (1.0, 2.5, 4.0, 3.0)
     low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
     assert verdict(Above(0), *values).interval == pytest.approx((low, high))
+
+
+def test_values_that_are_not_finite_have_no_spread() -> None:
+    assert math.isnan(verdict(Near(1, 0.5), 1.0, math.inf).std)
+    assert verdict(Near(1, 0.5), 1.0, math.nan).required == "within 0.5 of 1"
+    assert verdict(Near(1, 0.5), 1.0, reference=(1.0, math.nan)).outcome == "undecided"
 
 
 def test_a_true_claim_fails_in_one_run_of_forty() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from aevb.errors import BadInput
 from aevb.runs import run_folder
 from aevb.runs.format import FORMAT
 from aevb.runs.run_folder import RunFolder
+from aevb.runs.summary import description
 from aevb.workflow.fitting import fit_run
 
 CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3, "batch_size": 20}})
@@ -38,6 +40,12 @@ def test_a_run_comes_back(run: RunFolder, stripes: Dataset) -> None:
     x = stripes.test.all().x
     torch.testing.assert_close(again.model.reconstruct(x), run.model.reconstruct(x), atol=0, rtol=0)
     assert again.evaluate(stripes, n_importance_samples=5) == run.scores
+
+
+def test_a_run_interrupted_in_its_first_epoch_has_its_initial_weights(tmp_path: Path, stripes: Dataset) -> None:
+    run = fit_run(CONFIG, tmp_path / "run", stripes, on_step=lambda: signal.raise_signal(signal.SIGINT))
+    assert description(run)["training"].endswith("interrupted; weights of epoch 0")
+    assert RunFolder.load(run.folder).weights_epoch == 0
 
 
 def test_the_folder_holds_what_it_says(run: RunFolder) -> None:

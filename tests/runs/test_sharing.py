@@ -1,10 +1,12 @@
 """Saved estimators and runs, the model card, and the hub: against a server that stands in for it."""
 
+import ast
 import base64
 import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -234,6 +236,26 @@ def test_the_card_of_a_run_has_its_numbers(tmp_path: Path, stripes: Dataset) -> 
     assert "20 examples of the test split" in card
     assert 'aevb.load_run("hub:me/stripes")' in card
     assert "aevb pull me/stripes --out stripes" in card
+
+
+@pytest.mark.parametrize("name", ["my model", "a@b", 'it\'s "it"', "hub:me/stripes@first"])
+def test_the_card_names_the_folder_as_the_shell_and_python_read_it(name: str, tmp_path: Path, stripes: Dataset) -> None:
+    card = sharing.card(fit_run(CONFIG, tmp_path / "run", stripes), name)
+    (python,) = re.findall(r"load_run\((.*)\)", card)
+    assert ast.literal_eval(python) == name
+    (shell,) = re.findall(r"^aevb sample .*$", card, re.MULTILINE)
+    assert shlex.split(shell)[2] == ("stripes" if name.startswith("hub:") else name)
+
+
+def test_the_card_of_a_run_in_the_working_directory(
+    tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fit_run(CONFIG, tmp_path / "run", stripes)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    card = sharing.card(run, ".")
+    assert "# mine\n" in card
+    assert "aevb sample . --n-samples 100" in card
 
 
 def test_the_card_of_an_estimator_can_be_followed(

@@ -47,7 +47,8 @@ def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolde
         raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples with this condition: choose another condition")
     named = zip(modelled(run.data.condition_columns), condition[0].numpy(), strict=True)
     words = ", ".join(f"{column.name} {decode_value(column, number)}" for column, number in named)
-    data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"})
+    sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
+    data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"} | sizes)
     return replace(run, model=under_condition(run.model, condition), data=data), replace(
         dataset, condition_columns=(), train=train, valid=valid, test=test
     )

@@ -60,8 +60,7 @@ def pages(runs: Sequence[tuple[RunFolder, Dataset]], token: str) -> dict[str, Pa
     responses = {}
     for number, ((run, _), content) in enumerate(zip(runs, contents, strict=True)):
         content.facts["configuration"] = f"config-{number}.json"
-        text = (run.folder / "config.json").read_bytes()
-        responses[f"/{token}/config-{number}.json"] = Page(text, "application/json")
+        responses[f"/{token}/config-{number}.json"] = Page(run.config_content(), "application/json")
     for name, file in packed(contents).items():
         responses[f"/{token}/files/{name}"] = Page(file)
     text = render(contents, f"/{token}/files/").encode()

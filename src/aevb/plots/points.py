@@ -14,6 +14,7 @@ from matplotlib.legend import Legend
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from aevb.data.examples import Examples
 from aevb.evaluation.latent_means import latent_means
@@ -57,8 +58,10 @@ def latent(model: VAE, examples: Examples, classes: Sequence[str] | None = None,
 def _principal_plane(means: Tensor) -> tuple[Tensor, tuple[str, str]]:
     """Return the first two principal components ``(N, 2)`` of points ``(N, Z)``, and their names."""
     centered = means - means.mean(0)
-    _, sizes, directions = torch.linalg.svd(centered, full_matrices=False)
-    shares = 100 * sizes.square() / sizes.square().sum()
+    with_zeros = F.pad(centered, (0, 0, 0, 1))  # has two components even of a single point
+    _, sizes, directions = torch.linalg.svd(with_zeros, full_matrices=False)
+    variances = sizes.square()
+    shares = 100 * variances / variances.sum().clamp_min(torch.finfo(variances.dtype).tiny)
     first, second = (
         f"{place} principal component ({share:.0f} % of the variance)"
         for place, share in zip(("first", "second"), shares[:2], strict=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from aevb.data.dataset import Dataset
+from aevb.data.dataset import IN_MEMORY, Dataset
 from aevb.data.tables.summary import TITLES
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
 from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
@@ -25,6 +25,8 @@ QUALITY_CAPTION = (
     "Similarity of each column, 1 for equal distributions, and difference of each pair of columns, 0 for equal"
     " associations: of samples, and of training rows in their place."
 )
+WITHOUT_DATA = ("sample", "impute")
+"""The purposes of commands that do not read the data of the run."""
 FILES = ("config.json", "scores.json", "quality.json", "metrics.jsonl", "model.safetensors")
 
 
@@ -140,15 +142,17 @@ class RunPage:
 
     @property
     def commands(self) -> dict[str, str]:
-        """Commands that use the run, by purpose."""
+        """Commands that use the run, by purpose; of data in memory, only those that do not read them."""
         folder = shlex.quote(str(self.run.folder))
         config = shlex.quote(str(self.run.folder / "config.json"))
-        return {
+        commands = {
             "explore": f"aevb explore {folder}",
             "evaluate": f"aevb evaluate {folder} --n-importance-samples 5000",
             **(_table_commands(folder) if self.run.data.columns else {"sample": f"aevb sample {folder}"}),
             "train": f"aevb train --config {config}",
         }
+        in_memory = self.run.config.data.source == IN_MEMORY
+        return {purpose: text for purpose, text in commands.items() if not in_memory or purpose in WITHOUT_DATA}
 
     @property
     def settings(self) -> list[str]:

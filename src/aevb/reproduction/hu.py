@@ -187,7 +187,7 @@ def _pictures() -> list[Picture]:
 
 
 def _optimizers(results: Results) -> Figure:
-    runs = {NAMES[trial]: results.runs(trial) for trial in OPTIMIZERS}
+    runs = {NAMES[trial]: results.trained(trial) for trial in OPTIMIZERS}
     return plots.learning_curves(runs, reported_curves())
 
 

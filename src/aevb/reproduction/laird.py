@@ -170,8 +170,8 @@ def _pictures() -> list[Picture]:
 
 def _training(results: Results) -> Figure:
     runs = {
-        "distortion + 2 KL, 2 latent dimensions": results.runs("as-reported"),
-        "true bound, 3 latent dimensions": results.runs("z3"),
+        "distortion + 2 KL, 2 latent dimensions": results.trained("as-reported"),
+        "true bound, 3 latent dimensions": results.trained("z3"),
     }
     return plots.losses(
         runs, 0.0, {"distortion + 2 KL, 2 latent dimensions": 156.0, "true bound, 3 latent dimensions": 136.0}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from aevb.data import Dataset, load_data
@@ -49,8 +50,18 @@ class Results:
         return self._runs[path]
 
     def runs(self, trial: str) -> list[RunFolder]:
-        """Return all runs of a trial."""
+        """Return all runs of a trial; empty if it has none."""
         return [self.run(trial, seed) for seed in self.seeds if self._has(self.path(trial, seed))]
+
+    def trained(self, trial: str) -> list[RunFolder]:
+        """Return all runs of a trial.
+
+        Raises:
+            Missing: it has none.
+        """
+        if not (runs := self.runs(trial)):
+            raise Missing(f"{trial} was not trained")
+        return runs
 
     def _has(self, path: Path) -> bool:
         return path.is_dir() and path not in self.failed
@@ -90,6 +101,16 @@ class Quantity:
             return self.of(results, seed)
         except Missing:
             return None
+
+    def mean(self, results: Results) -> float:
+        """Return the mean over the seeds with the required results.
+
+        Raises:
+            Missing: there are none.
+        """
+        if not (values := self.values(results)):
+            raise Missing("no seed has the required results")
+        return fmean(values)
 
     def __add__(self, other: "Quantity | float") -> "Quantity":
         return Quantity(lambda results, seed: self.of(results, seed) + _number(other, results, seed))

@@ -23,7 +23,7 @@ Special cases:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import hypot, inf, isfinite, nan, sqrt
+from math import hypot, inf, isfinite, nan, nextafter, sqrt
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -95,7 +95,7 @@ class Above:
     limit: float
 
     def accepted(self, std: float) -> Interval:
-        return Interval(self.limit, inf)
+        return Interval(nextafter(self.limit, inf), inf)
 
     def text(self, std: float) -> str:
         return f"above {self.limit:g}"
@@ -108,7 +108,7 @@ class Below:
     limit: float
 
     def accepted(self, std: float) -> Interval:
-        return Interval(-inf, self.limit)
+        return Interval(-inf, nextafter(self.limit, -inf))
 
     def text(self, std: float) -> str:
         return f"below {self.limit:g}"
@@ -176,13 +176,13 @@ class Verdict:
 
     @cached_property
     def mean(self) -> float:
-        """The mean over the seeds; NaN without seeds."""
-        return fmean(self.values) if self.values else nan
+        """The mean over the seeds; NaN without seeds, or if a value is not finite."""
+        return fmean(self.values) if self.values and all(map(isfinite, self.values)) else nan
 
     @cached_property
     def std(self) -> float:
-        """The standard deviation over the seeds; NaN for a single seed."""
-        return stdev(self.values) if len(self.values) > 1 else nan
+        """The standard deviation over the seeds; NaN for a single seed, or if a value is not finite."""
+        return _std(self.values)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -193,8 +193,8 @@ class Verdict:
             return Interval(min(self.values), max(self.values))
         if len(self.values) > 1:
             return _t_interval(self.mean, self.std / sqrt(len(self.values)), len(self.values))
-        if len(self.reference) > 1:
-            return _t_interval(self.mean, stdev(self.reference), len(self.reference))
+        if isfinite(std := _std(self.reference)):
+            return _t_interval(self.mean, std, len(self.reference))
         return None
 
     @property
@@ -221,8 +221,8 @@ class Verdict:
         """The standard deviation of one run; 0 if it is unknown or does not apply."""
         if self.claim.exact:
             return 0.0
-        values = self.values if len(self.values) > 1 else self.reference
-        return stdev(values) if len(values) > 1 else 0.0
+        std = _std(self.values if len(self.values) > 1 else self.reference)
+        return std if isfinite(std) else 0.0
 
 
 def judge(claims: Sequence[Claim], results: Results, scale: Scale) -> list[Verdict]:
@@ -237,6 +237,10 @@ def judge(claims: Sequence[Claim], results: Results, scale: Scale) -> list[Verdi
         )
         for claim in claims
     ]
+
+
+def _std(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 and all(map(isfinite, values)) else nan
 
 
 def _t_interval(mean: float, error: float, count: int) -> Interval:

@@ -100,7 +100,7 @@ class RunFolder:
         """
         run = cls(folder, config, resolved, DataCard.of(dataset), model)
         weights = pack_weights(model, 0)
-        create_folder(folder, {"model.safetensors": weights, CONFIG: run._config_content()}, _space(len(weights)))
+        create_folder(folder, {"model.safetensors": weights, CONFIG: run.config_content()}, _space(len(weights)))
         return run
 
     @classmethod
@@ -374,17 +374,11 @@ class RunFolder:
         }
         if self.estimator:
             files["estimator.json"] = to_json(self.estimator.model_dump(mode="json"))
-        files[CONFIG] = shared._config_content()
+        files[CONFIG] = shared.config_content()
         create_folder(folder, files, _space(len(models) * len(files["model.safetensors"])))
 
-    def _metrics_content(self) -> bytes:
-        return "".join(map(epoch_line, self.epochs)).encode()
-
-    def _scores_content(self) -> bytes:
-        outcome = self.outcome.model_dump() if self.outcome else None
-        return to_json({"scores": [asdict(score) for score in self.scores], "training": outcome})
-
-    def _config_content(self) -> bytes:
+    def config_content(self) -> bytes:
+        """Return the content of config.json."""
         recorded = {
             "format": FORMAT,
             "aevb": version("aevb"),
@@ -393,6 +387,13 @@ class RunFolder:
             "resolved": self.resolved.model_dump(mode="json"),
         }
         return to_json(recorded | self.config.model_dump(mode="json"))
+
+    def _metrics_content(self) -> bytes:
+        return "".join(map(epoch_line, self.epochs)).encode()
+
+    def _scores_content(self) -> bytes:
+        outcome = self.outcome.model_dump() if self.outcome else None
+        return to_json({"scores": [asdict(score) for score in self.scores], "training": outcome})
 
 
 def _identity(card: DataCard) -> tuple[object, ...]:

@@ -4,6 +4,8 @@ The model card describes data, model and scores, and how to use them. Neither da
 categories of columns are.
 """
 
+import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +83,14 @@ def card(run: RunFolder, location: str) -> str:
 
 
 def _title(location: str) -> str:
-    name = Path(location.removeprefix(HUB_PREFIX).partition("@")[0]).name
-    return f"# {_plain(name)}\n\nA variational autoencoder, trained with [aevb]({SOURCE}).\n"
+    return f"# {_plain(_name(location))}\n\nA variational autoencoder, trained with [aevb]({SOURCE}).\n"
+
+
+def _name(location: str) -> str:
+    """Return the name of the folder or of the repository."""
+    if hub.is_address(location):
+        return location.removeprefix(HUB_PREFIX).partition("@")[0].rpartition("/")[2]
+    return Path(location).resolve().name
 
 
 def _description(run: RunFolder) -> Iterator[str]:
@@ -137,23 +145,29 @@ def _use(run: RunFolder, location: str) -> Iterator[str]:
         lines = [
             f"from aevb import {name}",
             "",
-            f'model = {name}.from_pretrained("{location.removeprefix(HUB_PREFIX)}")',
+            f"model = {name}.from_pretrained({_quoted(location.removeprefix(HUB_PREFIX))})",
         ]
         lines += [f"model.{method}(x)  # rows with the columns above"]
     else:
         lines = [
             "import aevb",
             "",
-            f'run = aevb.load_run("{location}")',
+            f"run = aevb.load_run({_quoted(location)})",
             "run.sample(10)  # or run.encode(data), run.model.decode(z)",
         ]
     yield "\n".join(["```sh", "pip install 'aevb[hub]'", "```", "", "```python", *lines, "```", ""])
-    folder, table = Path(location.partition("@")[0]).name, bool(modelled(run.data.columns))
+    folder = shlex.quote(_name(location) if hub.is_address(location) else location)
+    table = bool(modelled(run.data.columns))
     fetched = [f"aevb pull {location.removeprefix(HUB_PREFIX)} --out {folder}"] if hub.is_address(location) else []
     shell = [*fetched, f"aevb sample {folder} --n-samples 100", f"aevb encode {folder} DATA --out codes.csv"]
     shell += [f"aevb score {folder} DATA --out scores.csv"] if run.estimator else []  # others need their test split
     shell += [f"aevb impute {folder} DATA --out full.csv"] if table else []
     yield "\n".join(["In the shell:", "", "```sh", *shell, "```"])
+
+
+def _quoted(text: str) -> str:
+    """Return a string of Python in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _plain(text: object) -> str:

@@ -81,7 +81,7 @@ def _variance(run: RunFolder) -> str:
 def _ending(outcome: Outcome) -> str:
     """Return how training ended."""
     how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
-    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept or 1}"
+    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept}"
 
 
 def _split(run: RunFolder, score: Score) -> str:

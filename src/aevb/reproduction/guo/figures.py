@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import starmap
-from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from aevb import plots
 from aevb.data import truth
 from aevb.reproduction.guo.claims import NEAR, REPORTED, available, family, kl
 from aevb.reproduction.guo.trials import SETS, SETTINGS, SIZES, Points
-from aevb.reproduction.quantities import Results
+from aevb.reproduction.quantities import Missing, Results
 from aevb.reproduction.recipe import Picture
 from aevb.reproduction.verdicts import Scale
 from aevb.rng import RNGStream, seeded
@@ -49,7 +48,7 @@ def _training(results: Results) -> Figure:
     """Plot the validation bound of the reported settings during training."""
     curves = {
         data.title: {
-            setting: [[made.valid.bound for made in run.epochs if made.valid] for run in results.runs(name)]
+            setting: [[made.valid.bound for made in run.epochs if made.valid] for run in results.trained(name)]
             for setting in REPORTED
             for name in [f"{place}-{setting}"]
         }
@@ -81,8 +80,8 @@ def _parts(results: Results) -> Figure:
     parts = {
         data.title: {
             setting: {
-                "model: KL(p* || p)": mean(kl(place, setting).values(results)),
-                "posterior family: approximation gap": mean(family(place, setting).values(results)),
+                "model: KL(p* || p)": kl(place, setting).mean(results),
+                "posterior family: approximation gap": family(place, setting).mean(results),
             }
             for setting in SETTINGS
         }
@@ -156,8 +155,14 @@ def pictures(scale: Scale) -> Iterator[Picture]:
 
 
 def _shown(results: Results) -> list[tuple[str, Points]]:
-    """Return the sets with finished trials."""
-    return [(place, data) for place, data in SETS.items() if results.runs(f"{place}-weighted")]
+    """Return the sets with finished trials.
+
+    Raises:
+        Missing: there are none.
+    """
+    if not (shown := [(place, data) for place, data in SETS.items() if results.runs(f"{place}-weighted")]):
+        raise Missing("no set was trained")
+    return shown
 
 
 def _broken(title: str) -> str:

@@ -139,7 +139,7 @@ def _spaces(results: Results) -> Figure:
 
 def _training(results: Results) -> Figure:
     constant = 28 * 28 / 2 * math.log(2 * math.pi * VARIANCE)
-    runs = {_title(*of): results.runs(trial_name(*of, 2)) for of in REPORTED}
+    runs = {_title(*of): results.trained(trial_name(*of, 2)) for of in REPORTED}
     levels = {_title(*of): reported[0] for of, reported in REPORTED.items()}
     return plots.losses(runs, constant, levels)
 
