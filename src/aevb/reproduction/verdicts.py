@@ -9,7 +9,7 @@ A claim states that the expected value of a quantity lies in an accepted range A
 
 A of a reported number r is r ± max(τ, 1.96 √(s² + e²)). The report's number comes from one run, so that it deviates
 from its expected value by s, and e is the standard error that is due to its test examples. No tolerance τ is finer than
-that. A claim such as "at least" has a range that is open to one side: a result better than asked never fails.
+that. A claim such as "above 0" has a range that is open to one side: a result better than asked never fails.
 
 Special cases:
 
