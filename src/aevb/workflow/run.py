@@ -507,7 +507,7 @@ class Run:
         """
         path = chosen or self.folder / name
         if path.resolve() in {(self.folder / own).resolve() for own in (*SHARED_FILES, CHECKPOINT)}:
-            raise BadInput(f"--out {path} is a file of the run itself: choose another name")
+            raise BadInput(f"{path} is a file of the run itself: choose another name")
         return path
 
     def export(self, folder: str | Path | None = None) -> list[Exported]:
