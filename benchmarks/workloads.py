@@ -74,7 +74,8 @@ class Workload(NamedTuple):
         return self.channels[-1], 4
 
     def _activation(self) -> nn.Module:
-        return {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}[self.activation]()
+        modules: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+        return modules[self.activation]()
 
     def _dense(self, widths: list[int]) -> list[nn.Module]:
         pairs = pairwise(widths)

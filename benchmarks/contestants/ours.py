@@ -41,8 +41,9 @@ def together(
 def model(workload: Workload, x: Tensor) -> VAE:
     """Build the model from its configuration."""
     part = Examples(x)
-    kind = "binary" if workload.bernoulli else "unit"
-    dataset = Dataset("random", kind, workload.event, part, part, part, "none", None)
+    dataset = Dataset(
+        "random", "binary" if workload.bernoulli else "unit", workload.event, part, part, part, "none", None
+    )
     network = {"network": "conv", "channels": workload.channels} if workload.channels else {"hidden": workload.hidden}
     likelihood = {"likelihood": "bernoulli"} if workload.bernoulli else {"likelihood": "gaussian", "variance": VARIANCE}
     options = {"activation": workload.activation, "latent": workload.latent, **network, **likelihood}

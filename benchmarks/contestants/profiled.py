@@ -7,7 +7,6 @@ import json
 import sys
 from typing import NamedTuple
 
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.contestants.run import contestant, quietly, rate, settle
@@ -54,10 +53,9 @@ def profiler(device: str) -> profile:
 def kernel_seconds(recorded: profile) -> float:
     """Return the sum of the seconds of the recorded kernels, copies included; without a GPU, of the operations."""
     events = [event for event in recorded.key_averages() if not event.is_user_annotation]
-    on_gpu = [event for event in events if event.device_type == DeviceType.CUDA]
-    return 1e-6 * (
-        sum(event.self_device_time_total for event in on_gpu) or sum(event.self_cpu_time_total for event in events)
-    )
+    on_gpu = [event for event in events if event.device_type.name == "CUDA"]
+    microseconds: float = sum(event.self_device_time_total for event in on_gpu)
+    return 1e-6 * (microseconds or sum(event.self_cpu_time_total for event in events))
 
 
 if __name__ == "__main__":

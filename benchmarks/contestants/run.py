@@ -8,11 +8,13 @@ import importlib
 import io
 import json
 import logging
+import os
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -40,9 +42,13 @@ def quietly() -> Iterator[None]:
     """Work in a temporary folder, without output."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    noise = io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(noise):
-        yield
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
 
 
 def rate(train: Train, workload: Workload, device: str, epochs: int = 0) -> float:

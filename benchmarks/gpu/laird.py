@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from aevb.reproduction.run import Plan, check_data, plan
@@ -22,15 +22,19 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training import policy
 from aevb.workflow.sweep import Cell, sweep
 
-POLICY = {"STACK_BELOW_OPERATIONS": 10**12, "COMPILE_FROM_STEPS": 10**12}
+MANY = 10**12
 """More operations and steps than any of these trainings has: they are stacked, and not compiled."""
 
 
-def main(device: str, folder: str, scale: Scale, seconds: str) -> None:
+def main(device: str, folder: str, scale: str, seconds: str) -> None:
     """Train until the time is over and print what there is."""
     logging.disable(logging.WARNING)
-    planned = plan("laird", scale, None, Path(folder), None)
-    with patch.multiple(policy, **POLICY), suppress(KeyboardInterrupt), _limited(float(seconds)):
+    planned = plan("laird", cast(Scale, scale), None, Path(folder), None)
+    with (
+        patch.multiple(policy, STACK_BELOW_OPERATIONS=MANY, COMPILE_FROM_STEPS=MANY),
+        suppress(KeyboardInterrupt),
+        _limited(float(seconds)),
+    ):
         check_data(planned.cells)
         sweep(planned.cells, device=device)
     print(json.dumps({"runs": [_progress(cell) for cell in planned.cells], "claims": _claims(planned)}))
