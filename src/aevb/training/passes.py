@@ -24,11 +24,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 _VIEWS = (aten.detach.default, aten.alias.default)
-_RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
-_SQUEEZES = (aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default)
-_IN_ORDER = (*_RESHAPES, *_SQUEEZES, aten.stack.default)
+_IN_ORDER = (
+    *(aten.view.default, aten._unsafe_view.default, aten.reshape.default),
+    *(aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default, aten.stack.default),
+)
 """Operations whose result has the entries of the argument in the same order, if there is one argument."""
-_WHOLE = (*_RESHAPES, aten.expand.default, aten.slice.Tensor)
+_WHOLE = (aten.cat.default, aten.expand.default, aten.slice.Tensor)
 """Operations whose result is the argument if it has the same shape."""
 _FILLS = {aten.ones_like.default: 1.0, aten.zeros_like.default: 0.0}
 """Operations that depend on the shape of an input alone, and their values."""
@@ -130,8 +131,7 @@ def _equal_argument(node: fx.Node, constants: dict[fx.Node, Tensor]) -> fx.Node 
     if not _same_type(node, x):
         return _scaled_by_one(node, constants)
     first_power = node.target is aten.pow.Tensor_Scalar and node.args[1] == 1
-    part_of_one = node.target is aten.cat.default
-    unchanged = first_power or part_of_one or node.target in _WHOLE or _reduces_nothing(node)
+    unchanged = first_power or node.target in _WHOLE or _reduces_nothing(node)
     return x if unchanged else _scaled_by_one(node, constants)
 
 
