@@ -4,6 +4,7 @@ import json
 import math
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from itertools import pairwise
@@ -23,7 +24,7 @@ from aevb.reproduction import figures
 from aevb.reproduction import run as reproduction
 from aevb.reproduction import wording as claims
 from aevb.reproduction.facts import Report
-from aevb.reproduction.pages import write
+from aevb.reproduction.pages import markdown, write
 from aevb.reproduction.quantities import Missing, Results, number, score
 from aevb.reproduction.recipe import Picture, Recipe, Trial
 from aevb.reproduction.verdicts import Above, Below, Claim, Near, Verdict
@@ -202,6 +203,14 @@ def test_the_same_as_markdown(report: Report) -> None:
     assert not any(before for before, line in pairwise(lines) if line.startswith("#"))
     assert "aevb reproduce tiny --scale smoke --seeds 2" in lines
     assert str(report.folder.parent) not in text
+
+
+def test_a_comparison_with_several_publications_has_no_author(report: Report) -> None:
+    comparison = replace(report.recipe, author="", noun="record", errata=[], differences=["Other data."])
+    page = markdown(replace(report, recipe=comparison))
+    assert "By " not in page
+    assert "## Records\n" in page
+    assert "## Differences from the published models\n" in page
 
 
 def test_the_same_for_programs(report: Report) -> None:

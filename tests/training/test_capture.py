@@ -23,7 +23,14 @@ from aevb.models.registry import register
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, generator, seeded
 from aevb.training import compilation, policy
-from aevb.training.capture import CapturedStep, CaptureError, capture_step, parameters_and_buffers, progress_tensor
+from aevb.training.capture import (
+    CapturedStep,
+    CaptureError,
+    capture_step,
+    is_repeatable,
+    parameters_and_buffers,
+    progress_tensor,
+)
 from aevb.training.fit import TrainingJob, fit, fit_stacked
 from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
@@ -101,6 +108,14 @@ def test_a_captured_step_has_the_same_gradients(
     together = run_captured(step.stacked(inputs, 3), state, x, noise)
     for stacked, *each in zip(together, *expected, strict=True):
         torch.testing.assert_close(stacked, torch.stack(each), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model_options", "objective_options"), COMBINATIONS)
+def test_steps_of_all_pieces_are_captured_by_default(
+    model_options: dict[str, Any], objective_options: dict[str, Any]
+) -> None:
+    model = model_of(data_for(model_options.get("likelihood", "gaussian"), (3,)), **model_options)
+    assert is_repeatable(model, build_objective(ObjectiveConfig.model_validate(objective_options), "diagonal"))
 
 
 class Chooser(nn.Module):

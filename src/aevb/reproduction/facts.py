@@ -184,7 +184,8 @@ class Report:
         """The claims of the report, and our own expectations, if there are any."""
         numbered = list(enumerate(self.verdicts, 1))
         noun = self.recipe.noun
-        titles = {True: (f"{noun.capitalize()}s of the report", noun), False: ("Our own questions", "expectation")}
+        of = " of the report" if self.recipe.author else ""
+        titles = {True: (f"{noun.capitalize()}s{of}", noun), False: ("Our own questions", "expectation")}
         groups = []
         for of_report, (title, name) in titles.items():
             chosen = [pair for pair in numbered if pair[1].claim.of_report == of_report]
@@ -217,9 +218,10 @@ class Report:
     @property
     def remarks(self) -> dict[str, Sequence[str]]:
         """Errors in the report and differences from it, by title."""
+        subject = "report" if self.recipe.author else "published models"
         return {
             "Errors in the report": self.recipe.errata,
-            "Differences from the report": self.recipe.differences,
+            f"Differences from the {subject}": self.recipe.differences,
         }
 
     @cached_property

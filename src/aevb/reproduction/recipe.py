@@ -73,11 +73,12 @@ class Recipe:
 
     Attributes:
         name: the name of the recipe.
-        title, author: title and author of the report.
+        title: the title of the report.
         about: what the report contains and how it is reproduced.
         trials: the trials by name.
         claims: the claims of the report in its order, and questions of ours.
         pictures: the figures in the order of the report.
+        author: the author of the report; "" for a comparison with models of several publications.
         learned: what was learned from the reproduction at full scale.
         key: the name of the picture that the page opens with; "" for none.
         studies: the studies by name.
@@ -89,11 +90,11 @@ class Recipe:
 
     name: str
     title: str
-    author: str
     about: str
     trials: Mapping[str, Trial]
     claims: Sequence[Claim]
     pictures: Sequence[Picture]
+    author: str = ""
     learned: str = ""
     key: str = ""
     studies: Mapping[str, Study] = field(default_factory=dict)

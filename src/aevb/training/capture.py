@@ -190,11 +190,11 @@ def capture_step(model: VAE, objective: Objective, batch: Batch) -> CapturedStep
 def is_repeatable(model: nn.Module, objective: Objective) -> bool:
     """Return whether a step certainly runs the same operations each time.
 
-    That holds where there are no hooks, and all modules are of this library or PyTorch. Other Python code may count its
-    calls or read the clock, and a captured step would repeat what it did once.
+    That holds where there are no hooks, and all modules are of this library, PyTorch, or zuko, which has the layers of
+    flows. Other Python code may count its calls or read the clock, and a captured step would repeat what it did once.
     """
     pieces = [objective, *model.modules()]
-    familiar = all(type(piece).__module__.startswith(("aevb.", "torch.nn.")) for piece in pieces)
+    familiar = all(type(piece).__module__.startswith(("aevb.", "torch.nn.", "zuko.")) for piece in pieces)
     return familiar and not any(
         hooks for piece in model.modules() for name, hooks in vars(piece).items() if name.endswith("_hooks")
     )
