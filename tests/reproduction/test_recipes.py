@@ -53,7 +53,7 @@ def test_trials_and_studies_are_made_once_and_give_their_numbers(nothing: Result
         return {"square": seed**2}
 
     trials = {"a": Trial(QUICK, n_importance_samples=2), "b": Trial(QUICK, n_importance_samples=2, seeds=1)}
-    made = Recipe("it", "It", "Nobody", "", trials, [], [], studies={"study": study})
+    made = Recipe("it", "It", "", trials, [], [], studies={"study": study})
     assert share_done(list(cells(made, nothing))) == 0
     assert reproduce(made, nothing) == []
     assert share_done(list(cells(made, nothing))) == 1
@@ -74,7 +74,6 @@ def test_a_trial_that_fails_does_not_stop_the_others(nothing: Results) -> None:
     made = Recipe(
         "it",
         "It",
-        "Nobody",
         "",
         {"bad": Trial(bad, n_importance_samples=2), "good": Trial(QUICK, n_importance_samples=2)},
         [],
