@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from aevb.data import Binarize, Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
 from aevb.evaluation import diagnosis
 from aevb.evaluation.diagnosis import EXPLAINS, Finding, take_measurements
+from aevb.evaluation.diagnosis.checks import high_learning_rate
 from aevb.evaluation.diagnosis.findings import Measurements
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -335,6 +337,21 @@ def test_outliers_are_named_and_not_found_once_they_are_removed(
     corrected = Dataset(**{**vars(clean), "train": Examples(wrong.values[kept])})
     after = diagnose(train(tmp_path / "corrected", corrected, config(100, **latent(size)), 0), corrected)
     assert "outliers" not in {finding.problem for finding in after}
+
+
+@pytest.mark.parametrize(("after", "found"), [(-1e3, True), (-3.0, False)], ids=["divergence", "noise"])
+def test_a_training_that_diverged_at_a_usual_learning_rate(after: float, found: bool, tmp_path: Path) -> None:
+    data = plane()
+    run = train(tmp_path / "run", data, config(3), 0)
+    last = run.epochs[-1]
+    assert last.valid
+    worse = replace(last, number=4, valid=replace(last.valid, robust=last.valid.merit + after))
+    measured = measurements(run, data)._replace(epochs=[*run.epochs, worse])
+    finding = high_learning_rate(measured)
+    assert (finding is not None) == found
+    if finding:
+        assert finding.remedy == "--train.lr 0.001"
+        assert f"{-after:.2f} nats" in finding.evidence
 
 
 @pytest.mark.slow
