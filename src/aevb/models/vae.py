@@ -356,7 +356,7 @@ class VAE(nn.Module):
             draw: whether to sample from p(x | z) instead of returning its mean.
         """
         batch = Batch(self.decoder_input(self.sample_prior(n_samples)), condition)
-        chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, n_samples, DECODED_AT_ONCE))
+        chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, max(1, n_samples), DECODED_AT_ONCE))
         decoded = (self.decode(chunk.x, chunk.condition) for chunk in chunks)
         return torch.cat([p.sample() if draw else p.mean for p in decoded])
 
