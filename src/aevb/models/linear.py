@@ -31,7 +31,7 @@ from aevb.models.posteriors import Diagonal
 from aevb.models.priors import Standard
 from aevb.models.vae import VAE
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-13
 """Share of the variance that rounding may leave."""
 _FAR = -3.0
 
