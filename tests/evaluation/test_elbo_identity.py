@@ -1,9 +1,11 @@
 """log p(x) = ELBO + KL(q(z|x) || p(z|x)): the terms are right one by one, and the identity can fail."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
@@ -11,7 +13,11 @@ from aevb.config.schema import ModelConfig
 from aevb.data import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.elbo_identity import linear_identity, plane_identity
-from aevb.models.linear import LinearGaussian
+from aevb.models.likelihoods import Gaussian
+from aevb.models.linear import LinearGaussian, linear_vae
+from aevb.models.networks import mlp_decoder, mlp_encoder
+from aevb.models.posteriors import Diagonal
+from aevb.models.priors import Standard
 from aevb.models.vae import VAE
 from tests.conftest import Exact, some
 
@@ -49,6 +55,24 @@ def test_what_is_not_linear_is_refused(curved: VAE) -> None:
         LinearGaussian.of(curved)
     config = ModelConfig(hidden=(20,), latent=(2,), init="lecun")
     bent = build(resolve(config, some("real", (6,))), (6,))
+    with pytest.raises(BadInput, match="closed forms are for a linear decoder"):
+        LinearGaussian.of(bent)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_whether_a_decoder_is_linear_does_not_depend_on_the_units_of_the_data(unit: float, activation: Any) -> None:
+    """Nor on whether it is linear between the points where it is read off."""
+    x = unit * (5 + torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+    linear = linear_vae(4, 2)
+    linear.initialize(x)
+    assert LinearGaussian.of(linear).weight.shape == (4, 2)
+    torch.manual_seed(0)
+    (encoder, width), decoder = mlp_encoder((4,), (16,), activation), mlp_decoder(2, (16,), (4,), activation)
+    nn.init.zeros_(decoder.get_parameter("0.bias"))
+    nn.init.uniform_(decoder.get_parameter("0.weight"))  # a rectifier is linear where z ≥ 0
+    bent = VAE(encoder, Diagonal(width, 2), Standard(2, (4,)), decoder, Gaussian((4,)))
+    bent.initialize(x)
     with pytest.raises(BadInput, match="closed forms are for a linear decoder"):
         LinearGaussian.of(bent)
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,6 +132,21 @@ def test_baselines_measure_exact_densities(cloud: Dataset) -> None:
     assert isinstance(mixture, GaussianMixture)
     normal = scipy.stats.multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
     assert value(baselines.measure(mixture, cloud), "log_px") == pytest.approx(normal.logpdf(x).mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("units", [(1e-5, 1e-5, 1e-5), (1e-5, 1.0, 1e5), (1e5, 1e5, 1e5)])
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+def test_a_mixture_does_not_depend_on_the_units_of_the_columns(
+    units: tuple[float, ...], covariance: Any, rows: Callable[[torch.Tensor], Dataset]
+) -> None:
+    x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, 1] += x[:, 0]
+    scale = torch.tensor(units, dtype=torch.float64)
+    log_px = {}
+    for name, dataset in (("plain", rows(x)), ("scaled", rows(x * scale))):
+        mixture = baselines.mixture(dataset, 1, covariance=covariance)
+        log_px[name] = value(baselines.measure(mixture, dataset), "log_px")
+    assert log_px["scaled"] == pytest.approx(log_px["plain"] - float(scale.log().sum()), abs=1e-4)
 
 
 def test_a_density_of_zeros_and_ones_is_not_given() -> None:

@@ -90,6 +90,9 @@ def test_the_condition_reaches_encoder_and_decoder(latent: tuple[int, ...], post
     torch.testing.assert_close(model.decode(z, one).mean, model.decode(z, torch.ones(len(x), 1)).mean)
     assert model.sample(7, one).shape == (7, 4)
     assert model.sample(250, condition[:1].expand(250, 1)).shape == (250, 4)
+    for wrong in (0, 2, 101, 111):  # 101 would leave one for the last ten
+        with pytest.raises(BadInput, match=f"number of conditions: got {wrong}, expected 1 or 110"):
+            model.sample(110, condition[:1].expand(wrong, 1))
     assert model.interpolate(x, x.flip(0), 3, condition).shape == (3, *x.shape)
 
 

@@ -122,6 +122,26 @@ def test_latent_shapes(posterior: str, prior: str, samples: int, batch: int) -> 
     assert p.sample((samples,)).shape == (samples, 2)
 
 
+NOT_FLOWS = [pair for pair in itertools.product(POSTERIORS, PRIORS) if "flow" not in pair]
+"""The flows of zuko need at least one point."""
+
+
+@pytest.mark.parametrize(("posterior", "prior"), NOT_FLOWS)
+def test_no_examples_give_empty_tensors(posterior: str, prior: str) -> None:
+    model, x = model_for(posterior=posterior, prior=prior), torch.zeros(0, 3)
+    assert model.encode(x).mean.shape == (0, 2)
+    assert model.trace(x, 5).log_likelihood.shape == (5, 0)
+    assert model.log_joint(x, torch.zeros(5, 0, 2)).shape == (5, 0)
+    assert model.reconstruct(x).shape == model.sample(0).shape == (0, 3)
+    assert model.prior_distribution().sample((2, 0)).shape == (2, 0, 2)
+
+
+@pytest.mark.parametrize("draw", [False, True])
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_no_samples_are_an_empty_tensor(name: str, draw: bool) -> None:
+    assert model_for(likelihood=name).sample(0, draw=draw).shape == (0, 3)
+
+
 @pytest.mark.parametrize("posterior", ["diagonal", "full"])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_densities_at_draws_hold_for_examples_far_from_all_others(posterior: str, sign: int) -> None:

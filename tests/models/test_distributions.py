@@ -14,9 +14,11 @@ from torch.distributions import kl_divergence
 from aevb.models.distributions import (
     BaseDistribution,
     Bernoulli,
+    LogNormal,
     NegativeBinomial,
     Normal,
     Poisson,
+    RobustLogNormal,
     StandardNormal,
     closed_form_kl,
 )
@@ -91,6 +93,20 @@ def test_log_probabilities_of_large_counts_are_precise(mean: float, total: float
     found = NegativeBinomial(log_mean, log_total, 0).log_prob(x)
     np.testing.assert_allclose(found, scipy.stats.nbinom(r, r / (r + m)).logpmf(x.double()), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(Poisson(log_mean, 0).log_prob(x), scipy.stats.poisson(m).logpmf(x.double()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", [LogNormal, RobustLogNormal])
+@pytest.mark.parametrize("event_dims", [0, 1, 2])
+def test_positive_variables_are_never_zero_or_negative(family: type[LogNormal], event_dims: int) -> None:
+    loc = torch.zeros(4, 2, 2, dtype=torch.float64, requires_grad=True)
+    x = torch.tensor([1.0, 0.0, -0.0, -2.0], dtype=torch.float64).view(4, 1, 1).expand(4, 2, 2).clone()
+    x[1:, 0] = 1.0  # one of two elements of an event
+    log_px = family(loc, torch.zeros_like(loc), event_dims).log_prob(x)
+    impossible = (x <= 0).flatten(3 - event_dims).any(-1) if event_dims else x <= 0
+    assert torch.equal(log_px == -math.inf, impossible)
+    log_px[~impossible].sum().backward()
+    assert loc.grad is not None
+    assert loc.grad.isfinite().all()
 
 
 def test_probabilities_of_bernoulli_sum_to_one() -> None:

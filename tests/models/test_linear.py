@@ -41,6 +41,17 @@ def test_optimum_needs_fewer_dimensions_than_columns() -> None:
         linear_optimum(rows(), 5)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_optimum_needs_variance_beside_the_latent_dimensions_beyond_rounding(unit: float) -> None:
+    """Columns of rank two have no density beside two dimensions, in any units."""
+    x = rows()
+    flat = x[:, :2] @ torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    for latent in (2, 3, 4):
+        with pytest.raises(BadInput, match=f"5 columns leave no variance beside {latent} latent dimensions"):
+            linear_optimum(unit * flat, latent)
+    assert linear_optimum(unit * x, 2) == pytest.approx(linear_optimum(x, 2) - 5 * math.log(unit), abs=1e-3)
+
+
 @pytest.mark.slow
 def test_the_command_reaches_the_optimum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

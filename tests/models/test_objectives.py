@@ -123,7 +123,9 @@ def test_bound_does_not_depend_on_the_weight(exact: Callable[..., Exact]) -> Non
     ],
 )
 def test_warm_up(weight: Weight, expected: list[float]) -> None:
-    assert [weight(done) for done in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx(expected)
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert [weight(done) for done in shares] == pytest.approx(expected)
+    assert [float(weight(torch.tensor(done))) for done in shares] == pytest.approx(expected)
 
 
 def test_the_weight_after_training_may_be_asked_for_with_a_whole_number() -> None:

@@ -3,17 +3,22 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
+from torch.distributions import Independent, StudentT
 
 from aevb.cli.app import main
 from aevb.config.schema import Config
 from aevb.data import Dataset
-from aevb.runs.export import export
+from aevb.errors import BadInput
+from aevb.models.linear import linear_vae
+from aevb.runs.export import export, written
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
 from tests.conftest import some
@@ -53,6 +58,38 @@ def test_files_compute_what_pytorch_computes(kind: Any, shape: Any, options: dic
     for file in files:
         assert file.difference < 1e-4
         onnx.checker.check_model(onnx.load(file.path))
+
+
+class _Heavy(nn.Module):
+    """Distributions of PyTorch, which validate their arguments by default and contain others that do, too."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        heavy = Independent(StudentT(4.0, z, z.exp()), 1)
+        return torch.cat([heavy.mean, heavy.stddev], 1)
+
+
+class _Bent(nn.Module):
+    """A network with a branch that depends on values, which ONNX does not have."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z if z.sum() > 0 else -z
+
+
+def test_distributions_of_pytorch_can_be_exported(tmp_path: Path) -> None:
+    file = written(tmp_path / "heavy.onnx", _Heavy(), {"z": torch.randn(16, 3)}, ("moments",))
+    assert file.difference < 1e-5
+    with pytest.raises(ValueError, match="constraint"):  # they are validated elsewhere
+        StudentT(4.0, torch.zeros(1), -torch.ones(1))
+
+
+def test_what_cannot_be_exported_is_one_line_and_no_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = linear_vae(3, 2).eval()
+    model.decoder = nn.Sequential(model.decoder, _Bent())
+    run: Any = SimpleNamespace(model=model, data=SimpleNamespace(condition_columns=()))
+    with pytest.raises(BadInput, match=r"^the decoder cannot be exported: Could not guard on data-dependent"):
+        export(run, tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

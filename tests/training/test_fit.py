@@ -3,7 +3,7 @@
 import copy
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from aevb.rng import RNGStream, seeded
 from aevb.training.backends.base import trainable_parameters
 from aevb.training.fit import fit
 from aevb.training.history import Epoch, History
+from aevb.training.nonfinite import first_non_finite
 from aevb.training.optimizer import OPTIMIZERS, build_optimizer, decay_weights, layer_weights, learning_rates
 from aevb.training.state import TrainingState
 from aevb.training.validation import sufficient_repeats, validate
@@ -449,6 +450,19 @@ def test_a_loss_that_is_not_finite_is_reported_and_undone(stripes: Dataset) -> N
     assert len(epochs) == 1
     assert same(good[0], state(model))
     assert not model.training
+
+
+def test_the_search_for_a_number_that_is_not_finite_leaves_the_model_as_it_was(stripes: Dataset) -> None:
+    """Also where a repeated step fails, as on a full disk."""
+    model = small(stripes)
+
+    def steps() -> Generator[Tensor]:
+        yield torch.zeros(1, 4)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        first_non_finite(model, steps())
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ from aevb.errors import BadInput, option
 from aevb.evaluation.scores import Score, Split, mean_score
 from aevb.rng import RNGStream, seeded
 
+_LEAST_VARIANCE = 1e-6
+"""Added to the variances of a mixture, in units of the pixels or of the column that varies least."""
+
 
 def pca(dataset: Dataset, components: int) -> PCA:
     """Fit principal components to the training split.
@@ -49,13 +52,25 @@ def mixture(
         raise BadInput(f"{len(x)} examples are too few for {components} components")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = GaussianMixture(components, covariance_type=covariance, random_state=seed, max_iter=500)
+        model = GaussianMixture(
+            components,
+            covariance_type=covariance,
+            random_state=seed,
+            max_iter=500,
+            reg_covar=_LEAST_VARIANCE * (1.0 if dataset.kind == "unit" else _smallest_variance(x)),
+        )
         try:
             return model.fit(x)
         except ValueError as error:
             raise BadInput(
                 f"{dataset.name} lies in a subspace, where a normal has no density: use {option('covariance', 'diag')}"
             ) from error
+
+
+def _smallest_variance(x: NDArray[np.float64]) -> float:
+    """Return the variance of the column of ``(N, D)`` that varies least, at most 1; columns may have small units."""
+    variances = x.var(0)
+    return float(variances[variances > 0].min(initial=1.0))
 
 
 def has_density(dataset: Dataset) -> bool:

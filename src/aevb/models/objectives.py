@@ -138,11 +138,13 @@ class Weight:
         return 1 - (1 - self.warmup) / self.cycles if self.warmup else 0.0
 
     def __call__(self, done: float | Tensor) -> float | Tensor:
-        """Return the weight after a share `done` of the training: a tensor ``()`` if `done` is a tensor below 1."""
-        if not self.warmup or (not isinstance(done, Tensor) and done >= 1):
+        """Return the weight after a share `done` of the training: a tensor ``()`` if it varies and `done` is one."""
+        if not self.warmup:
             return self.beta
-        risen = done * self.cycles % 1.0 / self.warmup
-        return self.beta * (risen.clamp(max=1.0) if isinstance(risen, Tensor) else min(1.0, risen))
+        if not isinstance(done, Tensor):
+            return self.beta * min(1.0, done * self.cycles % 1.0 / self.warmup) if done < 1 else self.beta
+        risen = (done * self.cycles % 1.0 / self.warmup).clamp(max=1.0)
+        return self.beta * risen.where(done < 1, 1.0)
 
 
 class WeightOptions(PieceOptions):

@@ -354,9 +354,14 @@ class VAE(nn.Module):
             n_samples: the number of samples.
             condition: ``(n_samples, G)``, or ``(1, G)`` for one condition of all; None for unconditional models.
             draw: whether to sample from p(x | z) instead of returning its mean.
+
+        Raises:
+            BadInput: the number of conditions is neither 1 nor `n_samples`.
         """
+        if condition is not None and len(condition) not in (1, n_samples):
+            raise BadInput(f"number of conditions: got {len(condition)}, expected 1 or {n_samples}; pass one for each")
         batch = Batch(self.decoder_input(self.sample_prior(n_samples)), condition)
-        chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, n_samples, DECODED_AT_ONCE))
+        chunks = (batch[start : start + DECODED_AT_ONCE] for start in range(0, max(1, n_samples), DECODED_AT_ONCE))
         decoded = (self.decode(chunk.x, chunk.condition) for chunk in chunks)
         return torch.cat([p.sample() if draw else p.mean for p in decoded])
 

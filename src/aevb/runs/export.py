@@ -10,7 +10,8 @@ what the decoder receives, of several layers given the means of those above.
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aevb.columns import Column, modelled
 from aevb.errors import BadInput
@@ -84,9 +86,14 @@ def export(run: RunFolder, folder: Path) -> list[Exported]:
     model, condition = run.model, _conditions(run.data.condition_columns)
     x, z = samples(model, condition)
     more = {} if condition is None else {"condition": condition}
+    pieces: list[tuple[str, nn.Module, Inputs, tuple[str, ...]]] = [
+        ("encoder", Encoder(model), {"x": x} | more, ("mean", "stddev")),
+        ("decoder", _Decoder(model), {"z": z} | more, ("mean",)),
+    ]
+    programs = [_program(*piece) for piece in pieces]  # all of them before the first file is written
     return [
-        written(folder / "encoder.onnx", Encoder(model), {"x": x} | more, ("mean", "stddev")),
-        written(folder / "decoder.onnx", _Decoder(model), {"z": z} | more, ("mean",)),
+        _checked(program, folder / f"{name}.onnx", piece, inputs)
+        for program, (name, piece, inputs, _) in zip(programs, pieces, strict=True)
     ]
 
 
@@ -115,8 +122,13 @@ def written(path: Path, piece: nn.Module, inputs: Mapping[str, Tensor], outputs:
     Raises:
         BadInput: an operation has no counterpart in ONNX, or the file cannot be written.
     """
+    return _checked(_program(path.stem, piece, inputs, outputs), path, piece, inputs)
+
+
+def _program(name: str, piece: nn.Module, inputs: Inputs, outputs: Sequence[str]) -> torch.onnx.ONNXProgram:
+    """Return a function of a model as a program of ONNX; the arguments are those of `written`."""
     try:
-        with _quiet():
+        with _quiet(), _without_validation():
             program = torch.onnx.export(
                 piece,
                 tuple(tensor[:2] for tensor in inputs.values()),
@@ -127,8 +139,21 @@ def written(path: Path, piece: nn.Module, inputs: Mapping[str, Tensor], outputs:
                 verbose=False,
             )
     except Exception as error:  # any operation without a counterpart in ONNX
-        raise BadInput(f"the {path.stem} cannot be exported: {str(error).strip().splitlines()[0]}") from error
-    write_atomically(path, lambda file: program.save(file))  # type: ignore[union-attr]
+        raise BadInput(f"the {name} cannot be exported: {_reason(error)}") from error
+    assert program is not None
+    return program
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the error at the bottom of a chain."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _checked(program: torch.onnx.ONNXProgram, path: Path, piece: nn.Module, inputs: Inputs) -> Exported:
+    """Write a program, and compare it with PyTorch."""
+    write_atomically(path, lambda file: program.save(file))
     run = _runner(path)
     batches = [{name: tensor[:count] for name, tensor in inputs.items()} for count in CHECKED]
     return Exported(path, max(_difference(piece, run(batch), batch) for batch in batches))
@@ -136,18 +161,29 @@ def written(path: Path, piece: nn.Module, inputs: Mapping[str, Tensor], outputs:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence warnings of the exporter about libraries that are not installed."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    """Silence the exporter, which warns of libraries that are not installed and prints the graph when it fails."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx", "onnxscript")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _without_validation() -> Iterator[None]:
+    """Let PyTorch's distributions not validate their arguments by default: ONNX has no exceptions."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def _runner(path: Path) -> Callable[[Inputs], Sequence[Array]]:

@@ -1,7 +1,7 @@
 """Search for the first tensor that is not finite."""
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 
 from torch import Tensor, nn
@@ -23,13 +23,7 @@ def first_non_finite(model: VAE, steps: Generator[Tensor]) -> tuple[str, int]:
     """
     names: list[str] = []
     count = 0
-
-    def check_output(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and not is_finite(output):
-            names.append(f"the output of {name}")
-
-    hooks = [module.register_forward_hook(partial(check_output, name)) for name, module in model.named_modules()]
-    with closing(steps):
+    with _noting_outputs(model, names), closing(steps):
         for means in steps:
             count += 1
             weights = list(model.named_parameters())
@@ -38,6 +32,20 @@ def first_non_finite(model: VAE, steps: Generator[Tensor]) -> tuple[str, int]:
             names.extend(name for name, tensor in tensors if not is_finite(tensor))
             if names:
                 break
-    for hook in hooks:
-        hook.remove()
     return (names or ["a number"])[0], count
+
+
+@contextmanager
+def _noting_outputs(model: VAE, names: list[str]) -> Iterator[None]:
+    """Append the name of each output of a module that is not finite, within a block."""
+
+    def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and not is_finite(output):
+            names.append(f"the output of {name}")
+
+    hooks = [module.register_forward_hook(partial(note, name)) for name, module in model.named_modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

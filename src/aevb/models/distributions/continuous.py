@@ -327,9 +327,11 @@ class LogNormal(BaseDistribution):
         return self.log.sample(sample_shape).exp()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log N(log value; μ, diag σ²) - Σ log value in nats, ``(...)``."""
-        logarithm = value.log()
-        return self.log.log_prob(logarithm) - sum_event(logarithm, self.event_dims)
+        """Return log N(log value; μ, diag σ²) - Σ log value in nats, ``(...)``; -∞ where a value is 0 or negative."""
+        outside = value <= 0
+        logarithm = value.masked_fill(outside, 1.0).log()
+        log_density = self.log.log_prob(logarithm) - sum_event(logarithm, self.event_dims)
+        return log_density.masked_fill(sum_event(outside, self.event_dims) > 0, -math.inf)
 
 
 class RobustLogNormal(LogNormal):

@@ -37,7 +37,7 @@ class Mixture(BaseDistribution):
     def _sample(self, sample_shape: _size) -> Tensor:
         """Sample a component, then sample from it."""
         count = math.prod(sample_shape)
-        component = torch.multinomial(self.log_weights.exp(), count, replacement=True)
+        component = torch.multinomial(self.log_weights.exp(), max(1, count), replacement=True)[:count]
         samples = self.components.sample((count,))
         return samples[torch.arange(count, device=component.device), component].view(*sample_shape, *self.event_shape)
 
