@@ -22,7 +22,7 @@ types have none, and those of nonnegative columns are the zeros alone.
 import math
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,9 +36,10 @@ NUMBERS: tuple[ColumnKind, ...] = KINDS[:6]
 """Types of columns that list no values, the first ones of a row."""
 OTHER = "other"
 """Value that stands for texts that are not listed."""
-DeclaredType = ColumnKind | Literal["date", "label", "none"]
+DeclaredType = Literal[ColumnKind, "date", "label", "none"]
 """What a column can be declared to be: of a type, dates, the labels, or excluded."""
 Value = bool | int | float | str
+_Cell = TypeVar("_Cell", bound=Value | None)
 TimeUnit = Literal["D", "h", "m", "s", "ms", "us", "ns"]
 
 
@@ -129,6 +130,7 @@ class Column(BaseModel):
             numbers that are written with a decimal point.
         notation: how its numbers or dates are written; None for plain numbers and for texts.
         typical: the median of numbers or dates with a notation, an example for messages.
+        truth: how a text file has false and true.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -146,6 +148,7 @@ class Column(BaseModel):
     dtype: str = ""
     notation: Notation | None = None
     typical: float | None = None
+    truth: tuple[str, str] = ("false", "true")
 
     @property
     def type_name(self) -> str:
@@ -165,6 +168,10 @@ class Column(BaseModel):
         if all(isinstance(value, float) and value.is_integer() for value in self.values):
             return tuple(str(int(value)) for value in self.values)
         return tuple(map(str, self.values))
+
+    def as_written(self, value: _Cell) -> _Cell | str:
+        """Return a value as a text file has it."""
+        return self.truth[value] if isinstance(value, bool) else value
 
     def with_other(self, listed: Sequence[Value]) -> "Column":
         """Return the column with some values, and one that stands for all other texts."""

@@ -315,6 +315,7 @@ def test_main_module_and_installed_command() -> None:
             ["train", "--model.likelihood", "gausian"],
             "--model.likelihood: no likelihood is named 'gausian': did you mean gaussian",
         ),
+        (["train", "--data.column-types.a", "x"], "'categorical', 'date', 'label' or 'none', got 'x'"),
         (["train", "--model.variance", "-1"], "--model.variance: input should be greater than 0"),
         (["train", "--train.lr", "nan"], "--train.lr: input should be a finite number"),
         (["train", "--seed", "-1"], "--seed: input should be greater than or equal to 0"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,19 @@ import pandas
 import pyarrow as arrow
 import pyarrow.parquet
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aevb.cli import app as cli
 from aevb.data import load_data
-from aevb.data.tables.encode import decode_value, encode_rows
+from aevb.data.tables.encode import decode_rows, decode_value, encode_rows
 from aevb.data.tables.fill import fill_table
 from aevb.data.tables.raw import MISSING
 from aevb.data.tables.read import read_columns
+from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
+from aevb.evaluation.imputation import imputation_table
 
 FIELD = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\ufeff"), max_size=6)
 
@@ -209,6 +213,30 @@ def test_an_index_is_no_column(tmp_path: Path) -> None:
     filled = pandas.read_csv(tmp_path / "filled.csv", index_col=0)
     assert filled.index.tolist() == list(range(80))
     assert filled.a.tolist() == [0.5 if row == 3 else value for row, value in enumerate(frame.a)]
+
+
+@pytest.mark.parametrize("truth", [("False", "True"), ("FALSE", "TRUE"), ("false", "true")])
+def test_truth_values_are_spelled_as_in_the_file(truth: tuple[str, str], tmp_path: Path) -> None:
+    """In samples, imputed tables, also of another suffix, and the table of imputations; JSON has its own."""
+    source = tmp_path / "t.csv"
+    lines = [f"{truth[number % 2]},{truth[1]},{number}" for number in range(20)]
+    source.write_text("\n".join(["a,constant,x", ",,0.5", *lines]) + "\n")
+    columns = load_data(source).columns
+    cells = {"a": {0: True}, "constant": {0: True}}
+    for name in ("filled.csv", "filled.tsv"):
+        fill_table(source, tmp_path / name, cells, columns)
+        assert (tmp_path / name).read_text().splitlines()[1].split()[0].split(",")[0] == truth[1]
+        assert pandas.read_csv(tmp_path / name, sep=None, engine="python", dtype=str).isin(truth).a.all()
+    rows = decode_rows(columns, np.array([[0.5, 0.0], [0.5, 1.0]]))
+    write_table(tmp_path / "new.csv", rows, columns)
+    assert [line.split(",")[:2] for line in (tmp_path / "new.csv").read_text().splitlines()[1:]] == [
+        [truth[0], truth[1]],
+        [truth[1], truth[1]],
+    ]
+    draws = imputation_table(columns, torch.tensor([[0.5, np.nan]]), torch.tensor([[[0.5, 1.0]]]))
+    assert [*draws["value"], *draws["imputation_1"]] == [truth[1], truth[1]]
+    write_table(tmp_path / "new.json", rows, columns)
+    assert [row["a"] for row in json.loads((tmp_path / "new.json").read_text())] == [False, True]
 
 
 @pytest.mark.parametrize("levels", [["1", "2", "3", "A"], ["true", "maybe"], ["1.0", "1", "x"]])

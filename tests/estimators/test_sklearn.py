@@ -182,6 +182,17 @@ def _conditional_means(covariance: NDArray[np.float64], gaps: NDArray[np.float64
     return filled
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_without_rows_are_refused(library: str) -> None:
+    frame = pytest.importorskip(library).DataFrame({"a": [0.5, 1.5] * 10, "b": [*"xyz", "x"] * 5})
+    model = quick().fit(frame)
+    for refused in (model.transform, model.score_samples):
+        with pytest.raises(BadInput, match="X has 0 rows: expected at least 1"):
+            refused(frame[:0])
+    with pytest.raises(BadInput, match="X has 1 row: expected at least 2"):
+        quick().fit(frame[:1])
+
+
 def test_an_imputer_refuses_an_empty_column() -> None:
     x = wine()
     x[:, 3] = np.nan

@@ -51,6 +51,19 @@ def test_a_run_does_what_the_commands_do() -> None:
     assert again.config == run.config
 
 
+@pytest.mark.parametrize("likelihood", ["negative-binomial", "gaussian"])
+def test_samples_of_rows_are_samples_of_the_likelihood(likelihood: str) -> None:
+    """The variance of the mean of p(x|z) is far smaller than that of independent Poisson counts."""
+    x = np.random.default_rng(0).poisson(4.0, size=(200, 5))
+    run = aevb.train(x, likelihood=likelihood, latent=1, epochs=5, n_importance_samples=2, report=False, out="run")
+    samples = run.sample(500)
+    assert 1 < samples.var() < 16
+    assert "; 5, counts" in repr(run.dataset)
+    assert (samples == samples.round()).all() == (likelihood == "negative-binomial")
+    assert command("sample", "run", "--n-samples", "500", "--out", "x.npy") == 0
+    assert np.array_equal(np.load("x.npy"), samples.numpy())
+
+
 def test_data_in_memory() -> None:
     x = np.random.default_rng(0).normal(size=(60, 3))
     run = aevb.train(x, hidden=8, epochs=1, n_importance_samples=2, out="run")

@@ -62,7 +62,7 @@ def sample(
 
     Args:
         n_samples: Number of samples.
-        noise: Sample x from p(x|z) instead of writing its mean; always the case for a table.
+        noise: Sample images from p(x|z) instead of writing its mean; always the case for rows.
         out: Picture (.png, images only), array (.npy), or, for a table, .csv, .parquet, .xlsx and others. Default:
             samples.png, samples.npy or samples.csv in the run folder.
     """

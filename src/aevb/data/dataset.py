@@ -11,7 +11,7 @@ from aevb.data.examples import Examples, ExampleSource
 from aevb.data.out_of_core import OutOfCoreExamples, Rows
 from aevb.data.tables.encode import decode_rows
 from aevb.data.tables.summary import TITLES, ColumnSummary
-from aevb.data.value_kinds import Kind
+from aevb.data.value_kinds import Kind, described
 from aevb.errors import counted
 
 IN_MEMORY = "(in memory)"
@@ -83,7 +83,7 @@ class Dataset:
     def _content(self) -> str:
         """The shape and kind of an example, or the number of columns, and the number of classes."""
         shape = " x ".join(map(str, self.shape))
-        content = counted(len(self.columns), "column") if self.columns else f"{shape}, {self.kind} values"
+        content = counted(len(self.columns), "column") if self.columns else f"{shape}, {described(self.kind)}"
         binarized = "" if self.binarize == "none" else f", binarization: {self.binarize}"
         return content + binarized + (f", {len(self.classes)} classes" if self.classes else "")
 

@@ -22,6 +22,11 @@ def stored_one(examples: Examples) -> int:
     return round(1 / examples.scale)
 
 
+def described(kind: Kind) -> str:
+    """Return the kind of values as words."""
+    return kind if kind == "counts" else f"{kind} values"
+
+
 def kind_of(examples: Examples) -> Kind:
     """Return the narrowest kind of all values."""
     values, top = examples.values, stored_one(examples)

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 from typing_extensions import Self
 
-from aevb.errors import BadInput
+from aevb.errors import BadInput, counted
 from aevb.estimators.frames import Rows, is_frame
 from aevb.runs import sharing
 from aevb.runs.hub import fetch, is_address
@@ -125,15 +125,17 @@ class PretrainedEstimator(BaseEstimator):
             X: rows.
             reset: whether the estimator is fitted to X.
         """
+        fewest = 2 if reset else 1
         if is_frame(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
+            if len(X) < fewest:
+                raise BadInput(f"X has {counted(len(X), 'row')}: expected at least {fewest}")
             return X
         if (dimensions := getattr(X, "ndim", 2)) > 2:
             raise BadInput(
                 f"Found array with dim {dimensions}, while dim <= 2 is required: expected rows (N, D); use"
                 " aevb.train for images"
             )
-        fewest = 2 if reset else 1
         return validate_data(
             self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=fewest, reset=reset
         )

@@ -134,7 +134,7 @@ def imputation_table(columns: Sequence[Column], x: Tensor, imputations: Tensor) 
 
 
 def _line(column: Column, row: int, filled: np.floating, imputations: NDArray[np.floating]) -> list[Value | None]:
-    value, *values = (str(decode_value(column, number)) for number in (filled, *imputations))
+    value, *values = (str(column.as_written(decode_value(column, number))) for number in (filled, *imputations))
     if column.values:
         share = float((imputations == filled).mean())
         return [row, column.name, value, None, None, None, None, share, *values]

@@ -23,6 +23,7 @@ from aevb.data.curves import curve_order
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
+from aevb.data.value_kinds import described
 from aevb.errors import counted
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.scores import Score, titles
@@ -156,7 +157,7 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
     notes = [score["note"] for score in scores if score["title"] in _headline_titles() and score["note"]]
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     shape = " × ".join(map(str, data.shape))
-    what = counted(len(data.columns), "column") if data.columns else f"{shape}, {data.kind} values"
+    what = counted(len(data.columns), "column") if data.columns else f"{shape}, {described(data.kind)}"
     binarized = "" if run.config.data.binarize == "none" else f", binarized: {run.config.data.binarize}"
     return {
         "name": run.folder.resolve().name,

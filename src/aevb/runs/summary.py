@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from aevb import display
 from aevb.config.schema import ModelConfig
+from aevb.data.value_kinds import described
 from aevb.evaluation.scores import Score, titles, with_error
 from aevb.models.likelihoods import Gaussian
 from aevb.runs.records import Outcome
@@ -58,7 +59,7 @@ def _values(run: RunFolder) -> str:
     data = run.data
     if not data.columns:
         shape = " x ".join(map(str, data.shape))
-        return f"{shape}, {data.kind} values, binarization: {run.config.data.binarize}"
+        return f"{shape}, {described(data.kind)}, binarization: {run.config.data.binarize}"
     kinds = Counter(column.type_name for column in data.columns)
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 

@@ -282,7 +282,7 @@ class Run:
                 `impute` samples missing values.
             where: constraints on the rows of a table, such as "age >= 18" or "start <= end": rows that do not satisfy
                 them are rejected.
-            noise: sample x from p(x|z) instead of returning its mean; always the case for a table.
+            noise: sample images from p(x|z) instead of returning its mean; always the case for rows.
             seed: of the samples.
 
         Raises:

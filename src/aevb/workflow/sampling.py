@@ -11,6 +11,7 @@ from torch import Tensor
 from aevb.data import Examples
 from aevb.data.condition import all_conditions, parse_condition, parse_row
 from aevb.data.tables.constraints import parse_constraint, satisfied
+from aevb.data.value_kinds import described
 from aevb.errors import BadInput, option
 from aevb.evaluation.imputation import impute
 from aevb.rng import RNGStream, seeded
@@ -72,7 +73,7 @@ def sample(run: RunFolder, n_samples: int, request: Request) -> Samples:
             return _sample_given(run, request, count, condition, number)
         streams = [number] * (number > 0)
         with seeded(request.seed, RNGStream.SAMPLES, *streams, device=run.model.device):
-            return run.model.sample(count, condition, draw=request.noise or bool(run.data.columns)).cpu()
+            return run.model.sample(count, condition, draw=request.noise or len(run.data.shape) == 1).cpu()
 
     if not request.where:
         return Samples(draw(n_samples, 0), condition, n_samples)
@@ -143,4 +144,4 @@ def require_table(run: RunFolder, purpose: str) -> None:
         BadInput: they are not.
     """
     if not run.data.columns:
-        raise BadInput(f"{purpose} needs a model of a table, and {run.folder} is a model of {run.data.kind} values")
+        raise BadInput(f"{purpose} needs a model of a table, and {run.folder} is a model of {described(run.data.kind)}")

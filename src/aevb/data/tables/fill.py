@@ -52,7 +52,7 @@ def fill_table(
     same, table_format = bare_suffix(source) == bare_suffix(destination), format_of(source)
     if same and table_format == "text":
         file = open_text(source)
-        text = file.header() + "".join(_filled_records(file, cells))
+        text = file.header() + "".join(_filled_records(file, _as_written(cells, columns)))
         write_content(destination, file.mark + text.encode(file.encoding))
     elif same and table_format == "json":
         save_json(destination, _filled_json(load_json(source), cells))
@@ -64,6 +64,15 @@ def fill_table(
         stored = _values(source, format_of(destination) == "text", missing)
         table = {name: _replaced(values, cells.get(name, {})) for name, values in stored.items()}
         write_table(destination, table, columns)
+
+
+def _as_written(cells: Cells, columns: Sequence[Column]) -> Cells:
+    """Return values as a text file has them."""
+    by_name = {column.name: column for column in columns}
+    return {
+        name: {row: by_name[name].as_written(value) for row, value in replaced.items()} if name in by_name else replaced
+        for name, replaced in cells.items()
+    }
 
 
 def _values(source: Path, as_texts: bool, missing: Sequence[str] | None) -> dict[str, list[Value | None]]:

@@ -34,7 +34,7 @@ from aevb.data.tables.numbers import (
     type_of_numbers,
 )
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
-from aevb.data.tables.recognize import by_row, recognize_column
+from aevb.data.tables.recognize import by_row, recognize_column, truth_texts
 from aevb.data.tables.summary import ColumnSummary, summarize
 from aevb.errors import BadInput, counted, option
 
@@ -114,6 +114,7 @@ def _infer_column(
             whole=raw.whole,
             dtype=raw.dtype,
             notation=raw.notation,
+            truth=truth_texts(raw),
         )
     kind = _require_dates(raw, table) if declared == "date" else declared or _infer_type(raw, distinct, table)
     if kind is None:
@@ -128,7 +129,15 @@ def _infer_column(
     values = raw.levels or tuple(raw.plain(distinct))
     if kind == "binary" and len(values) > 2:
         raise BadInput(f"{table}: column {raw.name!r} is declared binary and has {len(values)} values: use categorical")
-    return Column(name=raw.name, kind=kind, position=position, values=values, dtype=raw.dtype, notation=raw.notation)
+    return Column(
+        name=raw.name,
+        kind=kind,
+        position=position,
+        values=values,
+        dtype=raw.dtype,
+        notation=raw.notation,
+        truth=truth_texts(raw),
+    )
 
 
 def _with_other(raw: RawColumn, position: int) -> Column:

@@ -44,6 +44,13 @@ def is_truth(texts: pa.Array) -> bool:
     return len(texts) <= 8 and all(text.lower() in TRUTH for text in texts.to_pylist())
 
 
+def truth_texts(raw: RawColumn) -> tuple[str, str]:
+    """Return how a recognized column of a text file has false and true, such as False and True."""
+    texts = raw.texts.dictionary.to_pylist() if raw.logical and raw.texts is not None else []
+    false, true = (next((text for text in texts if text.lower() == word), word) for word in ("false", "true"))
+    return false, true
+
+
 def by_row(raw: RawColumn, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the value of each row from those of the distinct texts, NaN where missing."""
     assert raw.texts is not None

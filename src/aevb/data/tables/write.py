@@ -28,7 +28,7 @@ def write_table(path: Path, table: Columns, columns: Sequence[Column] = (), form
     Args:
         path: a table file, see `aevb.data.tables.formats`.
         table: columns by name.
-        columns: columns whose types a Parquet or Arrow file keeps.
+        columns: columns whose types a Parquet or Arrow file keeps, and whose truth values a text file has as they do.
         form: how a text file with the same suffix is written; its decimal mark applies if no columns are given, which
             have their own. Default: with commas, or tabs for .tsv, in UTF-8.
     """
@@ -41,8 +41,14 @@ def write_table(path: Path, table: Columns, columns: Sequence[Column] = (), form
     elif table_format in ("excel", "stata"):
         write_frame(path, table, columns)
     else:
+        by_name = {column.name: column for column in columns}
+        table = {name: _as_written(values, by_name.get(name)) for name, values in table.items()}
         form = form if form and form.suffix == bare_suffix(path) else None
         _write_text(path, table, form.model_copy(update={"decimal": "."}) if form and columns else form)
+
+
+def _as_written(values: Sequence[Value | None], column: Column | None) -> Sequence[Value | None]:
+    return [column.as_written(value) for value in values] if column else values
 
 
 def _write_text(path: Path, table: Columns, form: TextForm | None) -> None:
