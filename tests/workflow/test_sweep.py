@@ -33,6 +33,14 @@ def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
     assert len({cell.folder for cell in found}) == 4
 
 
+def test_values_that_mean_the_same_are_one(tmp_path: Path) -> None:
+    over = {"model.latent": ["2", "02", "3", "3,2", "3, 2"], "train.lr": ["1e-3", "0.001"], "train.compile": ["off"]}
+    found = cells(tmp_path, over=over)
+    assert [cell.config.model.latent for cell in found] == [(2,), (2,), (3,), (3,), (3, 2), (3, 2)]
+    assert {cell.values["model.latent"] for cell in found} == {"2", "3", "3,2"}
+    assert {cell.values["train.lr"] for cell in found} == {"1e-3"}
+
+
 @pytest.mark.parametrize("over", [{"model.latnt": [2]}, {"model.latent": ["many"]}, {"nothing.at_all": [1]}])
 def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]], tmp_path: Path) -> None:
     with pytest.raises(BadInput):

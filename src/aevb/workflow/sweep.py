@@ -66,6 +66,8 @@ def plan(
 ) -> list[Cell]:
     """Return the runs of a sweep: every combination of values, each with `seeds` consecutive seeds.
 
+    Values that mean the same, such as 2 and 02, are one.
+
     Args:
         config: of the options that do not vary, with the first seed.
         over: values by dotted name of an option, such as ``model.latent``.
@@ -78,15 +80,16 @@ def plan(
     """
     if config.train.budget:
         raise BadInput(f"{option('train.budget')} is for a single run: use {option('train.epochs')}")
-    cells = []
+    cells = dict[str, Cell]()
     for combination in product(*over.values()):
         values = dict(zip(over, combination, strict=True))
         name = "_".join(f"{option}={_text(value)}" for option, value in values.items()).replace("/", "_")
         for seed in range(config.seed, config.seed + seeds):
             with_seed = {**values, SEED: seed}
             run_folder = folder / (name or "as-given") / f"seed={seed}"
-            cells.append(Cell(with_seed, _with_values(config, with_seed), run_folder, n_importance_samples))
-    return cells
+            cell = Cell(with_seed, _with_values(config, with_seed), run_folder, n_importance_samples)
+            cells.setdefault(cell.config.model_dump_json(), cell)
+    return list(cells.values())
 
 
 def sweep(
