@@ -757,7 +757,8 @@ def test_whole_numbers_that_float64_lacks_keep_their_digits(stored: str, tmp_pat
         write[stored]()
         raw = read_columns(path)
     else:
-        raw = frame_columns(polars.from_pandas(frame) if stored == "polars" else frame)
+        data: Any = polars.from_pandas(frame) if stored == "polars" else frame
+        raw = frame_columns(data)
     table = unsplit_table("t", raw, {})
     kinds = {column.name: column.kind for column in table.columns}
     assert kinds == {"account": "categorical", "bank": "constant", "x": "real", "even": kinds["even"]}

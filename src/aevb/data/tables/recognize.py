@@ -28,8 +28,8 @@ def recognize_column(raw: RawColumn) -> RawColumn:
         if numerals.have_leading_zeros(texts):
             return raw
         whole = numerals.are_whole(texts)
-        recognized = replace(raw, numbers=by_row(raw, parse(texts, None)), whole=whole)
-        return recognized.with_digits(lambda: _integers(raw)) if whole else recognized
+        plain = replace(raw, numbers=by_row(raw, parse(texts, None)), whole=whole)
+        return plain.with_digits(lambda: _integers(raw)) if whole else plain
     if not raw.dtype and is_truth(texts):
         truth = pc.equal(pc.utf8_lower(texts), "true").cast("float64").to_numpy(zero_copy_only=False)
         return replace(raw, numbers=by_row(raw, truth), logical=True)
