@@ -325,7 +325,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
                 "whole": column.whole,
                 "instant": _instant(column),
                 "low": float(low[index]),
-                "high": float(max(high[index], low[index] + 1e-9)),
+                "high": float(max(high[index], low[index] + 1e-9 * max(1, abs(low[index])))),
                 "bounds": [column.low, column.high],
                 "spikes": [0.0] if column.kind == "nonnegative" else list(column.spikes),
             }
