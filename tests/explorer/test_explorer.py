@@ -16,7 +16,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.explorer import Subject, explore, under
-from aevb.explorer.content import _identity, _view, gather
+from aevb.explorer.content import Content, _identity, _rows, _view, gather
 from aevb.explorer.page import packed, render
 from aevb.explorer.server import pages
 from aevb.runs.run_folder import RunFolder
@@ -533,6 +533,13 @@ def test_a_column_that_is_missing_throughout(tmp_path: Path) -> None:
     facts = gather(Subject(run, dataset), "0", run.folder).facts
     assert facts["columns"][1]["low"] < facts["columns"][1]["high"]
     json.dumps(facts, allow_nan=False)
+
+
+def test_a_column_of_large_numbers_that_hardly_vary_has_a_scale() -> None:
+    part = Examples(torch.cat([torch.full((400, 2), 1e9, dtype=torch.float64), torch.zeros(1, 2)]))
+    dataset = replace(some("real", (2,), 10), train=part, valid=part, test=part)
+    for column in _rows(dataset, part, Content("0"))["columns"]:
+        assert column["low"] < column["high"]
 
 
 @pytest.mark.slow
