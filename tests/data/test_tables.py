@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import polars
 import pytest
 import torch
 
@@ -486,7 +487,10 @@ def test_rows_have_the_given_values(customers: Path, tmp_path: Path) -> None:
     rows = trained.sample(50, given={"town": "Chur", "smoker": "true"})
     assert (rows[:, 3:] == torch.tensor([1.0, 2.0])).all()  # codes of smoker and town
     assert len(rows[:, 0].unique()) == 50
-    for given, message in (({"town": "Oslo"}, "'Oslo'"), ({"tow": "Bern"}, "no column 'tow'")):
+    refused: list[tuple[dict[str, object], str]] = [({"town": "Oslo"}, "'Oslo'"), ({"tow": "Bern"}, "no column 'tow'")]
+    refused += [({"height": value}, "missing value: expected numbers") for value in ("nan", "NaN", "", np.nan)]
+    refused += [({"town": "Chur", "smoker": ""}, "missing value: expected one of"), ({"age": "inf"}, "whole numbers")]
+    for given, message in refused:
         with pytest.raises(BadInput, match=message):
             trained.sample(given=given)
 
@@ -732,3 +736,67 @@ def test_numbers_outside_of_their_bounds_are_named_and_are_anomalies(tmp_path: P
     outside: dict[int, str] = {}
     assert encode_rows(new, columns, "new", outside)[1, 1].isnan()
     assert outside == {1: "share is 1.3: expected finite numbers from 0 to 1"}
+
+
+@pytest.mark.parametrize("stored", ["csv", "jsonl", "parquet", "pandas", "polars"])
+def test_whole_numbers_that_float64_lacks_keep_their_digits(stored: str, tmp_path: Path) -> None:
+    """They are read as names: unique ones are identifiers, and others are categories, also with gaps."""
+    rng, first = np.random.default_rng(0), 2**53 + 1
+    accounts = [None if row % 7 == 6 else first + 2 * int(rng.integers(3)) for row in range(60)]
+    values = {"id": [first + 2 * row**2 for row in range(60)], "account": accounts, "bank": [first] * 60}
+    frame = pandas.DataFrame({name: pandas.array(column, dtype="Int64") for name, column in values.items()})
+    frame["x"] = rng.normal(size=60).round(3)
+    frame["even"] = 2**54 * np.arange(60)  # float64 has all of these
+    path = tmp_path / f"t.{stored}"
+    write: dict[str, Any] = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(path, index=False),
+    }
+    if stored in write:
+        write[stored]()
+        raw = read_columns(path)
+    else:
+        data: Any = polars.from_pandas(frame) if stored == "polars" else frame
+        raw = frame_columns(data)
+    table = unsplit_table("t", raw, {})
+    kinds = {column.name: column.kind for column in table.columns}
+    assert kinds == {"account": "categorical", "bank": "constant", "x": "real", "even": kinds["even"]}
+    assert kinds["even"] in ("real", "positive", "bounded")
+    assert [summary.name for summary in table.summaries if summary.is_identifier] == ["id"]
+    assert any("whole numbers beyond 2^53 are read as names, in id, account, bank" in note for note in table.notes)
+    rows = decode_rows(table.columns, table.examples.values.numpy())
+    assert rows["account"] == accounts
+    assert rows["bank"] == [first] * 60
+    declared = unsplit_table("t", raw, {"id": "real"})
+    assert next(column.kind for column in declared.columns if column.name == "id") == "real"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("to", ["csv", "jsonl", "parquet"])
+def test_commands_write_the_digits_of_large_whole_numbers(
+    suffix: str, to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng, first = np.random.default_rng(0), 2**53 + 1
+    accounts = [None if row % 7 == 6 else first + 2 * int(rng.integers(3)) for row in range(60)]
+    frame = pandas.DataFrame({"account": pandas.array(accounts, dtype="Int64"), "x": rng.normal(size=60).round(3)})
+    frame["id"] = first + 2 * np.arange(60) ** 2
+    write = {"csv": frame.to_csv, "parquet": frame.to_parquet}
+    if suffix in write:
+        write[suffix](f"t.{suffix}", index=False)
+    else:
+        frame.to_json(f"t.{suffix}", orient="records", lines=True)
+    run("train", f"t.{suffix}", "--train.epochs", "1", "--no-report", "--out", "r")
+    run("sample", "r", "--out", f"s.{to}", "--given.account", str(first + 2))
+    run("impute", "r", f"t.{suffix}", "--out", f"i.{to}", "--n-imputations", "3")
+    run("score", "r", f"t.{suffix}", "--out", f"c.{to}")
+    sampled, imputed, scored = (read_columns(tmp_path / f"{name}.{to}") for name in "sic")
+    assert {int(str(value)) for value in sampled[0].as_written()} == {first + 2}
+    full = [int(str(value)) for value in next(raw for raw in imputed if raw.name == "account").as_written()]
+    assert all(
+        value in {first, first + 2, first + 4} and old in (None, value)
+        for value, old in zip(full, accounts, strict=True)
+    )
+    ids = next(raw for raw in scored if raw.name == "id").as_written()
+    assert [int(str(value)) for value in ids] == frame["id"].tolist()

@@ -15,8 +15,8 @@ from aevb.columns import Column
 from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
-from aevb.explorer import explore, under
-from aevb.explorer.content import _identity, _view, gather
+from aevb.explorer import Subject, explore, under
+from aevb.explorer.content import Content, _identity, _rows, _view, gather
 from aevb.explorer.page import packed, render
 from aevb.explorer.server import pages
 from aevb.runs.run_folder import RunFolder
@@ -104,7 +104,7 @@ def explored(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pyt
     make, model = KINDS[request.param]
     dataset = make()
     run = trained(dataset, tmp_path_factory.mktemp(request.param) / "run", **model)
-    opened = Opened(browser, explore([(run, dataset)]))
+    opened = Opened(browser, explore([Subject(run, dataset)]))
     opened.page.wait_for_selector("html[data-ready]")
     opened.page.wait_for_timeout(300)
     yield run, dataset, opened
@@ -313,7 +313,7 @@ def digits(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     part = Examples(values, labels, 1 / 255)
     dataset = Dataset("waves", "unit", (1, 28, 28), part, part, part, "none", ("up", "down"))
     run = trained(dataset, tmp_path_factory.mktemp("waves") / "waves", hidden=(500,))
-    opened = Opened(browser, explore([(run, dataset)]), accept_downloads=True)
+    opened = Opened(browser, explore([Subject(run, dataset)]), accept_downloads=True)
     opened.page.wait_for_selector("html[data-ready]")
     opened.page.wait_for_timeout(500)
     yield run, dataset, opened
@@ -449,7 +449,7 @@ def test_the_nearest_training_example_is_the_nearest(digits: Any) -> None:
 @pytest.mark.slow
 def test_a_plane_of_more_dimensions_is_chosen(browser: Any, tmp_path: Path) -> None:
     dataset = some("unit", (1, 8, 8), 40)
-    opened = Opened(browser, explore([(trained(dataset, tmp_path / "run", latent=4), dataset)]))
+    opened = Opened(browser, explore([Subject(trained(dataset, tmp_path / "run", latent=4), dataset)]))
     page = opened.page
     page.wait_for_selector("html[data-ready]")
     page.locator('[data-part="up"]').select_option("0")
@@ -464,7 +464,7 @@ def test_a_plane_of_more_dimensions_is_chosen(browser: Any, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -> None:
-    runs = [(trained(stripes, tmp_path / name, latent=latent), stripes) for name, latent in (("a", 2), ("b", 3))]
+    runs = [Subject(trained(stripes, tmp_path / name, latent=z), stripes) for name, z in (("a", 2), ("b", 3))]
     path = explore(runs)
     assert path == tmp_path / "a" / "explorer.html"
     opened = Opened(browser, path, width=1440)
@@ -493,7 +493,7 @@ def test_two_runs_side_by_side(browser: Any, tmp_path: Path, stripes: Dataset) -
 def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
     dataset = some("unit", (1, 8, 8), 40)
     run = trained(dataset, tmp_path / "run")
-    content = gather(run, dataset, "0", run.folder)
+    content = gather(Subject(run, dataset), "0", run.folder)
     files = {f"files/{name}": file for name, file in packed([content]).items()}
     text = render([content], files_at="files/")
     assert len(text) < 200_000
@@ -518,7 +518,7 @@ def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
 
 def test_the_facts_are_json_that_no_text_can_leave(tmp_path: Path) -> None:
     dataset = customers()
-    text = explore([(trained(dataset, tmp_path / "run"), dataset)]).read_text(encoding="utf-8")
+    text = explore([Subject(trained(dataset, tmp_path / "run"), dataset)]).read_text(encoding="utf-8")
     assert "<img" not in text
     facts = json.loads(text.split('id="facts">')[1].split("</script>")[0])
     assert facts[0]["data"] == HOSTILE
@@ -530,9 +530,16 @@ def test_a_column_that_is_missing_throughout(tmp_path: Path) -> None:
     dataset = customers()
     run = trained(dataset, tmp_path / "run")
     dataset.train.values[:, 1] = torch.nan
-    facts = gather(run, dataset, "0", run.folder).facts
+    facts = gather(Subject(run, dataset), "0", run.folder).facts
     assert facts["columns"][1]["low"] < facts["columns"][1]["high"]
     json.dumps(facts, allow_nan=False)
+
+
+def test_a_column_of_large_numbers_that_hardly_vary_has_a_scale() -> None:
+    part = Examples(torch.cat([torch.full((400, 2), 1e9, dtype=torch.float64), torch.zeros(1, 2)]))
+    dataset = replace(some("real", (2,), 10), train=part, valid=part, test=part)
+    for column in _rows(dataset, part, Content("0"))["columns"]:
+        assert column["low"] < column["high"]
 
 
 @pytest.mark.slow
@@ -540,7 +547,7 @@ def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.Monke
     dataset = some("unit", (1, 8, 8), 90)
     run = trained(dataset, tmp_path / "run")
     monkeypatch.setattr("aevb.explorer.content.SHOWN", 30)
-    content = gather(run, dataset, "0", run.folder)
+    content = gather(Subject(run, dataset), "0", run.folder)
     numbers = np.frombuffer(content.files["0/numbers"], dtype="<f4").astype(int)
     codes = np.frombuffer(content.files["0/codes"], dtype="<f4").reshape(30, 2)
     with torch.no_grad():
@@ -555,32 +562,62 @@ def test_a_model_too_large_for_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
     run = trained(dataset, tmp_path / "run")
     monkeypatch.setattr("aevb.explorer.page.LARGEST", 1000)
     with pytest.raises(BadInput, match="--serve"):
-        explore([(run, dataset)])
+        explore([Subject(run, dataset)])
     assert not (run.folder / "explorer.html").exists()
 
 
 def test_a_conditional_model_is_refused(tmp_path: Path) -> None:
     dataset = load_data("digits", condition=("label",))
     with pytest.raises(BadInput, match="pass condition="):
-        explore([(trained(dataset, tmp_path / "run"), dataset)])
+        explore([Subject(trained(dataset, tmp_path / "run"), dataset)])
 
 
 def test_the_examples_of_a_condition_are_counted(tmp_path: Path) -> None:
     dataset = load_data("digits", condition=("label",))
-    run, chosen = under(trained(dataset, tmp_path / "run"), dataset, torch.tensor([[3.0]]))
-    counts = [len(part) for part in (chosen.train, chosen.valid, chosen.test)]
-    assert [run.data.train, run.data.valid, run.data.test] == counts
+    chosen = under(trained(dataset, tmp_path / "run"), dataset, torch.tensor([[3.0]]))
+    counts = [len(part) for part in (chosen.dataset.train, chosen.dataset.valid, chosen.dataset.test)]
+    assert [chosen.run.data.train, chosen.run.data.valid, chosen.run.data.test] == counts
     assert sum(counts) < len(dataset.train)
 
 
+def test_the_examples_of_a_condition_have_their_numbers_in_the_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the page shows only some of them; its scores are named as those of all conditions."""
+    dataset = load_data("digits", condition=("label",))
+    run = trained(dataset, tmp_path / "run")
+    assert dataset.test.labels is not None
+    threes = (dataset.test.labels == 3).nonzero()[:, 0]
+    for most, expected in ((2000, threes), (3, threes[[0, (len(threes) - 1) // 2, -1]])):
+        monkeypatch.setattr("aevb.explorer.content.SHOWN", most)
+        content = gather(under(run, dataset, torch.tensor([[3.0]])), "0", run.folder)
+        numbers = np.frombuffer(content.files[content.facts["numbers"]["file"]], "<f4")
+        assert numbers.tolist() == expected.tolist()
+        shown = np.frombuffer(content.files[content.facts["examples"]["file"]], np.uint8).reshape(-1, 64)
+        x = dataset.test[expected].all().x.flatten(1)
+        np.testing.assert_allclose(shown / 255, x, atol=0.5 / 255)
+    assert "bound (ELBO), nats, all conditions" in content.facts["headline"]
+    assert "Test split, all conditions, in nats" in render([content])
+
+
+def test_the_condition_may_be_a_missing_value(tmp_path: Path) -> None:
+    part = Examples(torch.randn(60, 3), condition=torch.tensor([0.0, torch.nan]).repeat(30).unsqueeze(1))
+    column = Column(name="size", kind="real", position=0)
+    dataset = replace(some("real", (3,), 60), train=part, valid=part, test=part, condition_columns=(column,))
+    chosen = under(trained(dataset, tmp_path / "run"), dataset, torch.tensor([[torch.nan]]))
+    assert chosen.numbers is not None
+    assert chosen.numbers.tolist() == list(range(1, 60, 2))
+    assert chosen.run.data.name.endswith("given size missing")
+
+
 def test_the_link_to_a_configuration_is_quoted(tmp_path: Path, stripes: Dataset) -> None:
-    runs = [(trained(stripes, tmp_path / name), stripes) for name in ("a", "b #1%41")]
+    runs = [Subject(trained(stripes, tmp_path / name), stripes) for name in ("a", "b #1%41")]
     assert 'href="../b%20%231%2541/config.json"' in explore(runs).read_text(encoding="utf-8")
 
 
 def test_a_run_on_the_hub_can_be_served(tmp_path: Path, stripes: Dataset) -> None:
     run = replace(trained(stripes, tmp_path / "run"), folder=Path("hub:me/stripes"))
-    content = pages([(run, stripes)], "token")["/token/config-0.json"].content
+    content = pages([Subject(run, stripes)], "token")["/token/config-0.json"].content
     assert json.loads(content)["model"]["hidden"] == [8]
 
 

@@ -164,8 +164,28 @@ def test_intervals_of_large_counts_are_approximate(run: Any, mean: float, total:
 def test_intervals_of_numbers_hold_ninety_percent(run: Any) -> None:
     code = "return [normalInterval(1, 2), logNormalInterval(5, 0.4)]"
     normal, log_normal = run("statistics", "normalInterval, logNormalInterval", code)
-    np.testing.assert_allclose(normal, stats.norm(1, 2).ppf([0.05, 0.95]))
-    np.testing.assert_allclose(log_normal, stats.lognorm(0.4, scale=5 / np.exp(0.08)).ppf([0.05, 0.95]))
+    np.testing.assert_allclose(normal, stats.norm(1, 2).ppf([0.05, 0.95]), rtol=1e-6)
+    np.testing.assert_allclose(log_normal, stats.lognorm(0.4, scale=5 / np.exp(0.08)).ppf([0.05, 0.95]), rtol=1e-6)
+
+
+def test_quantiles_of_a_normal(run: Any) -> None:
+    shares = [1e-6, 1e-3, 0.02, 0.4, 0.5, 0.9, 0.999, 1 - 1e-6]
+    found = run("statistics", "normalQuantile", "return given.map(normalQuantile)", shares)
+    np.testing.assert_allclose(found, stats.norm.ppf(shares), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "spikes", [[], [[0, 0.02]], [[0, 0.1]], [[-5, 0.04], [0.5, 0.3], [9, 0.06]], [[0, 1.0]], [[1, 0.5], [2, 0.4995]]]
+)
+def test_quantiles_of_a_mixture_of_spikes_and_a_normal(run: Any, spikes: list[list[float]]) -> None:
+    remaining = 1 - sum(chance for _, chance in spikes)
+    code = "return given.shares.map((share) => mixtureQuantile(share, given.spikes, given.remaining, normalQuantile))"
+    shares = [0.03, 0.05, 0.3, 0.5, 0.95, 0.99]
+    argument = {"shares": shares, "spikes": spikes, "remaining": remaining}
+    found = run("statistics", "mixtureQuantile, normalQuantile", code, argument)
+    grid = np.linspace(-10, 10, 2_000_001)
+    below = remaining * stats.norm.cdf(grid) + sum(chance * (grid >= value - 1e-9) for value, chance in spikes)
+    np.testing.assert_allclose(found, grid[np.searchsorted(below, np.array(shares) - 1e-9)], atol=1e-4)
 
 
 def test_means_variances_and_shares(run: Any) -> None:
@@ -406,6 +426,26 @@ def test_a_curve_has_a_gap_where_a_value_is_missing(run: Any) -> None:
     assert scale == pytest.approx([-0.15, 1.15])
     assert limits == pytest.approx([0, 24 / 13])
     assert lines == expected
+
+
+def test_the_band_of_a_curve_includes_spikes(run: Any) -> None:
+    """Of 12 columns, one has a spike at 4 with probability 0.97 and otherwise a normal around -2; one is mostly 0."""
+    plain = {"low": 0, "high": 1, "kind": "real", "bounds": [None, None], "spikes": []}
+    columns = [plain, plain | {"spikes": [4]}, *[plain] * 10, plain | {"kind": "nonnegative", "spikes": [0]}]
+    facts = {"columns": columns, "order": list(range(13)), "table": True, "colors": ["#0a10ff"]}
+    code = """
+        const canvas = document.querySelector("main").appendChild(document.createElement("canvas"));
+        const view = new CurveView(canvas, { facts: given, size: 13 });
+        const mean = new Float32Array(13).fill(1);
+        [mean[1], mean[12]] = [0.97 * 4 + 0.03 * -2, 0.1 * 5];
+        view.show({ mean, spread: new Float32Array(13).fill(0.5), chances: Float32Array.of(0.9, 0.97) });
+        return [0, 1, 12].map((j) => view.limits(j));
+    """
+    ordinary, spiked, zeros = run("curve", "CurveView", code, facts)
+    law = stats.lognorm(0.5, scale=5 / np.exp(0.125))
+    assert ordinary == pytest.approx(stats.norm(1, 0.5).ppf([0.05, 0.95]), abs=1e-4)
+    assert spiked == [4, 4]
+    assert zeros == pytest.approx([0, law.ppf(0.5)], rel=1e-4)
 
 
 def test_the_interval_of_a_number_keeps_its_bounds(run: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 from aevb.columns import modelled
 from aevb.config.schema import Config
 from aevb.data import load_data
-from aevb.explorer.content import gather
+from aevb.explorer.content import Subject, gather
 from aevb.explorer.networks import networks
 from aevb.workflow.fitting import fit_run
 
@@ -41,7 +41,7 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
     written = networks(run.model)
     assert set(written) == {"decoder"}  # it differs from PyTorch by rounding alone
     run.evaluate(dataset, n_importance_samples=2)
-    facts = {column["name"]: column for column in gather(run, dataset, "", tmp_path).facts["columns"]}
+    facts = {column["name"]: column for column in gather(Subject(run, dataset), "", tmp_path).facts["columns"]}
     p = run.model.decode(torch.zeros(1, run.resolved.layers[0]))
     assert facts["bounded"]["bounds"] == [0, 1]
     assert (facts["hours"]["spikes"], facts["nonnegative"]["spikes"], facts["real"]["spikes"]) == ([40], [0], [])

@@ -1,12 +1,15 @@
 """The page of a run: its numbers, findings and figures, nothing fetched, and nothing in a name acts."""
 
 import json
+import re
+import shlex
 import shutil
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aevb import plots
@@ -184,3 +187,28 @@ def test_the_page_of_a_table_has_commands_for_tables(tmp_path: Path) -> None:
     text = page_of(run, []).text
     for words in ("aevb impute", "aevb score", "aevb quality", "--out samples.csv"):
         assert words in text
+
+
+def command(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 0
+
+
+def test_the_commands_of_a_conditional_run_have_the_condition_that_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Explorer and samples work as suggested, with names and values that a shell would split."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(2, size=200)
+    rows = [f"{'very small' if size else 'large'},{(-1) ** row},{rng.normal():.3f}" for row, size in enumerate(sizes)]
+    Path("t.csv").write_text("\n".join(["the size,sign,x", *rows]) + "\n")
+    command(["train", "t.csv", "--model.condition", "the size", "sign", "--train.epochs", "1", "--out", "r"])
+    page = Page((tmp_path / "r" / "report.html").read_text(encoding="utf-8"))
+    explored, sampled = (re.search(rf"aevb {name} r .*", page.text) for name in ("explore", "sample"))
+    assert explored
+    assert sampled
+    command([*shlex.split(explored[0])[1:], "--no-open"])
+    command(shlex.split(sampled[0])[1:])
+    assert "given the size" in (tmp_path / "r" / "explorer.html").read_text(encoding="utf-8")

@@ -33,6 +33,25 @@ def test_a_plan_has_every_combination_with_every_seed(tmp_path: Path) -> None:
     assert len({cell.folder for cell in found}) == 4
 
 
+def test_values_that_mean_the_same_are_one(tmp_path: Path) -> None:
+    over = {"model.latent": ["2", "02", "3", "3,2", "3, 2"], "train.lr": ["1e-3", "0.001"], "train.compile": ["off"]}
+    found = cells(tmp_path, over=over)
+    assert [cell.config.model.latent for cell in found] == [(2,), (2,), (3,), (3,), (3, 2), (3, 2)]
+    assert {cell.values["model.latent"] for cell in found} == {"2", "3", "3,2"}
+    assert {cell.values["train.lr"] for cell in found} == {"1e-3"}
+
+
+def test_long_names_of_folders_are_shortened_and_differ(tmp_path: Path) -> None:
+    """Also with letters of several bytes, which a file system counts."""
+    wide = ",".join(["256"] * 60)
+    over = {"model.hidden": [f"{wide},8", f"{wide},9"], "data.source": ["ä" * 200 + ".csv", "b.csv"]}
+    folders = {cell.folder.parent for cell in cells(tmp_path, over=over)}
+    assert len(folders) == 4
+    for folder in folders:
+        folder.mkdir()
+        assert folder.name.startswith("model.hidden=256,256")
+
+
 @pytest.mark.parametrize("over", [{"model.latnt": [2]}, {"model.latent": ["many"]}, {"nothing.at_all": [1]}])
 def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]], tmp_path: Path) -> None:
     with pytest.raises(BadInput):

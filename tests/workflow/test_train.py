@@ -8,9 +8,12 @@ import torch
 
 import aevb
 from aevb.cli.app import main
+from aevb.cli.terminal import show_findings
 from aevb.data import IN_MEMORY
 from aevb.errors import BadInput
+from aevb.evaluation.diagnosis import Finding
 from aevb.workflow.options import with_keywords
+from aevb.workflow.train import Interrupted, free_folder
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +115,30 @@ def test_a_conditional_model_from_a_file_and_in_a_sweep() -> None:
     assert command("sweep", "digits", "--over", "model.condition", "label", *options) == 0
     (run,) = Path("many").glob("*/seed=0")
     assert aevb.load_run(run).config.model.condition == ("label",)
+
+
+def test_runs_that_begin_at_the_same_time_have_folders_of_their_own() -> None:
+    """A folder is taken before training, and is removed if training cannot begin."""
+    assert [str(free_folder("digits")) for _ in range(2)] == ["runs/digits-1", "runs/digits-2"]
+    run = aevb.train("digits", hidden=4, epochs=1, n_importance_samples=2, report=False)
+    assert str(run.folder) == "runs/digits-3"
+    for name, value in (("likelihood", "poisson"), ("init_from", "runs/digits-2")):
+        with pytest.raises(BadInput):
+            aevb.train("digits", epochs=1, **{name: value})  # type: ignore[arg-type]
+    assert command("train", "digits", "--seeds", "2", "--train.budget", "10s") == 2
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["digits-1", "digits-2", "digits-3"]
+
+
+def test_no_folder_is_left_if_training_cannot_begin() -> None:
+    with pytest.raises(BadInput):
+        aevb.train("digits", epochs=1, init_from="nowhere")
+    assert list(Path().iterdir()) == []
+    Path("runs").write_text("a file")
+    assert command("train", "digits", "--train.epochs", "1") == 2
+
+
+def test_suggested_commands_quote_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding("collapse", "rate", 0.0, 0.1, "higher", "", "", "aevb evaluate RUN")
+    show_findings(Path("my run"), [finding], 1, json=False)
+    assert "aevb evaluate 'my run'" in capsys.readouterr().out
+    assert "aevb report 'my run'" in str(Interrupted(Path("my run")))

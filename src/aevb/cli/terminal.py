@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from threading import Event, Thread
 
 from rich.console import Console
@@ -167,7 +168,7 @@ def show_findings(run: Path, findings: Sequence[Finding], checks: int, json: boo
             finding.problem,
             f"  evidence  {finding.evidence}",
             f"  cause     {finding.cause}",
-            f"  try       {finding.remedy.replace('RUN', str(run))}",
+            f"  try       {finding.remedy.replace('RUN', quote(str(run)))}",
         )
         print(*map(printable, lines), "", sep="\n")
     if not findings:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -16,7 +17,7 @@ from aevb.training.environment import process_group, world_size
 from aevb.training.policy import without_denormals
 from aevb.workflow.devices import choose_device
 from aevb.workflow.loggers import open_loggers
-from aevb.workflow.train import free_folder, load_source, train_and_report
+from aevb.workflow.train import free_folder, load_source, removed_if_empty, train_and_report
 
 Loggers = Annotated[
     list[Literal["tensorboard", "trackio", "wandb", "mlflow"]],
@@ -75,9 +76,10 @@ def train(
             progress=terminal.TerminalProgress(),
         )
     if run.interrupted:
+        name = quote(str(run.folder))
         print(
-            f"interrupted: {run.folder} has the model trained so far; evaluate it with: aevb evaluate {run.folder},"
-            f" or resume with: aevb train --resume {run.folder}",
+            f"interrupted: {run.folder} has the model trained so far; evaluate it with: aevb evaluate {name},"
+            f" or resume with: aevb train --resume {name}",
             file=sys.stderr,
         )
         return 130
@@ -94,4 +96,5 @@ def _train_seeds(
         dataset = load_source(config)
         terminal.TerminalProgress().loaded(dataset)
         folder = out or free_folder(dataset.name)
-        return sweep_and_show(config, {}, folder, seeds, n_importance_samples, own_device, json)
+        with removed_if_empty(folder, chosen=bool(out)):
+            return sweep_and_show(config, {}, folder, seeds, n_importance_samples, own_device, json)

@@ -98,16 +98,21 @@ def parse_row(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor
 
     Args:
         columns: columns of the table.
-        values: values by column name; an empty text is a missing value.
+        values: values by column name.
 
     Raises:
-        BadInput: a column is unknown, or a value is not one of its column.
+        BadInput: a column is unknown, or a value is missing or not one of its column.
     """
     names = [column.name for column in modelled(columns)]
     for name in values:
         if name not in names:
             raise BadInput(f"the model has no column {name!r}: expected one of {', '.join(names)}")
-    return _encoded_row(columns, values, "given")
+    row = _encoded_row(columns, values, "given")
+    for column, is_missing in zip(modelled(columns), row[0].isnan().tolist(), strict=True):
+        if is_missing and column.name in values:
+            stated = option("given", values[column.name], key=column.name)
+            raise BadInput(f"{stated} is a missing value: expected {expected(column)}")
+    return row
 
 
 def parse_condition(columns: Sequence[Column], values: Mapping[str, object]) -> Tensor:
@@ -154,10 +159,8 @@ def _raw_column(column: Column, value: object) -> RawColumn | None:
         stated = parse_stated(text, column.notation)
         return RawColumn(column.name, np.array([stated[0]]), notation=column.notation) if stated else None
     is_written = column.notation is not None and not np.isnan(parse(pa.array([text]), column.notation)[0])
-    if is_written or any(isinstance(value, str) for value in column.values):
+    if is_written or column.values:
         return text_column(column.name, [text])
-    if text.lower() in ("true", "false"):
-        return RawColumn(column.name, np.array([float(text.lower() == "true")]), logical=True)
     number = truth_or_number(text)
     return None if isinstance(number, str) else RawColumn(column.name, np.array([float(number)]))
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from aevb.columns import modelled
@@ -20,18 +21,18 @@ from aevb.data.examples import Examples
 from aevb.data.tables.encode import decode_value
 from aevb.errors import BadInput
 from aevb.explorer.conditioned import under_condition
-from aevb.explorer.content import gather
+from aevb.explorer.content import Subject, gather
 from aevb.explorer.page import render
 from aevb.files import write_atomically
 from aevb.runs.run_folder import RunFolder
 
-__all__ = ["explore", "under"]
+__all__ = ["Subject", "explore", "under"]
 
 FEWEST = 10
 """The smallest number of examples in each split."""
 
 
-def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolder, Dataset]:
+def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> Subject:
     """Return a conditional model under one condition as an unconditional model, and the examples with that condition.
 
     Args:
@@ -42,35 +43,38 @@ def under(run: RunFolder, dataset: Dataset, condition: Tensor) -> tuple[RunFolde
     Raises:
         BadInput: fewer than `FEWEST` examples have the condition.
     """
-    train, valid, test = (_selected(part, condition) for part in (dataset.train, dataset.valid, dataset.test))
+    parts = (dataset.train, dataset.valid, dataset.test)
+    numbers = [_numbers(part, condition) for part in parts]
+    selected = zip(parts, numbers, strict=True)
+    train, valid, test = (replace(part[chosen], condition=None) for part, chosen in selected)
     if min(len(train), len(test)) < FEWEST:
         raise BadInput(f"{dataset.name} has fewer than {FEWEST} examples with this condition: choose another condition")
     named = zip(modelled(run.data.condition_columns), condition[0].numpy(), strict=True)
-    words = ", ".join(f"{column.name} {decode_value(column, number)}" for column, number in named)
+    values = {column.name: decode_value(column, number) for column, number in named}
+    words = ", ".join(f"{name} {'missing' if value is None else value}" for name, value in values.items())
     sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
     data = run.data.model_copy(update={"name": f"{run.data.name} given {words}"} | sizes)
-    return replace(run, model=under_condition(run.model, condition), data=data), replace(
-        dataset, condition_columns=(), train=train, valid=valid, test=test
-    )
+    run = replace(run, model=under_condition(run.model, condition), data=data)
+    return Subject(run, replace(dataset, condition_columns=(), train=train, valid=valid, test=test), numbers[-1])
 
 
-def _selected(examples: Examples, condition: Tensor) -> Examples:
+def _numbers(examples: Examples, condition: Tensor) -> Tensor:
+    """Return the numbers of the examples with a condition, ``(N,)``."""
     assert examples.condition is not None
-    return replace(
-        examples[(examples.condition == condition.to(examples.condition)).all(1).nonzero().squeeze(1)], condition=None
-    )
+    same = torch.isclose(examples.condition, condition.to(examples.condition), rtol=0, atol=0, equal_nan=True)
+    return same.all(1).nonzero().squeeze(1)
 
 
-def explore(runs: Sequence[tuple[RunFolder, Dataset]]) -> Path:
+def explore(subjects: Sequence[Subject]) -> Path:
     """Write explorer.html into the folder of the first run.
 
     Args:
-        runs: one run, or two to compare, each with its data set; on the CPU.
+        subjects: one run, or two to compare.
 
     Raises:
         BadInput: a network cannot be exported or is too large for a page, or the file cannot be written.
     """
-    path = runs[0][0].folder / "explorer.html"
-    text = render([gather(run, dataset, str(number), path.parent) for number, (run, dataset) in enumerate(runs)])
+    path = subjects[0].run.folder / "explorer.html"
+    text = render([gather(subject, str(number), path.parent) for number, subject in enumerate(subjects)])
     write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     return path

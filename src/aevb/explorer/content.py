@@ -21,7 +21,7 @@ from torch import Tensor
 from aevb.columns import Column, DateNotation, modelled
 from aevb.data.curves import curve_order
 from aevb.data.dataset import Dataset
-from aevb.data.examples import Examples
+from aevb.data.examples import Examples, evenly_spaced
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
 from aevb.data.value_kinds import described
 from aevb.errors import counted
@@ -52,6 +52,20 @@ COVARIANCES = 2**19
 HEADLINE = ("bound", "rate", "distortion", "log_px")
 """The scores at the top of the page."""
 View = Literal["image", "cloud", "curve", "row"]
+
+
+class Subject(NamedTuple):
+    """What a page shows of a run.
+
+    Attributes:
+        run: a run on the CPU.
+        dataset: the data set of the run.
+        numbers: of the test examples in the test split, ``(N,)``, if they are those with one condition; None for all.
+    """
+
+    run: RunFolder
+    dataset: Dataset
+    numbers: Tensor | None = None
 
 
 @dataclass
@@ -95,24 +109,24 @@ class Shades(NamedTuple):
 
 
 @torch.no_grad()
-def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Content:
+def gather(subject: Subject, prefix: str, folder: Path) -> Content:
     """Collect the contents of the page.
 
     Args:
-        run: a run on the CPU.
-        dataset: the data set of the run.
+        subject: what the page shows.
         prefix: the prefix of the names of its files.
         folder: the folder of the page, for the link to the configuration.
 
     Raises:
         BadInput: the decoder cannot be exported, or a conditional model has no fixed condition.
     """
+    run, dataset, numbers = subject
     content, model = Content(prefix), run.model.eval()
     with seeded(0, RNGStream.EVALUATION):
         test, train = _some(dataset.test, SHOWN).materialize(), _some(dataset.train, NEIGHBORS).materialize()
     view = _view(dataset)
     files = networks(model)
-    content.facts |= _identity(run, folder) | {
+    content.facts |= _identity(run, folder, all_conditions=numbers is not None) | {
         "view": view,
         "shape": list(dataset.shape),
         "output": list(model.likelihood.output),
@@ -124,7 +138,8 @@ def gather(run: RunFolder, dataset: Dataset, prefix: str, folder: Path) -> Conte
         "prior": _prior(model, content),
         "binarized": dataset.kind == "binary" and dataset.binarize != "treat-as-probabilities",
     }
-    content.facts |= _codes(model, test, len(dataset.test), content)
+    numbers = torch.arange(len(dataset.test)) if numbers is None else numbers
+    content.facts |= _codes(model, test, numbers[evenly_spaced(len(numbers), len(test))], content)
     content.facts |= _images(test, train, content) if view == "image" else _rows(dataset, test, content)
     scored = "likelihood" in files and "encoder" in files and _has_simple_bound(run)
     content.facts["bounds"] = content.array("bounds", _bounds(model, _some(test, MEASURED))) if scored else None
@@ -151,13 +166,15 @@ def _some(examples: Examples, count: int) -> Examples:
 # Description.
 
 
-def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
+def _identity(run: RunFolder, folder: Path, *, all_conditions: bool = False) -> dict[str, Any]:
+    """Describe a run; `all_conditions` tells that its scores are of more examples than the page shows."""
     data, model, scores = run.data, run.resolved, _scores(run.scores)
     values = {score["title"]: score["value"] + " †" * bool(score["note"]) for score in scores}
     notes = [score["note"] for score in scores if score["title"] in _headline_titles() and score["note"]]
     sizes = f"{data.train:,} train, {data.valid:,} validation, {data.test:,} test"
     shape = " × ".join(map(str, data.shape))
     what = counted(len(data.columns), "column") if data.columns else f"{shape}, {described(data.kind)}"
+    scope = ", all conditions" * all_conditions
     binarized = "" if run.config.data.binarize == "none" else f", binarized: {run.config.data.binarize}"
     return {
         "name": run.folder.resolve().name,
@@ -176,7 +193,8 @@ def _identity(run: RunFolder, folder: Path) -> dict[str, Any]:
             "training": f"weights of epoch {run.weights_epoch}; seed {run.config.seed}",
         },
         "scores": scores,
-        "headline": {f"{title}, nats": values[title] for title in _headline_titles() if title in values},
+        "scope": scope,
+        "headline": {f"{title}, nats{scope}": values[title] for title in _headline_titles() if title in values},
         "notes": list(dict.fromkeys(notes)),
     }
 
@@ -225,11 +243,10 @@ def _bounds(model: VAE, test: Examples) -> Tensor:
     return -(terms.rate + terms.distortion)
 
 
-def _codes(model: VAE, test: Examples, total: int, content: Content) -> dict[str, Any]:
-    """Add the posteriors of test examples, which are evenly spaced among all `total` ones."""
+def _codes(model: VAE, test: Examples, numbers: Tensor, content: Content) -> dict[str, Any]:
+    """Add the posteriors of test examples, which have these numbers in the test split."""
     traces = [model.top_down(model.bottom_up(batch), lambda q: q.mean) for batch in test.batches(500)]
     lowest = [layers[-1] for layers in traces]
-    numbers = torch.linspace(0, total - 1, len(test), dtype=torch.float64).long()
     facts: dict[str, Any] = {
         "numbers": content.array("numbers", numbers.float()),
         "codes": content.array("codes", _decoder_inputs(model, traces, lambda layer: layer.z)),
@@ -309,7 +326,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
                 "whole": column.whole,
                 "instant": _instant(column),
                 "low": float(low[index]),
-                "high": float(max(high[index], low[index] + 1e-9)),
+                "high": float(max(high[index], low[index] + 1e-9 * max(1, abs(low[index])))),
                 "bounds": [column.low, column.high],
                 "spikes": [0.0] if column.kind == "nonnegative" else list(column.spikes),
             }

@@ -15,11 +15,9 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from aevb.data.dataset import Dataset
 from aevb.errors import BadInput
-from aevb.explorer.content import gather
+from aevb.explorer.content import Subject, gather
 from aevb.explorer.page import SERVED, packed, render
-from aevb.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -46,21 +44,21 @@ class Page(NamedTuple):
     policy: str = ""
 
 
-def pages(runs: Sequence[tuple[RunFolder, Dataset]], token: str) -> dict[str, Page]:
+def pages(subjects: Sequence[Subject], token: str) -> dict[str, Page]:
     """Return all responses by path.
 
     Args:
-        runs: one run, or two to compare, each with its data set; on the CPU.
+        subjects: one run, or two to compare.
         token: the first component of each path.
 
     Raises:
         BadInput: a network cannot be exported.
     """
-    contents = [gather(run, dataset, str(number), run.folder) for number, (run, dataset) in enumerate(runs)]
+    contents = [gather(subject, str(number), subject.run.folder) for number, subject in enumerate(subjects)]
     responses = {}
-    for number, ((run, _), content) in enumerate(zip(runs, contents, strict=True)):
+    for number, (subject, content) in enumerate(zip(subjects, contents, strict=True)):
         content.facts["configuration"] = f"config-{number}.json"
-        responses[f"/{token}/config-{number}.json"] = Page(run.config_content(), "application/json")
+        responses[f"/{token}/config-{number}.json"] = Page(subject.run.config_content(), "application/json")
     for name, file in packed(contents).items():
         responses[f"/{token}/files/{name}"] = Page(file)
     text = render(contents, f"/{token}/files/").encode()
@@ -137,11 +135,11 @@ def _security_headers(page: Page) -> dict[str, str]:
     }
 
 
-def serve(runs: Sequence[tuple[RunFolder, Dataset]], host: str, port: int, ready: Callable[[str], object]) -> None:
+def serve(subjects: Sequence[Subject], host: str, port: int, ready: Callable[[str], object]) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
-        runs: one run, or two to compare, each with its data set; on the CPU.
+        subjects: one run, or two to compare.
         host: a name or an address of this machine.
         port: the port; 0 selects a free port.
         ready: called with the URL of the page when it can be opened.
@@ -160,7 +158,7 @@ def serve(runs: Sequence[tuple[RunFolder, Dataset]], host: str, port: int, ready
         shown = f"[{host}]" if ":" in host else host
         hosts = None if host in ANYWHERE else [f"{name}:{port}".lower() for name in (*LOOPBACK, shown)]
         settings = uvicorn.Config(
-            application(pages(runs, token), token, hosts),
+            application(pages(subjects, token), token, hosts),
             http="h11",
             ws="none",
             lifespan="off",

@@ -8,8 +8,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from aevb.columns import Column, Value, modelled
+from aevb.data.condition import all_conditions
 from aevb.data.dataset import IN_MEMORY, Dataset
+from aevb.data.tables.encode import decode_value
 from aevb.data.tables.summary import TITLES
+from aevb.data.tables.write import as_text
 from aevb.evaluation.diagnosis import EXPLAINS, Finding
 from aevb.evaluation.quality.summary import SummaryTable, introduction, summaries
 from aevb.evaluation.scores import Score, titles, with_error
@@ -145,14 +149,26 @@ class RunPage:
         """Commands that use the run, by purpose; of data in memory, only those that do not read them."""
         folder = shlex.quote(str(self.run.folder))
         config = shlex.quote(str(self.run.folder / "config.json"))
+        columns = self.run.data.condition_columns
+        condition = "" if all_conditions(columns) is not None else self._condition
         commands = {
-            "explore": f"aevb explore {folder}",
+            "explore": f"aevb explore {folder}{self._condition}",
             "evaluate": f"aevb evaluate {folder} --n-importance-samples 5000",
-            **(_table_commands(folder) if self.run.data.columns else {"sample": f"aevb sample {folder}"}),
+            **(_table_commands(folder, condition) if self.run.data.columns else {"sample": f"aevb sample {folder}"}),
             "train": f"aevb train --config {config}",
         }
         in_memory = self.run.config.data.source == IN_MEMORY
         return {purpose: text for purpose, text in commands.items() if not in_memory or purpose in WITHOUT_DATA}
+
+    @property
+    def _condition(self) -> str:
+        """The options of the most frequent condition of test examples; empty for an unconditional model."""
+        columns = modelled(self.run.data.condition_columns)
+        if not columns or self.dataset is None or self.dataset.test.condition is None:
+            return "".join(_condition_option(column, "VALUE") for column in columns)
+        rows, counts = self.dataset.test.condition.unique(dim=0, return_counts=True)
+        values = zip(columns, rows[counts.argmax()].numpy(), strict=True)
+        return "".join(_condition_option(column, decode_value(column, number)) for column, number in values)
 
     @property
     def settings(self) -> list[str]:
@@ -175,10 +191,15 @@ class RunPage:
         return settings.versions()
 
 
-def _table_commands(folder: str) -> dict[str, str]:
-    """Return commands for the model of a table, by purpose."""
+def _condition_option(column: Column, value: Value | None) -> str:
+    """Return an option of the shell with a space before it; no value is an empty text."""
+    return " " + shlex.quote(f"--condition.{column.name}={'' if value is None else as_text(value)}")
+
+
+def _table_commands(folder: str, condition: str) -> dict[str, str]:
+    """Return commands for the model of a table, by purpose; `condition` is the option that samples need."""
     return {
-        "sample": f"aevb sample {folder} --n-samples 1000 --out samples.csv",
+        "sample": f"aevb sample {folder}{condition} --n-samples 1000 --out samples.csv",
         "quality": f"aevb quality {folder}",
         "impute": f"aevb impute {folder} gaps.csv --out imputed.csv",
         "score": f"aevb score {folder} new.csv --out scores.csv",

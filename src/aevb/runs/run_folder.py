@@ -142,8 +142,9 @@ class RunFolder:
         Raises:
             BadInput: its configuration differs, or it is damaged.
         """
-        if not (folder / CONFIG).is_file():
-            return None
+        with os_errors_as_bad_input(folder, "read"):
+            if not (folder / CONFIG).is_file():
+                return None
         run = cls.load(folder)
         if run.config.without_data_dir() != config.without_data_dir():
             raise BadInput(

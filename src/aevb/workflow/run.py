@@ -5,7 +5,7 @@ from functools import partial
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -38,6 +38,9 @@ from aevb.training.history import History
 from aevb.workflow.devices import choose_device
 from aevb.workflow.quality import table_quality, write_quality
 from aevb.workflow.sampling import Request, Samples, conditions, require_table, sample, stated_condition
+
+if TYPE_CHECKING:
+    from aevb.explorer import Subject
 
 SCORE_SAMPLES = 1000
 """The largest K of an example that is scored."""
@@ -474,12 +477,12 @@ class Run:
             report.write_run(self.record, load_findings(self.folder), self.dataset)
         return display.Page(path)
 
-    def explorable(self, condition: Mapping[str, object] | None = None) -> tuple[RunFolder, Dataset]:
+    def explorable(self, condition: Mapping[str, object] | None = None) -> "Subject":
         """Return the record and the data for the explorer; a conditional model under a condition."""
-        if not (condition or self.record.data.condition_columns):
-            return self.record, self.dataset
         from aevb import explorer
 
+        if not (condition or self.record.data.condition_columns):
+            return explorer.Subject(self.record, self.dataset)
         return explorer.under(self.record, self.dataset, stated_condition(self.record, condition or {}))
 
     def report(self) -> Path:

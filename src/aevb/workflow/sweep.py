@@ -9,6 +9,7 @@ stacked model.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,9 @@ from aevb.runs.run_folder import RunFolder
 from aevb.training.capture import CaptureError
 from aevb.workflow.fitting import can_stack, fit_run, fit_runs
 from aevb.workflow.options import Content, configuration, overlay
+
+LONGEST_NAME = 255
+"""The largest number of bytes of the name of a folder, of common file systems."""
 
 
 class Measure(NamedTuple):
@@ -66,6 +70,8 @@ def plan(
 ) -> list[Cell]:
     """Return the runs of a sweep: every combination of values, each with `seeds` consecutive seeds.
 
+    Values that mean the same, such as 2 and 02, are one.
+
     Args:
         config: of the options that do not vary, with the first seed.
         over: values by dotted name of an option, such as ``model.latent``.
@@ -78,15 +84,16 @@ def plan(
     """
     if config.train.budget:
         raise BadInput(f"{option('train.budget')} is for a single run: use {option('train.epochs')}")
-    cells = []
+    cells = dict[str, Cell]()
     for combination in product(*over.values()):
         values = dict(zip(over, combination, strict=True))
-        name = "_".join(f"{option}={_text(value)}" for option, value in values.items()).replace("/", "_")
+        name = _folder_name("_".join(f"{option}={_text(value)}" for option, value in values.items()))
         for seed in range(config.seed, config.seed + seeds):
             with_seed = {**values, SEED: seed}
             run_folder = folder / (name or "as-given") / f"seed={seed}"
-            cells.append(Cell(with_seed, _with_values(config, with_seed), run_folder, n_importance_samples))
-    return cells
+            cell = Cell(with_seed, _with_values(config, with_seed), run_folder, n_importance_samples)
+            cells.setdefault(cell.config.model_dump_json(), cell)
+    return list(cells.values())
 
 
 def sweep(
@@ -197,6 +204,15 @@ def _with_values(config: Config, values: Values) -> Config:
         assert isinstance(nested, dict)
         content = overlay(content, nested)
     return configuration(content)
+
+
+def _folder_name(text: str) -> str:
+    """Return a text as the name of a folder; of one that is too long, the beginning and a digest."""
+    name = text.replace("/", "_")
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{name.encode()[: LONGEST_NAME - 17].decode(errors='ignore')}-{digest}"
 
 
 def _text(value: object) -> str:

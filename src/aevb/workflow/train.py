@@ -1,9 +1,10 @@
 """The workflow: train, evaluate, diagnose, report. `aevb.train` and the command `aevb train` are this code."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from shlex import quote
 
 import torch
 
@@ -11,6 +12,7 @@ from aevb import display
 from aevb.config.schema import Config
 from aevb.data import IN_MEMORY, Dataset, load_data
 from aevb.errors import BadInput, Lost
+from aevb.files import os_errors_as_bad_input
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
 from aevb.workflow.budget import with_budget
@@ -131,24 +133,27 @@ def train_and_report(
     progress.loaded(dataset)
     with environment.process_group(choose_device(device)) as own_device:
         folder = environment.run_on_first(lambda: resume or out or free_folder(dataset.name))
-        if config.train.budget:
-            with progress.status("measuring the speed of training"):
-                config = with_budget(config, dataset, own_device)
-            progress.planned(config)
-        with progress.training(config, dataset) as hooks:
-            try:
-                record = fit_run(
-                    config,
-                    folder,
-                    dataset,
-                    device=own_device,
-                    resume=resume is not None,
-                    on_step=hooks.on_step,
-                    on_epoch=hooks.on_epoch,
-                    loggers=[logger],
-                )
-            except Lost as error:
-                raise Lost(f"{error}: resume with any number of processes by aevb train --resume {folder}") from error
+        with removed_if_empty(folder, chosen=bool(resume or out)):
+            if config.train.budget:
+                with progress.status("measuring the speed of training"):
+                    config = with_budget(config, dataset, own_device)
+                progress.planned(config)
+            with progress.training(config, dataset) as hooks:
+                try:
+                    record = fit_run(
+                        config,
+                        folder,
+                        dataset,
+                        device=own_device,
+                        resume=resume is not None,
+                        on_step=hooks.on_step,
+                        on_epoch=hooks.on_epoch,
+                        loggers=[logger],
+                    )
+                except Lost as error:
+                    raise Lost(
+                        f"{error}: resume with any number of processes by aevb train --resume {quote(str(folder))}"
+                    ) from error
         first = environment.is_first()
     run = Run(record, dataset)
     if first and not run.interrupted:
@@ -164,9 +169,10 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C after training: the run folder has the model, but not all scores and figures."""
 
     def __init__(self, folder: Path) -> None:
+        name = quote(str(folder))
         super().__init__(
             f"interrupted: {folder} has the trained model, but not all of its scores and figures: complete it with"
-            f" aevb evaluate {folder} and aevb report {folder}"
+            f" aevb evaluate {name} and aevb report {name}"
         )
 
 
@@ -186,9 +192,33 @@ def _evaluate(run: Run, n_importance_samples: int | None, logger: LoggerGroup, p
 
 
 def free_folder(name: str) -> Path:
-    """Return runs/NAME-N with the first N for which it does not exist."""
+    """Create runs/NAME-N with the first N for which it does not exist, so that no other process chooses it."""
     folders = (Path("runs") / f"{name}-{number}" for number in count(1))
-    return next(folder for folder in folders if not folder.exists())
+    return next(folder for folder in folders if _created(folder))
+
+
+def _created(folder: Path) -> bool:
+    """Create a folder and return whether it did not exist."""
+    with os_errors_as_bad_input(folder):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise
+            return False
+    return True
+
+
+@contextmanager
+def removed_if_empty(folder: Path, *, chosen: bool) -> Iterator[None]:
+    """Remove a folder of `free_folder` if nothing has been written into it; one that the user has chosen is kept."""
+    try:
+        yield
+    finally:
+        if not chosen:
+            with suppress(OSError):  # one is not empty
+                folder.rmdir()
+                folder.parent.rmdir()
 
 
 def config_to_resume(folder: Path, data_dir: str | None = None) -> Config:

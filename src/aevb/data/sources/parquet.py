@@ -257,7 +257,7 @@ def _with_all_values(column: Column, row_groups: RowGroups, column_types: Column
     declared, values = column_types.get(column.name), dict.fromkeys(column.values)
     for group in row_groups.groups:
         distinct = pa.chunked_array([group.table([column.name])[0].unique()])
-        raw = arrow_column(column.name, distinct)
+        raw = arrow_column(column.name, distinct).without_rounding()
         values |= dict.fromkeys(raw.plain(raw.distinct()))
         if len(values) > MAX_CATEGORIES and not declared:
             if column.kind == "categorical" and all(isinstance(value, str) for value in values):
@@ -327,7 +327,8 @@ def _used_values(raw: RawColumn, indices: NDArray[np.int64]) -> RawColumn:
     """Return the values of a dictionary, missing where no row has them."""
     used = np.isin(np.arange(len(raw)), indices)
     if raw.numbers is not None:
-        return replace(raw, numbers=np.where(used, raw.numbers, np.nan))
-    assert raw.texts is not None
+        raw = replace(raw, numbers=np.where(used, raw.numbers, np.nan))
+    if raw.texts is None:
+        return raw
     texts = zip(raw.texts.to_pylist(), used, strict=True)
     return replace(raw, texts=coded_texts([text if is_used else None for text, is_used in texts]))

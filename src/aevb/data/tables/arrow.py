@@ -85,7 +85,8 @@ def arrow_column(name: str, column: "pa.Array | pa.ChunkedArray") -> RawColumn:
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         numbers = column.cast("float64", safe=False).to_numpy(**_copied(column))
         whole, logical = types.is_integer(kind), types.is_boolean(kind)
-        return RawColumn(name, numbers, whole=whole, logical=logical, dtype=dtype, levels=levels)
+        raw = RawColumn(name, numbers, whole=whole, logical=logical, dtype=dtype, levels=levels)
+        return raw.with_digits(column.to_pylist) if whole else raw
     if str(kind) in ("string", "large_string", "string_view"):
         return RawColumn(name, None, text_column(name, column.cast("string")).texts, dtype=dtype, levels=levels)
     return unsupported_column(name, len(column), str(kind))

@@ -5,6 +5,7 @@ A model accepts any table that has the columns it was trained on, in any order; 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -309,11 +310,11 @@ def _list(numbers: NDArray[np.float64] | None) -> list[Value]:
 
 
 def truth_or_number(text: str) -> Value:
-    """Return the truth value or plain number that a text denotes, or the text."""
-    try:
-        return TRUTH[text.lower()] if text.lower() in TRUTH else float(text)
-    except ValueError:
-        return text
+    """Return the truth value or plain number that a text denotes, whole numbers with all digits, or the text."""
+    for denoted in (lambda: TRUTH[text.lower()], lambda: int(text), lambda: float(text)):
+        with suppress(ValueError, KeyError):
+            return denoted()
+    return text
 
 
 def decode_value(column: Column, number: np.floating) -> Value | None:

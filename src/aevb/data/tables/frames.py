@@ -36,6 +36,8 @@ class Series(Protocol):
 
     def to_numpy(self) -> NDArray[np.generic]: ...
 
+    def to_list(self) -> list[object]: ...
+
 
 class DataFrame(Protocol):
     """The common interface of pandas and polars data frames."""
@@ -184,7 +186,13 @@ def _series_column(name: str, series: Series) -> RawColumn:
         dtype = "Categorical" if levels else dtype
     whole = raw.whole or bool(re.match("u?int", dtype.lower()))
     usable = 1 < len(levels) <= MAX_CATEGORIES and all(isinstance(level, Value) for level in levels)
-    return replace(raw, whole=whole, dtype=dtype, levels=levels if usable else ())
+    raw = replace(raw, whole=whole, dtype=dtype, levels=levels if usable else ())
+    return raw.with_digits(lambda: _integers(series)) if re.match("u?int", dtype.lower()) else raw
+
+
+def _integers(series: Series) -> list[int | None]:
+    """Return the values of a series of whole numbers, None where missing."""
+    return [value if isinstance(value, int) else None for value in series.to_list()]
 
 
 def _temporal_array(series: Series, dtype: str) -> "pa.Array | None":

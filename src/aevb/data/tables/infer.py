@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, OTHER, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
+from aevb.columns import CODED, NUMBERS, OTHER, Column, ColumnKind, DateNotation, DeclaredType, Notation, modelled
 from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.tables.dates import NANOSECONDS, is_time_of_day
@@ -54,7 +54,7 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
     Raises:
         BadInput: a column holds values that no model supports, or a declared column does not exist.
     """
-    raw_columns = [recognize_column(raw) for raw in raw_columns]
+    raw_columns = [_exact(recognize_column(raw), column_types.get(raw.name)) for raw in raw_columns]
     names = [raw.name for raw in raw_columns]
     for declared in column_types:
         if declared not in names:
@@ -81,6 +81,11 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
         summaries=tuple(found),
         notes=tuple(_notes(raw_columns, columns)),
     )
+
+
+def _exact(raw: RawColumn, declared: DeclaredType | None) -> RawColumn:
+    """Return a column of whole numbers that float64 lacks as one of texts, unless it is declared to hold numbers."""
+    return raw if declared in (*NUMBERS, "discrete") else raw.without_rounding()
 
 
 def _require_dates(raw: RawColumn, table: str) -> ColumnKind:
@@ -238,7 +243,8 @@ def _notes(raw_columns: Sequence[RawColumn], columns: Sequence[Column]) -> list[
     described = [describe(raw.name, raw.notation) for raw in raw_columns if raw.notation and raw.name in own]
     merged = {column.name for column in columns if column.other}
     merging = [_merging(raw.name) for raw in raw_columns if raw.name in merged]
-    return list(filter(None, [*described, *(raw.note for raw in raw_columns), *merging]))
+    exact = _exactness([raw.name for raw in raw_columns if raw.inexact and raw.numbers is None])
+    return list(filter(None, [*described, *(raw.note for raw in raw_columns), *merging, exact]))
 
 
 def _merging(name: str) -> str:
@@ -246,6 +252,16 @@ def _merging(name: str) -> str:
     return (
         f"rare values of {name} are one value, {OTHER!r}: exclude the column with"
         f" {option('data.column-types', 'none', key=name)} if it names the rows"
+    )
+
+
+def _exactness(names: Sequence[str]) -> str:
+    """Return the note on columns of whole numbers that float64 lacks; empty without one."""
+    if not names:
+        return ""
+    return (
+        f"whole numbers beyond 2^53 are read as names, in {', '.join(names)}: use"
+        f" {option('data.column-types', 'real', key=names[0])} to model them as numbers of 16 digits"
     )
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aevb.columns import Notation, Value
 from aevb.data.tables.notation import write
+from aevb.data.tables.numbers import LARGEST_INTEGER
 from aevb.errors import BadInput, option
 
 MISSING = (
@@ -37,7 +38,7 @@ class RawColumn:
         name: name of the column.
         numbers: float64, NaN where missing; None for a column of texts.
         texts: texts as a dictionary array, null where missing; of a text file also those of numbers, otherwise None
-            for a column of numbers.
+            for a column of numbers that are exact.
         whole: whether the numbers have an integer type.
         logical: whether the values are truth values.
         dtype: name of the type in its file or data frame; empty for a text file.
@@ -46,6 +47,7 @@ class RawColumn:
         unsupported: why no model can use the column, which can only be excluded; empty for all others.
         note: how the column was read, if this is not obvious.
         decimal_comma: whether a comma before three digits is a decimal mark: semicolons separate the fields.
+        inexact: whether float64 lacks some of the whole numbers, such as 2^53 + 1, whose digits the texts have.
     """
 
     name: str
@@ -59,6 +61,7 @@ class RawColumn:
     unsupported: str = ""
     note: str = ""
     decimal_comma: bool = False
+    inexact: bool = False
 
     def __len__(self) -> int:
         return len(self._words) if self.numbers is None else len(self.numbers)
@@ -96,24 +99,46 @@ class RawColumn:
 
     def values(self) -> list[Value | None]:
         """Return all values with the type of the column, None where missing."""
-        if self.numbers is None:
-            return list(self._words.to_pylist())
+        if self.numbers is None or self.inexact:
+            return [None if text is None else self._word(text) for text in self._words.to_pylist()]
         present = iter(self.plain(self.present))
         return [None if missing else next(present) for missing in np.isnan(self.numbers)]
 
     def as_written(self) -> list[Value | None]:
         """Return all values, None where missing; those of a text file as texts, such as 00123."""
-        return self.values() if self.texts is None else list(self.texts.to_pylist())
+        return self.values() if self.texts is None or self.dtype else list(self.texts.to_pylist())
 
     def plain(self, values: Values) -> list[Value]:
         """Return values with the type of the column; those with a notation are texts."""
         if self.numbers is None:
-            return [str(value) for value in values]
+            return [self._word(str(value)) for value in values]
         if self.notation:
             return [write(float(value), self.notation) for value in values]
         if self.logical:
             return [bool(value) for value in values]
         return [int(value) if self.whole else float(value) for value in values]
+
+    def _word(self, text: str) -> Value:
+        return int(text) if self.inexact else text
+
+    def with_digits(self, integers: Callable[[], Iterable[int | None]]) -> "RawColumn":
+        """Return a column of whole numbers, with their digits as texts if float64 lacks some of the numbers.
+
+        Args:
+            integers: returns the numbers, None where missing; called for large ones only.
+        """
+        assert self.numbers is not None
+        if np.isinf(self.numbers).any() or not (np.abs(self.numbers) >= LARGEST_INTEGER).any():
+            return self
+        exact = list(integers())
+        pairs = zip(exact, self.numbers.tolist(), strict=True)
+        if all(integer is None or integer == number for integer, number in pairs):
+            return self
+        return replace(self, texts=coded_texts([None if one is None else str(one) for one in exact]), inexact=True)
+
+    def without_rounding(self) -> "RawColumn":
+        """Return a column of inexact numbers as one of texts, whose values are whole numbers; others as they are."""
+        return replace(self, numbers=None, whole=False, levels=()) if self.inexact else self
 
 
 def _objects(texts: pa.Array) -> NDArray[np.object_]:
@@ -152,9 +177,9 @@ def object_column(name: str, values: Sequence[object], dtype: str = "") -> RawCo
     except (TypeError, ValueError, OverflowError):
         return text_column(name, [value if value is None else str(value) for value in plain], dtype)
     logical = bool(present) and all(isinstance(value, bool) for value in present)
-    return RawColumn(
-        name, numbers, whole=all(isinstance(value, int) for value in present), logical=logical, dtype=dtype
-    )
+    whole = all(isinstance(value, int) for value in present)
+    raw = RawColumn(name, numbers, whole=whole, logical=logical, dtype=dtype)
+    return raw.with_digits(lambda: cast("list[int | None]", plain)) if whole else raw
 
 
 def _is_missing(value: object) -> bool:

@@ -27,7 +27,9 @@ def recognize_column(raw: RawColumn) -> RawColumn:
     if not raw.dtype and numerals.is_plain(texts).all():
         if numerals.have_leading_zeros(texts):
             return raw
-        return replace(raw, numbers=by_row(raw, parse(texts, None)), whole=numerals.are_whole(texts))
+        whole = numerals.are_whole(texts)
+        plain = replace(raw, numbers=by_row(raw, parse(texts, None)), whole=whole)
+        return plain.with_digits(lambda: _integers(raw)) if whole else plain
     if not raw.dtype and is_truth(texts):
         truth = pc.equal(pc.utf8_lower(texts), "true").cast("float64").to_numpy(zero_copy_only=False)
         return replace(raw, numbers=by_row(raw, truth), logical=True)
@@ -37,6 +39,11 @@ def recognize_column(raw: RawColumn) -> RawColumn:
     numbers, notation = recognized
     whole = notation.decimals == (0, 0) if isinstance(notation, NumberNotation) else True
     return replace(raw, numbers=by_row(raw, numbers), notation=notation, whole=whole)
+
+
+def _integers(raw: RawColumn) -> list[int | None]:
+    assert raw.texts is not None
+    return [None if text is None else int(text) for text in raw.texts.to_pylist()]
 
 
 def is_truth(texts: pa.Array) -> bool:

@@ -2,7 +2,7 @@
 
 import { between, css, theme } from "./colors.js";
 import { sharpen } from "./picture.js";
-import { interval } from "./row.js";
+import { chancePlaces, intervalWithSpikes } from "./row.js";
 import { ticks } from "./scale.js";
 import { minus } from "./words.js";
 
@@ -16,7 +16,7 @@ export class CurveView {
   constructor(canvas, model) {
     Object.assign(this, { canvas, model, marked: null });
     const { columns, table } = model.facts;
-    Object.assign(this, { columns, table, order: model.facts.order });
+    Object.assign(this, { columns, table, order: model.facts.order, places: table && chancePlaces(columns) });
     const [low, high] = [Math.min(...columns.map((column) => column.low)), Math.max(...columns.map((column) => column.high))];
     this.range = [low - ROOM * (high - low), high + ROOM * (high - low)];
   }
@@ -47,9 +47,9 @@ export class CurveView {
 
   /** Return the ends of the band of a column: one standard deviation, or the 90 % interval for tables. */
   limits(j) {
-    const { mean, stddev, spread } = this.found;
+    const { mean, stddev } = this.found;
     if (!this.table) return [mean[j] - stddev[j], mean[j] + stddev[j]];
-    return interval(this.columns[j], mean[j], spread[j]);
+    return intervalWithSpikes(this.columns[j], this.found, j, this.places[j]);
   }
 
   /** Draw the axes; return the context and the map from a point of a curve to the canvas. */

@@ -3,7 +3,7 @@
 import { between, css, diverging, parsed, theme } from "./colors.js";
 import { add } from "./elements.js";
 import { fitted, sharpen } from "./picture.js";
-import { countInterval, logNormalInterval, normalInterval } from "./statistics.js";
+import { countInterval, ENDS, logNormalInterval, mixtureQuantile, normalInterval } from "./statistics.js";
 import { forms, percent, written } from "./words.js";
 
 /** The largest number of columns. */
@@ -170,10 +170,18 @@ export function chancesOf(column, j, { mean, chances }, place) {
 }
 
 /** Return the 90 % interval of p(x_j|z) by the spread of a column of a table, or by its standard deviation. */
-export function interval({ kind, bounds }, mean, spread, stddev) {
-  if (spread === undefined) return normalInterval(mean, stddev);
-  if (kind === "count") return countInterval(mean, spread);
-  if (kind === "positive" || kind === "nonnegative") return logNormalInterval(mean, spread);
+export function interval({ kind, bounds }, mean, spread, stddev, ends = ENDS) {
+  if (spread === undefined) return normalInterval(mean, stddev, ends);
+  if (kind === "count") return countInterval(mean, spread, ends);
+  if (kind === "positive" || kind === "nonnegative") return logNormalInterval(mean, spread, ends);
   const [low, high] = bounds.map((bound, end) => bound ?? (end ? Infinity : -Infinity));
-  return normalInterval(mean, spread).map((end) => Math.min(high, Math.max(low, end)));
+  return normalInterval(mean, spread, ends).map((end) => Math.min(high, Math.max(low, end)));
+}
+
+/** Return the 90 % interval of p(x_j|z) of a column of a table, its spikes included. */
+export function intervalWithSpikes(column, found, j, place) {
+  const { chances, remaining, mean } = apartFromSpikes(column, found.mean[j], found, place);
+  const spikes = column.spikes.map((spike, k) => [spike, chances[k]]);
+  const quantile = (share) => interval(column, mean, found.spread[j], undefined, [share, share])[0];
+  return ENDS.map((share) => mixtureQuantile(share, spikes, remaining, quantile));
 }

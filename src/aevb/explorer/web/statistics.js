@@ -87,37 +87,65 @@ export function variances(rows, width) {
   return found;
 }
 
-/** The probability outside a 90 % interval on each side, and the corresponding quantile of a standard normal. */
-export const TAIL = 0.05;
-export const REACH = 1.6448536269514722;
+/** The probabilities below the ends of a 90 % interval. */
+export const ENDS = [0.05, 0.95];
 
-export const normalInterval = (mean, stddev) => [mean - REACH * stddev, mean + REACH * stddev];
+/** Coefficients of the inverse error function near 0 and far from it, the highest power first (Giles 2010). */
+const NEAR = [2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 2.1858087e-4, -1.25372503e-3, -4.17768164e-3, 0.246640727, 1.50140941];
+const FAR = [-2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3, -7.6224613e-3, 9.43887047e-3, 1.00167406, 2.83297682];
+
+/** Return a quantile of the standard normal. */
+export function normalQuantile(share) {
+  const x = 2 * share - 1;
+  const w = -Math.log((1 - x) * (1 + x));
+  const [coefficients, at] = w < 5 ? [NEAR, w - 2.5] : [FAR, Math.sqrt(w) - 3];
+  return Math.SQRT2 * x * coefficients.reduce((sum, coefficient) => sum * at + coefficient);
+}
+
+/** Return the quantiles of a normal, by default the ends of its 90 % interval; so do the following functions. */
+export const normalInterval = (mean, stddev, ends = ENDS) => ends.map((share) => mean + normalQuantile(share) * stddev);
 
 /** Return the interval of a log-normal with this mean and this standard deviation of its logarithm. */
-export const logNormalInterval = (mean, stddev) =>
-  normalInterval(Math.log(mean) - stddev ** 2 / 2, stddev).map(Math.exp);
+export const logNormalInterval = (mean, stddev, ends = ENDS) =>
+  normalInterval(Math.log(mean) - stddev ** 2 / 2, stddev, ends).map(Math.exp);
+
+/**
+ * Return a quantile of a mixture.
+ * @param spikes [value, chance] of numbers with chances of their own, in ascending order
+ * @param remaining the chance of all other numbers
+ * @param quantile share to quantile of these
+ */
+export function mixtureQuantile(share, spikes, remaining, quantile) {
+  const at = (chance) => (chance <= 0 ? -Infinity : chance >= remaining ? Infinity : quantile(chance / remaining));
+  for (const [value, chance] of spikes) {
+    if (at(share) < value) break;
+    if (at(share - chance) <= value) return value;
+    share -= chance;
+  }
+  return at(share);
+}
 
 /** Beyond these, e^-exponent is zero, or counting takes long. */
 const MOST_EXPONENT = 700;
 const MOST_COUNTED = 1e5;
 
 /** Return the interval of a gamma distribution with the moments of a large count (Wilson & Hilferty 1931). */
-function largeCountInterval(mean, r) {
+function largeCountInterval(mean, r, ends) {
   const inverse = 1 / mean + 1 / r;
   const end = (reach) => mean * Math.max(0, 1 - inverse / 9 + (reach * Math.sqrt(inverse)) / 3) ** 3;
-  return [end(-REACH), end(REACH)].map(Math.round);
+  return ends.map((share) => Math.round(end(normalQuantile(share))));
 }
 
 /** Return the interval of a negative binomial with mean m and variance m + m²/r. */
-export function countInterval(mean, r) {
-  if (r * Math.log1p(mean / r) > MOST_EXPONENT || mean > MOST_COUNTED) return largeCountInterval(mean, r);
+export function countInterval(mean, r, ends = ENDS) {
+  if (r * Math.log1p(mean / r) > MOST_EXPONENT || mean > MOST_COUNTED) return largeCountInterval(mean, r, ends);
   const odds = mean / (r + mean);
   let chance = Math.exp(-r * Math.log1p(mean / r));
   let below = chance;
   let low = null;
   for (let count = 0; count < 1e6; count++) {
-    if (low === null && below >= TAIL) low = count;
-    if (below >= 1 - TAIL || (chance < 1e-14 && count > mean)) return [low ?? count, count];
+    if (low === null && below >= ends[0]) low = count;
+    if (below >= ends[1] || (chance < 1e-14 && count > mean)) return [low ?? count, count];
     chance *= (odds * (count + r)) / (count + 1);
     below += chance;
   }
