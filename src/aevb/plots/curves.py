@@ -281,7 +281,7 @@ def _side_by_side(middle: float, count: int, width: float = 0.1) -> NDArray[np.f
 
 @rc_context(STYLE)
 def stacks(parts: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) -> Figure:
-    """Plot sums as stacked bars on one scale: one panel per group, one bar per setting, one color per part."""
+    """Plot sums as labelled stacked bars on one scale: a panel per group, a bar per setting, a color per part."""
     figure, axes = subplots(len(parts), width=3, height=2.6, share=True)
     highest = max(sum(bar.values()) for settings in parts.values() for bar in settings.values())
     for axis, (group, settings) in zip(axes, parts.items(), strict=True):
@@ -289,7 +289,8 @@ def stacks(parts: Mapping[str, Mapping[str, Mapping[str, float]]], ylabel: str) 
         heights = np.array([list(bar.values()) for bar in settings.values()])  # (settings, parts)
         tops = np.cumsum(heights, 1)
         for name, height, top, color in zip(names, heights.T, tops.T, COLORS, strict=False):
-            axis.bar(list(settings), height, bottom=top - height, color=color, label=name, width=0.7)
+            bars = axis.bar(list(settings), height, bottom=top - height, color=color, label=name, width=0.7)
+        axis.bar_label(bars, [f"{total:.2f}" for total in tops[:, -1]], fontsize=7)
         axis.set(title=group, ylabel=ylabel, ylim=(None, 1.05 * highest))
         for label in axis.get_xticklabels():
             label.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")

@@ -21,7 +21,7 @@ from aevb.evaluation import Score
 from aevb.evaluation.annealing import ESTIMATOR, TEMPERATURES, annealed
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.scores import mean_score
-from aevb.reproduction.quantities import Results, score
+from aevb.reproduction.quantities import Missing, Results, score
 from aevb.reproduction.recipe import Picture, Recipe, Trial, configuration
 from aevb.reproduction.verdicts import Above, Claim, Scale
 from aevb.rng import RNGStream, seeded
@@ -173,6 +173,9 @@ def _claim(published: Published) -> Claim:
 def _picture(results: Results) -> Figure:
     groups = {}
     for trial, title in TITLES.items():
-        published = {one.model: [one.value] for one in PUBLISHED if one.trial == trial}
-        groups[title] = {"ours": score(trial, "log_px").values(results), **published}
+        if ours := score(trial, "log_px").values(results):
+            published = {one.model: [one.value] for one in PUBLISHED if one.trial == trial}
+            groups[title] = {"ours": ours, **published}
+    if not groups:
+        raise Missing("nothing was trained")
     return plots.above(groups, "log p(x) of test images above the best published value, in nats")
