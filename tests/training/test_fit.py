@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aevb.config.build import build
 from aevb.config.resolve import resolve
-from aevb.config.schema import ModelConfig, TrainConfig
+from aevb.config.schema import LONG_LR, LR, ModelConfig, TrainConfig
 from aevb.data import Dataset, Examples
 from aevb.errors import BadInput, NonFinite
 from aevb.models.objectives import ELBO, Terms, Weight
@@ -328,6 +328,21 @@ def test_adam_without_bias_correction() -> None:
             optimizer.step()
         for name, weight in weights.items():
             torch.testing.assert_close(weight.detach(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("longer", "rate"), [(1, LR), (0, LONG_LR)])
+def test_long_trainings_have_a_smaller_learning_rate_by_default(
+    stripes: Dataset, longer: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(epochs=2, batch_size=20)
+    epochs, steps = config.plan(len(stripes.train))
+    monkeypatch.setattr("aevb.config.schema.LONG", epochs * steps + longer)
+    trained = []
+    for chosen in (config, config.model_copy(update={"lr": rate})):
+        model = small(stripes)
+        fit(model, ELBO(), stripes.train, stripes.valid, chosen)
+        trained.append(state(model))
+    assert same(*trained)
 
 
 @pytest.mark.parametrize("options", [{}, {"network": "conv", "hidden": None, "prior": "mixture"}])

@@ -83,7 +83,7 @@ def test_an_update_has_the_default_eps_of_pytorch(name: str) -> None:
     update = build_update(["weight"], config, 0.0, ())
     assert update
     state = [[torch.zeros(1)] for _ in update.slots]
-    update(update.scales([config.lr], 1), torch.zeros(1), [weight], [torch.tensor([1e-9])], state)
+    update(update.scales([config.learning_rate(1)], 1), torch.zeros(1), [weight], [torch.tensor([1e-9])], state)
     expected.grad = torch.tensor([1e-9])
     build_optimizer({"weight": expected}, config).step()
     torch.testing.assert_close(weight, expected, rtol=1e-4, atol=0.0)

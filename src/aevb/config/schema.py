@@ -20,6 +20,8 @@ from aevb.models.registry import Registry, register
 
 STEPS, STEPS_FOR = 10_000, 10_000
 """Default number of training steps for up to so many examples; it grows with the square root of their number."""
+LR, LONG_LR, LONG = 2e-3, 1e-3, 25_000
+"""Default learning rates, the second from so many steps on: with the first, long trainings on MNIST diverged."""
 WAIT = 1000
 """Default number of steps without a better validation loss after which training ends, if the best came early."""
 DECAY, DECAY_BY_EXAMPLE = 0.1, 100.0
@@ -248,7 +250,9 @@ class TrainConfig(Section):
         " batch normalization, free bits and beta-tc use the micro-batch.",
     )
     optimizer: Literal["adam", "rmsprop", "adagrad", "sgd"] = Field("adam", description="sgd has momentum 0.9.")
-    lr: Annotated[float, Field(gt=0)] = Field(2e-3, description="Learning rate.")
+    lr: Annotated[float, Field(gt=0)] | None = Field(
+        None, description=f"Learning rate. Default: {LR:g}; {LONG_LR:g} for trainings of {LONG:,} steps or more."
+    )
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
     eps: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
@@ -329,9 +333,15 @@ class TrainConfig(Section):
         """Whether training goes back to the best weights and lets the learning rate fall, before it ends early."""
         return self.lr_schedule == "linear" and self.keep == "best"
 
-    def rate(self, done: float) -> float:
+    def learning_rate(self, steps: int) -> float:
+        """Return the learning rate of a training of so many steps, before it falls."""
+        return self.lr or (LR if steps < LONG else LONG_LR)
+
+    def rate(self, done: float, steps: int) -> float:
         """Return the learning rate after a share `done` of all steps."""
-        return self.lr * (min(1.0, (1 - done) / self.lr_decay) if self.lr_schedule == "linear" else 1.0)
+        return self.learning_rate(steps) * (
+            min(1.0, (1 - done) / self.lr_decay) if self.lr_schedule == "linear" else 1.0
+        )
 
 
 class Config(Section):

@@ -66,7 +66,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         beta: weight of the KL divergence in the loss.
         epochs: passes over the rows; None for as many as make 10,000 steps, fewer if the validation loss stops falling.
         batch_size: rows in a training step.
-        learning_rate: of training.
+        learning_rate: of training; None for the default of the command.
         validation: fraction of the rows that are held out to choose the best weights; none of fewer than ten rows.
         keep: weights to keep, "best" on the rows that are held out, or "last".
         n_importance_samples: K, importance samples of z for each row in `score_samples`.
@@ -93,7 +93,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "beta": [Interval(Real, 0, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "validation": [Interval(Real, 0, 1, closed="left")],
         "keep": [StrOptions({"best", "last"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
@@ -115,7 +115,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         beta: float = 1.0,
         epochs: int | None = None,
         batch_size: int = 100,
-        learning_rate: float = 2e-3,
+        learning_rate: float | None = None,
         validation: float = 0.1,
         keep: str = "best",
         n_importance_samples: int = 100,

@@ -164,10 +164,11 @@ class TrainingLoop:
 
     def _rate(self, state: TrainingState, epochs: float) -> float:
         """Return the learning rate of a model after so many epochs; zero once it has stopped."""
+        steps = self.epochs * self.steps
         if not (cooldown := state.cooldown):
-            return self.config.rate(epochs / self.epochs)
+            return self.config.rate(epochs / self.epochs, steps)
         left = (cooldown.end - epochs) / (cooldown.end - cooldown.start)
-        return self.config.rate(cooldown.start / self.epochs) * max(0.0, left)
+        return self.config.rate(cooldown.start / self.epochs, steps) * max(0.0, left)
 
     def run_epoch(self, before: Sequence[TrainingState], after_step: AfterStep) -> list[EpochMetrics]:
         """Run the rest of an epoch; undo it where a number is not finite.

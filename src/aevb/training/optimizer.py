@@ -60,6 +60,8 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer, with a group for each factor of the learning rate, each type of weight, and weight decay.
 
+    Its learning rate is set at each step (`learning_rates`).
+
     Args:
         weights: by the names of a model's trainable parameters.
         config: of the training.
@@ -85,7 +87,7 @@ def build_optimizer(
         if config.optimizer != "adam":
             raise BadInput(f"{option('train.bias-correction')} has no meaning for {config.optimizer}: leave it out")
         build = UncorrectedAdam
-    return build(groups, lr=config.lr, **options)
+    return build(groups, lr=config.learning_rate(0), **options)
 
 
 def learning_rate_factor(name: str, config: TrainConfig) -> float:

@@ -35,7 +35,7 @@ Check = Callable[[Measurements], Finding | None]
 
 def high_learning_rate(measured: Measurements) -> Finding | None:
     """Report a high learning rate if the bound fell during training, or if Adam ended at a useless model."""
-    lr, std = measured.config.train.lr, measured.valid.distortion.std().item()
+    lr, std = measured.config.train.learning_rate(measured.steps), measured.valid.distortion.std().item()
     merits = torch.tensor([epoch.valid.merit for epoch in measured.epochs if epoch.valid])
     fall = _largest_fall(merits)
     diverged = len(merits) > 0 and _largest_fall(merits[merits.argmax() :]) > DIVERGENCE * std
