@@ -6,7 +6,7 @@ The number of the literature is the mean of log p(x) over the test images, estim
 
     log p(x)  ≈  log 1/K Σ_k p(x, z_k) / q(z_k|x),    z_k ~ q(z|x),    K = 5000
 
-Annealed importance sampling checks the estimate on some of the test images. No results at full scale are published yet.
+Annealed importance sampling checks the estimate on some test images. The published page has the first two models.
 """
 
 from collections.abc import Mapping
@@ -100,6 +100,16 @@ def recipe(scale: Scale) -> Recipe:
                 _picture,
             )
         ],
+        learned="One stochastic layer with N(0, I) and 908,128 parameters reaches -83.8 nats; published models of"
+        " its kind have -84.5 and -84.3. With a flow prior and wider layers, 1.15 million parameters, it is"
+        " -81.7; published models with learned priors have -82.4 and -82.1. The trainings took 36 and 54"
+        " minutes on one core, beside other processes."
+        "\n\nBoth models have gated layers. The evidence lower bound is maximized for 300 epochs, the"
+        " importance-weighted bound with five samples for 100 more (doubly reparameterized gradients), and"
+        " the learning rate of 0.001 falls to zero over the second half. With 0.002 and without clipping"
+        " both trainings diverged, after 181 and 85 epochs. Nothing else was varied, and the test images"
+        " were evaluated once."
+        "\n\nOne seed was trained, so that no verdict is final.",
         key="records",
         noun="record",
         differences=[
