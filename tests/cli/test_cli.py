@@ -479,7 +479,7 @@ def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(
 ) -> None:
     from aevb.config.schema import TrainConfig
 
-    monkeypatch.setattr(TrainConfig, "rate", lambda self, done: 1e-3 if done < 0.5 else 1e30)  # noqa: ARG005
+    monkeypatch.setattr(TrainConfig, "rate", lambda self, done, steps: 1e-3 if done < 0.5 else 1e30)  # noqa: ARG005
     result = aevb("train", *QUICK, "--out", "run")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "of epoch 2" in result.err

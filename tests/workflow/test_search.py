@@ -38,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
         assert cell.config.model.latent == (cell.values["model.latent"],)
         if cell.values["model.latent"] == 9:
             return RunResult(cell.values, {}, "it broke")
-        bound = -abs(cell.values["model.latent"] - 5) - 100 * abs(cell.config.train.lr - 1e-3)
+        bound = -abs(cell.values["model.latent"] - 5) - 100 * abs(cell.config.train.learning_rate(1) - 1e-3)
         return RunResult(cell.values, {("valid", "bound"): bound}, None)
 
     monkeypatch.setattr(searches, "sweep", sweep)

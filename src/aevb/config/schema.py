@@ -254,9 +254,7 @@ class TrainConfig(Section):
         None, description=f"Learning rate. Default: {LR:g}; {LONG_LR:g} for trainings of {LONG:,} steps or more."
     )
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
-    eps: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
-    )
+    eps: Annotated[float, Field(gt=0)] | None = Field(None, description="Added to the denominator. Default: PyTorch's.")
     bias_correction: Literal["on", "off"] = Field(
         "on", description="Adam: divide the moments by 1 - beta^t. off makes the first steps longer."
     )
