@@ -254,7 +254,9 @@ class TrainConfig(Section):
         None, description=f"Learning rate. Default: {LR:g}; {LONG_LR:g} for trainings of {LONG:,} steps or more."
     )
     bias_lr_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Learning rate of biases, in units of lr.")
-    eps: Annotated[float, Field(gt=0)] | None = Field(None, description="Added to the denominator. Default: PyTorch's.")
+    eps: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Term added to the denominator of the adaptive optimizers. Default: PyTorch's."
+    )
     bias_correction: Literal["on", "off"] = Field(
         "on", description="Adam: divide the moments by 1 - beta^t. off makes the first steps longer."
     )
@@ -337,9 +339,8 @@ class TrainConfig(Section):
 
     def rate(self, done: float, steps: int) -> float:
         """Return the learning rate after a share `done` of all steps."""
-        return self.learning_rate(steps) * (
-            min(1.0, (1 - done) / self.lr_decay) if self.lr_schedule == "linear" else 1.0
-        )
+        remaining = min(1.0, (1 - done) / self.lr_decay) if self.lr_schedule == "linear" else 1.0
+        return self.learning_rate(steps) * remaining
 
 
 class Config(Section):
