@@ -40,11 +40,12 @@ def trials(scale: Scale) -> dict[str, Trial]:
         for latent in LATENT:
             few = 1 if scale == "default" and network == "conv" and latent != 2 else None
             trials[trial_name(network, source, latent)] = _trial(scale, network, source, latent, seeds=few)
-        trials[bound_trial(network, source)] = _trial(scale, network, source, beta=1.0)
-        trials[falling_trial(network, source)] = _trial(scale, network, source, decay=0.5)
     for variance in VARIANCES:
         trials[trial_name("mlp", "mnist", 2, variance)] = _trial(scale, "mlp", "mnist", variance=variance)
     trials["autoencoder"] = _trial(scale, "mlp", "mnist", posterior="point")
+    for network, source in REPORTED:
+        trials[bound_trial(network, source)] = _trial(scale, network, source, beta=1.0)
+        trials[falling_trial(network, source)] = _trial(scale, network, source, decay=0.5)
     return trials
 
 
@@ -90,6 +91,7 @@ def _trial(
         "epochs": EPOCHS[scale][network],
         "batch_size": 256,
         "lr": 2.5e-3 if network == "mlp" else 1.5e-3,
+        **({"precision": "bf16"} if network == "conv" else {}),
         **({"lr_decay": decay} if decay else {"lr_schedule": "constant"}),
         "keep": "last",
     }
