@@ -6,7 +6,9 @@
     log p(x)      E_x log p(x), by the best estimator that the model and the size of the data allow:
                   quadrature over z, exact, for one layer of one or two latent dimensions;
                   otherwise importance sampling, with as many samples as an example needs, and where its weights are
-                  unreliable, annealing on a few examples beside it.
+                  unreliable, annealing on a few examples beside it. If the decoder is expensive, only M of the N
+                  examples are estimated with so many samples, and the others with few. The mean is then that of all
+                  rough estimates r, corrected where both exist:  1/N Σ_n r_n + 1/M Σ_m (log p(x_m) - r_m).
 
 A unit is active if the variance of its posterior mean over the data exceeds 0.01 (Burda, Grosse & Salakhutdinov 2016).
 The squared error is that of the reconstruction, the mean of p(x|z) at the mean of q(z|x), summed over the event. An
@@ -38,7 +40,7 @@ from aevb.evaluation.importance_sampling import (
 from aevb.evaluation.information import SATURATED, information
 from aevb.evaluation.measures import Task
 from aevb.evaluation.quadrature import quick_quadrature
-from aevb.evaluation.scores import Score
+from aevb.evaluation.scores import Estimate, Score
 from aevb.models.registry import register
 from aevb.models.shapes import size
 from aevb.models.vae import VAE, Trace
@@ -48,7 +50,10 @@ ACTIVE = 0.01
 """Variance of the posterior mean above which a unit is active."""
 FEWEST, MOST, IN_ALL = 1000, 10_000, 10_000_000
 """Limits on the number of samples. All examples together have at most `IN_ALL`, or fewer if they are not quick; an
-example has at most an equal share of them, which is raised to `FEWEST` or lowered to `MOST`."""
+example has at most an equal share of them, but not more than `MOST`. If the share is less than `FEWEST`, fewer examples
+have `FEWEST` each."""
+FEWEST_EXAMPLES = 200
+"""The smallest number of examples that have as many samples as they need, however expensive the decoder is."""
 FEWEST_ANNEALED, ANNEALED = 8, 32
 """Smallest and largest number of examples on which annealing is compared with importance sampling."""
 ANNEALING_COST = 6 * annealing.TEMPERATURES * annealing.CHAINS * annealing.LEAPFROGS
@@ -56,19 +61,21 @@ ANNEALING_COST = 6 * annealing.TEMPERATURES * annealing.CHAINS * annealing.LEAPF
 
 
 class LogPx(NamedTuple):
-    """log p(x) of the examples, and how it was estimated.
+    """Estimates of log p(x).
 
     Attributes:
-        values: in nats, ``(N,)``.
+        values: in nats, ``(M,)``.
         estimator: its name.
         n_importance_samples: K; the largest, where it was chosen for each example; None for quadrature.
         samples: the numbers of the importance samples; None for quadrature.
+        rough: rough estimates of all N examples, ``(N,)``, if M < N; otherwise None.
     """
 
     values: Tensor
     estimator: str
     n_importance_samples: int | None
     samples: PerExample | None
+    rough: Tensor | None = None
 
 
 @register.measure(
@@ -110,22 +117,35 @@ def _measure(task: Task) -> tuple[PerExample, LogPx | None]:
 
 
 def best_log_px(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 2**30) -> tuple[PerExample, LogPx]:
-    """Return the numbers of the examples with `FIRST_SAMPLES` samples, and the best estimate of log p(x).
+    """Return the numbers of the examples with at most `FIRST_SAMPLES` samples, and the best estimate of log p(x).
 
     Args:
         model: its posterior has a density.
         examples: N examples.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
+
+    Returns:
+        The numbers of the examples; and log p(x), of evenly spaced examples if the decoder is expensive.
     """
     exact = quick_quadrature(model, examples)
     if exact is not None:
         first = per_example(model, examples, FIRST_SAMPLES, seed=seed, memory=memory)
         return first, LogPx(exact, "quadrature over z", None, None)
-    in_all = min(IN_ALL, QUICK / max(1, decoder_operations(model, examples)))
-    most = min(MOST, max(FEWEST, int(in_all / len(examples))))
-    first, chosen = chosen_samples(model, examples, most, seed=seed, memory=memory)
-    return first, LogPx(chosen.log_px, "importance sampling, at most K samples of an example", most, chosen)
+    in_all = int(min(IN_ALL, QUICK / max(1, decoder_operations(model, examples))))
+    total = len(examples)
+    count = min(total, max(FEWEST_EXAMPLES, in_all // FEWEST))
+    most = min(MOST, max(FEWEST, in_all // count))
+    name = "importance sampling, at most K samples of an example"
+    if count == total:
+        first, chosen = chosen_samples(model, examples, most, seed=seed, memory=memory)
+        return first, LogPx(chosen.log_px, name, most, chosen)
+    few = min(FIRST_SAMPLES, max(1, in_all // total))
+    rough = per_example(model, examples, few, seed=seed, memory=memory, stream=RNGStream.FIRST_SAMPLES)
+    some = examples[evenly_spaced(total, count)]
+    _, chosen = chosen_samples(model, some, most, seed=seed, memory=memory)
+    name = f"importance sampling, at most K samples of {count:,} examples, {few} of the others"
+    return rough, LogPx(chosen.log_px, name, most, chosen, rough.log_px)
 
 
 def _samples(measured: PerExample) -> int:
@@ -173,11 +193,9 @@ def _active_units(task: Task, means: Tensor, widths: Sequence[int]) -> list[Scor
 def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
     """Return log p(x), and how far its samples can be trusted."""
     k, samples = log_px.n_importance_samples, log_px.samples
-    note = underestimate_note(samples) if samples else None
-    bits = -log_px.values / (math.log(2) * size(task.examples.shape))
     scores = [
-        task.mean_score("log_px", log_px.values, log_px.estimator, k, note),
-        task.mean_score("bits_per_dimension", bits, log_px.estimator, k, note),
+        _log_px_mean(task, log_px, "log_px", 1.0),
+        _log_px_mean(task, log_px, "bits_per_dimension", -1 / (math.log(2) * size(task.examples.shape))),
     ]
     if samples:
         rule = "few effective samples, or a heavy tail and a large standard error"
@@ -185,22 +203,50 @@ def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
             task.mean_score("effective_samples", samples.effective_sample_size, "(Σ w)² / Σ w²", k),
             task.mean_score("unreliable_weights", samples.unreliable.double(), rule, k),
         ]
-    if note and task.effort.n_importance_samples is None:
+    if scores[0].note and task.effort.n_importance_samples is None:
         scores += _annealing_gain(task, log_px.values)
     return scores
 
 
+def _log_px_mean(task: Task, log_px: LogPx, name: str, unit: float) -> Score:
+    """Return the mean of log p(x) in a unit."""
+    note = underestimate_note(log_px.samples) if log_px.samples else None
+    values = unit * log_px.values
+    score = task.mean_score(name, values, log_px.estimator, log_px.n_importance_samples, note)
+    if log_px.rough is None:
+        return score
+    value, stderr = corrected_mean(unit * log_px.rough, values)
+    return replace(score, value=value, stderr=stderr, examples=len(log_px.rough))
+
+
+def corrected_mean(rough: Tensor, values: Tensor) -> Estimate:
+    """Return the mean of rough values, corrected by good values of evenly spaced examples, with its standard error.
+
+    For the M differences d, the variance of 1/N Σ r + 1/M Σ d is Var r / N + Var d / M + 2 Cov(r, d) / N, because the M
+    examples are among the N.
+
+    Args:
+        rough: r, ``(N,)``.
+        values: r + d of `evenly_spaced` examples, ``(M,)``.
+    """
+    total, count = len(rough), len(values)
+    near = rough[evenly_spaced(total, count)]
+    difference = values - near
+    covariance = torch.cov(torch.stack([near, difference]))[0, 1]
+    variance = (rough.var() + 2 * covariance) / total + difference.var() / count
+    return Estimate((rough.mean() + difference.mean()).item(), variance.clamp_min(0).sqrt().item())
+
+
 def _annealing_gain(task: Task, log_px: Tensor) -> list[Score]:
-    """Return by how much annealing exceeds an estimate of log p(x), on a few of its examples, if that is quick."""
+    """Return by how much annealing exceeds estimates of log p(x) ``(M,)``, on a few of the examples, if it is quick."""
     cost = ANNEALING_COST * max(1, decoder_operations(task.model, task.examples))
-    count = min(ANNEALED, len(task.examples), int(4 * QUICK / cost))
-    if count < FEWEST_ANNEALED:
+    few = min(ANNEALED, len(log_px), int(4 * QUICK / cost))
+    if few < FEWEST_ANNEALED:
         return []
-    index = evenly_spaced(len(task.examples), count)
+    index = evenly_spaced(len(log_px), few)
+    examples = task.examples[evenly_spaced(len(task.examples), len(log_px))[index]]
     try:
-        annealed = annealing.annealed(
-            task.model, task.examples[index], seed=task.effort.seed, memory=task.effort.memory
-        )
+        annealed = annealing.annealed(task.model, examples, seed=task.effort.seed, memory=task.effort.memory)
     except BadInput:  # the posterior does not map values to noise
         return []
     return [task.mean_score("annealing_gain", annealed.log_px - log_px[index], annealing.ESTIMATOR)]
