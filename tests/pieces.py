@@ -1,4 +1,4 @@
-"""The tables of pieces in README and in `docs/pieces.md`, made from the registry.
+"""The tables of `docs/pieces.md`, made from the registry.
 
 `python -m tests.pieces` writes them.
 """
@@ -14,7 +14,6 @@ from aevb.config.pieces import options_class
 from aevb.models.registry import Registry, register
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"(?<=<!-- pieces -->\n).*?(?=<!-- end of pieces -->)", re.DOTALL)
 PREFIX = {"objective": "--objective."}
 """Where the options of a kind are; the others are options of the model."""
 CHOSEN_BY: dict[str, Registry[Any]] = {
@@ -33,16 +32,15 @@ tells how to add one.
 """
 
 
-def readme() -> str:
-    """Return README with its table of pieces."""
-    lines = ["| option | choices | options of the choices |", "|---|---|---|"]
-    lines += [f"| `{option}` | {_names(kind)} | {_flags(kind)} |" for option, kind in CHOSEN_BY.items()]
-    return BLOCK.sub("\n" + "\n".join(lines) + "\n\n", (ROOT / "README.md").read_text(encoding="utf-8"))
-
-
 def page() -> str:
     """Return `docs/pieces.md`."""
-    return "\n".join([PAGE, *(line for kind in register for line in _section(kind))])
+    return "\n".join([PAGE, *_overview(), *(line for kind in register for line in _section(kind))])
+
+
+def _overview() -> Iterator[str]:
+    yield from ("| option | choices | options of the choices |", "|---|---|---|")
+    yield from (f"| `{option}` | {_names(kind)} | {_flags(kind)} |" for option, kind in CHOSEN_BY.items())
+    yield ""
 
 
 def _names(kind: Registry[Any]) -> str:
@@ -89,5 +87,4 @@ def _flag(kind: Registry[Any], name: str) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(readme(), encoding="utf-8")
     (ROOT / "docs" / "pieces.md").write_text(page(), encoding="utf-8")

@@ -44,6 +44,7 @@ LONG = (
     "own-pieces",
     "reproducing",
     "tables",
+    "training",
 )
 """Pages that take more than five seconds."""
 LINK = re.compile(r"""(?:\]\(|src=")([^)"#]+)""")

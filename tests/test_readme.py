@@ -36,7 +36,6 @@ def test_commands_are_understood(command: str) -> None:
 
 def test_the_tables_of_pieces_are_those_of_the_registry() -> None:
     """`python -m tests.pieces` writes them."""
-    assert pieces.readme() == README
     assert pieces.page() == (ROOT / "docs" / "pieces.md").read_text(encoding="utf-8")
 
 
