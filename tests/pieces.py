@@ -3,7 +3,6 @@
 `python -m tests.pieces` writes them.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
