@@ -34,6 +34,7 @@ from aevb.errors import counted, printable
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import smallest_rate
 from aevb.evaluation.diagnosis import Finding
+from aevb.evaluation.progress import watched
 from aevb.evaluation.quality import Quality
 from aevb.evaluation.quality.summary import introduction, summaries
 from aevb.evaluation.scores import titles, with_error
@@ -114,12 +115,15 @@ def _progress(columns: Sequence[ProgressColumn | str], speed_period: float = 30.
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
-    """Show a line during a computation, if standard error is a terminal."""
-    console = _errors()
+    """Show a line during a computation, with the number of examples that are done, if standard error is a terminal."""
+    console, line = _errors(), Text(printable(text))
     if not console.is_terminal:
         yield
         return
-    with console.status(Text(printable(text))):
+    with (
+        console.status(line) as shown,
+        watched(lambda done, total: shown.update(line + Text(f", {done:,} of {total:,} examples"))),
+    ):
         yield
 
 

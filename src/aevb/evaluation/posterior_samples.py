@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from aevb.data.examples import Examples
+from aevb.evaluation.progress import report
 from aevb.models.batch import Batch
 from aevb.models.distributions import Mixture
 from aevb.models.shapes import output_sizes
@@ -142,6 +143,7 @@ def parts(
     rows = max(1, min(memory // 8, CACHE) // largest)
     batch_size = max(1, min(1000, memory // 8 // max(largest, itemsize * n_samples * sum(widths))))
     source, part_size = ExampleStreams(seed, stream, equal=equal), max(1, rows // (at_once or n_samples))
+    done = 0
     for batch in examples.batches(batch_size):
         streams, batch = source.streams(batch.x), batch.to(device, dtype)
         with torch.no_grad():
@@ -150,6 +152,8 @@ def parts(
         encoded = Part(model, batch, features, noise, streams, widths, rows)
         for index in torch.arange(len(batch)).split(part_size):
             yield encoded.select(index)
+            done += len(index)
+            report(done, len(examples))
 
 
 def widest(model: VAE, batch: Batch) -> int:

@@ -24,6 +24,7 @@ from aevb.errors import BadInput
 from aevb.evaluation.cost import affordable
 from aevb.evaluation.measures import Task
 from aevb.evaluation.posterior_samples import widest
+from aevb.evaluation.progress import report
 from aevb.evaluation.scores import Score
 from aevb.models.batch import Batch
 from aevb.models.registry import register
@@ -105,9 +106,11 @@ def quadrature(model: VAE, examples: Examples, *, most_cells: float = math.inf) 
         raise BadInput("quadrature is for one layer of one or two latent dimensions: use importance sampling")
     with seeded(0, RNGStream.EVALUATION, device=device):
         low, high = _box(model, examples.batches(batch_size), device)
-        return torch.cat(
-            [_integrals(model, batch.to(device), low, high, most_cells) for batch in examples.batches(batch_size)]
-        )
+        integrals: list[Tensor] = []
+        for done, batch in enumerate(examples.batches(batch_size)):
+            report(done * batch_size, len(examples))
+            integrals.append(_integrals(model, batch.to(device), low, high, most_cells))
+        return torch.cat(integrals)
 
 
 def quick_quadrature(model: VAE, examples: Examples) -> Tensor | None:
