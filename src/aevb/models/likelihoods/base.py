@@ -24,9 +24,9 @@ MinStddev = Annotated[
     float,
     Field(
         gt=0,
-        description="Minimum standard deviation of a number given z, in units of that of its column: finer structure is not"
-        " learned, and a value that is often repeated is not more probable than those beside it. A gaussian has it only"
-        " if the variance is per-element.",
+        description="Minimum standard deviation of a number given z, in units of that of its column: finer structure is"
+        " not learned, and a value that is often repeated is not more probable than those beside it. A gaussian"
+        " has it only if the variance is per-element.",
     ),
 ]
 
