@@ -11,7 +11,6 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from aevb.config.pieces import Registries, owners
 from aevb.config.schema import Config, WithPieces, command_config
 
 ROOT = Path(__file__).parents[1]
@@ -64,34 +63,24 @@ def table(name: str, options: type[BaseModel]) -> str:
         path = f"{name}.{field}"
         if field in pieces:
             rows.append(row(path, own[field], f"[Values](pieces.md): {code(pieces[field])}."))
-        elif field in own:
-            rows.append(row(path, info))
         else:
-            rows.append(row(path, info, default=defaults(pieces, field)))
+            rows.append(row(path, info))
     return heading(name) + "".join(rows)
 
 
-def defaults(pieces: Registries, option: str) -> str:
-    """Return the default of an option of pieces; if it differs between the pieces, the default of each."""
-    found = {name: value(owner.model_fields[option]) for name, owner in owners(pieces, {})[option].items()}
-    same = len(set(found.values())) == 1
-    return next(iter(found.values())) if same else ", ".join(f"{text} ({name})" for name, text in found.items())
-
-
-def row(path: str, info: FieldInfo, values: str | None = None, default: str | None = None) -> str:
+def row(path: str, info: FieldInfo, values: str | None = None) -> str:
     """Return a row of the table.
 
     Args:
         path: the section and the name of the field, such as model.latent.
         info: the field.
         values: a sentence about its values; by default those of its type.
-        default: the default, if it is not that of the field.
     """
     option = "--data-dir" if path == "data.data_dir" else f"--{path.replace('_', '-')}"
     listed = list(choices(info.annotation))
     values = values or (f"Values: {code(listed)}." if listed else "")
     text = OPTION.sub(r"`\1`", info.description or "").replace("|", "\\|")
-    return f"| `{option}` | {default or value(info)} | {text} {values}".rstrip() + " |\n"
+    return f"| `{option}` | {value(info)} | {text} {values}".rstrip() + " |\n"
 
 
 def code(names: Iterable[str]) -> str:

@@ -26,8 +26,8 @@ CHOSEN_BY: dict[str, Registry[Any]] = {
 }
 PAGE = """# Pieces
 
-The registry lists these pieces, which are chosen by name. The tables are made from it. [Your own pieces](own-pieces.md)
-tells how to add one.
+A model is made of pieces that are chosen by name. The tables are made from the registry.
+[Options](options.md) has the default of each option, and [Your own pieces](own-pieces.md) explains how to add a piece.
 """
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from aevb.config.build import build, build_objective
 from aevb.config.presets import replaced
 from aevb.config.resolve import resolve
-from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig
+from aevb.config.schema import Config, ModelConfig, ObjectiveConfig, TrainConfig, command_config
 from aevb.data import Dataset, load_data
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
@@ -224,3 +224,13 @@ def test_images_have_gated_units(shape: tuple[int, ...], activation: str) -> Non
     assert resolve(ModelConfig(activation="elu"), dataset).activation == "elu"
     if len(shape) > 1:
         assert resolve(ModelConfig(network="conv"), dataset).activation == "relu"
+
+
+def test_the_help_states_defaults_that_differ_between_pieces() -> None:
+    """Not the default of one of them."""
+    model = command_config()().model
+    fields = type(model).model_fields
+    assert fields["norm"].default is None
+    assert "Default: batch (conv), none (mlp)." in str(fields["norm"].description)
+    assert fields["components"].default == 20
+    assert "Default" not in str(fields["components"].description)

@@ -96,10 +96,21 @@ def option_fields(registries: Registries) -> dict[str, tuple[Any, Any]]:
     result = {}
     for option, pieces in owners(registries, {}).items():
         info = next(iter(pieces.values())).model_fields[option]
-        text = f"{info.description or ''} ({kinds[option]} {', '.join(pieces)})"
+        default, stated = _common_default(
+            {name: piece.model_fields[option].get_default() for name, piece in pieces.items()}
+        )
+        text = f"{info.description or ''}{stated} ({kinds[option]} {', '.join(pieces)})"
         annotation: Any = info.rebuild_annotation()
-        result[option] = (annotation | None, Field(info.get_default(), description=text.strip()))
+        result[option] = (annotation | None, Field(default, description=text.strip()))
     return result
+
+
+def _common_default(defaults: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the default of all pieces; if they differ, None and a sentence with the default of each."""
+    values = list(defaults.values())
+    if all(value == values[0] for value in values):
+        return values[0], ""
+    return None, f" Default: {', '.join(f'{value} ({name})' for name, value in defaults.items())}."
 
 
 def summaries(registry: Registry[Any]) -> str:

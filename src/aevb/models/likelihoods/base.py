@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 Kind = Literal["binary", "unit", "counts", "real", "columns"]
 MIN_STDDEV = 1e-3
 """Default of the minimum standard deviation of an element given z, in units of that of the data."""
-MinStddev = Annotated[float, Field(gt=0)]
+MinStddev = Annotated[
+    float,
+    Field(
+        gt=0,
+        description="Minimum standard deviation of a number given z, in units of that of its column: finer structure is"
+        " not learned, and a value that is often repeated is not more probable than those beside it. A gaussian"
+        " has it only if the variance is per-element.",
+    ),
+]
 
 
 class Likelihood(nn.Module, ABC):

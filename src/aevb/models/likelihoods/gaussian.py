@@ -38,11 +38,7 @@ class GaussianOptions(LinkOptions):
         description="Tails of the likelihood beyond five standard deviations: normal, or heavy, which bounds the"
         " influence of outliers. Default: heavy for real vectors if the variance is learned, otherwise normal.",
     )
-    min_stddev: MinStddev = Field(
-        MIN_STDDEV,
-        description="Minimum standard deviation of an element given z, if each has its own variance, in units of that"
-        " of the data: its square is added to the variance.",
-    )
+    min_stddev: MinStddev = MIN_STDDEV
 
     def for_autoencoder(self) -> "Self":
         """Return the options with one variance by default: the code may hold some elements exactly."""

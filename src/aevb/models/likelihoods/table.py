@@ -52,11 +52,7 @@ class ColumnsOptions(PieceOptions):
         description="Scale of each number in a table: constant, a learned one; network, a function of z like its"
         f" location. Default: network from {ENOUGH} training rows on.",
     )
-    min_stddev: MinStddev = Field(
-        MIN_STDDEV,
-        description="Minimum standard deviation of a number given z, in units of that of its column: finer structure is"
-        " not learned, and a value that is often repeated is not more probable than those beside it.",
-    )
+    min_stddev: MinStddev = MIN_STDDEV
 
     def resolve(self, data: DataFacts) -> "Self":
         return self.model_copy(update={"scale": self.scale or ("network" if data.n_train >= ENOUGH else "constant")})
