@@ -7,8 +7,10 @@ import torch
 from sklearn.decomposition import FactorAnalysis
 from torch import Tensor
 from torch.distributions import MultivariateNormal
+from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.columns import Column
+from aevb.config import initialize as initialization
 from aevb.config.build import build
 from aevb.config.initialize import factors, initialize
 from aevb.config.schema import ModelConfig
@@ -111,3 +113,21 @@ def test_training_goes_on_from_there() -> None:
     assert last.weight.grad is not None
     assert last.weight.grad.isfinite().all()
     assert (last.weight.grad[:, 6:] != 0).any()
+
+
+def test_many_rows_and_factors_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(500, 40, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(initialization, "OPERATIONS", 1e9)
+    for gaps in (False, True):
+        x[0, 0] = torch.nan if gaps else 0.0
+        with FlopCounterMode(display=False) as counter:
+            factors(x, 20)
+        assert counter.get_total_flops() < 1.5e9
+
+
+def test_rows_with_missing_values_need_not_be_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = standardized(rows(gaps=0.2))
+    at_once = factors(x, 3)
+    monkeypatch.setattr(initialization, "NUMBERS", 900)
+    for found, expected in zip(factors(x, 3), at_once, strict=True):
+        torch.testing.assert_close(found, expected)

@@ -286,6 +286,7 @@ def test_information_takes_few_samples_of_many_examples(exact: MakeExact, monkey
     import aevb.evaluation.information as module
 
     monkeypatch.setattr(module, "PAIRS", 300 * 20)
+    monkeypatch.setattr(module, "FEWEST", 1)
     linear = exact()
     x = linear.sample(300)
     turned = torch.randperm(300)
@@ -293,6 +294,17 @@ def test_information_takes_few_samples_of_many_examples(exact: MakeExact, monkey
     assert len(found.mutual) == 20
     assert sorted(turned[again.selected].tolist()) == sorted(found.selected.tolist())
     assert found.mutual.mean().item() == pytest.approx(again.mutual.mean().item(), abs=1e-5)
+
+
+def test_information_takes_fewer_samples_where_posteriors_have_networks_below_a_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import aevb.evaluation.information as module
+
+    monkeypatch.setattr(module, "FEWEST", 5)
+    monkeypatch.setattr(module, "QUICK", 50)
+    examples = Examples(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)))
+    assert len(information(ladder(2, 1), examples).mutual) == 5
 
 
 def test_collapsed_weights_are_flagged_and_sound_ones_are_not(

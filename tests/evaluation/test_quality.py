@@ -15,7 +15,7 @@ import aevb
 from aevb import plots
 from aevb.cli.app import main
 from aevb.columns import Column
-from aevb.evaluation.quality import Quality, Tables, compare
+from aevb.evaluation.quality import Quality, Tables, compare, comparison
 from aevb.evaluation.quality.classifiers import detection_scores, macro_auc
 from aevb.evaluation.quality.columns import (
     boundary_adherence,
@@ -28,6 +28,7 @@ from aevb.evaluation.quality.columns import (
 from aevb.evaluation.quality.distances import Scale, closest, overfitting_protection, share_closer
 from aevb.evaluation.quality.pairs import binned, contingency_similarity, correlation_similarity, predictability
 from aevb.evaluation.quality.summary import summaries
+from aevb.evaluation.quality.tables import compared_rows
 from aevb.runs.quality import load_quality
 from aevb.workflow.run import Run
 from tests.conftest import mostly_slow
@@ -216,6 +217,26 @@ def test_many_columns(columns: int) -> None:
     assert len(quality.efficacy) == 8
     assert {"x3", "x4"} <= {one.target for one in quality.efficacy}
     plots.quality(quality)
+
+
+@pytest.mark.parametrize("columns", [1, 20, 21, 100, 500, 5000])
+def test_distances_of_many_columns_compare_fewer_rows(columns: int) -> None:
+    rows, records = compared_rows(columns)
+    assert 4e9 / 2 < rows * records * max(columns, 20) <= 4e9
+    assert (rows, records) == (2000, 100_000) or columns > 20
+    assert 500 <= rows <= 2000
+
+
+def test_pairs_of_many_rows_and_columns_use_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "PAIRED", 3 * 50)
+    monkeypatch.setattr(comparison, "FEWEST_PAIRED", 40)
+    compared, found = [], comparison.pair_qualities
+    monkeypatch.setattr(comparison, "pair_qualities", lambda tables: compared.append(tables) or found(tables))
+    for columns, count in ((3, 50), (4, 40)):
+        named = [Column(name=f"x{j}", kind="real", position=j) for j in range(columns)]
+        rows = np.random.default_rng(0).normal(size=(60, columns))
+        compare(Tables(named, rows, rows, rows, rows))
+        assert [len(table) for table in compared[-1][1:]] == [count] * 4
 
 
 @pytest.mark.filterwarnings("error")

@@ -17,6 +17,7 @@ Training continues from there: where columns nearly follow from each other, grad
 the same point.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -30,8 +31,12 @@ from aevb.models.vae import VAE
 
 FAR, RARE = 6.0, 0.05
 """Standard deviations of the noise beyond which a row is an outlier, and their largest share."""
-ROUNDS = 300
-"""Iterations of EM."""
+ROUNDS, FEWEST_ROUNDS = 300, 20
+"""Iterations of EM; fewer for rows with missing values, if they would take more than `OPERATIONS` in all."""
+OPERATIONS = 1e12
+"""Floating-point operations that take half a minute or so."""
+NUMBERS = 2**24
+"""Largest number of elements of all covariances in memory."""
 MOST = 2000
 """Approximate maximum of the rows for factor analysis."""
 LEAST = 1e-4
@@ -77,16 +82,24 @@ def factors(x: Tensor, latent: int) -> Factors:
     """
     present = (~x.isnan()).double()
     x = x.double().nan_to_num()
-    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    moments = x.T @ x / len(x)
+    values, vectors = torch.linalg.eigh(moments)
     weight = vectors[:, -latent:] * values[-latent:].clamp_min(LEAST).sqrt()
     variance = (1 - weight.square().sum(1)).clamp_min(0.01)
-    for _ in range(ROUNDS):
-        weight, variance = _maximize(x, present, *_posteriors(x, present, weight, variance))
+    complete = bool(present.all())
+    for _ in range(ROUNDS if complete else _rounds(x, latent)):
+        step = _complete_step(moments, weight, variance) if complete else _step(x, present, weight, variance)
+        weight, variance = step
     _, _, rotation = torch.linalg.svd(weight / variance.sqrt()[:, None], full_matrices=False)
     weight = weight @ rotation.T
     negative = torch.linspace(1, 2, len(weight)).double() @ weight < 0
     weight = torch.where(negative, -weight, weight)  # the sign is otherwise arbitrary
-    return _complete(weight, variance) if present.all() else _incomplete(x, present, weight, variance)
+    return _complete(weight, variance) if complete else _incomplete(x, present, weight, variance)
+
+
+def _rounds(x: Tensor, latent: int) -> int:
+    """Return the number of iterations for rows ``(N, D)`` with missing values, which take 4 N D Z² operations each."""
+    return max(FEWEST_ROUNDS, min(ROUNDS, int(OPERATIONS / (4 * x.numel() * latent**2))))
 
 
 def _complete(weight: Tensor, variance: Tensor) -> Factors:
@@ -97,28 +110,53 @@ def _complete(weight: Tensor, variance: Tensor) -> Factors:
 
 def _incomplete(x: Tensor, present: Tensor, weight: Tensor, variance: Tensor) -> Factors:
     """Return factors with the linear encoder that is closest to the posteriors of all rows."""
-    mean, covariance = _posteriors(x, present, weight, variance)
+    parts = [
+        (mean, covariance.diagonal(dim1=1, dim2=2))
+        for _, _, mean, covariance in _posteriors(x, present, weight, variance)
+    ]
+    mean, variances = (torch.cat(part) for part in zip(*parts, strict=True))
     encoding = torch.linalg.lstsq(x, mean).solution.T
-    encoded = x @ encoding.T
-    spread = covariance.diagonal(dim1=1, dim2=2).mean(0) + (mean - encoded).square().mean(0)
+    spread = variances.mean(0) + (mean - x @ encoding.T).square().mean(0)
     return Factors(weight, variance, encoding, spread)
 
 
-def _posteriors(x: Tensor, present: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return means ``(N, Z)`` and covariances ``(N, Z, Z)`` of p(z|x)."""
-    precision, latent = present / variance, weight.shape[1]
-    products = (weight[:, :, None] * weight[:, None, :]).flatten(1)
-    covariance = torch.linalg.inv(torch.eye(latent, dtype=x.dtype) + (precision @ products).view(-1, latent, latent))
-    return (covariance @ ((precision * x) @ weight)[:, :, None]).squeeze(2), covariance
+def _complete_step(moments: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return W and Ψ after an iteration of EM for complete rows, which matter by their second moments ``(D, D)`` alone.
+
+    All posteriors have the same covariance, and their means are linear in x.
+    """
+    weighted = weight / variance[:, None]
+    covariance = torch.linalg.inv(torch.eye(weight.shape[1], dtype=weight.dtype) + weighted.T @ weight)
+    encoding = covariance @ weighted.T
+    crossed = moments @ encoding.T
+    weight = torch.linalg.solve(covariance + encoding @ crossed, crossed.T).T
+    left = moments.diagonal() - (weight * crossed).sum(1)
+    return weight, left.clamp_min(LEAST)
 
 
-def _maximize(x: Tensor, present: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return W and Ψ that maximize the expected log-likelihood under these posteriors."""
-    latent = mean.shape[1]
-    second = covariance + mean[:, :, None] * mean[:, None, :]
-    moments = (present.T @ second.flatten(1)).view(-1, latent, latent)
-    crossed = x.T @ mean
-    weight = torch.linalg.solve(moments + 1e-9 * torch.eye(latent, dtype=x.dtype), crossed)
+def _posteriors(
+    x: Tensor, present: Tensor, weight: Tensor, variance: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Yield x and the present values of some rows, and the means ``(B, Z)`` and covariances ``(B, Z, Z)`` of p(z|x)."""
+    latent = weight.shape[1]
+    products, unit = (weight[:, :, None] * weight[:, None, :]).flatten(1), torch.eye(latent, dtype=x.dtype)
+    size = max(1, NUMBERS // latent**2)
+    for values, known in zip(x.split(size), present.split(size), strict=True):
+        precision = known / variance
+        covariance = torch.linalg.inv(unit + (precision @ products).view(-1, latent, latent))
+        yield values, known, (covariance @ ((precision * values) @ weight)[:, :, None]).squeeze(2), covariance
+
+
+def _step(x: Tensor, present: Tensor, weight: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return W and Ψ after an iteration of EM for rows with missing values."""
+    features, latent = weight.shape
+    moments, crossed = x.new_zeros(features, latent**2), torch.zeros_like(weight)
+    for values, known, mean, covariance in _posteriors(x, present, weight, variance):
+        second = covariance + mean[:, :, None] * mean[:, None, :]
+        moments += known.T @ second.flatten(1)
+        crossed += values.T @ mean
+    unit = torch.eye(latent, dtype=x.dtype)
+    weight = torch.linalg.solve(moments.view(-1, latent, latent) + 1e-9 * unit, crossed)
     left = x.square().sum(0) - (weight * crossed).sum(1)
     return weight, (left / present.sum(0).clamp_min(1)).clamp_min(LEAST)
 

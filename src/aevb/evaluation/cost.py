@@ -1,7 +1,9 @@
-"""The cost of an evaluation, in floating-point operations of the decoder.
+"""The cost of an evaluation, in floating-point operations of products and convolutions.
 
 It does not depend on the machine, so that everybody gets the same estimator for the same model and data.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,8 +22,14 @@ USUAL_CELLS = 5000
 def decoder_operations(model: VAE, examples: Examples) -> int:
     """Return the number of floating-point operations of products and convolutions that decode one z."""
     condition = examples.batch(slice(1)).to(model.device).condition
-    with seeded(0, RNGStream.EVALUATION, device=model.device), FlopCounterMode(display=False) as counter:
-        model.decoder_output(model.decoder_input(model.sample_prior(1)), condition)
+    with seeded(0, RNGStream.EVALUATION, device=model.device):
+        return operations(lambda: model.decoder_output(model.decoder_input(model.sample_prior(1)), condition))
+
+
+def operations(compute: Callable[[], object]) -> int:
+    """Return the number of floating-point operations of products and convolutions of a computation."""
+    with FlopCounterMode(display=False) as counter:
+        compute()
     return int(counter.get_total_flops())
 
 

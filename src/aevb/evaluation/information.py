@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from aevb.data.examples import Examples
+from aevb.evaluation.cost import QUICK, operations
 from aevb.evaluation.posterior_samples import CACHE, parts
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
-PAIRS = 2 * 10**7
-"""The largest number of pairs of a sample and an example: of N examples, PAIRS / N get a sample."""
+PAIRS, FEWEST = 2 * 10**7, 100
+"""The largest number of pairs of a sample and an example, if a pair takes few operations: of N examples, PAIRS / N get
+a sample, but at least `FEWEST`."""
 SATURATED = 0.95
 """Share of log N above which the mutual information is called saturated."""
 
@@ -54,17 +56,28 @@ def information(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 
             log_q.append(torch.stack([layer.q.log_prob(layer.z)[0] for layer in layers]).sum(0))
             keys += [stream.initial_seed() for stream in part.streams]
     # The M smallest of a number that belongs to the example, so that the order of the data does not matter.
-    index = torch.tensor(keys).argsort()[: max(1, PAIRS // len(examples))]
+    index = torch.tensor(keys).argsort()[: max(FEWEST, _pairs(model, examples) // len(examples))]
     points = torch.cat(z)[index.to(z[0].device)]
     aggregate = _log_aggregate(model, examples, points, memory)
     return Information(index, torch.cat(log_q).cpu().double()[index] - aggregate)
+
+
+def _pairs(model: VAE, examples: Examples) -> int:
+    """Return how many densities of a sample under the posterior of an example are quick: networks may be part of q."""
+    features = model.bottom_up(examples.batch(slice(1)).to(model.device, model.dtype))
+    z = [layer.z for layer in model.top_down(features, lambda q: q.mean)]
+    widths = [layer.shape[-1] for layer in z]
+    one, two = (torch.cat(z, dim=-1).expand(count, -1) for count in (1, 2))
+    cost = operations(lambda: _log_posterior(model, features, widths, two))
+    cost -= operations(lambda: _log_posterior(model, features, widths, one))
+    return min(PAIRS, int(QUICK / max(1, cost)))
 
 
 def _log_aggregate(model: VAE, examples: Examples, z: Tensor, memory: int) -> Tensor:
     """Return log q(z) of the aggregate posterior, ``(M,)``, at points ``(M, Z)`` with all layers side by side."""
     total = torch.full((len(z),), -torch.inf, dtype=torch.float64)
     for part in parts(model, examples, 1, seed=0, memory=memory):
-        numbers = sum(h.shape[-1] for h in part.features) + z.shape[1] ** 2
+        numbers = sum(h.shape[-1] for h in part.features) + z.shape[1] ** (2 if model.lower_layers else 1)
         rows = max(1, min(memory // 8, CACHE) // (z.element_size() * len(part.batch) * numbers))
         log_q = [_log_posterior(part.model, part.features, part.widths, points) for points in z.split(rows)]
         total = torch.logaddexp(total, torch.cat(log_q).cpu().double().logsumexp(1))

@@ -16,8 +16,8 @@ from aevb.rng import RNGStream, seeded
 from aevb.runs.quality import save_quality
 from aevb.runs.run_folder import RunFolder
 
-SAMPLES = 100_000
-"""The largest number of rows that are sampled."""
+FEWEST_SAMPLES, SAMPLES, NUMBERS = 10_000, 100_000, 10**7
+"""The largest number of rows that are sampled; fewer, but not fewer than the first, if all have more than `NUMBERS`."""
 
 
 def table_quality(
@@ -61,7 +61,7 @@ def write_quality(quality: Quality, path: Path) -> None:
 
 def sampled_examples(run: RunFolder, dataset: Dataset, seed: int) -> Examples:
     """Return as many samples as there are training rows, with numbers as a table has them."""
-    train = dataset.train.subsample(SAMPLES)
+    train = dataset.train.subsample(min(SAMPLES, max(FEWEST_SAMPLES, NUMBERS // dataset.shape[0])))
     with seeded(seed, RNGStream.SAMPLES, device=run.model.device):
         x = run.model.sample(len(train), train.condition, draw=True).cpu()
     for j, column in enumerate(modelled(run.data.columns)):

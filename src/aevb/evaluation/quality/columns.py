@@ -37,9 +37,12 @@ def _of_present(measure: Compare) -> Compare:
 @_of_present
 def ks_complement(real: Array, synthetic: Array) -> float:
     """Return 1 minus the Kolmogorov-Smirnov statistic of two samples of numbers."""
-    ends = np.concatenate([real, synthetic])
-    below = [np.searchsorted(np.sort(values), ends, side="right") / len(values) for values in (real, synthetic)]
-    return 1 - float(np.abs(below[0] - below[1]).max())
+    real, synthetic = np.sort(real), np.sort(synthetic)
+    below = [
+        [np.searchsorted(values, ends, side="right") / len(values) for values in (real, synthetic)]
+        for ends in (real, synthetic)  # sorted, which is much faster
+    ]
+    return 1 - max(float(np.abs(first - second).max()) for first, second in below)
 
 
 @_of_present

@@ -8,10 +8,12 @@ from aevb.evaluation.quality.columns import column_qualities
 from aevb.evaluation.quality.distances import memorization
 from aevb.evaluation.quality.pairs import pair_qualities
 from aevb.evaluation.quality.record import Quality
-from aevb.evaluation.quality.tables import Tables
+from aevb.evaluation.quality.tables import Tables, compared_rows
 
-ROWS, RECORDS = 2000, 100_000
-"""The largest numbers of rows of each table: for classifiers and distances, and as records to which distances refer."""
+ROWS = 2000
+"""The largest number of rows of each table for classifiers."""
+PAIRED, FEWEST_PAIRED = 2 * 10**7, 10_000
+"""The largest number of rows of each table for all pairs of columns together, but at least as many rows for each."""
 COLUMNS = 100
 """The largest number of columns, evenly spaced, of which pairs are compared and that predict each other."""
 
@@ -30,7 +32,10 @@ def compare(tables: Tables, source: str = "", *, condition: Collection[str] = ()
     modelled = [j for j, column in enumerate(tables.columns) if column.name not in condition]
     count = len(tables.columns)
     few = np.linspace(0, count - 1, min(count, COLUMNS)).astype(int).tolist()
+    pairs = max(1, len(few) * (len(few) - 1) // 2)
+    paired = tables.of(few).limited(max(FEWEST_PAIRED, PAIRED // pairs), seed)
     some = tables.limited(ROWS, seed).with_missing_values(seed)
+    rows, records = compared_rows(count)
     return Quality(
         source=source,
         n_synthetic=len(tables.synthetic),
@@ -38,8 +43,10 @@ def compare(tables: Tables, source: str = "", *, condition: Collection[str] = ()
         n_valid=len(tables.valid),
         n_test=len(tables.test),
         columns=column_qualities(tables),
-        pairs=pair_qualities(tables.of(few)),
+        pairs=pair_qualities(paired),
         efficacy=efficacy(some.of(few), seed),
         detection=detection(some, seed),
-        memorization=memorization(some.of(modelled), tables.limited(RECORDS, seed).of(modelled), seed),
+        memorization=memorization(
+            some.limited(rows, seed).of(modelled), tables.limited(records, seed).of(modelled), seed
+        ),
     )

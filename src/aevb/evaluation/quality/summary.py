@@ -4,6 +4,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from aevb.evaluation.quality.record import Measure, PairQuality, Quality, mean
+from aevb.evaluation.quality.tables import compared_rows
 
 WORST = 5
 """The number of pairs of columns that are shown."""
@@ -94,7 +95,7 @@ def _detection(quality: Quality) -> SummaryTable:
 
 
 def _memorization(quality: Quality) -> SummaryTable:
-    found = quality.memorization
+    found, (rows, records) = quality.memorization, compared_rows(len(quality.columns))
     return SummaryTable(
         "Memorization of training rows",
         ("measure", "value"),
@@ -104,14 +105,16 @@ def _memorization(quality: Quality) -> SummaryTable:
             (found.protection.name, _cell(found.protection)),
             (f"{found.new.name}: share that matches no training row", _cell(found.new)),
         ],
-        f"Of copies of training rows, the distance is 0 and the share about {_copied_share(quality):.2f}. In"
-        " parentheses: test rows, and validation rows for the share.",
+        f"Distances of at most {rows:,} rows to at most {records:,}. Of copies of these training rows, the distance is"
+        f" 0 and the share about {_copied_share(quality):.2f}. In parentheses: test rows, and validation rows for the"
+        " share.",
     )
 
 
 def _copied_share(quality: Quality) -> float:
     """Return the expected share for copies, some of which are copies of the training rows that are compared."""
-    return 0.5 + 0.5 * min(quality.n_test / quality.n_train, 1.0)
+    _, records = compared_rows(len(quality.columns))
+    return 0.5 + 0.5 * min(quality.n_test, quality.n_train, records) / quality.n_train
 
 
 def _cell(measure: Measure, digits: int = 2) -> str:

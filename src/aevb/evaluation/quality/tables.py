@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from aevb.columns import Column
 
 Array = NDArray[np.float64]
+FEWEST_ROWS, ROWS, RECORDS, NUMBERS = 500, 2000, 100_000, 4 * 10**9
+"""The smallest and the largest number of rows whose distances to records are measured, the largest number of records,
+and how many pairs of numbers are compared at most."""
 
 
 class Tables(NamedTuple):
@@ -45,6 +48,12 @@ class Tables(NamedTuple):
     def of(self, positions: Sequence[int]) -> "Tables":
         """Return the tables with the columns at these positions alone."""
         return Tables([self.columns[j] for j in positions], *(rows[:, list(positions)] for rows in self[1:]))
+
+
+def compared_rows(columns: int) -> tuple[int, int]:
+    """Return the largest numbers of rows and of records whose distances are measured."""
+    rows = max(FEWEST_ROWS, min(ROWS, NUMBERS // (RECORDS * columns)))
+    return rows, min(RECORDS, NUMBERS // (rows * columns))
 
 
 def chosen(rows: Array, count: int, seed: int) -> Array:
