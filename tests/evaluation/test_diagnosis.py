@@ -13,13 +13,15 @@ import pytest
 import torch
 from numpy.typing import ArrayLike
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.decomposition import PCA
 
 from aevb.cli import app as cli
 from aevb.config.schema import Config
 from aevb.data import Binarize, Dataset, Examples, Kind, load_data
 from aevb.errors import BadInput
 from aevb.evaluation import diagnosis
-from aevb.evaluation.diagnosis import EXPLAINS, Finding, take_measurements
+from aevb.evaluation.baselines import pca_log_px
+from aevb.evaluation.diagnosis import EXPLAINS, Finding, simple_models, take_measurements
 from aevb.evaluation.diagnosis.checks import high_learning_rate
 from aevb.evaluation.diagnosis.findings import Measurements
 from aevb.runs.run_folder import RunFolder
@@ -435,3 +437,17 @@ def test_the_command(
         assert "try       --train.epochs" in shown
     else:
         assert f"run: {len(EXPLAINS)} checks, no problems found" in shown
+
+
+def test_probabilistic_pca_needs_no_square_matrix() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 30)) * np.linspace(1, 3, 30)
+    for rows in (x, x[:20]):  # also with fewer rows than numbers
+        model = PCA(4, svd_solver="full").fit(rows)
+        np.testing.assert_allclose(pca_log_px(model, x), model.score_samples(x))
+
+
+def test_simple_models_of_large_examples_are_fitted_to_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simple_models, "ENTRIES", 40**2 * 64)
+    dataset = load_data("digits")
+    assert simple_models.simple_models(dataset, dataset.valid, 30)
+    assert not simple_models.simple_models(dataset, dataset.valid, 40)  # as many components as examples

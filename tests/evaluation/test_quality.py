@@ -26,7 +26,14 @@ from aevb.evaluation.quality.columns import (
     tv_complement,
 )
 from aevb.evaluation.quality.distances import Scale, closest, overfitting_protection, share_closer
-from aevb.evaluation.quality.pairs import binned, contingency_similarity, correlation_similarity, predictability
+from aevb.evaluation.quality.pairs import (
+    binned,
+    contingency_similarity,
+    correlation_similarity,
+    pair_qualities,
+    predictability,
+)
+from aevb.evaluation.quality.record import PairQuality
 from aevb.evaluation.quality.summary import summaries
 from aevb.evaluation.quality.tables import compared_rows
 from aevb.runs.quality import load_quality
@@ -230,8 +237,13 @@ def test_distances_of_many_columns_compare_fewer_rows(columns: int) -> None:
 def test_pairs_of_many_rows_and_columns_use_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "PAIRED", 3 * 50)
     monkeypatch.setattr(comparison, "FEWEST_PAIRED", 40)
-    compared, found = [], comparison.pair_qualities
-    monkeypatch.setattr(comparison, "pair_qualities", lambda tables: compared.append(tables) or found(tables))
+    compared: list[Tables] = []
+
+    def recorded(tables: Tables) -> tuple[PairQuality, ...]:
+        compared.append(tables)
+        return pair_qualities(tables)
+
+    monkeypatch.setattr(comparison, "pair_qualities", recorded)
     for columns, count in ((3, 50), (4, 40)):
         named = [Column(name=f"x{j}", kind="real", position=j) for j in range(columns)]
         rows = np.random.default_rng(0).normal(size=(60, columns))

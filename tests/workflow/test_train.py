@@ -12,6 +12,7 @@ from aevb.cli.terminal import show_findings
 from aevb.data import IN_MEMORY
 from aevb.errors import BadInput
 from aevb.evaluation.diagnosis import Finding
+from aevb.workflow import run as workflow
 from aevb.workflow.options import with_keywords
 from aevb.workflow.train import Interrupted, free_folder
 
@@ -75,6 +76,16 @@ def test_data_in_memory() -> None:
     assert run.score(x[:4], false_alarm_rate=0.2, n_importance_samples=5).log_px.shape == (4,)
     with pytest.raises(BadInput, match="trained on data in memory"):
         _ = aevb.load_run("run").dataset
+
+
+def test_scores_of_an_expensive_model_take_few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    run = aevb.train(x, hidden=8, epochs=1, n_importance_samples=2, report=False)
+    monkeypatch.setattr(workflow, "SCORE_OPERATIONS", 100)
+    monkeypatch.setattr(workflow, "HELD_OUT", 9)
+    found = run.score(x[:4], false_alarm_rate=0.2)
+    assert found.summary.held_out == 9
+    assert torch.equal(found.log_px, run.score(x[:4], false_alarm_rate=0.2, n_importance_samples=20).log_px)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from aevb.data.tables.encode import Table, decode_rows
 from aevb.errors import BadInput, option
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
+from aevb.evaluation.cost import decoder_operations
 from aevb.evaluation.diagnosis import Findings, diagnose
 from aevb.evaluation.explanation import surprise, texts
-from aevb.evaluation.importance_sampling import chosen_samples, per_example
+from aevb.evaluation.importance_sampling import FIRST_SAMPLES, chosen_samples, per_example
 from aevb.evaluation.imputation import Imputed, impute
 from aevb.evaluation.latent_means import latent_means
 from aevb.evaluation.measures import Effort, measure
@@ -42,9 +43,11 @@ from aevb.workflow.sampling import Request, Samples, conditions, require_table, 
 if TYPE_CHECKING:
     from aevb.explorer import Subject
 
-SCORE_SAMPLES = 1000
-"""The largest K of an example that is scored."""
-
+FEWEST_SCORE_SAMPLES, SCORE_SAMPLES, SCORE_OPERATIONS = 20, 1000, 3e8
+"""Smallest and largest limit on the K of an example that is scored, and floating-point operations of its decodings. The
+limit depends on the model alone, so that held-out examples and new ones have the same estimator."""
+HELD_OUT = 20_000
+"""The largest number of test examples whose scores set the threshold, evenly spaced."""
 
 SCORE_COLUMNS = ("row", "log_px", "p_value", "anomaly", "reason", "explanation")
 """Columns of a table of scores, besides those that name the examples."""
@@ -564,7 +567,8 @@ class Run:
 
     def _measured_reference(self, n_importance_samples: int | None, seed: int) -> ReferenceScores:
         """Return log p(x) of the test examples, and keep it in the run folder."""
-        log_px = _log_px(self.model, self.dataset.test.materialize(), n_importance_samples, seed)
+        examples = self.dataset.test.subsample(HELD_OUT).materialize()
+        log_px = _log_px(self.model, examples, n_importance_samples, seed)
         scores = ReferenceScores(log_px=log_px.tolist(), n_importance_samples=n_importance_samples, seed=seed)
         save_reference(self.folder, scores)
         return scores
@@ -574,7 +578,11 @@ def _log_px(model: VAE, examples: Examples, n_importance_samples: int | None, se
     """Return log p(x) of each example, ``(N,)``, which depends on no other example."""
     if n_importance_samples:
         return per_example(model, examples, n_importance_samples, seed=seed, equal=equal).log_px
-    return chosen_samples(model, examples, SCORE_SAMPLES, seed=seed, equal=equal)[1].log_px
+    affordable = int(SCORE_OPERATIONS / max(1, decoder_operations(model, examples)))
+    most = max(FEWEST_SCORE_SAMPLES, min(SCORE_SAMPLES, affordable))
+    if most <= FIRST_SAMPLES:
+        return per_example(model, examples, most, seed=seed, equal=equal).log_px
+    return chosen_samples(model, examples, most, seed=seed, equal=equal)[1].log_px
 
 
 def _reference(scores: ReferenceScores) -> Tensor:

@@ -14,7 +14,7 @@ from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
 from aevb.evaluation.aggregate_posterior import prior_holes
-from aevb.evaluation.cost import affordable
+from aevb.evaluation.cost import QUICK, affordable, decoder_operations
 from aevb.evaluation.diagnosis.checks import EXPLAINS
 from aevb.evaluation.diagnosis.findings import Finding, Findings, Measurements
 from aevb.evaluation.diagnosis.outliers import outliers
@@ -33,8 +33,8 @@ FEWEST_DENSITIES, DENSITIES = 20, 100
 """The smallest and the largest number of examples of a split whose log p(x) is estimated."""
 RESAMPLED = 20
 """Samples from which one of the true posterior is resampled."""
-SAMPLES = 100
-"""Samples for the bounds of validation examples."""
+FEWEST_SAMPLES, SAMPLES = 10, 100
+"""The smallest and the largest number of samples for the bounds of validation examples."""
 MOST_COLUMNS = 1000
 """The largest number of elements of vectors whose residuals are kept."""
 
@@ -83,6 +83,8 @@ def take_measurements(
 
     train, valid = dataset.train.subsample(EXAMPLES), dataset.valid.subsample(EXAMPLES)
     count = max(FEWEST_DENSITIES, min(DENSITIES, int(affordable(model, valid))))
+    decodings = QUICK / max(1, decoder_operations(model, valid))
+    n_samples = max(FEWEST_SAMPLES, min(SAMPLES, int(decodings / len(valid))))
     likelihood: nn.Module = model.likelihood
     with seeded(seed, RNGStream.EVALUATION):
         variances = train.all().x.double().var(0)
@@ -92,7 +94,7 @@ def take_measurements(
         model=resolved,
         epochs=epochs,
         steps=len(epochs) * config.train.plan(dataset.n_train)[1],
-        valid=per_example(model, valid, SAMPLES, seed=seed),
+        valid=per_example(model, valid, n_samples, seed=seed),
         train_log_px=_log_px(model, train.subsample(count), seed),
         valid_log_px=_log_px(model, valid.subsample(count), seed),
         simple=simple_models(dataset, valid.subsample(count), resolved.layers[-1]),

@@ -5,6 +5,7 @@ components as the VAE has latent dimensions: the best VAE with linear networks a
 scikit-learn's.
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -18,8 +19,9 @@ from torch import Tensor
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.baselines import has_density, rows
+from aevb.evaluation.baselines import has_density, pca_log_px, rows
 from aevb.evaluation.diagnosis.findings import SimpleModel
+from aevb.models.shapes import size
 
 FEW_DIMENSIONS = 20
 """The largest number of dimensions of data that mixtures are fitted to."""
@@ -27,8 +29,9 @@ COMPONENTS = (1, 5, 20)
 """Numbers of components; the first is a normal."""
 LEAST_VARIANCE = 1e-3
 """Added to variances of standardized data: rounded values have no unbounded density."""
-ROWS = 5000
-"""The largest number of training examples that are used."""
+ROWS, ENTRIES = 5000, 3 * 10**10
+"""The largest number N of training examples that are used, and of N² D for examples of D numbers, to which the
+operations of probabilistic PCA are proportional."""
 ENOUGH = 10
 """Smallest number of training examples for each component and dimension."""
 
@@ -46,7 +49,8 @@ def simple_models(dataset: Dataset, measured: Examples, latent: int) -> list[Sim
     if not has_density(dataset):
         return []
     try:
-        train, x = rows(dataset.train.subsample(ROWS)), rows(measured)
+        few = min(ROWS, math.isqrt(ENTRIES // size(dataset.shape)))
+        train, x = rows(dataset.train.subsample(few)), rows(measured)
     except BadInput:  # missing values
         return []
     stddev = train.std(0)
@@ -59,7 +63,7 @@ def _linear(train: Rows, x: Rows, latent: int) -> list[SimpleModel]:
     if latent >= min(train.shape):
         return []
     model = PCA(latent, svd_solver="full").fit(train)
-    return [SimpleModel("a linear model", _tensor(model.score_samples(x)))] if model.noise_variance_ > 0 else []
+    return [SimpleModel("a linear model", _tensor(pca_log_px(model, x)))] if model.noise_variance_ > 0 else []
 
 
 def _mixtures(train: Rows, x: Rows, stddev: Rows) -> list[SimpleModel]:
