@@ -32,8 +32,9 @@ class Imputed(NamedTuple):
 
     Attributes:
         imputations: ``(M, N, D)``; observed values are the same in all imputations.
-        mean: the mean of E[x | z] over the M resampled z, ``(N, D)``: the conditional mean of missing numbers.
-        effective_sample_size: of the K candidates, ``(N,)``.
+        mean: the mean of E[x | z] over the M resampled z, ``(N, D)``: the conditional mean of missing numbers. Complete
+            rows have their own values.
+        effective_sample_size: of the K candidates, ``(N,)``; K for complete rows, which have none.
     """
 
     imputations: Tensor
@@ -61,17 +62,23 @@ def impute(
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
-    rows, means, sizes = [], [], []
+    x = examples.all().x.to("cpu", model.dtype)
+    index = x.isnan().any(1).nonzero().squeeze(1)
+    imputations, mean = x.repeat(n_imputations, 1, 1), x.clone()
+    sizes = torch.full((len(x),), float(n_importance_samples))
+    if not len(index):
+        return Imputed(imputations, mean, sizes)
+    done = 0
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
-        for part in parts(model, examples, n_importance_samples, seed=seed, memory=memory, at_once=1):
+        for part in parts(model, examples[index], n_importance_samples, seed=seed, memory=memory, at_once=1):
             z, log_weight = candidates(part)
             z = _resampled(z, log_weight, n_imputations, part)
-            x = part.batch.x.expand(n_imputations, *part.batch.x.shape)
-            decoded = part.model.decode(z, part.batch.condition)
-            rows.append(torch.where(x.isnan(), decoded.sample(), x).cpu())
-            means.append(decoded.mean.mean(0).cpu())
-            sizes.append(effective_sample_size(log_weight))
-    return Imputed(torch.cat(rows, 1), torch.cat(means), torch.cat(sizes))
+            observed, decoded = part.batch.x, part.model.decode(z, part.batch.condition)
+            rows = index[done : done + len(observed)]
+            imputations[:, rows] = torch.where(observed.isnan(), decoded.sample(), observed).cpu()
+            mean[rows], sizes[rows] = decoded.mean.mean(0).cpu(), effective_sample_size(log_weight).float().cpu()
+            done += len(rows)
+    return Imputed(imputations, mean, sizes)
 
 
 def pooled(parts: Sequence[Imputed]) -> Imputed:
