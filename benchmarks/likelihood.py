@@ -1,6 +1,6 @@
-"""log p(x) with K = 5000 importance samples at W1: `aevb`, pythae's routine, and the decoder's matrix products alone.
+"""log p(x) with K = 5000 importance samples at W1: `aevb`, two other programs, and the decoder's matrix products alone.
 
-Both routines get the same weights and the same images.
+All get the same weights and the same images.
 """
 
 import json
@@ -25,22 +25,26 @@ from benchmarks.workloads import WORKLOADS
 
 SAMPLES = 5000
 OURS, THEIRS, ALL = 100, 20, 1000
-"""Numbers of images: in a round, of both routines, and in the run whose memory is measured."""
+"""Numbers of images: in a round, of ours and of the others, and in the run whose memory is measured."""
+PYTHAE = "pythae_likelihood"
+OTHERS = {"pythae's get_nll": PYTHAE, "JAX, all images in one program": "jax_likelihood"}
+"""Modules in `benchmarks.contestants` by title."""
 
 
 class Results(NamedTuple):
     """The results.
 
     Attributes:
-        ours, theirs, floor: images per second in each round.
-        means: of log p(x) over the same images, ours and theirs.
+        ours, floor: images per second in each round.
+        theirs: the same of the others, by title.
+        means: of log p(x) over the same images, ours and those of the others.
         seconds, grown: for all images, and the MiB by which the peak resident size grew.
     """
 
     ours: list[float]
-    theirs: list[float]
+    theirs: dict[str, list[float]]
     floor: list[float]
-    means: tuple[float, float]
+    means: list[float]
     seconds: float
     grown: float
 
@@ -48,9 +52,17 @@ class Results(NamedTuple):
 def measured(count: int, peers: str) -> Results:
     """Run the rounds, then all images at once."""
     model, images = model_and_images("cpu")
-    rows = [(*ours(model, images[:OURS]), *theirs(peers, model, images), floor(model)) for _ in range(count)]
-    our_rates, own_means, their_rates, their_means, floors = map(list, zip(*rows, strict=True))
-    return Results(our_rates, their_rates, floors, (own_means[0], their_means[0]), *_whole(model, images))
+    results = Results([], {title: [] for title in OTHERS}, [], [], 0.0, 0.0)
+    for _ in range(count):
+        rate, mean = ours(model, images[:OURS])
+        others = {title: theirs(peers, model, images, module) for title, module in OTHERS.items()}
+        results.ours.append(rate)
+        results.floor.append(floor(model))
+        for title, (their_rate, _) in others.items():
+            results.theirs[title].append(their_rate)
+        results.means[:] = [mean, *(their_mean for _, their_mean in others.values())]
+    seconds, grown = _whole(model, images)
+    return results._replace(seconds=seconds, grown=grown)
 
 
 def model_and_images(device: str) -> tuple[VAE, torch.Tensor]:
@@ -63,20 +75,23 @@ def model_and_images(device: str) -> tuple[VAE, torch.Tensor]:
 
 def table(results: Results) -> str:
     """Return a Markdown table."""
-    limit = ratio(results.ours, results.floor, 2)
+    others = "".join(
+        f"| {title} | {median(rates):.2f} | {ratio(results.ours, rates)} |\n" for title, rates in results.theirs.items()
+    )
+    own, *means = (f"{mean:.2f}" for mean in results.means)
     return (
         "| | images per second | aevb relative to it |\n|---|---|---|\n"
-        f"| aevb | {median(results.ours):.1f} | |\n"
-        f"| pythae's get_nll | {median(results.theirs):.2f} | {ratio(results.ours, results.theirs)} |\n"
-        f"| matrix products of the decoder alone | {median(results.floor):.1f} | {limit} |\n\n"
-        f"The means over {THEIRS} images agree: {results.means[0]:.2f} and {results.means[1]:.2f} nats. {ALL} images"
+        f"| aevb | {median(results.ours):.1f} | |\n{others}"
+        f"| matrix products of the decoder alone | {median(results.floor):.1f} |"
+        f" {ratio(results.ours, results.floor, 2)} |\n\n"
+        f"The means over {THEIRS} images agree: {own} (aevb), {' and '.join(means)} nats. {ALL} images"
         f" take {results.seconds:.0f} s, and the peak resident size grows by {results.grown:.0f} MiB (the bound is"
         " 1 GiB)."
     )
 
 
 def _weights(model: VAE) -> dict[str, np.ndarray]:
-    """Return the weights by the names that the other routine uses."""
+    """Return the weights by the names that the others use."""
     linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     names = ("hidden", "head", "up", "out")
     return {
@@ -94,13 +109,13 @@ def ours(model: VAE, images: torch.Tensor) -> tuple[float, float]:
     return len(images) / (time.perf_counter() - start), result.log_px[:THEIRS].mean().item()
 
 
-def theirs(python: str, model: VAE, images: torch.Tensor) -> tuple[float, float]:
-    """Return images per second and the mean of log p(x) of the other routine."""
+def theirs(python: str, model: VAE, images: torch.Tensor, module: str = PYTHAE) -> tuple[float, float]:
+    """Return images per second and the mean of log p(x) of another program."""
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "given.npz"
         np.savez(given, images=images.numpy(), **_weights(model))
         arguments = [str(given), str(THEIRS), str(SAMPLES), model.device.type]
-        command = [python, "-m", "benchmarks.contestants.pythae_likelihood", *arguments]
+        command = [python, "-m", f"benchmarks.contestants.{module}", *arguments]
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     result = json.loads(done.stdout.splitlines()[-1])
     return THEIRS / result["seconds"], result["mean"]
