@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from aevb.config.build import build
+from aevb.config.resolve import resolve
+from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, Examples
 from aevb.data.examples import evenly_spaced
 from aevb.errors import BadInput
 from aevb.evaluation import cost, likelihood
 from aevb.evaluation import quadrature as quadratures
 from aevb.evaluation.annealing import annealed, sandwich
-from aevb.evaluation.cost import QUICK, affordable, decoder_operations
+from aevb.evaluation.cost import QUICK, affordable, decoder_operations, operations
 from aevb.evaluation.gaps import gaps
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.information import information
@@ -22,7 +26,7 @@ from aevb.evaluation.likelihood import best_log_px, corrected_mean
 from aevb.evaluation.measures import evaluate
 from aevb.evaluation.quadrature import quadrature, quick_quadrature
 from aevb.models.vae import VAE
-from tests.conftest import Exact
+from tests.conftest import Exact, some
 from tests.models.test_hierarchy import ladder
 from tests.models.test_hierarchy import log_px as log_px_of_ladder
 
@@ -77,6 +81,35 @@ def test_an_expensive_decoder_has_fewer_samples(exact: MakeExact, monkeypatch: p
     assert quick_quadrature(linear.model, x[:15]) is not None
     monkeypatch.setattr(likelihood, "QUICK", 20 * 30 * 1500)
     assert best_log_px(three.model, Examples(three.sample(20)))[1].n_importance_samples == 1500
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "shape"),
+    [
+        ({"network": "conv", "latent": 3}, "unit", (1, 9, 8)),
+        ({"network": "conv", "activation": "glu", "channels": (4, 6)}, "unit", (3, 8, 8)),
+        ({"hidden": (9, 8), "latent": (4, 2), "skip": "on"}, "binary", (9,)),
+        ({"block": "residual", "norm": "layer", "prior": "mixture"}, "real", (7,)),
+    ],
+)
+def test_operations_are_those_of_pytorch_s_counter(
+    options: dict[str, Any], kind: Literal["unit", "binary", "real"], shape: tuple[int, ...]
+) -> None:
+    model, x = build(resolve(ModelConfig(**options), some(kind, shape)), shape).eval(), Examples(torch.rand(2, *shape))
+    with torch.no_grad():
+        counted = operations(lambda: model.decoder_output(model.decoder_input(model.sample_prior(1)), None))
+    assert decoder_operations(model, x) == counted > 0
+    model.decoder = torch.nn.Sequential(Scaled(), model.decoder)  # whose operations are unknown
+    assert decoder_operations(model, x) == counted
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.scale * z
 
 
 def test_a_very_expensive_decoder_has_many_samples_for_few_examples(

@@ -105,7 +105,7 @@ def option_fields(registries: Registries) -> dict[str, tuple[Any, Any]]:
     return result
 
 
-def _common_default(defaults: Mapping[str, Any]) -> tuple[Any, str]:
+def _common_default(defaults: Mapping[str, object]) -> tuple[object, str]:
     """Return the default of all pieces; if they differ, None and a sentence with the default of each."""
     values = list(defaults.values())
     if all(value == values[0] for value in values):

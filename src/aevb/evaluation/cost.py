@@ -6,6 +6,7 @@ It does not depend on the machine, so that everybody gets the same estimator for
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.data.examples import Examples
@@ -17,13 +18,47 @@ QUICK = 1e12
 USUAL_CELLS = 5000
 """Values of z that the quadrature of an example usually decodes; importance sampling decodes about as many."""
 
+CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.LayerNorm | nn.GroupNorm
+
 
 @torch.no_grad()
 def decoder_operations(model: VAE, examples: Examples) -> int:
     """Return the number of floating-point operations of products and convolutions that decode one z."""
     condition = examples.batch(slice(1)).to(model.device).condition
     with seeded(0, RNGStream.EVALUATION, device=model.device):
-        return operations(lambda: model.decoder_output(model.decoder_input(model.sample_prior(1)), condition))
+        z = model.decoder_input(model.sample_prior(1))
+    counted = _layer_operations(model, lambda: model.decoder_output(z, condition))
+    return operations(lambda: model.decoder_output(z, condition)) if counted is None else counted
+
+
+def _layer_operations(model: VAE, compute: Callable[[], object]) -> int | None:
+    """Return the number of operations of the linear layers and convolutions of a computation.
+
+    It is None if other layers with weights take part. PyTorch's counter knows these, but imports the compiler, which
+    takes a second.
+    """
+    counted, known = 0, True
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal counted, known
+        if isinstance(layer, CONVOLUTIONS):
+            applied = (
+                inputs[0].numel() // layer.in_channels if layer.transposed else output.numel() // layer.out_channels
+            )
+            counted += 2 * layer.weight.numel() * applied
+        elif isinstance(layer, nn.Linear):
+            counted += 2 * layer.weight.numel() * (output.numel() // layer.out_features)
+        elif any(True for _ in layer.parameters(recurse=False)) and not isinstance(layer, NORMS):
+            known = False
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules()]
+    try:
+        compute()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counted if known else None
 
 
 def operations(compute: Callable[[], object]) -> int:

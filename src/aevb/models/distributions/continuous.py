@@ -153,8 +153,7 @@ class FullNormal(_Gaussian):
     def to_noise(self, value: Tensor) -> Tensor:
         """Return ε = L⁻¹ (z - μ), ``(..., *event)``."""
         shift = (value - self.loc).flatten(-self.event_dims)
-        # All samples of a distribution are columns of one right-hand side: its factor is neither copied nor read again.
-        columns = shift.reshape(-1, *self.scale_tril.shape[:-1]).movedim(0, -1)
+        columns = shift.reshape(-1, *self.scale_tril.shape[:-1]).movedim(0, -1)  # so that L is not copied per sample
         noise: Tensor = torch.linalg.solve_triangular(self.scale_tril, columns, upper=False)
         return noise.movedim(-1, 0).reshape(*shift.shape[:-1], *self.event_shape)
 
