@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.data.examples import Examples
+from aevb.models.priors import Prior
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -19,17 +20,20 @@ USUAL_CELLS = 5000
 """Values of z that the quadrature of an example usually decodes; importance sampling decodes about as many."""
 
 CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
-NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.LayerNorm | nn.GroupNorm
+WITHOUT_PRODUCTS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.LayerNorm | nn.GroupNorm | Prior
 
 
 @torch.no_grad()
 def decoder_operations(model: VAE, examples: Examples) -> int:
     """Return the number of floating-point operations of products and convolutions that decode one z."""
     condition = examples.batch(slice(1)).to(model.device).condition
+
+    def decode() -> object:
+        return model.decoder_output(model.decoder_input(model.sample_prior(1)), condition)
+
     with seeded(0, RNGStream.EVALUATION, device=model.device):
-        z = model.decoder_input(model.sample_prior(1))
-    counted = _layer_operations(model, lambda: model.decoder_output(z, condition))
-    return operations(lambda: model.decoder_output(z, condition)) if counted is None else counted
+        counted = _layer_operations(model, decode)
+        return operations(decode) if counted is None else counted
 
 
 def _layer_operations(model: VAE, compute: Callable[[], object]) -> int | None:
@@ -49,7 +53,7 @@ def _layer_operations(model: VAE, compute: Callable[[], object]) -> int | None:
             counted += 2 * layer.weight.numel() * applied
         elif isinstance(layer, nn.Linear):
             counted += 2 * layer.weight.numel() * (output.numel() // layer.out_features)
-        elif any(True for _ in layer.parameters(recurse=False)) and not isinstance(layer, NORMS):
+        elif any(True for _ in layer.parameters(recurse=False)) and not isinstance(layer, WITHOUT_PRODUCTS):
             known = False
 
     hooks = [layer.register_forward_hook(note) for layer in model.modules()]
