@@ -25,6 +25,7 @@ try: fit_run(config, Path("run"), load_data(**config.load_options()), on_step=st
 except First as first: print(first.args[0])
 """
 """From the end of `import torch` to the end of the first step."""
+IMPORT = "`import torch` alone"
 FIRST_STEP = "setup and first step after `import torch`"
 COMMANDS = {
     "`aevb --help`": "--help",
@@ -43,11 +44,12 @@ TABLE_COMMANDS = {
 
 def measured(count: int) -> dict[str, list[float]]:
     """Return seconds by action."""
-    found: dict[str, list[float]] = {action: [] for action in (*COMMANDS, FIRST_STEP, *TABLE_COMMANDS)}
+    found: dict[str, list[float]] = {action: [] for action in (IMPORT, *COMMANDS, FIRST_STEP, *TABLE_COMMANDS)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _train_on_a_table(folder)
         for _ in range(count):
+            found[IMPORT].append(_run("-c", "import torch"))
             found[FIRST_STEP].append(_setup())
             for action, arguments in COMMANDS.items():
                 found[action].append(_seconds_in_a_new_folder(arguments))
@@ -82,9 +84,13 @@ def _row(rng: random.Random) -> tuple[object, ...]:
 
 
 def _seconds(arguments: str, folder: Path) -> float:
+    return _run("-m", "aevb", *arguments.split(), folder=folder)
+
+
+def _run(*arguments: str, folder: Path | None = None) -> float:
+    """Return the seconds that Python takes with these arguments."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "aevb", *arguments.split()]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - start
 
 

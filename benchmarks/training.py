@@ -34,11 +34,12 @@ EAGER = Contestant("aevb, eager", "ours_python")
 CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (JAX, COMPILED, EIGHT, EIGHT_COMPILED))
 """Batch normalization changes buffers: its steps are neither compiled nor stacked. JAX: see `jax_scan`."""
 
+LONGER = {"W1": 5, "W2": 20, "W3": 1}
+"""Epochs of the contestants that are fast or have costs at the start: at W2, 10,000 steps, the default of a training."""
+
 
 def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
     """Return the rates by workload."""
-    # Fast contestants run for longer.
-    longer = {c.title: 4 for c in (JAX, DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)}
     more = (EAGER,) if device == "cuda" else ()
     return {
         name: rounds(
@@ -47,7 +48,7 @@ def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
             count,
             device,
             peers,
-            longer if name == "W2" else {},
+            {c.title: LONGER[name] for c in (JAX, DEFAULTS, COMPILED, EIGHT, EIGHT_COMPILED, FLOOR)},
         )
         for name, workload in WORKLOADS.items()
     }
