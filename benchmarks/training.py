@@ -35,7 +35,7 @@ CONVOLUTIONAL = tuple(c for c in CONTESTANTS if c not in (JAX, COMPILED, EIGHT, 
 """Batch normalization changes buffers: its steps are neither compiled nor stacked. JAX: see `jax_scan`."""
 
 LONGER = {"W1": 5, "W2": 20, "W3": 1}
-"""Epochs of the contestants that are fast or have costs at the start: at W2, 10,000 steps, the default of a training."""
+"""Epochs of contestants that are fast or have costs at the start: at W2, 10,000 steps, the default of a training."""
 
 
 def measured(count: int, device: str, peers: str) -> dict[str, Rates]:
