@@ -62,23 +62,25 @@ def impute(
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
     """
-    x = examples.all().x.to("cpu", model.dtype)
+    x = examples.all().x.cpu()
     index = x.isnan().any(1).nonzero().squeeze(1)
-    imputations, mean = x.repeat(n_imputations, 1, 1), x.clone()
     sizes = torch.full((len(x),), float(n_importance_samples))
     if not len(index):
-        return Imputed(imputations, mean, sizes)
-    done = 0
+        return Imputed(x.repeat(n_imputations, 1, 1), x, sizes)
+    rows, means, found = [], [], []
     with seeded(seed, RNGStream.EVALUATION, device=model.device):
         for part in parts(model, examples[index], n_importance_samples, seed=seed, memory=memory, at_once=1):
             z, log_weight = candidates(part)
             z = _resampled(z, log_weight, n_imputations, part)
             observed, decoded = part.batch.x, part.model.decode(z, part.batch.condition)
-            rows = index[done : done + len(observed)]
-            imputations[:, rows] = torch.where(observed.isnan(), decoded.sample(), observed).cpu()
-            mean[rows], sizes[rows] = decoded.mean.mean(0).cpu(), effective_sample_size(log_weight).float().cpu()
-            done += len(rows)
-    return Imputed(imputations, mean, sizes)
+            rows.append(torch.where(observed.isnan(), decoded.sample(), observed).cpu())
+            means.append(decoded.mean.mean(0).cpu())
+            found.append(effective_sample_size(log_weight).float().cpu())
+    incomplete, mean = torch.cat(rows, 1), torch.cat(means)
+    imputations = x.to(incomplete.dtype).repeat(n_imputations, 1, 1).index_copy(1, index, incomplete)
+    return Imputed(
+        imputations, x.to(mean.dtype).index_copy(0, index, mean), sizes.index_copy(0, index, torch.cat(found))
+    )
 
 
 def pooled(parts: Sequence[Imputed]) -> Imputed:
