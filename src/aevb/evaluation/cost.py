@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aevb.data.examples import Examples
 from aevb.models.priors import Prior
+from aevb.models.shapes import forward_hooks
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
 
@@ -56,12 +57,8 @@ def _layer_operations(model: VAE, compute: Callable[[], object]) -> int | None:
         elif any(True for _ in layer.parameters(recurse=False)) and not isinstance(layer, WITHOUT_PRODUCTS):
             known = False
 
-    hooks = [layer.register_forward_hook(note) for layer in model.modules()]
-    try:
+    with forward_hooks(model.modules(), note):
         compute()
-    finally:
-        for hook in hooks:
-            hook.remove()
     return counted if known else None
 
 

@@ -193,29 +193,27 @@ def _active_units(task: Task, means: Tensor, widths: Sequence[int]) -> list[Scor
 def _log_px_scores(task: Task, log_px: LogPx) -> list[Score]:
     """Return log p(x), and how far its samples can be trusted."""
     k, samples = log_px.n_importance_samples, log_px.samples
-    scores = [
-        _log_px_mean(task, log_px, "log_px", 1.0),
-        _log_px_mean(task, log_px, "bits_per_dimension", -1 / (math.log(2) * size(task.examples.shape))),
-    ]
+    mean, bit = _log_px_mean(task, log_px), math.log(2) * size(task.examples.shape)
+    bits = replace(mean, name="bits_per_dimension", value=-mean.value / bit, stderr=mean.stderr and mean.stderr / bit)
+    scores = [mean, bits]
     if samples:
         rule = "few effective samples, or a heavy tail and a large standard error"
         scores += [
             task.mean_score("effective_samples", samples.effective_sample_size, "(Σ w)² / Σ w²", k),
             task.mean_score("unreliable_weights", samples.unreliable.double(), rule, k),
         ]
-    if scores[0].note and task.effort.n_importance_samples is None:
+    if mean.note and task.effort.n_importance_samples is None:
         scores += _annealing_gain(task, log_px.values)
     return scores
 
 
-def _log_px_mean(task: Task, log_px: LogPx, name: str, unit: float) -> Score:
-    """Return the mean of log p(x) in a unit."""
-    note = underestimate_note(log_px.samples) if log_px.samples else None
-    values = unit * log_px.values
-    score = task.mean_score(name, values, log_px.estimator, log_px.n_importance_samples, note)
+def _log_px_mean(task: Task, log_px: LogPx) -> Score:
+    """Return the mean of log p(x)."""
+    k, note = log_px.n_importance_samples, underestimate_note(log_px.samples) if log_px.samples else None
+    score = task.mean_score("log_px", log_px.values, log_px.estimator, k, note)
     if log_px.rough is None:
         return score
-    value, stderr = corrected_mean(unit * log_px.rough, values)
+    value, stderr = corrected_mean(log_px.rough, log_px.values)
     return replace(score, value=value, stderr=stderr, examples=len(log_px.rough))
 
 

@@ -1,7 +1,9 @@
 """Progress of long evaluations: estimators report the examples that are done to whoever watches.
 
-with watched(lambda done, total: print(f"{done} of {total} examples")):
-    run.evaluate(n_importance_samples=5000)
+    with watched(lambda done, total: print(f"{done} of {total} examples")):
+        run.evaluate(n_importance_samples=5000)
+
+Without a watcher nothing is reported.
 """
 
 from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ over the event; means are over examples, and are the last reduction.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 
@@ -40,12 +40,19 @@ def output_sizes(modules: Iterable[nn.Module]) -> Iterator[list[int]]:
         if isinstance(output, Tensor):
             sizes.append(output.numel())
 
-    hooks = [module.register_forward_hook(note) for module in modules]
-    try:
+    with forward_hooks(modules, note):
         yield sizes
+
+
+@contextmanager
+def forward_hooks(modules: Iterable[nn.Module], hook: Callable[..., object]) -> Iterator[None]:
+    """Call `hook` with a module, its inputs and its output after each call of one of the modules within a block."""
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def widest_float(device: torch.device) -> torch.dtype:
