@@ -92,7 +92,7 @@ def test_lists_are_vectors_and_can_be_encoded(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(N, 3))
     data = datasets.Dataset.from_dict({"embedding": x.tolist(), "label": ["a", "b"] * (N // 2)})
     assert load_data(data).fingerprint == load_data(x).fingerprint
-    run = aevb.train(data, out=tmp_path / "run", epochs=1, hidden=4, report=False, device="cpu")
+    run = aevb.train(data, out=tmp_path / "run", epochs=1, hidden=4, report=False, device="cpu", n_importance_samples=2)
     assert run.encode(data).shape == (N, 3)
     assert load_data(data).classes == ("a", "b")
 

@@ -496,7 +496,13 @@ def test_rows_have_the_given_values(customers: Path, tmp_path: Path) -> None:
 
 
 def test_given_values_need_a_table(tmp_path: Path) -> None:
-    trained = aevb.train(np.random.default_rng(0).normal(size=(40, 2)), epochs=1, out=tmp_path / "run", report=False)
+    trained = aevb.train(
+        np.random.default_rng(0).normal(size=(40, 2)),
+        n_importance_samples=2,
+        epochs=1,
+        out=tmp_path / "run",
+        report=False,
+    )
     with pytest.raises(BadInput, match="needs a model of a table"):
         trained.sample(given={"x0": "1"})
 

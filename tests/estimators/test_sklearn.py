@@ -227,6 +227,7 @@ def test_false_alarms_over_sixty_splits() -> None:
     assert np.mean(rates) < 0.05 + 3 * np.std(rates) / len(rates) ** 0.5
 
 
+@pytest.mark.slow
 def test_the_default_detector_notices_common_values_that_do_not_fit_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

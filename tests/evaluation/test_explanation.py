@@ -76,7 +76,9 @@ def unusual(rows: pandas.DataFrame) -> pandas.DataFrame:
 def test_a_row_is_explained_by_columns_that_contradict_each_other(
     rows: pandas.DataFrame, unusual: pandas.DataFrame, tmp_path: Path
 ) -> None:
-    run = aevb.train(rows, test=80, latent=2, hidden=(16,), epochs=30, report=False, out=tmp_path / "run")
+    run = aevb.train(
+        rows, test=80, latent=2, hidden=(16,), epochs=30, report=False, n_importance_samples=2, out=tmp_path / "run"
+    )
     found = pandas.DataFrame(run.explain(unusual))
     assert set(found) == {"first", "other", "second"}
     assert found.loc[1, ["first", "second"]].min() > 20
@@ -98,6 +100,6 @@ def test_a_detector_explains(rows: pandas.DataFrame, unusual: pandas.DataFrame) 
 
 def test_images_have_no_columns(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((60, 4, 4))
-    run = aevb.train(images, test=20, hidden=(4,), epochs=1, report=False, out=tmp_path / "run")
+    run = aevb.train(images, test=20, hidden=(4,), epochs=1, report=False, n_importance_samples=2, out=tmp_path / "run")
     with pytest.raises(BadInput, match="table"):
         run.score(images, explain=True)

@@ -294,7 +294,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("quality")
     rows = table(200, 0)
     rows[3][1] = rows[7][0] = ""
-    return aevb.train(str(write(folder / "t.csv", rows)), out=folder / "run", epochs=2, hidden=(8,))
+    return aevb.train(
+        str(write(folder / "t.csv", rows)), out=folder / "run", epochs=2, hidden=(8,), n_importance_samples=2
+    )
 
 
 def command(*words: object) -> int:

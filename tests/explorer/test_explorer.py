@@ -111,6 +111,12 @@ def explored(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pyt
     opened.close()
 
 
+@pytest.fixture
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the files of the networks, whose export takes seconds."""
+    monkeypatch.setattr("aevb.explorer.content.networks", lambda _: {"decoder": b""})
+
+
 def pixels(page: Any, part: str, root: str = "#run-0") -> str:
     """What a canvas shows."""
     return str(page.locator(f'{root} [data-part="{part}"]').evaluate("(canvas) => canvas.toDataURL()"))
@@ -516,6 +522,7 @@ def test_a_server_can_hand_the_files_out(browser: Any, tmp_path: Path) -> None:
 # Without a browser.
 
 
+@pytest.mark.usefixtures("without_networks")
 def test_the_facts_are_json_that_no_text_can_leave(tmp_path: Path) -> None:
     dataset = customers()
     text = explore([Subject(trained(dataset, tmp_path / "run"), dataset)]).read_text(encoding="utf-8")
@@ -580,6 +587,7 @@ def test_the_examples_of_a_condition_are_counted(tmp_path: Path) -> None:
     assert sum(counts) < len(dataset.train)
 
 
+@pytest.mark.usefixtures("without_networks")
 def test_the_examples_of_a_condition_have_their_numbers_in_the_test_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -610,11 +618,13 @@ def test_the_condition_may_be_a_missing_value(tmp_path: Path) -> None:
     assert chosen.run.data.name.endswith("given size missing")
 
 
+@pytest.mark.usefixtures("without_networks")
 def test_the_link_to_a_configuration_is_quoted(tmp_path: Path, stripes: Dataset) -> None:
     runs = [Subject(trained(stripes, tmp_path / name), stripes) for name in ("a", "b #1%41")]
     assert 'href="../b%20%231%2541/config.json"' in explore(runs).read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("without_networks")
 def test_a_run_on_the_hub_can_be_served(tmp_path: Path, stripes: Dataset) -> None:
     run = replace(trained(stripes, tmp_path / "run"), folder=Path("hub:me/stripes"))
     content = pages([Subject(run, stripes)], "token")["/token/config-0.json"].content

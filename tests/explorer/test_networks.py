@@ -16,7 +16,9 @@ from aevb.explorer.networks import networks
 from aevb.workflow.fitting import fit_run
 
 
-def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) -> None:
+def test_the_decoder_of_a_table_gives_means_chances_and_spreads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Columns of all types: numbers within bounds and whole ones, numbers that are often zero, a few numbers."""
     rng = np.random.default_rng(0)
     table = {
@@ -41,6 +43,7 @@ def test_the_decoder_of_a_table_gives_means_chances_and_spreads(tmp_path: Path) 
     written = networks(run.model)
     assert set(written) == {"decoder"}  # it differs from PyTorch by rounding alone
     run.evaluate(dataset, n_importance_samples=2)
+    monkeypatch.setattr("aevb.explorer.content.networks", lambda _: written)
     facts = {column["name"]: column for column in gather(Subject(run, dataset), "", tmp_path).facts["columns"]}
     p = run.model.decode(torch.zeros(1, run.resolved.layers[0]))
     assert facts["bounded"]["bounds"] == [0, 1]

@@ -51,14 +51,18 @@ def people(rows: int = ROWS, seed: int = 0) -> pa.Table:
 def table_run(tmp_path_factory: pytest.TempPathFactory) -> aevb.Run:
     folder = tmp_path_factory.mktemp("people")
     pq.write_table(people(seed=1), folder / "train.parquet")
-    return aevb.train(folder / "train.parquet", hidden=(8,), epochs=3, report=False, out=folder / "run")
+    return aevb.train(
+        folder / "train.parquet", hidden=(8,), epochs=3, report=False, n_importance_samples=2, out=folder / "run"
+    )
 
 
 @pytest.fixture(scope="module")
 def array_run(tmp_path_factory: pytest.TempPathFactory) -> aevb.Run:
     folder = tmp_path_factory.mktemp("rows")
     np.save(folder / "train.npy", np.random.default_rng(1).normal(size=(ROWS, 3)))
-    return aevb.train(folder / "train.npy", hidden=(8,), epochs=3, report=False, out=folder / "run")
+    return aevb.train(
+        folder / "train.npy", hidden=(8,), epochs=3, report=False, n_importance_samples=2, out=folder / "run"
+    )
 
 
 def command(*words: object) -> int:
@@ -204,7 +208,7 @@ def test_an_array_with_gaps() -> None:
     x[::7, 1] = np.nan
     np.save("x.npy", x)
     table = pa.table({f"x{number}": column for number, column in enumerate(x.T)})
-    run = aevb.train(table.to_pandas(), hidden=(8,), epochs=2, report=False, out="run")
+    run = aevb.train(table.to_pandas(), hidden=(8,), epochs=2, report=False, n_importance_samples=2, out="run")
     assert command("impute", "run", "x.npy", "--out", "full.csv", "--n-imputations", 3) == 0
     full = np.stack([column.to_numpy() for column in read("full.csv").columns], 1)
     assert np.isfinite(full).all()
