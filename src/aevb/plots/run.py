@@ -55,8 +55,8 @@ def _training(run: RunFolder, _dataset: Dataset) -> Figure | None:
 @register.plot(
     "reconstructions",
     title="Reconstructions",
-    caption="Test examples x and their reconstructions at the mean of q(z|x): the mean of p(x|z), and of values without"
-    " an order the most probable one.",
+    caption="Test examples x and their reconstructions: the mean of p(x|z), or its most probable category, at the mean"
+    " of q(z|x).",
 )
 def _reconstructions(run: RunFolder, dataset: Dataset) -> Figure | None:
     order = curve_order(dataset.test[:1000].all().x, dataset.columns) if dataset.columns else None
