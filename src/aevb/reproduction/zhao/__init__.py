@@ -25,9 +25,8 @@ def recipe(scale: Scale) -> Recipe:
         title="Variational Autoencoders",
         author="Songlin Zhao",
         about="Dense and convolutional VAEs of gray MNIST and Fashion-MNIST with a Gaussian likelihood of fixed"
-              " variance"
-        f" c = {VARIANCE}, for several numbers of latent dimensions and values of c; and an autoencoder compared"
-        f" with a VAE.",
+        f" variance c = {VARIANCE}, for several numbers of latent dimensions and values of c; and an autoencoder compared"
+        " with a VAE.",
         trials=trials(scale),
         claims=claims(),
         pictures=pictures(),
@@ -42,8 +41,7 @@ def recipe(scale: Scale) -> Recipe:
         ],
         differences=[
             "Test numbers are means over all 10,000 test images instead of 100 random ones. The mean of 100 images"
-            " has a"
-            " standard error of about 14 (13 on Fashion-MNIST), which widens the tolerance.",
+            " has a standard error of about 14 (13 on Fashion-MNIST), which widens the tolerance.",
             "The printed CNN decoder lists an activation beside its first layer and may apply it there; here it does"
             " not. One trial on MNIST with it ended at a test loss of 336.8; three seeds without it at 336.5 ± 3.4.",
             "The CNN are trained with products in bf16, which takes about two thirds of the time on CPUs with AMX;"
@@ -51,4 +49,4 @@ def recipe(scale: Scale) -> Recipe:
             "1,000 of the 60,000 training images are held out, only for the validation curves.",
             "Initial weights are the PyTorch defaults, as in the report; three seeds instead of one.",
         ],
-    )  # fmt: skip
+    )
