@@ -25,8 +25,8 @@ def recipe(scale: Scale) -> Recipe:
         title="Variational Autoencoders",
         author="Songlin Zhao",
         about="Dense and convolutional VAEs of gray MNIST and Fashion-MNIST with a Gaussian likelihood of fixed"
-        f" variance c = {VARIANCE}, for several numbers of latent dimensions and values of c; and an autoencoder compared"
-        " with a VAE.",
+        f" variance c = {VARIANCE}, for several numbers of latent dimensions and values of c; and an autoencoder"
+        " compared with a VAE.",
         trials=trials(scale),
         claims=claims(),
         pictures=pictures(),
