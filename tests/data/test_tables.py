@@ -545,6 +545,40 @@ def test_a_column_that_no_model_can_use_can_be_left_out(stored: str, tmp_path: P
     assert [column.name for column in dataset.columns] == ["y"]  # x counts the rows
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pandas.Series([None, *[[1, 2]] * 39]),
+        pandas.Series([[]] * 40),
+        pandas.Series([np.arange(3.0)] * 40),
+        pandas.Series([{"a": 1}] * 40),
+        pandas.Series([(1, 2), {1}] * 20),
+        pandas.Series([b"a", b"b"] * 20),
+        polars.Series([None, *[[1, 2]] * 39]),
+        polars.Series([[1, 2]] * 40, dtype=polars.Array(polars.Int64, 2)),
+        polars.Series([{"a": 1, "b": 2.0}] * 40),
+        [None, *[[1, 2]] * 39],
+        [{"a": 1}] * 40,
+    ],
+)
+def test_values_that_hold_others_are_no_texts(values: Any, tmp_path: Path) -> None:
+    columns = {"x": [row / 7 for row in range(40)], "odd": values}
+    if isinstance(values, list):
+        data: Any = tmp_path / "t.json"
+        data.write_text(json.dumps(columns))
+    else:
+        data = (pandas if isinstance(values, pandas.Series) else polars).DataFrame(columns)
+    with pytest.raises(BadInput, match=r"'odd' holds values of type \w+: expected .*column_types=\{'odd': 'none'\}"):
+        load_data(data)
+    assert [column.name for column in load_data(data, column_types={"odd": "none"}).columns] == ["x"]
+
+
+def test_a_column_of_intervals_holds_texts() -> None:
+    intervals = pandas.arrays.IntervalArray.from_breaks([0, 1, 2, 3]).repeat(20)
+    dataset = load_data(pandas.DataFrame({"bin": intervals, "x": np.arange(60) / 7}))
+    assert dataset.columns[0].values == ("(0, 1]", "(1, 2]", "(2, 3]")
+
+
 def test_parquet(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     import pyarrow as pa

@@ -26,6 +26,8 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 MAX_CATEGORIES = 100
 """Largest number of categories of a column that is not declared to be categorical."""
 MAX_COLUMNS = 100_000
+_UNSUPPORTED = (list, tuple, set, frozenset, dict, np.ndarray, bytes, bytearray)
+"""Types of Python objects that are no values of a column."""
 Values = NDArray[np.float64] | NDArray[np.object_]
 """Numbers or texts."""
 
@@ -168,6 +170,8 @@ def unsupported_column(name: str, count: int, kind: str) -> RawColumn:
 
 def object_column(name: str, values: Sequence[object], dtype: str = "") -> RawColumn:
     """Return Python objects, such as numbers, texts and truth values, as a column; mixed ones are texts."""
+    if unsupported := next((type(value).__name__ for value in values if isinstance(value, _UNSUPPORTED)), ""):
+        return unsupported_column(name, len(values), f"values of type {unsupported}")
     plain = [None if _is_missing(value) else value for value in values]
     present = [value for value in plain if value is not None]
     if all(isinstance(value, str) for value in present):
