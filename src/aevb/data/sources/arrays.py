@@ -254,6 +254,8 @@ def value_scale(values: Array) -> float:
 
 def _labels(labels: Array, count: int, name: str) -> Array:
     """Return labels as int64 or as text."""
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):  # as pandas has them
+        labels = labels.astype(np.str_)
     if labels.shape != (count,) or labels.dtype.kind not in "buiUS":
         raise BadInput(
             f"{name} has labels {labels.dtype} of shape {labels.shape}: "
