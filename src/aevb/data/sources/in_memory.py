@@ -117,9 +117,8 @@ def to_numpy(data: object) -> Array:
         dense = data.detach().cpu().to_dense()
         is_short = dense.is_floating_point() and dense.dtype.itemsize < 4  # such as bfloat16, which NumPy lacks
         return (dense.float() if is_short else dense).numpy()
-    if np.ma.is_masked(data):
-        return np.ma.asarray(data).astype(np.float64).filled(np.nan)
-    return np.asarray(data)
+    array = np.asarray(data)
+    return np.where(np.ma.getmaskarray(np.ma.asarray(data)), np.nan, array) if np.ma.is_masked(data) else array
 
 
 def _materialize(data: object) -> Mapping[str, Array]:
