@@ -94,10 +94,11 @@ class RawColumn:
         return self.numbers[~np.isnan(self.numbers)]
 
     def distinct(self) -> Values:
-        """Return the sorted distinct values that are not missing."""
+        """Return the sorted distinct values that are not missing; -0 is 0."""
         if self.numbers is None:
             return cast("Values", np.sort(_objects(pc.unique(self._words.drop_null()).dictionary_decode())))
-        return cast("Values", np.sort(pc.unique(pa.array(self.present)).to_numpy()))
+        present = cast("NDArray[np.float64]", self.present)
+        return cast("Values", np.sort(pc.unique(pa.array(present + 0.0)).to_numpy()))
 
     def values(self) -> list[Value | None]:
         """Return all values with the type of the column, None where missing."""
