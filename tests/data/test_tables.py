@@ -20,7 +20,7 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.data.tables.encode import decode_rows, encode_rows, rounded
-from aevb.data.tables.frames import frame_columns
+from aevb.data.tables.frames import frame_columns, to_frame
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput
@@ -466,6 +466,29 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
     assert abs(np.mean(logarithms) - 9) < 0.3  # the model's own error, and that of the mean, which is 0.01
     run("sample", "run", "--n-samples", "400", "--given.income", "1100", "--out", "b.csv")
     assert np.mean([row["town"] == "Bern" for row in read("b.csv")]) > 0.5  # a third of all rows
+
+
+def test_names_of_columns_may_have_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of R have, and those that pandas gives to columns with equal names."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"x": row / 7, "x.1": row % 9 / 7, "Sepal.Kind": "abc"[row % 3], "y": row**2 / 9} for row in range(60)]
+    written(tmp_path / "t.csv", rows)
+    types = ["--data.column-types.x", "real", "--data.column-types.x.1", "real", "--data.column-types.y", "none"]
+    run("train", "--no-report", "t.csv", *types, "--train.epochs", "1", "--out", "run")
+    run("sample", "run", "--n-samples", "3", "--given.Sepal.Kind", "b", "--given.x.1", "0.5", "--out", "new.csv")
+    assert {tuple(row.items())[1:] for row in read("new.csv")} == {(("x.1", "0.5"), ("Sepal.Kind", "b"))}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "Int8", "int8[pyarrow]", "uint8[pyarrow]"])
+def test_whole_numbers_stay_within_their_type(dtype: str) -> None:
+    frame = pandas.DataFrame({"x": pandas.Series(np.arange(60) * 37 % 50 + 70).astype(dtype)})
+    columns = [
+        column.model_copy(update={"low": None, "high": None})
+        for column in unsplit_table("t", frame_columns(frame), {}).columns
+    ]
+    beyond = to_frame(columns, np.array([[300.0], [-300.0]]), "pandas")["x"]
+    assert beyond.dtype == dtype
+    assert beyond.to_list() == ([255, 0] if dtype.startswith("u") else [127, -128])
 
 
 def test_a_column_of_dates_may_be_missing_entirely(tmp_path: Path) -> None:
