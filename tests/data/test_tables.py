@@ -20,9 +20,11 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.data.tables.encode import decode_rows, encode_rows, rounded
+from aevb.data.tables.fill import fill_table
 from aevb.data.tables.frames import frame_columns, to_frame
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import read_columns
+from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
@@ -466,6 +468,27 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
     assert abs(np.mean(logarithms) - 9) < 0.3  # the model's own error, and that of the mean, which is 0.01
     run("sample", "run", "--n-samples", "400", "--given.income", "1100", "--out", "b.csv")
     assert np.mean([row["town"] == "Bern" for row in read("b.csv")]) > 0.5  # a third of all rows
+
+
+@pytest.mark.parametrize("stored", ["t.csv", "t.json", "t.xlsx", "t.parquet", "t.feather", ""])
+def test_numbers_in_texts_may_be_declared(stored: str, tmp_path: Path) -> None:
+    """In files with types, numbers in texts are texts, as are digits after a leading zero in text files."""
+    texts = [f"{row * 37 % 50 / 10:04.1f}" for row in range(60)]
+    table: Any = {"x": texts, "y": list(range(0, 120, 2))}
+    if stored:
+        write_table(tmp_path / stored, table)
+    raw = read_columns(tmp_path / stored) if stored else frame_columns(pandas.DataFrame(table))
+    dataset = unsplit_table("t", raw, {"x": "real", "y": "real"})
+    assert dataset.columns[0].kind == "real"
+    assert dataset.examples.values[:, 0].tolist() == [float(text) for text in texts]
+    with pytest.raises(BadInput, match="'x' holds 60 numbers and 1 text, the first 'a' in row 60"):
+        unsplit_table("t", frame_columns(pandas.DataFrame({"x": [*texts, "a"]})), {"x": "real"})
+    if stored:
+        write_table(tmp_path / f"gaps-{stored}", table | {"x": [None, *texts[1:]]})
+        for name in ("t.csv", "t.json", "t.xlsx", "t.parquet", "t.feather"):
+            fill_table(tmp_path / f"gaps-{stored}", tmp_path / f"full-{name}", {"x": {0: 0.0}}, dataset.columns)
+            filled = encode_rows(read_columns(tmp_path / f"full-{name}"), dataset.columns, "t")
+            assert torch.equal(filled, dataset.examples.values)
 
 
 def test_names_of_columns_may_have_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
