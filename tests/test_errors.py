@@ -9,7 +9,7 @@ import pytest
 
 import aevb
 from aevb import errors
-from aevb.cli.app import build, main, with_hyphens
+from aevb.cli.app import build, main, with_dotted_names, with_hyphens
 from aevb.cli.settings import declare_options
 from aevb.errors import BadInput, in_command, option
 
@@ -80,6 +80,28 @@ def read_missing(words: list[str]) -> tuple[str, ...]:
     _, bound, _ = build().parse_args(with_hyphens(["train", "t.csv", *words]), exit_on_error=False, print_error=False)
     missing: tuple[str, ...] = bound.arguments["settings"].data.missing
     return missing
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--given.a.b", "5", "--out", "x"], ['--given={"a.b": "5"}', "--out", "x"]),
+        (["--given.a.b=-", "--given.c", "-5"], ['--given={"a.b": "-", "c": "-5"}']),
+        (
+            ["run", "--condition.x=y.z", "--given.x.1", "a b"],
+            ["run", '--condition={"x": "y.z"}', '--given={"x.1": "a b"}'],
+        ),
+        (
+            ["--data.column-types.x", "real", "--data.column-types.x.1=none"],
+            ['--data.column-types={"x": "real", "x.1": "none"}'],
+        ),
+        (["--given.a", "5", "--data.image-size", "3"], ["--given.a", "5", "--data.image-size", "3"]),
+        (["--given.a.b", "--out", "x"], ["--given.a.b", "--out", "x"]),
+        (["--given.a.b"], ["--given.a.b"]),
+    ],
+)
+def test_dots_in_names_of_columns_are_no_levels(words: list[str], expected: list[str]) -> None:
+    assert with_dotted_names(words) == expected
 
 
 def test_the_advice_of_a_message_works(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ class Column(BaseModel):
 
     def clamp(self, number: int) -> int:
         """Return the nearest whole number that the integer type of the column can hold."""
-        match = re.fullmatch(r"(u?)int(8|16|32|64)", self.dtype.lower())
+        match = re.fullmatch(r"(u?)int(8|16|32|64)(\[pyarrow\])?", self.dtype.lower())
         if not match:
             return number
         span: int = 2 ** int(match[2])

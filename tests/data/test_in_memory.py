@@ -58,12 +58,43 @@ def test_an_array_is_read_as_its_file(tmp_path: Path) -> None:
     assert dataset.classes is None
 
 
-@pytest.mark.parametrize("labels", [classes(), (np.arange(40) % 2), torch.arange(40) % 2])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        classes(),
+        classes().astype(object),
+        pandas.Series(classes(), dtype=object),
+        (np.arange(40) % 2),
+        torch.arange(40) % 2,
+    ],
+)
 def test_labels_may_accompany_an_array(labels: object) -> None:
     dataset = load_data((images(), labels))
     assert dataset.classes in (("ant", "bee"), ("0", "1"))
     assert dataset.train.labels is not None
     assert load_data([images(), labels]).fingerprint == load_data(images()).fingerprint
+
+
+def test_masked_values_are_missing() -> None:
+    rng = np.random.default_rng(0)
+    values, mask = rng.normal(size=(40, 3)), rng.random((40, 3)) < 0.2
+    masked = load_data(np.ma.masked_array(values, mask))
+    assert masked.fingerprint == load_data(np.where(mask, np.nan, values)).fingerprint
+    assert load_data(np.ma.masked_array(images())).fingerprint == load_data(images()).fingerprint
+    with pytest.raises(BadInput, match=r"\(in memory\) has 20 values that are NaN"):
+        load_data(np.ma.masked_array(images(), np.arange(800).reshape(40, 5, 4) % 40 == 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_tensors_of_short_types_are_read(dtype: torch.dtype) -> None:
+    values = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = load_data(values.float()).fingerprint
+    assert load_data(values).fingerprint == load_data(TensorDataset(values)).fingerprint == expected
+
+
+def test_sparse_tensors_are_read() -> None:
+    values = torch.randn(40, 3).relu()
+    assert load_data(values.to_sparse()).fingerprint == load_data(values).fingerprint
 
 
 @pytest.mark.parametrize("library", [pandas, polars])
@@ -92,6 +123,8 @@ def test_a_torch_data_set_is_copied_into_memory(labeled: bool) -> None:
 def test_other_torch_data_sets() -> None:
     vectors = torch.randn(30, 3)
     assert load_data(TensorDataset(vectors, torch.arange(30) % 3)).classes == ("0", "1", "2")
+    for single in (TensorDataset(vectors), DataLoader(TensorDataset(vectors), batch_size=7)):
+        assert load_data(single).fingerprint == load_data(vectors).fingerprint
     assert load_data(Stream()).shape == (3,)
     assert load_data(DataLoader(Stream(), batch_size=None)).shape == (3,)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -20,9 +21,12 @@ from hypothesis import strategies as st
 from aevb.cli import app as cli
 from aevb.columns import TextForm
 from aevb.data import load_data
+from aevb.data.tables.arrow import read_table, write_arrow_table
 from aevb.data.tables.encode import decode_rows, encode_rows
 from aevb.data.tables.fill import fill_table
 from aevb.data.tables.formats import SUFFIXES, bare_suffix, format_of, stem_of, suffix_of
+from aevb.data.tables.frames import frame_columns
+from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.raw import RawColumn
 from aevb.data.tables.read import read_columns
 from aevb.data.tables.recognize import recognize_column
@@ -130,6 +134,33 @@ def test_json_of_columns_keeps_its_form(tmp_path: Path) -> None:
 def test_a_column_without_any_value_is_written(name: str, tmp_path: Path) -> None:
     write_table(tmp_path / name, {"x": [1.5, 2.5], "share": [None, None]})
     assert summary(tmp_path / name) == [("x", [1.5, 2.5]), ("share", [None, None])]
+
+
+def test_empty_texts_of_stata_are_missing(tmp_path: Path) -> None:
+    texts = ["a", None, "b"] * 20
+    pandas.DataFrame({"x": np.arange(60) / 7, "text": texts}).to_stata(tmp_path / "t.dta", write_index=False)
+    column = next(column for column in load_data(tmp_path / "t.dta").columns if column.name == "text")
+    assert column.values == ("a", "b")
+    assert summary(tmp_path / "t.dta")[1] == ("text", texts)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather"])
+def test_a_column_without_a_type_is_missing(name: str, tmp_path: Path) -> None:
+    """Arrow gives a column without any value the type null."""
+    days = pandas.date_range("2020", periods=60)
+    frame = pandas.DataFrame({"number": np.arange(60) ** 2, "text": list("abc") * 20, "day": days})
+    columns = unsplit_table("t", frame_columns(frame), {}).columns
+    write_arrow_table(pa.table({"number": [9], "text": pa.nulls(1), "day": pa.nulls(1)}), tmp_path / name)
+    assert encode_rows(read_columns(tmp_path / name), columns, "t").isnan().sum() == 2
+    fill_table(tmp_path / name, tmp_path / f"full-{name}", {"text": {0: "b"}, "day": {0: "2020-01-05"}}, columns)
+    filled = encode_rows(read_columns(tmp_path / f"full-{name}"), columns, "t")
+    same = frame.assign(number=9, text="b", day=days[4])
+    assert torch.equal(filled[0], encode_rows(frame_columns(same), columns, "t")[0])
+    write_arrow_table(pa.table({"x": np.arange(60) / 7, "none": pa.nulls(60)}), tmp_path / name)
+    dataset = load_data(tmp_path / name)
+    assert [column.kind for column in dataset.columns] == ["bounded", "constant"]
+    write_table(tmp_path / name, decode_rows(dataset.columns, dataset.test.values.numpy()), dataset.columns)
+    assert pa.types.is_null(read_table(tmp_path / name).schema.field("none").type)
 
 
 def test_lines_of_json_end_with_line_feeds_alone(tmp_path: Path) -> None:
@@ -406,6 +437,54 @@ def test_dates_stay_on_disk(tmp_path: Path) -> None:
     assert on_disk.columns == whole.columns
     assert sum(column.notation is not None for column in whole.columns) == 2
     assert torch.equal(on_disk.train[torch.arange(9)].all().x, whole.train[torch.arange(9)].all().x)
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "said"),
+    [
+        (
+            pandas.date_range("2020", periods=60),
+            pandas.Timestamp("2020-05-05 03:00"),
+            "dates in whole days.*T03:00:00'",
+        ),
+        (pandas.to_timedelta(np.arange(60) ** 2, "h"), pandas.Timedelta("90min"), "durations in whole hours.* '90'"),
+        (np.arange(60) ** 2, 1.5, "whole numbers.* 1.5 in"),
+    ],
+)
+def test_values_between_two_units_are_shown_as_they_are(known: Any, new: Any, said: str) -> None:
+    columns = unsplit_table("t", frame_columns(pandas.DataFrame({"x": known})), {}).columns
+    with pytest.raises(BadInput, match=f"'x' holds 1 value other than {said}"):
+        encode_rows(frame_columns(pandas.DataFrame({"x": [new]})), columns, "t")
+    outside: dict[int, str] = {}
+    encode_rows(frame_columns(pandas.DataFrame({"x": [known[0], new]})), columns, "t", outside)
+    assert list(outside) == [1]
+
+
+def test_a_text_that_ends_with_nan_is_no_number(tmp_path: Path) -> None:
+    columns = unsplit_table("t", [RawColumn("x", np.arange(60) / 7)], {}).columns
+    (tmp_path / "t.csv").write_text("x\nFernan\nNaN\n-nan\n1.5\n")
+    with pytest.raises(BadInput, match="'x' holds 'Fernan' in row 0 counted from 0: expected numbers"):
+        encode_rows(read_columns(tmp_path / "t.csv", [""]), columns, "t")
+
+
+@pytest.mark.parametrize("name", ["new.xlsx", "new.json", "new.parquet", ""])
+def test_texts_are_recognized_where_numbers_stand_for_them(name: str, tmp_path: Path) -> None:
+    """A column of codes is one of numbers in a file without other texts, with decimals if a value is missing."""
+    known = pandas.DataFrame({"code": ["1", "2", "A", "3"] * 15, "flag": ["true", "false", "unknown"] * 20})
+    columns = unsplit_table("t", frame_columns(known), {}).columns
+    new = pandas.DataFrame({"code": [1, 2, None, 3], "flag": [True, False, True, False]})
+    if name:
+        write_table(tmp_path / name, new.astype(object).where(new.notna(), None).to_dict("list"))
+    rows = encode_rows(read_columns(tmp_path / name) if name else frame_columns(new), columns, "t")
+    assert rows.nan_to_num(-1).tolist() == [[0, 1], [1, 0], [-1, 1], [2, 0]]
+
+
+def test_negative_zero_is_zero(tmp_path: Path) -> None:
+    values = np.tile([-0.0, 0.0, 1.0], 20)
+    pandas.DataFrame({"x": values, "y": np.arange(60) / 7}).to_csv(tmp_path / "t.csv", index=False)
+    for data in (tmp_path / "t.csv", pandas.DataFrame({"x": values, "y": np.arange(60) / 7})):
+        column = next(column for column in load_data(data).columns if column.name == "x")
+        assert (column.kind, column.values) == ("binary", (0.0, 1.0))
 
 
 def test_an_index_in_a_sheet_is_no_column(tmp_path: Path) -> None:

@@ -20,9 +20,11 @@ from aevb.config.resolve import resolve
 from aevb.config.schema import ModelConfig
 from aevb.data import Dataset, load_data
 from aevb.data.tables.encode import decode_rows, encode_rows, rounded
-from aevb.data.tables.frames import frame_columns
+from aevb.data.tables.fill import fill_table
+from aevb.data.tables.frames import frame_columns, to_frame
 from aevb.data.tables.infer import unsplit_table
 from aevb.data.tables.read import read_columns
+from aevb.data.tables.write import write_table
 from aevb.errors import BadInput
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
@@ -468,6 +470,50 @@ def test_samples_with_given_values(customers: Path, tmp_path: Path, monkeypatch:
     assert np.mean([row["town"] == "Bern" for row in read("b.csv")]) > 0.5  # a third of all rows
 
 
+@pytest.mark.parametrize("stored", ["t.csv", "t.json", "t.xlsx", "t.parquet", "t.feather", ""])
+def test_numbers_in_texts_may_be_declared(stored: str, tmp_path: Path) -> None:
+    """In files with types, numbers in texts are texts, as are digits after a leading zero in text files."""
+    texts = [f"{row * 37 % 50 / 10:04.1f}" for row in range(60)]
+    table: Any = {"x": texts, "y": list(range(0, 120, 2))}
+    if stored:
+        write_table(tmp_path / stored, table)
+    raw = read_columns(tmp_path / stored) if stored else frame_columns(pandas.DataFrame(table))
+    dataset = unsplit_table("t", raw, {"x": "real", "y": "real"})
+    assert dataset.columns[0].kind == "real"
+    assert dataset.examples.values[:, 0].tolist() == [float(text) for text in texts]
+    with pytest.raises(BadInput, match="'x' holds 60 numbers and 1 text, the first 'a' in row 60"):
+        unsplit_table("t", frame_columns(pandas.DataFrame({"x": [*texts, "a"]})), {"x": "real"})
+    if stored:
+        write_table(tmp_path / f"gaps-{stored}", table | {"x": [None, *texts[1:]]})
+        for name in ("t.csv", "t.json", "t.xlsx", "t.parquet", "t.feather"):
+            fill_table(tmp_path / f"gaps-{stored}", tmp_path / f"full-{name}", {"x": {0: 0.0}}, dataset.columns)
+            filled = encode_rows(read_columns(tmp_path / f"full-{name}"), dataset.columns, "t")
+            assert torch.equal(filled, dataset.examples.values)
+
+
+def test_names_of_columns_may_have_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of R have, and those that pandas gives to columns with equal names."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"x": row / 7, "x.1": row % 9 / 7, "Sepal.Kind": "abc"[row % 3], "y": row**2 / 9} for row in range(60)]
+    written(tmp_path / "t.csv", rows)
+    types = ["--data.column-types.x", "real", "--data.column-types.x.1", "real", "--data.column-types.y", "none"]
+    run("train", "--no-report", "t.csv", *types, "--train.epochs", "1", "--out", "run")
+    run("sample", "run", "--n-samples", "3", "--given.Sepal.Kind", "b", "--given.x.1", "0.5", "--out", "new.csv")
+    assert {tuple(row.items())[1:] for row in read("new.csv")} == {(("x.1", "0.5"), ("Sepal.Kind", "b"))}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "Int8", "int8[pyarrow]", "uint8[pyarrow]"])
+def test_whole_numbers_stay_within_their_type(dtype: str) -> None:
+    frame = pandas.DataFrame({"x": pandas.Series(np.arange(60) * 37 % 50 + 70).astype(dtype)})
+    columns = [
+        column.model_copy(update={"low": None, "high": None})
+        for column in unsplit_table("t", frame_columns(frame), {}).columns
+    ]
+    beyond = to_frame(columns, np.array([[300.0], [-300.0]]), "pandas")["x"]
+    assert beyond.dtype == dtype
+    assert beyond.to_list() == ([255, 0] if dtype.startswith("u") else [127, -128])
+
+
 def test_a_column_of_dates_may_be_missing_entirely(tmp_path: Path) -> None:
     """In a text file, in a data frame of numbers, and where other columns are given."""
     pandas = pytest.importorskip("pandas")
@@ -543,6 +589,40 @@ def test_a_column_that_no_model_can_use_can_be_left_out(stored: str, tmp_path: P
         excluded["list"] = "none"
     dataset = load_data(data, column_types=excluded)
     assert [column.name for column in dataset.columns] == ["y"]  # x counts the rows
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pandas.Series([None, *[[1, 2]] * 39]),
+        pandas.Series([[]] * 40),
+        pandas.Series([np.arange(3.0)] * 40),
+        pandas.Series([{"a": 1}] * 40),
+        pandas.Series([(1, 2), {1}] * 20),
+        pandas.Series([b"a", b"b"] * 20),
+        polars.Series([None, *[[1, 2]] * 39]),
+        polars.Series([[1, 2]] * 40, dtype=polars.Array(polars.Int64, 2)),
+        polars.Series([{"a": 1, "b": 2.0}] * 40),
+        [None, *[[1, 2]] * 39],
+        [{"a": 1}] * 40,
+    ],
+)
+def test_values_that_hold_others_are_no_texts(values: Any, tmp_path: Path) -> None:
+    columns = {"x": [row / 7 for row in range(40)], "odd": values}
+    if isinstance(values, list):
+        data: Any = tmp_path / "t.json"
+        data.write_text(json.dumps(columns))
+    else:
+        data = (pandas if isinstance(values, pandas.Series) else polars).DataFrame(columns)
+    with pytest.raises(BadInput, match=r"'odd' holds values of type \w+: expected .*column_types=\{'odd': 'none'\}"):
+        load_data(data)
+    assert [column.name for column in load_data(data, column_types={"odd": "none"}).columns] == ["x"]
+
+
+def test_a_column_of_intervals_holds_texts() -> None:
+    intervals = pandas.arrays.IntervalArray.from_breaks([0, 1, 2, 3]).repeat(20)
+    dataset = load_data(pandas.DataFrame({"bin": intervals, "x": np.arange(60) / 7}))
+    assert dataset.columns[0].values == ("(0, 1]", "(1, 2]", "(2, 3]")
 
 
 def test_parquet(tmp_path: Path) -> None:

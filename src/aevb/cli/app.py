@@ -5,7 +5,9 @@ model kept.
 """
 
 import gc
+import json
 import os
+import re
 import signal
 import sys
 import warnings
@@ -44,6 +46,10 @@ COMMANDS = {
     "pull": ("hub:pull", "Download a run from the Hugging Face hub."),
 }
 """Function and one-line help of each command."""
+_BY_COLUMN = re.compile(
+    r"(?P<option>--(?:given|condition|data\.column-types))\.(?P<name>[^=]+)(?:=(?P<value>.*))?", re.DOTALL
+)
+"""An option with the name of a column, and its value if it is attached."""
 
 
 def build(*, summaries: bool = False) -> App:
@@ -92,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             if words[:1] and words[0] in COMMANDS:
                 _import_module_of(words[0])
             command = build(summaries=not words or words[0] not in COMMANDS)
-            status = command(with_hyphens(words), exit_on_error=False, print_error=False, result_action="return_value")
+            words = with_dotted_names(with_hyphens(words))
+            status = command(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(_problem(error))
     except (BadInput, NonFinite) as error:
@@ -132,6 +139,30 @@ def with_hyphens(words: Sequence[str]) -> list[str]:
             attached, word = True, f"{option}={word}"
         result.append(word)
     return result
+
+
+def with_dotted_names(words: Sequence[str]) -> list[str]:
+    """Return words in which options of columns are JSON where names have dots: --given.a.b 5 is --given={"a.b": "5"}.
+
+    Each dot is otherwise a level of a mapping.
+    """
+    values: dict[str, dict[str, str]] = {}
+    result, remaining = list[str](), list(words)
+    while remaining:
+        word = remaining.pop(0)
+        match = _BY_COLUMN.fullmatch(word)
+        if not match:
+            result.append(word)
+            continue
+        if match["value"] is None and (not remaining or remaining[0].startswith("--")):
+            return list(words)  # without a value, which is an error
+        if match["option"] not in values:
+            result.append(match["option"])
+        value = remaining.pop(0) if match["value"] is None else match["value"]
+        values.setdefault(match["option"], {})[match["name"]] = value
+    if not any("." in name for by_column in values.values() for name in by_column):
+        return list(words)
+    return [f"{word}={json.dumps(values[word])}" if word in values else word for word in result]
 
 
 @contextmanager

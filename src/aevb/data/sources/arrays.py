@@ -204,18 +204,25 @@ def to_events(array: Array, name: str) -> Array:
     Raises:
         BadInput: the array has another shape than the module describes.
     """
+    require_events(array.shape, name)
     if array.ndim == 2:
         return array
     if array.ndim == 3:
         return array[:, None]
-    if array.ndim == 4 and array.shape[1] in _CHANNELS:
-        return array
-    if array.ndim == 4 and array.shape[3] in _CHANNELS:
-        return np.moveaxis(array, 3, 1)
-    raise BadInput(
-        f"{name} has the shape {array.shape}: expected vectors (N, D), or images (N, H, W), (N, H, W, C) or "
-        "(N, C, H, W) with C 1 or 3; reshape it (N single numbers are (N, 1))"
-    )
+    return array if array.shape[1] in _CHANNELS else np.moveaxis(array, 3, 1)
+
+
+def require_events(shape: tuple[int, ...], name: str) -> None:
+    """Refuse an array of another shape than the module describes.
+
+    Raises:
+        BadInput: the shape is none of vectors or images.
+    """
+    if len(shape) not in (2, 3) and not (len(shape) == 4 and (shape[1] in _CHANNELS or shape[3] in _CHANNELS)):
+        raise BadInput(
+            f"{name} has the shape {shape}: expected vectors (N, D), or images (N, H, W), (N, H, W, C) or "
+            "(N, C, H, W) with C 1 or 3; reshape it (N single numbers are (N, 1))"
+        )
 
 
 def _require(valid: NDArray[np.bool_], name: str, fault: str) -> None:
@@ -254,6 +261,8 @@ def value_scale(values: Array) -> float:
 
 def _labels(labels: Array, count: int, name: str) -> Array:
     """Return labels as int64 or as text."""
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):  # as pandas has them
+        labels = labels.astype(np.str_)
     if labels.shape != (count,) or labels.dtype.kind not in "buiUS":
         raise BadInput(
             f"{name} has labels {labels.dtype} of shape {labels.shape}: "

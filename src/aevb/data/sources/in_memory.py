@@ -3,8 +3,8 @@
     NumPy array or tensor x             as in a .npy file (`aevb.data.sources.arrays`)
     (x, labels)                         as in a .npz file
     pandas or polars data frame         columns as in a table (`aevb.data.tables.infer`)
-    torch Dataset                       every item is an example, or (example, label)
-    torch DataLoader                    every batch is examples, or (examples, labels)
+    torch Dataset                       every item is an example, (example,) or (example, label)
+    torch DataLoader                    every batch is examples, (examples,) or (examples, labels)
     dictionaries of either              one array each, and labels under `label`
 
 The examples of a PyTorch data set are copied into memory; `aevb.data.from_iterable` streams those that do not fit.
@@ -112,8 +112,13 @@ def _as_arrays(data: object, name: str = IN_MEMORY) -> Mapping[str, Array]:
 
 
 def to_numpy(data: object) -> Array:
-    """Return an array, a tensor on any device or a sequence as a NumPy array."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else np.asarray(data)
+    """Return an array, a tensor of any type on any device, or a sequence as a NumPy array; masked values are NaN."""
+    if isinstance(data, Tensor):
+        dense = data.detach().cpu().to_dense()
+        is_short = dense.is_floating_point() and dense.dtype.itemsize < 4  # such as bfloat16, which NumPy lacks
+        return (dense.float() if is_short else dense).numpy()
+    array = np.asarray(data)
+    return np.where(np.ma.getmaskarray(np.ma.asarray(data)), np.nan, array) if np.ma.is_masked(data) else array
 
 
 def _materialize(data: object) -> Mapping[str, Array]:
@@ -147,7 +152,9 @@ def _example_and_label(item: object, batched: bool) -> tuple[object, object]:
                 ", and its label under `label`; convert them, or pass a data frame"
             )
         return arrays[0], item.get("label")
-    return (item[0], item[1]) if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+    if isinstance(item, tuple | list) and 1 <= len(item) <= 2:
+        return item[0], item[1] if len(item) == 2 else None
+    return item, None
 
 
 def _items(data: object) -> Iterable[object]:

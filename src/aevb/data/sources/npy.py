@@ -16,7 +16,7 @@ from aevb.data.dataset import UnsplitData
 from aevb.data.examples import Examples
 from aevb.data.out_of_core import OutOfCoreExamples, Rows, scan_rows, stays_on_disk
 from aevb.data.rounding import narrowed
-from aevb.data.sources.arrays import Array, read_arrays, read_rows, stored_type, to_events, value_scale
+from aevb.data.sources.arrays import Array, read_arrays, read_rows, require_events, stored_type, to_events, value_scale
 from aevb.data.sources.filesystem import LocalLocation, Location, RemoteLocation
 from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.raw import RawColumn, array_columns
@@ -82,11 +82,11 @@ class NpyReader:
                 f"{location} is in Fortran order, in which rows are not contiguous: write it with"
                 f" np.save(path, np.ascontiguousarray(array)), or use {option('data.in-memory', 'on')}"
             )
+        require_events(shape, self.name)
         self.row_bytes = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
         if self.size < start + shape[0] * self.row_bytes:
             missing = start + shape[0] * self.row_bytes - self.size
             raise BadInput(f"{location} declares the shape {shape} and is {missing} bytes too short: write it again")
-        self.event = to_events(np.empty((0, *shape[1:]), dtype), self.name).shape[1:]
         self.bounds = np.append(np.arange(0, shape[0], max(1, location.block // max(1, self.row_bytes))), shape[0])
         self.scale, self.stored = 1.0, stored_type(dtype)
 

@@ -82,6 +82,8 @@ def arrow_column(name: str, column: "pa.Array | pa.ChunkedArray") -> RawColumn:
     if types.is_temporal(kind) and not types.is_interval(kind):
         numbers, notation = from_temporal(column)
         return RawColumn(name, numbers, whole=True, dtype=dtype, notation=notation)
+    if types.is_null(kind):
+        return RawColumn(name, np.full(len(column), np.nan), dtype=dtype)
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         numbers = column.cast("float64", safe=False).to_numpy(**_copied(column))
         whole, logical = types.is_integer(kind), types.is_boolean(kind)

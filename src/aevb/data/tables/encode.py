@@ -4,16 +4,17 @@ A model accepts any table that has the columns it was trained on, in any order; 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aevb.columns import CODED, Column, DateNotation, Value, modelled
+from aevb.columns import CODED, Column, DateNotation, TimeUnit, Value, modelled
 from aevb.data.tables.dates import NANOSECONDS
 from aevb.data.tables.notation import parse, write
 from aevb.data.tables.numbers import LARGEST, LARGEST_COUNT, LARGEST_INTEGER
@@ -25,7 +26,13 @@ Table = dict[str, list[Value | None]]
 """Columns by name."""
 LISTED = 3
 """Largest number of values that a message lists."""
+NAN = ("nan", "+nan", "-nan")
+"""Numbers in text that are missing."""
 _SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+_UNITS: Mapping[TimeUnit, str] = {
+    **{"D": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds", "us": "microseconds"},
+    "ns": "nanoseconds",
+}
 _EXPECTED = {"positive": "numbers above 0", "nonnegative": "numbers from 0", "count": "whole numbers from 0"}
 
 
@@ -157,19 +164,14 @@ def encode_column(
     numbers = _numbers(raw, column, table, outside)
     wrong = _impossible(numbers, column) & ~np.isnan(numbers)
     if wrong.any() and outside is not None:
-        _report(
-            outside,
-            {
-                row: f"{column.name} is {numbers[row]:g}: expected {_allowed(column)}"
-                for row in wrong.nonzero()[0].tolist()
-            },
-        )
+        shown = zip(wrong.nonzero()[0].tolist(), _shown(raw, column, numbers, wrong), strict=True)
+        _report(outside, {row: f"{column.name} is {text}: expected {_allowed(column)}" for row, text in shown})
         numbers = np.where(wrong, np.nan, numbers)
     elif wrong.any():
         row = int(wrong.argmax())
         finding = (
             f"column {column.name!r} holds {counted(int(wrong.sum()), 'value')} other than {_allowed(column)}, the"
-            f" first {numbers[row]:.12g} in row {row} counted from 0"
+            f" first {next(_shown(raw, column, numbers, wrong))} in row {row} counted from 0"
         )
         raise WrongValues(table, finding, "fix or clear these values, or declare another type")
     return numbers
@@ -190,8 +192,17 @@ def _impossible(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool
     return wrong
 
 
+def _shown(raw: RawColumn, column: Column, numbers: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Iterator[str]:
+    """Yield the numbers in the chosen rows, dates as the table has them."""
+    if isinstance(column.notation, DateNotation):
+        return map(repr, compress(raw.as_written(), chosen))
+    return (f"{number:.12g}" for number in numbers[chosen])
+
+
 def _allowed(column: Column) -> str:
     """Return what the type of a numeric column allows."""
+    if isinstance(column.notation, DateNotation):
+        return f"{column.notation.content}s in whole {_UNITS[column.notation.unit]}"
     if column.kind in _EXPECTED:
         return _EXPECTED[column.kind]
     what = "whole numbers" if column.kind == "integer" else "finite numbers"
@@ -205,7 +216,7 @@ def _numbers(raw: RawColumn, column: Column, table: str, outside: dict[int, str]
         return stored_numbers(raw, column, table)
     texts = raw.texts.dictionary
     values = parse(texts, column.notation)
-    unfit = np.isnan(values) & ~np.array([text.lower().endswith("nan") for text in texts.to_pylist()], dtype=bool)
+    unfit = np.isnan(values) & ~np.array([text.lower() in NAN for text in texts.to_pylist()], dtype=bool)
     wrong = np.flatnonzero(by_row(raw, unfit.astype(np.float64)) == 1).tolist()
     odd: dict[int, object] = {row: raw.texts[row].as_py() for row in wrong}
     if odd and outside is None:
@@ -301,8 +312,19 @@ def _category_values(raw: RawColumn, column: Column, table: str) -> tuple[Sequen
         rows: NDArray[np.int64] = raw.texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return texts if as_texts else list(map(truth_or_number, texts)), rows
     stored = replace(raw, numbers=stored_numbers(raw, column, table), notation=column.notation)
-    values = [str(value) for value in stored.values()] if as_texts else _list(stored.numbers)
+    known = set(column.values)
+    values = [_as_text(value, known) for value in stored.values()] if as_texts else _list(stored.numbers)
     return values, np.where(stored.missing, -1, np.arange(len(values)))
+
+
+def _as_text(value: Value | None, known: Container[object]) -> str:
+    """Return the known text that a number or truth value stands for, such as 1 for 1.0 and true for True."""
+    texts = [str(value)]
+    if isinstance(value, bool):
+        texts += [str(value).lower(), str(value).upper()]
+    elif isinstance(value, int | float) and float(value).is_integer():
+        texts += [str(int(value)), str(float(value))]
+    return next((text for text in texts if text in known), texts[0])
 
 
 def _list(numbers: NDArray[np.float64] | None) -> list[Value]:

@@ -93,8 +93,10 @@ def _typed(raw: RawColumn) -> list[Value | None]:
 
 
 def _replaced(values: list[Value | None], cells: Mapping[int, Value]) -> list[Value | None]:
+    """Return values some of which are replaced by others, numbers among texts by texts."""
+    are_texts = any(isinstance(value, str) for value in values)
     for row, value in cells.items():
-        values[row] = value
+        values[row] = str(value) if are_texts and not isinstance(value, bool) else value
     return values
 
 

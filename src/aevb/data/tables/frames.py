@@ -184,10 +184,10 @@ def _series_column(name: str, series: Series) -> RawColumn:
     elif dtype.startswith("Categorical"):
         levels = tuple(raw.distinct().tolist())
         dtype = "Categorical" if levels else dtype
-    whole = raw.whole or bool(re.match("u?int", dtype.lower()))
+    is_integer = bool(re.match(r"u?int\d", dtype.lower()))
     usable = 1 < len(levels) <= MAX_CATEGORIES and all(isinstance(level, Value) for level in levels)
-    raw = replace(raw, whole=whole, dtype=dtype, levels=levels if usable else ())
-    return raw.with_digits(lambda: _integers(series)) if re.match("u?int", dtype.lower()) else raw
+    raw = replace(raw, whole=raw.whole or is_integer, dtype=dtype, levels=levels if usable else ())
+    return raw.with_digits(lambda: _integers(series)) if is_integer else raw
 
 
 def _integers(series: Series) -> list[int | None]:
@@ -219,7 +219,7 @@ def _levels(series: Series, dtype: str) -> Iterator[Value]:
 
 def _array_column(name: str, values: NDArray[np.generic]) -> RawColumn:
     """Return an array of any type as a column."""
-    if values.dtype.kind in "iufb":
+    if values.dtype.kind in "iufb" and values.ndim == 1:
         numbers = values.astype(np.float64)
         return RawColumn(name, numbers, whole=values.dtype.kind in "iu", logical=values.dtype.kind == "b")
     return object_column(name, values.tolist())

@@ -34,7 +34,7 @@ from aevb.data.tables.numbers import (
     type_of_numbers,
 )
 from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, Values
-from aevb.data.tables.recognize import by_row, recognize_column, truth_texts
+from aevb.data.tables.recognize import as_numbers, by_row, recognize_column, truth_texts
 from aevb.data.tables.summary import ColumnSummary, summarize
 from aevb.errors import BadInput, counted, option
 
@@ -84,8 +84,8 @@ def unsplit_table(name: str, raw_columns: Sequence[RawColumn], column_types: Col
 
 
 def _exact(raw: RawColumn, declared: DeclaredType | None) -> RawColumn:
-    """Return a column of whole numbers that float64 lacks as one of texts, unless it is declared to hold numbers."""
-    return raw if declared in (*NUMBERS, "discrete") else raw.without_rounding()
+    """Return a column that is declared to hold numbers as one, others without the whole numbers that float64 lacks."""
+    return as_numbers(raw) if declared in (*NUMBERS, "discrete") else raw.without_rounding()
 
 
 def _require_dates(raw: RawColumn, table: str) -> ColumnKind:

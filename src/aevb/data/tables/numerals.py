@@ -4,7 +4,8 @@
     written    [sign] [prefix] [sign] digits [decimal mark digits] [suffix], or in parentheses if negative
 
 A prefix is a currency. A suffix is a percent sign, a currency, a unit, or any word after a space. All values of a
-column have the same. Digits after a leading zero, as in a postcode, are no number.
+column have the same. Digits after a leading zero, as in a postcode, are no number. A zero is never followed by a
+separator of thousands: 0,125 has a decimal comma.
 """
 
 import re
@@ -92,7 +93,7 @@ def _marks(decimal_comma: bool) -> Iterator[tuple[str, str]]:
 def _split(texts: pa.Array, notation: NumberNotation) -> pa.StructArray:
     """Return the parts of strings: signs, digits, fraction and exponent; null where a string does not match."""
     mark, decimal = re.escape(notation.thousands), re.escape(notation.decimal)
-    digits = rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})*" if mark else "[0-9]+"
+    digits = rf"[0-9]{{1,3}}|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else "[0-9]+"
     return pc.extract_regex(
         texts,
         rf"^(?P<open>\(?)(?P<sign>[+−-]?){re.escape(notation.prefix)}(?P<inner>[+−-]?)(?P<whole>{digits})"

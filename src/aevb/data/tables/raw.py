@@ -26,6 +26,8 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 MAX_CATEGORIES = 100
 """Largest number of categories of a column that is not declared to be categorical."""
 MAX_COLUMNS = 100_000
+_UNSUPPORTED = (list, tuple, set, frozenset, dict, np.ndarray, bytes, bytearray)
+"""Types of Python objects that are no values of a column."""
 Values = NDArray[np.float64] | NDArray[np.object_]
 """Numbers or texts."""
 
@@ -92,10 +94,11 @@ class RawColumn:
         return self.numbers[~np.isnan(self.numbers)]
 
     def distinct(self) -> Values:
-        """Return the sorted distinct values that are not missing."""
+        """Return the sorted distinct values that are not missing; -0 is 0."""
         if self.numbers is None:
             return cast("Values", np.sort(_objects(pc.unique(self._words.drop_null()).dictionary_decode())))
-        return cast("Values", np.sort(pc.unique(pa.array(self.present)).to_numpy()))
+        present = cast("NDArray[np.float64]", self.present)
+        return cast("Values", np.sort(pc.unique(pa.array(present + 0.0)).to_numpy()))
 
     def values(self) -> list[Value | None]:
         """Return all values with the type of the column, None where missing."""
@@ -168,6 +171,8 @@ def unsupported_column(name: str, count: int, kind: str) -> RawColumn:
 
 def object_column(name: str, values: Sequence[object], dtype: str = "") -> RawColumn:
     """Return Python objects, such as numbers, texts and truth values, as a column; mixed ones are texts."""
+    if unsupported := next((type(value).__name__ for value in values if isinstance(value, _UNSUPPORTED)), ""):
+        return unsupported_column(name, len(values), f"values of type {unsupported}")
     plain = [None if _is_missing(value) else value for value in values]
     present = [value for value in plain if value is not None]
     if all(isinstance(value, str) for value in present):

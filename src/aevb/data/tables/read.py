@@ -17,7 +17,14 @@ from aevb.data.tables.arrow import arrow_column, read_parquet, read_table
 from aevb.data.tables.formats import Format, format_of
 from aevb.data.tables.frames import DataFrame, frame_columns
 from aevb.data.tables.json import read_json
-from aevb.data.tables.raw import MISSING, RawColumn, object_column, require_distinct, require_few_columns
+from aevb.data.tables.raw import (
+    MISSING,
+    RawColumn,
+    coded_texts,
+    object_column,
+    require_distinct,
+    require_few_columns,
+)
 from aevb.data.tables.text import open_text, read_fields
 from aevb.errors import BadInput
 
@@ -89,9 +96,17 @@ def _read_json(path: Path) -> list[RawColumn]:
 
 
 def _read_frame(path: Path) -> list[RawColumn]:
-    frame = read_frame(path)
-    named = enumerate(frame_columns(frame, str(path)))
+    columns = frame_columns(read_frame(path), str(path))
+    named = enumerate(map(_without_empty_texts, columns) if format_of(path) == "stata" else columns)
     return [raw for position, raw in named if not raw.name.startswith("Unnamed: ") or (position and raw.count)]
+
+
+def _without_empty_texts(column: RawColumn) -> RawColumn:
+    """Return a column of Stata, whose missing texts are empty ones."""
+    if column.texts is None:
+        return column
+    texts = column.texts.dictionary_decode()
+    return replace(column, texts=coded_texts(pc.if_else(pc.equal(texts, ""), None, texts)))
 
 
 def read_frame(path: Path) -> DataFrame:

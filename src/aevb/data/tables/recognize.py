@@ -27,9 +27,8 @@ def recognize_column(raw: RawColumn) -> RawColumn:
     if not raw.dtype and numerals.is_plain(texts).all():
         if numerals.have_leading_zeros(texts):
             return raw
-        whole = numerals.are_whole(texts)
-        plain = replace(raw, numbers=by_row(raw, parse(texts, None)), whole=whole)
-        return plain.with_digits(lambda: _integers(raw)) if whole else plain
+        plain = as_numbers(raw)
+        return plain.with_digits(lambda: _integers(raw)) if plain.whole else plain
     if not raw.dtype and is_truth(texts):
         truth = pc.equal(pc.utf8_lower(texts), "true").cast("float64").to_numpy(zero_copy_only=False)
         return replace(raw, numbers=by_row(raw, truth), logical=True)
@@ -39,6 +38,14 @@ def recognize_column(raw: RawColumn) -> RawColumn:
     numbers, notation = recognized
     whole = notation.decimals == (0, 0) if isinstance(notation, NumberNotation) else True
     return replace(raw, numbers=by_row(raw, numbers), notation=notation, whole=whole)
+
+
+def as_numbers(raw: RawColumn) -> RawColumn:
+    """Return a column of texts that are all plain numbers as one of numbers, others as they are."""
+    if raw.texts is None or raw.numbers is not None or not numerals.is_plain(raw.texts.dictionary).all():
+        return raw
+    texts = raw.texts.dictionary
+    return replace(raw, numbers=by_row(raw, parse(texts, None)), whole=numerals.are_whole(texts), levels=())
 
 
 def _integers(raw: RawColumn) -> list[int | None]:
