@@ -45,9 +45,9 @@ def fit_run(
 ) -> RunFolder:
     """Build and train a model, and record metrics after each epoch and weights at each checkpoint.
 
-    However training ends, the folder has valid weights; without a complete epoch, a failure leaves no folder. An
-    interrupted run can be resumed from its last checkpoint, also within an epoch. On the same CPU the result is
-    bit-for-bit identical to an uninterrupted run, except for the seconds of its epochs.
+    However training ends, the folder has valid weights; without a complete epoch or a checkpoint, a failure leaves no
+    folder. An interrupted run can be resumed from its last checkpoint, also within an epoch. On the same CPU the result
+    is bit-for-bit identical to an uninterrupted run, except for the seconds of its epochs.
 
     Args:
         config: of the run; the data decide what it leaves open.
@@ -132,7 +132,7 @@ def _fit(
         )
     except BaseException as error:
         for run in runs if first else []:
-            run.close(_ending(error), kept=len(run.epochs))
+            run.close_failed(_ending(error))
         raise
     environment.run_on_first(lambda: _close(runs, histories))
 
