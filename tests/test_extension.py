@@ -9,8 +9,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
+
+import aevb
+from aevb.config.build import build_objective
+from aevb.config.schema import ObjectiveConfig
+from aevb.errors import BadInput
+from aevb.models.distributions import Laplace
+from aevb.models.likelihoods import Gaussian, Likelihood
+from aevb.models.networks import Network
+from aevb.models.objectives import Terms
+from aevb.models.registry import register
+from aevb.models.vae import Trace
+from tests.conftest import some
 
 LIKELIHOOD = '''
 from typing import Annotated
@@ -268,3 +283,102 @@ def test_two_kinds_cannot_own_one_option(tmp_path: Path) -> None:
     (tmp_path / "clash.py").write_text(PRIOR.replace("width", "variance").replace('"wide"', '"clash"'))
     words = ["train", "blobs", "--plugin", "clash.py", "--model.variance", "2"]
     assert "the option 'variance' of the likelihood" in refused(tmp_path, *words)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten at its end."""
+    for registry in register:
+        monkeypatch.setattr(registry, "_entries", {name: registry._entry(name) for name in registry})
+
+
+class Transposed(nn.Module):
+    """A linear layer whose weight is the transposed one of another."""
+
+    def __init__(self, other: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = other.weight, nn.Parameter(torch.zeros(other.in_features))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return nn.functional.linear(h, self.weight.T, self.bias)
+
+
+class Tied(Network):
+    """Encoder and decoder with the same weights."""
+
+    def encoder(self, event: tuple[int, ...], context: int = 0) -> tuple[nn.Module, int]:
+        self.layer = nn.Linear(event[0] + context, 8)
+        return nn.Sequential(self.layer, nn.Tanh()), 8
+
+    def decoder(self, latent: int, output: tuple[int, ...]) -> nn.Module:
+        return nn.Sequential(nn.Linear(latent, 8), nn.Tanh(), Transposed(self.layer))
+
+
+class Sharp(Likelihood):
+    """A Laplace density whose scale is computed as a number."""
+
+    supports = ("real", "unit")
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        super().__init__(event)
+        self.log_scale = torch.tensor([0.2, 0.4]).mean().log().item()
+
+    def initialize(self, x: Tensor) -> Tensor:
+        return x.mean(0)
+
+    def forward(self, output: Tensor) -> Laplace:
+        return Laplace(output, output.new_tensor(self.log_scale), len(self.event))
+
+
+class Plain:
+    """An objective without defaults."""
+
+    def __init__(self, n_samples: int) -> None:
+        self.n_samples = n_samples
+
+    def __call__(self, trace: Trace, done: float) -> Terms:
+        distortion = -trace.log_likelihood.mean(0)
+        return Terms(distortion + trace.rate, -(distortion + trace.rate), trace.rate, distortion)
+
+
+@pytest.mark.usefixtures("own")
+def test_pieces_as_a_user_may_write_them(tmp_path: Path) -> None:
+    """Tied weights, numbers computed in a constructor, kinds of data in any order, and arguments without defaults."""
+    register.network("tied")(Tied)
+    register.likelihood("sharper")(Sharp)
+    register.objective("plain")(Plain)
+    pieces: dict[str, Any] = {"network": "tied", "likelihood": "sharper", "objective": "plain"}
+    run = aevb.train(some("real", (5,)), **pieces, epochs=2, out=tmp_path / "run", report=False)
+    assert run.model.inputs is not None  # data that are not all in [0, 1] are standardized
+    again = aevb.load_run(run.folder).model
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    tied = [
+        model.get_parameter(name) for model in (run.model, again) for name in ("encoder.0.weight", "decoder.2.weight")
+    ]
+    assert tied[0] is tied[1]
+    assert tied[2] is tied[3]
+
+
+@pytest.mark.usefixtures("own")
+def test_number_of_samples_of_an_own_objective() -> None:
+    """That of the option, else that of its own default, else 1; an objective without the argument has no option."""
+
+    class Fixed(Plain):
+        def __init__(self) -> None:
+            super().__init__(7)
+
+    register.objective("plain")(Plain)
+    register.objective("fixed")(Fixed)
+    samples = [build_objective(ObjectiveConfig(kind="plain", n_samples=count)).n_samples for count in (None, 3)]
+    assert samples == [1, 3]
+    assert build_objective(ObjectiveConfig(kind="fixed", then="plain")).n_samples == 7
+    with pytest.raises(BadInput, match="n_samples has no meaning for the objective fixed"):
+        build_objective(ObjectiveConfig(kind="fixed", n_samples=3))
+
+
+@pytest.mark.parametrize("supports", [("unit", "real"), ("real", "unit"), ("counts", "binary")])
+def test_kinds_of_data_have_no_order(supports: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sharp, "supports", supports)
+    assert not Sharp((3,)).bounded
+    assert Gaussian((3,), mean_link="sigmoid").bounded

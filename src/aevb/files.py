@@ -70,6 +70,7 @@ def create_folder(folder: Path, files: Mapping[str, bytes], space: int) -> None:
     Raises:
         BadInput: the folder already exists or cannot be written, or the disk is full.
     """
+    require_local(folder)
     with os_errors_as_bad_input(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} already exists: choose another {option('out')}, or remove it")

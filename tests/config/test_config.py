@@ -79,6 +79,7 @@ def test_resolving_twice_changes_nothing() -> None:
         ({"variance": 0.1, "likelihood": "laplace"}, "real", "--model.variance 0.1 has no meaning"),
         ({"mean_link": "sigmoid"}, "binary", "--model.mean-link sigmoid has no meaning"),
         ({"classes": 3}, "binary", "--model.classes 3 has no meaning"),
+        ({"classes": 2, "likelihood": "categorical"}, "counts", "--model.classes 2: .* has the value .; use at least"),
         ({"components": 3}, "binary", "--model.components 3 has no meaning"),
         ({"channels": [4]}, "unit", "--model.channels 4 has no meaning"),
         ({"network": "conv", "hidden": [4, 3]}, "unit", "--model.hidden 4 3 has no meaning"),
@@ -196,6 +197,16 @@ def test_warm_up_depends_on_the_data() -> None:
 def test_options_of_other_objectives_are_refused(options: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         build_objective(ObjectiveConfig.model_validate(options))
+
+
+def test_cycles_need_a_warm_up() -> None:
+    """Whether it is turned off, or is by default, as that of tables."""
+    table = load_data(pandas.DataFrame({"a": range(40), "b": ["x", "y"] * 20}))
+    for data, options in ((table, {}), (BITS, {"warmup": 0})):
+        with pytest.raises(BadInput, match=r"--objective.cycles 4 has no meaning without .*--objective.warmup 0.5"):
+            build_objective(ObjectiveConfig.model_validate({"cycles": 4, **options}), data=data)
+    assert build_objective(ObjectiveConfig.model_validate({"cycles": 4}), data=BITS)
+    assert build_objective(ObjectiveConfig.model_validate({"cycles": 4, "warmup": 0.5}), data=table)
 
 
 @pytest.mark.parametrize(("count", "warmup"), [(1_000, 0.02), (10_000, 0.2), (60_000, 0.2)])

@@ -6,10 +6,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas
 import pytest
 import torch
 
 from aevb.config.schema import Config
+from aevb.data import Dataset, load_data
 from aevb.errors import BadInput
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run, fit_runs
@@ -77,6 +80,26 @@ def test_another_model_is_refused(first: RunFolder, tmp_path: Path, model: Any, 
     with pytest.raises(BadInput, match=message):
         fit_run(config(model=model, init_from=str(first.folder)), tmp_path / "run", DATA)
     assert not (tmp_path / "run").exists()
+
+
+def rows(classes: str, price: str = "$12.50") -> Dataset:
+    """A table with a price and a condition; the seed is the number of classes."""
+    chance = np.random.default_rng(len(classes))
+    columns: dict[str, Any] = {"x": chance.normal(size=60), "c": list(classes * 60)[:60], "exported": price}
+    columns["price"] = [f"${number:.2f}" for number in chance.normal(30, 9, 60)]
+    return load_data(pandas.DataFrame(columns), condition=("c",))
+
+
+def test_other_data_of_the_same_kind(tmp_path: Path) -> None:
+    """Constants, and the median that messages name, are no part of the model; the classes of its condition are."""
+    table = {"condition": ["c"], "activation": "relu"}
+    first = fit_run(config(model=table, epochs=1), tmp_path / "first", rows("uvw"))
+    chosen = config(model=table, epochs=1, init_from=str(first.folder))
+    fit_run(chosen, tmp_path / "second", rows("uvwuvw", "$9.00"))
+    for number, classes in enumerate(("uvwz", "abc")):
+        with pytest.raises(BadInput, match=r"another model: its condition 1 is .*'u', 'v', 'w'.*, here it is .*; use"):
+            fit_run(chosen, tmp_path / str(number), rows(classes))
+        assert not (tmp_path / str(number)).exists()
 
 
 def test_a_shared_run_has_no_path_of_the_other(first: RunFolder, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from aevb import files
 from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
+from aevb.models.vae import VAE
 from aevb.runs.checkpoint import load_state
+from aevb.runs.records import Outcome
 from aevb.runs.run_folder import RunFolder
 from aevb.training.history import Epoch
 from aevb.training.optimizer import OPTIMIZERS
@@ -214,6 +216,47 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
     assert resume(tmp_path / "run") == [4, 5, 6, 7, 8]
     fit_run(config(), tmp_path / "whole", data())
     assert end(tmp_path / "run") == end(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("seeds", "resumed"), [(1, False), (1, True), (2, True)])
+def test_a_failure_in_the_first_epoch_keeps_the_checkpoint(tmp_path: Path, seeds: int, resumed: bool) -> None:
+    """A second Ctrl-C, a full disk or too little memory: hours of the first epoch may be in the checkpoint."""
+    chosen = Config.model_validate({"train": {"epochs": 2, "batch_size": 5, "checkpoint_every": "1steps"}})
+    jobs = [(chosen.model_copy(update={"seed": seed}), tmp_path / str(seed)) for seed in range(seeds)]
+    if resumed:
+        fit_runs(jobs, data(), on_step=press(2))
+    steps = count(1)
+
+    def fail() -> None:
+        if next(steps) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_runs(jobs, data(), resume=True, on_step=fail)
+    for _, folder in jobs:
+        assert RunFolder.load(folder).outcome == Outcome(ended="failed", kept=0, epochs=0, seconds=0.0)
+        assert (folder / "checkpoint.safetensors").is_file()
+    assert all(run.finished for run in fit_runs(jobs, data(), resume=True))
+
+
+def test_a_failure_leaves_the_weights_of_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the step that failed has done to them."""
+    models, initial, steps = list[VAE](), fitting.initial_model, count(1)
+
+    def built(*arguments: Any) -> VAE:
+        models.append(initial(*arguments))
+        return models[-1]
+
+    def fail() -> None:
+        if next(steps) == 4:
+            models[0].get_parameter("posterior.head.bias").data.fill_(float("nan"))
+            raise MemoryError
+
+    monkeypatch.setattr(fitting, "initial_model", built)
+    with pytest.raises(MemoryError):
+        fit_run(config(), tmp_path / "run", data(), on_step=fail)
+    assert RunFolder.load(tmp_path / "run").weights_epoch == 1
+    assert resume(tmp_path / "run")[0] == 2
 
 
 def test_what_came_after_the_checkpoint_is_dropped(run: RunFolder, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The run folder: what is written comes back, and nothing else gets in."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,9 +16,10 @@ from aevb.config.schema import Config
 from aevb.data import Dataset
 from aevb.errors import BadInput
 from aevb.runs import run_folder
-from aevb.runs.format import FORMAT
+from aevb.runs.format import FORMAT, epoch_line, read_epochs
 from aevb.runs.run_folder import RunFolder
 from aevb.runs.summary import description
+from aevb.training.history import Epoch, EpochMetrics
 from aevb.workflow.fitting import fit_run
 
 CONFIG = Config.model_validate({"model": {"hidden": [6]}, "train": {"epochs": 3, "batch_size": 20}})
@@ -46,6 +48,22 @@ def test_a_run_interrupted_in_its_first_epoch_has_its_initial_weights(tmp_path: 
     run = fit_run(CONFIG, tmp_path / "run", stripes, on_step=lambda: signal.raise_signal(signal.SIGINT))
     assert description(run)["training"].endswith("interrupted; weights of epoch 0")
     assert RunFolder.load(run.folder).weights_epoch == 0
+
+
+def test_an_objective_without_a_bound(tmp_path: Path) -> None:
+    """What an objective of a user does not have, and gives as NaN, is written as that of an autoencoder."""
+    metrics = EpochMetrics(loss=2.0, bound=math.nan, rate=math.nan, distortion=2.0)
+    (tmp_path / "metrics.jsonl").write_text(epoch_line(Epoch(1, 0.5, metrics, None)))
+    (epoch,) = read_epochs(tmp_path / "metrics.jsonl")
+    assert epoch == Epoch(1, 0.5, EpochMetrics(2.0, -math.inf, math.inf, 2.0), None)
+
+
+def test_an_address_is_no_folder_to_train_in(tmp_path: Path, stripes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before anything is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="hub:me/run is not on this machine"):
+        fit_run(CONFIG, Path("hub:me/run"), stripes)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_holds_what_it_says(run: RunFolder) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -488,6 +489,20 @@ def test_a_learning_rate_far_too_high_is_reported(stripes: Dataset, lr: float, t
     before = state(model)
     with pytest.raises(NonFinite, match=f"({tensor}).* is not finite at step .* of epoch 1.*smaller --train.lr"):
         fit(model, ELBO(), stripes.train, stripes.valid, TrainConfig(epochs=3, batch_size=10, lr=lr))
+    assert same(before, state(model))
+
+
+def test_ctrl_c_after_a_loss_that_is_not_finite_gives_back_the_last_good_weights(stripes: Dataset) -> None:
+    """Also within an epoch, whose numbers are otherwise looked at when it is whole."""
+    model, steps = small(stripes), count(1)
+    before = state(model)
+
+    def press() -> None:
+        if next(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(NonFinite, match=r"is not finite at step . of epoch 1"):
+        fit(model, ELBO(), stripes.train, config=TrainConfig(epochs=3, batch_size=10, lr=1e38), on_step=press)
     assert same(before, state(model))
 
 

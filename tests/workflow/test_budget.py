@@ -1,6 +1,8 @@
 """A budget of time becomes a number of epochs, which the run records."""
 
+import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,21 @@ def test_more_time_gives_more_epochs() -> None:
 def test_a_budget_that_cannot_be_met_is_refused(train: dict[str, object], message: str) -> None:
     config = Config.model_validate({"train": train, "model": {"hidden": [3000, 3000]}})
     with pytest.raises(BadInput, match=message):
+        with_budget(config, load_data("digits"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("after", [3, 20])
+def test_ctrl_c_while_the_speed_is_measured_ends_the_command(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before or after the first steps that count, it must not begin the training itself."""
+    config, steps, counter = Config.model_validate({"train": {"budget": "10min"}}), count(1), time.perf_counter
+
+    def press() -> float:
+        if next(steps) == after:
+            signal.raise_signal(signal.SIGINT)
+        return counter()
+
+    monkeypatch.setattr(time, "perf_counter", press)
+    with pytest.raises(KeyboardInterrupt):
         with_budget(config, load_data("digits"), torch.device("cpu"))
 
 

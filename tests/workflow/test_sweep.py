@@ -75,6 +75,25 @@ def test_what_is_finished_is_not_repeated(tmp_path: Path, seeds: int) -> None:
     assert [path.parent for path in changed] == [found[1].folder]
 
 
+def test_finished_runs_are_evaluated_again_with_another_number_of_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each number that the table shows has the K that was asked for, and nothing is evaluated twice in a row."""
+    made, evaluate = list[int | None](), RunFolder.evaluate
+
+    def counted(run: RunFolder, dataset: Any, split: Any = "test", **options: Any) -> Any:
+        made.extend([options["n_importance_samples"]] if split == "test" else [])
+        return evaluate(run, dataset, split, **options)
+
+    monkeypatch.setattr(RunFolder, "evaluate", counted)
+    tables = []
+    for k in (2, 30, 30, None, None, 2):
+        found = plan(Config.model_validate(QUICK), {"model.latent": [2]}, 1, tmp_path, n_importance_samples=k)
+        tables.append(sweep(found)[0].scores[("test", "log_px")])
+    assert made == [2, 30, None, 2]
+    assert tables[0] == tables[5] < tables[1] == tables[2] < tables[3] == tables[4]
+
+
 @pytest.mark.slow
 def test_runs_in_processes_are_the_same(tmp_path: Path) -> None:
     alone, together = sweep(cells(tmp_path / "a")), sweep(cells(tmp_path / "b"), jobs=2)

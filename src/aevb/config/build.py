@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from itertools import pairwise
 from typing import Any
 
@@ -55,14 +56,15 @@ def weight_bytes(
     columns: Sequence[Column] = (),
     condition_columns: Sequence[Column] = (),
 ) -> float:
-    """Return a lower bound of the size of a model's weights in bytes, without building it; arguments as in `build`."""
+    """Return a lower bound of the size of a model's weights in bytes, without building it; arguments as in `build`.
+
+    It is 0 where a piece computes with numbers when it is built, as a user's may.
+    """
     try:
         with torch.device("meta"):
             vae = _vae(model, event, columns, condition_columns)
     except (RuntimeError, TypeError) as error:
-        if "verflow" not in str(error):
-            raise
-        return math.inf
+        return math.inf if "verflow" in str(error) else 0.0
     sizes: list[int] = [tensor.numel() * tensor.element_size() for tensor in vae.state_dict().values()]
     return sum(sizes)
 
@@ -89,20 +91,40 @@ def build_objective(
     for name in objective.options:
         if name not in known:
             raise BadInput(f"{_shown(name)} has no meaning for the objective {' or '.join(kinds)}: leave it out")
-    first = _objective(objective.kind, objective.n_samples, objective.options, data)
+    first = _objective(objective.kind, "n_samples", objective, objective.options, data)
     if objective.then is None:
         for name in objective.model_dump(include={"then_from", "then_n_samples"}, exclude_defaults=True):
             raise BadInput(f"{_shown(name)} has no meaning without {option('objective.then')}: leave it out")
         return first
     constant = {**objective.options, "warmup": 0.0, "cycles": 1}
-    return Staged(first, _objective(objective.then, objective.then_n_samples, constant, data), objective.then_from)
+    then = _objective(objective.then, "then_n_samples", objective, constant, data)
+    return Staged(first, then, objective.then_from)
 
 
-def _objective(kind: str, n_samples: int | None, values: Mapping[str, Any], data: DataFacts | None) -> Objective:
-    """Return an objective by name, with its options among some values."""
-    options = piece_options(register.objective[kind], values)
-    samples = {"n_samples": n_samples} if n_samples else {}
-    built: Objective = register.objective[kind](**samples, **(options.resolve(data) if data else options).arguments())
+def _objective(
+    kind: str, samples: str, objective: ObjectiveConfig, values: Mapping[str, Any], data: DataFacts | None
+) -> Objective:
+    """Return an objective by name.
+
+    Args:
+        kind: its name.
+        samples: the name of the option with the number of its samples: 1 by default, or the objective's own default.
+        objective: the configuration.
+        values: options, among them those of the objective.
+        data: as in `build_objective`.
+
+    Raises:
+        BadInput: the number of samples is set, and the objective has none.
+    """
+    make, count = register.objective[kind], getattr(objective, samples)
+    parameter = signature(make).parameters.get("n_samples")
+    if count and not parameter:
+        raise BadInput(f"{_shown(samples)} has no meaning for the objective {kind}: leave it out")
+    if parameter and parameter.default is Parameter.empty:
+        count = count or 1
+    options = piece_options(make, values)
+    arguments = (options.resolve(data) if data else options).arguments()
+    built: Objective = make(**({"n_samples": count} if count else {}), **arguments)
     return built
 
 

@@ -162,10 +162,15 @@ class WeightOptions(PieceOptions):
 
     def resolve(self, data: DataFacts) -> Self:
         """Return the options with the warm-up that suits the data: rows are soon overfitted, points are not."""
-        if self.warmup is not None:
-            return self
         rows = data.columns or (data.kind == "real" and len(data.shape) == 1 and data.shape[0] > 2)
-        return self.model_copy(update={"warmup": 0.0 if rows else WARMUP * min(1.0, data.n_train / WARMUP_FOR)})
+        default = 0.0 if rows else WARMUP * min(1.0, data.n_train / WARMUP_FOR)
+        warmup = default if self.warmup is None else self.warmup
+        if self.cycles > 1 and not warmup:
+            raise BadInput(
+                f"{option('objective.cycles', self.cycles)} has no meaning without a warm-up: add"
+                f" {option('objective.warmup', 0.5)}"
+            )
+        return self.model_copy(update={"warmup": warmup})
 
     def arguments(self) -> dict[str, Any]:
         return {"weight": Weight(self.beta, self.warmup or 0.0, self.cycles)}

@@ -104,7 +104,13 @@ def _group(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _pack(tensors: Mapping[str, Tensor], **metadata: float) -> bytes:
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Return the content of a file; tied weights, which share their memory, are in it under each of their names."""
+    content, places = dict[str, Tensor](), set[int]()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        content[name] = own.clone() if place in places else own
+        places.add(place)
     return save_tensors(content, metadata={name: str(value) for name, value in metadata.items()})
 
 

@@ -16,7 +16,7 @@ FORMAT = 1
 RECORDED = ("format", "aevb", "plugins", "dataset", "resolved")
 """Keys of a run's config.json that are not part of its configuration."""
 _INFINITE = {"bound": -math.inf, "rate": math.inf}
-"""Metrics that are infinite for an autoencoder and null in the file: JSON has no infinities."""
+"""Metrics that an autoencoder, or an objective of a user, does not have. They are null in the file."""
 _EPOCH = TypeAdapter(Epoch)
 
 
@@ -64,7 +64,7 @@ def configuration(content: Mapping[str, JsonValue], path: Path) -> dict[str, Jso
 
 def epoch_line(epoch: Epoch) -> str:
     """Return the line of an epoch in metrics.jsonl."""
-    return json.dumps(_infinite_to_null(asdict(epoch)), allow_nan=False) + "\n"
+    return json.dumps(_not_finite_to_null(asdict(epoch)), allow_nan=False) + "\n"
 
 
 def read_epochs(path: Path) -> list[Epoch]:
@@ -80,10 +80,10 @@ def read_epochs(path: Path) -> list[Epoch]:
         return [_EPOCH.validate_python(_null_to_infinite(_parse(line))) for line in lines]
 
 
-def _infinite_to_null(content: object) -> object:
+def _not_finite_to_null(content: object) -> object:
     if isinstance(content, dict):
-        return {key: _infinite_to_null(value) for key, value in content.items()}
-    return None if content in _INFINITE.values() else content
+        return {key: _not_finite_to_null(value) for key, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _null_to_infinite(content: object) -> object:

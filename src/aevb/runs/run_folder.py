@@ -305,19 +305,26 @@ class RunFolder:
         write_bytes(metrics, self._metrics_content())
 
     def close(self, ended: Ending, kept: int) -> None:
-        """Record how training ended, the weights that were kept, and a checkpoint if it was interrupted.
-
-        A failure before the end of the first epoch removes the folder.
-        """
-        if not self.epochs and ended in ("non-finite", "failed"):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
+        """Record how training ended, the weights that were kept, and a checkpoint if it was interrupted."""
         seconds = sum(epoch.seconds for epoch in self.epochs)
         self.outcome = Outcome(ended=ended, kept=kept, epochs=len(self.epochs), seconds=seconds)
         self.save_weights(kept)
         self.save_scores([])
         self.save_checkpoint()
         self.state = None
+
+    def close_failed(self, ended: Ending) -> None:
+        """Record that training failed, with the weights of the last state: a step may be half done.
+
+        Without a whole epoch the folder is removed, unless the run can be resumed.
+        """
+        resumable = ended == "interrupted" or (ended == "failed" and (self.folder / CHECKPOINT).is_file())
+        if not (self.epochs or resumable):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        if ended != "non-finite" and self.state:
+            self.model.load_state_dict(self.state.averages or self.state.weights)
+        self.close(ended, kept=self.state.number if self.state else 0)
 
     # Results.
 

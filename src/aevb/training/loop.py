@@ -190,11 +190,11 @@ class TrainingLoop:
                 step += 1
                 if after_step(step == self.steps, partial(self._copy_within, before, step, totals)):
                     break
-        if step < self.steps:
-            return []
         sums = totals.cpu().double()
         if not (is_finite(losses(sums)) and self.live.is_finite()):
             self._undo(before)
+        if step < self.steps:
+            return []
         return [EpochMetrics(*row) for row in (sums / step).tolist()]
 
     def _totals(self, before: Sequence[TrainingState]) -> Tensor:

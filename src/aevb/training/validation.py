@@ -54,7 +54,7 @@ def _repeated(examples: Examples, repeats: int) -> Examples:
 def _terms(model: VAE, objective: Objective, examples: Examples, decodings: int) -> Tensor:
     """Return the terms of each example, ``(4, N)`` in float64 on the CPU."""
     chunks = [
-        torch.stack(objective(model.trace(chunk.all(), objective.n_samples)))
+        torch.stack(objective(model.trace(chunk.all(), objective.n_samples), 1.0))
         for chunk in examples.chunks(max(1, decodings // objective.n_samples))
     ]
     return torch.cat(chunks, 1).cpu().double()

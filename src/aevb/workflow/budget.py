@@ -84,7 +84,11 @@ def _seconds_per_epoch(config: Config, dataset: Dataset, device: torch.device, s
 def _seconds_per_step(
     model: VAE, objective: Objective, source: ExampleSource, config: TrainConfig, seconds: float
 ) -> float:
-    """Return the time of a step, from steps that take so many seconds."""
+    """Return the time of a step, from steps that take so many seconds.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
     times = list[float]()
 
     def on_step() -> None:
@@ -94,6 +98,7 @@ def _seconds_per_step(
 
     with suppress(_Enough):
         fit(model, objective, source, None, config, on_step=on_step)
+        raise KeyboardInterrupt  # training ends by itself only where it is interrupted
     return (times[-1] - times[FIRST_STEPS]) / (len(times) - 1 - FIRST_STEPS)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
 
+from aevb.columns import Column, modelled
 from aevb.config.build import build, build_objective
 from aevb.config.initialize import initialize
 from aevb.config.resolve import resolve
@@ -45,9 +47,9 @@ def fit_run(
 ) -> RunFolder:
     """Build and train a model, and record metrics after each epoch and weights at each checkpoint.
 
-    However training ends, the folder has valid weights; without a complete epoch, a failure leaves no folder. An
-    interrupted run can be resumed from its last checkpoint, also within an epoch. On the same CPU the result is
-    bit-for-bit identical to an uninterrupted run, except for the seconds of its epochs.
+    However training ends, the folder has valid weights; without a complete epoch or a checkpoint, a failure leaves no
+    folder. An interrupted run can be resumed from its last checkpoint, also within an epoch. On the same CPU the result
+    is bit-for-bit identical to an uninterrupted run, except for the seconds of its epochs.
 
     Args:
         config: of the run; the data decide what it leaves open.
@@ -132,7 +134,7 @@ def _fit(
         )
     except BaseException as error:
         for run in runs if first else []:
-            run.close(_ending(error), kept=len(run.epochs))
+            run.close_failed(_ending(error))
         raise
     environment.run_on_first(lambda: _close(runs, histories))
 
@@ -185,8 +187,11 @@ def start_from(folder: str, model: VAE, resolved: ModelConfig, dataset: Dataset)
     facts = {
         **{name: (getattr(resolved, name), getattr(run.resolved, name)) for name in fields},
         **{name: (value, run.resolved.options.get(name)) for name, value in resolved.options.items()},
-        **{name: (getattr(dataset, name), getattr(run.data, name)) for name in ("kind", "shape", "columns")},
+        **{name: (getattr(dataset, name), getattr(run.data, name)) for name in ("kind", "shape")},
     }
+    for name, kind in (("columns", "column"), ("condition_columns", "condition")):
+        pairs = zip_longest(_facts(getattr(dataset, name)), _facts(getattr(run.data, name)))
+        facts |= {f"{kind} {number}": pair for number, pair in enumerate(pairs, 1)}
     for name, (here, there) in facts.items():
         if here != there:
             raise BadInput(
@@ -194,6 +199,12 @@ def start_from(folder: str, model: VAE, resolved: ModelConfig, dataset: Dataset)
                 " the options of its model, and data of the same kind"
             )
     model.load_state_dict(run.model.state_dict())
+
+
+def _facts(columns: Sequence[Column]) -> list[dict[str, object]]:
+    """Return what a model knows of columns, in the order of a row; other facts are of the files alone."""
+    of_files = {"position", "decimals", "dtype", "typical", "truth"}
+    return [column.model_dump(exclude=of_files, exclude_defaults=True) for column in modelled(columns)]
 
 
 def _open(

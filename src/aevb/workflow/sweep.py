@@ -21,6 +21,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, load_data
 from aevb.errors import BadInput, NonFinite, option
 from aevb.evaluation import Score
+from aevb.evaluation.importance_sampling import FIRST_SAMPLES
 from aevb.runs.aggregate import SEED, RunResult, Values, result_of
 from aevb.runs.run_folder import RunFolder
 from aevb.training.capture import CaptureError
@@ -178,15 +179,21 @@ def _completed(cell: Cell, dataset: Callable[[], Dataset], device: torch.device 
     if run is None or not run.finished:
         run = fit_run(cell.config, cell.folder, dataset(), device=device, resume=True)
     _raise_if_interrupted(run)
-    existing = {(score.split, score.name) for score in run.scores}
-    if ("valid", "distortion") not in existing:
+    existing = {score.name for score in run.scores}
+    if _importance_samples(run, "valid") is None:
         run.evaluate(dataset(), "valid", n_importance_samples=cell.config.objective.last_n_samples or 1)
-    if ("test", "distortion") not in existing:
+    if _importance_samples(run, "test") != (cell.n_importance_samples or FIRST_SAMPLES):
         run.evaluate(dataset(), "test", n_importance_samples=cell.n_importance_samples)
     for measure in cell.measures:
-        if measure.name not in {name for _, name in existing}:
+        if measure.name not in existing:
             run.save_scores(measure.scores(run, dataset()))
     return run
+
+
+def _importance_samples(run: RunFolder, split: str) -> int | None:
+    """Return K of the last evaluation of a run on a split; None without one."""
+    samples = [score.n_importance_samples for score in run.scores if (score.split, score.name) == (split, "distortion")]
+    return samples[-1] if samples else None
 
 
 def _raise_if_interrupted(*runs: RunFolder) -> None:

@@ -72,7 +72,7 @@ class Likelihood(nn.Module, ABC):
     @property
     def bounded(self) -> bool:
         """Whether all data that it supports lie in [0, 1], so that the encoder need not standardize them."""
-        return self.supports[-1] in ("binary", "unit")
+        return {"binary", "unit"}.issuperset(self.supports)
 
     @property
     def constant(self) -> float:

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from aevb.errors import BadInput, option
 from aevb.models import distributions
 from aevb.models.likelihoods.base import Likelihood, log_mean, log_total
 from aevb.models.options import DataFacts, PieceOptions, Size
@@ -23,7 +24,11 @@ class CategoricalOptions(PieceOptions):
     )
 
     def resolve(self, data: DataFacts) -> "Self":
-        return self if self.classes else self.model_copy(update={"classes": data.largest + 1})
+        needed = data.largest + 1
+        if self.classes and self.classes < needed:
+            classes = option("model.classes", self.classes)
+            raise BadInput(f"{classes}: {data.name} has the value {data.largest}; use at least {needed}")
+        return self if self.classes else self.model_copy(update={"classes": needed})
 
 
 @register.likelihood("categorical")
