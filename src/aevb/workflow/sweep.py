@@ -21,7 +21,6 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, load_data
 from aevb.errors import BadInput, NonFinite, option
 from aevb.evaluation import Score
-from aevb.evaluation.importance_sampling import FIRST_SAMPLES
 from aevb.runs.aggregate import SEED, RunResult, Values, result_of
 from aevb.runs.run_folder import RunFolder
 from aevb.training.capture import CaptureError
@@ -182,7 +181,8 @@ def _completed(cell: Cell, dataset: Callable[[], Dataset], device: torch.device 
     existing = {score.name for score in run.scores}
     if _importance_samples(run, "valid") is None:
         run.evaluate(dataset(), "valid", n_importance_samples=cell.config.objective.last_n_samples or 1)
-    if _importance_samples(run, "test") != (cell.n_importance_samples or FIRST_SAMPLES):
+    existing_samples = _importance_samples(run, "test")
+    if existing_samples is None or cell.n_importance_samples not in (None, existing_samples):
         run.evaluate(dataset(), "test", n_importance_samples=cell.n_importance_samples)
     for measure in cell.measures:
         if measure.name not in existing:
