@@ -21,6 +21,7 @@ from torch import Tensor
 from aevb.columns import Column, Value, modelled
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import Table, decode_value
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.laplace import candidates
 from aevb.evaluation.posterior_samples import Part, effective_sample_size, parts
 from aevb.models.vae import VAE
@@ -61,7 +62,11 @@ def impute(
         n_importance_samples: K, candidates from which the imputations are chosen.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
+
+    Raises:
+        BadInput: the model is an autoencoder.
     """
+    require_density(model.posterior_has_density, "imputation")
     x = examples.all().x.cpu()
     index = x.isnan().any(1).nonzero().squeeze(1)
     sizes = torch.full((len(x),), float(n_importance_samples))
