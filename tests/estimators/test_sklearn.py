@@ -541,3 +541,13 @@ def test_scores_of_training_say_what_they_are(tmp_path: Any) -> None:
     iwae = VAEImputer(quick(objective="iwae", n_samples=5), n_imputations=5, n_importance_samples=10)
     text, note = "iwae, as in training; the weights were chosen by it", "before the noise was calibrated"
     assert scores(iwae, "iwae") == {(text, 5, note)}
+
+
+def test_epochs_after_fit_are_counted_on(tmp_path: Any) -> None:
+    """The scores are not those of an epoch of `fit`: no rows are held out any longer."""
+    model = quick().fit(wine()).partial_fit(wine()).partial_fit(wine())
+    model.save_pretrained(tmp_path / "saved")
+    run = aevb.load_run(tmp_path / "saved").record
+    assert [epoch.number for epoch in run.epochs] == [1, 2, 3, 4, 5, 6, 7]
+    assert (run.weights_epoch, run.outcome and run.outcome.kept) == (7, 7)
+    assert run.scores == []

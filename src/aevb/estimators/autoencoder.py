@@ -447,17 +447,18 @@ def _with_history(run: RunFolder, history: History, n_samples: int) -> RunFolder
         history: the epochs.
         n_samples: samples of z per row in training.
     """
-    epochs = [*run.epochs, *history.epochs]
-    seconds = sum(epoch.seconds for epoch in epochs)
-    outcome = Outcome(ended=history.ended, kept=history.kept, epochs=len(epochs), seconds=seconds)
-    best = next((epoch.valid for epoch in epochs if epoch.number == history.kept), None)
+    earlier = len(run.epochs) - (history.epochs[0].number - 1 if history.epochs else 0)  # of `fit`
+    epochs = [*run.epochs, *(replace(epoch, number=epoch.number + earlier) for epoch in history.epochs)]
+    seconds, kept = sum(epoch.seconds for epoch in epochs), history.kept + earlier
+    outcome = Outcome(ended=history.ended, kept=kept, epochs=len(epochs), seconds=seconds)
+    best = next((epoch.valid for epoch in epochs if epoch.number == kept), None)
     metrics = {"bound": best.bound, "rate": best.rate, "distortion": best.distortion} if best else {}
     scores = [
         Score(name, value, None, "valid", _estimator(run.config), n_samples, "none")
         for name, value in metrics.items()
         if np.isfinite(value)
     ]
-    return replace(run, epochs=epochs, outcome=outcome, weights_epoch=history.kept, scores=scores)
+    return replace(run, epochs=epochs, outcome=outcome, weights_epoch=kept, scores=scores)
 
 
 def _estimator(config: Config) -> str:
