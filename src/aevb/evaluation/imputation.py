@@ -100,7 +100,15 @@ def pooled(parts: Sequence[Imputed]) -> Imputed:
 
 def typical(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
     """Return the median of numbers and the most frequent code of other columns, ``(M, N, D)`` to ``(N, D)``."""
-    return torch.where(_numeric(columns), imputations.nanmedian(0).values, imputations.mode(0).values)
+    return torch.where(_numeric(columns), _median(imputations, columns), imputations.mode(0).values)
+
+
+def _median(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
+    """Return the median, the mean of the middle two of an even number; whole numbers stay whole."""
+    lower, upper = imputations.nanmedian(0).values, -(-imputations).nanmedian(0).values  # PyTorch's is the lower one
+    whole = torch.tensor([column.whole or column.kind in ("integer", "count") for column in modelled(columns)])
+    middle = lower + 0.5 * (upper - lower)
+    return torch.where(whole, middle.round(), middle)
 
 
 def expected(imputed: Imputed, columns: Sequence[Column]) -> Tensor:
