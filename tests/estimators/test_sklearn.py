@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import aevb
 from aevb import VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from aevb.errors import BadInput
 from aevb.estimators import outliers
@@ -446,3 +447,107 @@ def test_an_impossible_row_is_an_outlier() -> None:
     assert detector.score_samples(new)[1] == -np.inf
     assert detector.predict(new)[1] == -1
     np.testing.assert_allclose(detector.score_samples(new)[0], detector.score_samples(new.head(1))[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("outlier_fraction", [0.0, 0.2])
+def test_a_detector_knows_the_categories_of_all_rows(outlier_fraction: float) -> None:
+    """Also those that occur only among the rows that it holds out, or leaves out as outliers."""
+    rng = np.random.default_rng(0)
+    kinds = rng.choice(["a", "b"], 60).astype(object)
+    kinds[::6] = [f"rare {number}" for number in range(10)]
+    frame = pandas.DataFrame({"x": rng.normal(size=60), "kind": kinds})
+    detector = VAEOutlierDetector(quick(), false_alarm_rate=0.2, outlier_fraction=outlier_fraction).fit(frame)
+    assert np.isfinite(detector.score_samples(frame)).all()
+    assert np.isfinite(detector.offset_)
+
+
+def test_a_column_that_varies_among_held_out_rows_alone_counts() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    held_out = np.random.default_rng(QUICK["random_state"]).permutation(60)[:12]
+    x[:, 2] = 0.0
+    x[held_out[0], 2] = 1.0
+    log_px = VAEOutlierDetector(quick(), false_alarm_rate=0.2).fit(x).score_samples(x)
+    assert np.isfinite(log_px).all()
+    assert log_px.argmin() == held_out[0]
+
+
+def test_the_surprise_of_an_impossible_value_is_infinite() -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"kind": rng.choice(["a", "b"], 60), "x": rng.normal(size=60)})
+    detector = VAEOutlierDetector(quick(), false_alarm_rate=0.4).fit(frame)
+    found = detector.explain(pandas.DataFrame({"kind": ["z", None, "a"], "x": [0.0, 0.0, np.inf]}))
+    assert np.isposinf(found).tolist() == [[True, False], [False, False], [False, True]]
+    assert np.isnan(found).tolist() == [[False, False], [True, False], [False, False]]
+
+
+@pytest.mark.parametrize("excluded", ["x0", "x1", "x2"])
+def test_excluded_columns_of_an_array_stay_as_they_are(excluded: str) -> None:
+    x, column = wine(0.2)[:60, :3], int(excluded[1])
+    imputer = VAEImputer(quick(column_types={excluded: "none"}), n_imputations=5, n_importance_samples=10).fit(x)
+    filled = imputer.transform(x)
+    assert np.array_equal(filled[:, column], x[:, column], equal_nan=True)
+    others, known = np.delete(filled, column, 1), np.delete(x, column, 1)
+    assert np.isfinite(others).all()
+    assert np.array_equal(others[~np.isnan(known)], known[~np.isnan(known)])
+    alone = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(known)
+    np.testing.assert_allclose(others, alone.transform(known))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [400.0, 400.5, 401.0],
+        pandas.date_range("2024-01-01", periods=3),
+        pandas.MultiIndex.from_product([["a"], [1, 2, 3]]),
+    ],
+)
+def test_filled_frames_keep_their_column_names(names: Any) -> None:
+    x = pandas.DataFrame(wine(0.2)[:60, :3], columns=names)
+    filled = VAEImputer(quick(), n_imputations=5, n_importance_samples=10).fit(x).transform(x)
+    assert filled.columns.equals(x.columns)
+    assert not filled.isna().any(axis=None)
+
+
+def test_an_autoencoder_is_a_transformer_without_a_density(tmp_path: Any) -> None:
+    x, point = wine(), quick(posterior="point", n_components=2)
+    fitted = point.fit(x)
+    assert fitted.transform(x).shape == (178, 2)
+    assert fitted.inverse_transform(fitted.transform(x)).shape == x.shape
+    fitted.save_pretrained(tmp_path / "saved")
+    loaded = VariationalAutoencoder.from_pretrained(tmp_path / "saved")
+    np.testing.assert_allclose(loaded.transform(x), fitted.transform(x))
+    advice = "needs a posterior with a density: an autoencoder has none"
+    with pytest.raises(BadInput, match=advice):
+        fitted.score_samples(x)
+    for wrapper in (VAEOutlierDetector(point), VAEImputer(point)):
+        with pytest.raises(BadInput, match=f"^{type(wrapper).__name__} {advice}"):
+            wrapper.fit(x)
+
+
+def test_parameters_that_are_arrays_are_saved(tmp_path: Any) -> None:
+    quick(hidden=np.array([8, 4])).fit(wine()).save_pretrained(tmp_path / "saved")
+    assert VariationalAutoencoder.from_pretrained(tmp_path / "saved").hidden == (8, 4)
+
+
+def test_scores_of_training_say_what_they_are(tmp_path: Any) -> None:
+    def scores(estimator: Any, name: str) -> set[tuple[str, int | None, str | None]]:
+        estimator.fit(wine()).save_pretrained(tmp_path / name)
+        scores = aevb.load_run(tmp_path / name).scores
+        return {(score.estimator, score.n_importance_samples, score.note) for score in scores}
+
+    assert scores(quick(), "best") == {("as in training; the weights were chosen by it", 1, None)}
+    assert scores(quick(keep="last"), "last") == {("as in training", 1, None)}
+    assert scores(quick(beta=2.0), "beta") == {("as in training", 1, None)}
+    iwae = VAEImputer(quick(objective="iwae", n_samples=5), n_imputations=5, n_importance_samples=10)
+    text, note = "iwae, as in training; the weights were chosen by it", "before the noise was calibrated"
+    assert scores(iwae, "iwae") == {(text, 5, note)}
+
+
+def test_epochs_after_fit_are_counted_on(tmp_path: Any) -> None:
+    """The scores are not those of an epoch of `fit`: no rows are held out any longer."""
+    model = quick().fit(wine()).partial_fit(wine()).partial_fit(wine())
+    model.save_pretrained(tmp_path / "saved")
+    run = aevb.load_run(tmp_path / "saved").record
+    assert [epoch.number for epoch in run.epochs] == [1, 2, 3, 4, 5, 6, 7]
+    assert (run.weights_epoch, run.outcome and run.outcome.kept) == (7, 7)
+    assert run.scores == []

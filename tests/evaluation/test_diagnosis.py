@@ -402,6 +402,19 @@ def test_a_diagnosis_does_not_use_the_test_split(tmp_path: Path) -> None:
     assert diagnose(run, broken) == diagnose(run, data)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "then_from", "shown"), [(1, 0.9, "1 epoch"), (4, 0.5, "4 epochs"), (4, 0.9, "4 epochs")]
+)
+def test_short_training_with_two_objectives(epochs: int, then_from: float, shown: str, tmp_path: Path) -> None:
+    """All epochs count in the advice, although the second objective alone tells whether the bound still improves."""
+    data, objective = plane(), {"then": "iwae", "then_from": then_from}
+    run = train(tmp_path / "run", data, config(epochs, objective=objective, train={"batch_size": 500}), 0)
+    (finding,) = (one for one in diagnose(run, data) if one.problem == "training ended too early")
+    assert finding.evidence.startswith(f"{shown} of ")
+    assert ("second half" in finding.evidence) == (epochs * (1 - then_from) > 1)
+    assert int(finding.remedy.removeprefix("--train.epochs ")) >= 4 * epochs
+
+
 def test_a_run_without_an_epoch_has_no_diagnosis(tmp_path: Path) -> None:
     data = plane()
     run = train(tmp_path / "run", data, config(1), 0)

@@ -471,7 +471,7 @@ def test_resampled_examples_and_bytes_are_scaled_batches() -> None:
 def test_what_has_no_aggregate_posterior_is_refused() -> None:
     model = made((2,), "real", hidden=(), posterior="point")
     assert isinstance(model.encode(torch.zeros(1, 2)), Point)
-    with pytest.raises(BadInput, match="the aggregate posterior of an autoencoder has no density"):
+    with pytest.raises(BadInput, match="the aggregate posterior needs a posterior with a density"):
         prior_holes(model, Examples(torch.randn(9, 2)))
     model = made((2,), "real", hidden=())
     with pytest.raises(BadInput, match="needs at least two examples: got 1"):

@@ -13,7 +13,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples, load_data
 from aevb.errors import BadInput
 from aevb.evaluation.measures import Effort, measure
-from aevb.evaluation.scores import Score
+from aevb.evaluation.scores import Score, with_error
 from aevb.models.registry import register
 from aevb.runs.run_folder import RunFolder
 from aevb.workflow.fitting import fit_run
@@ -159,3 +159,22 @@ def test_the_command_measures_and_keeps(
     assert "amortization gap" in shown
     names = {score.name for score in RunFolder.load("run").scores}
     assert {"log_px", "log_px_quadrature", "amortization_gap"} <= names
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "text"),
+    [
+        (-83.8123, 0.0789, "-83.812 ± 0.079"),
+        (0.005, 0.002, "0.0050 ± 0.0020"),
+        (-83.8, 1e-6, "-83.8000 ± 0.0000"),
+        (3.4e-4, 4.2e-5, "0.00034 ± 4.2e-05"),
+        (1e-24, 1.2e-25, "1e-24 ± 1.2e-25"),
+        (0.0, 0.0, "0.00 ± 0.00"),
+        (12.345, None, "12.35"),
+        (0.0041, None, "0.0041"),
+        (-1e-9, None, "-1e-09"),
+        (0.0, None, "0.00"),
+    ],
+)
+def test_small_scores_are_not_written_as_zero(value: float, stderr: float | None, text: str) -> None:
+    assert with_error(Score("mmd", value, stderr, "test", "", None, "none")) == text

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import scipy.stats
 import torch
 from sklearn.mixture import GaussianMixture
 
+import aevb
 from aevb import plots
 from aevb.cli import app as cli
 from aevb.config.schema import Config, TrainConfig
-from aevb.data import Dataset
+from aevb.data import Dataset, load_data
 from aevb.errors import BadInput
 from aevb.evaluation import Score, baselines, evaluate
+from aevb.evaluation.diagnosis.simple_models import simple_models
 from aevb.models.distributions import Normal, Point, closed_form_kl
 from aevb.models.linear import linear_optimum, linear_vae
 from aevb.models.objectives import ELBO, Weight
@@ -112,6 +115,16 @@ def test_what_an_autoencoder_does_not_have_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_needs_a_density_is_refused_by_an_autoencoder(tmp_path: Path) -> None:
+    """Scores, imputations and explanations of the rows of a table."""
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[::5, 0] = np.nan
+    run = aevb.train(x, posterior="point", hidden=(4,), epochs=1, report=False, out=tmp_path / "run")
+    for command in (run.score, run.impute, run.explain):
+        with pytest.raises(BadInput, match="needs a posterior with a density: an autoencoder has none"):
+            command(x)
+
+
 def test_a_point_is_a_distribution() -> None:
     point = Point(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     z = point.sample((3,))
@@ -132,6 +145,18 @@ def test_baselines_measure_exact_densities(cloud: Dataset) -> None:
     assert isinstance(mixture, GaussianMixture)
     normal = scipy.stats.multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
     assert value(baselines.measure(mixture, cloud), "log_px") == pytest.approx(normal.logpdf(x).mean(), abs=1e-3)
+
+
+def test_numbers_that_recur_have_no_density() -> None:
+    """A third of the numbers is 0: the model gives a probability, which a density exceeds without limit."""
+    rng = np.random.default_rng(0)
+    profit = np.where(rng.random(600) < 0.3, 0.0, 3 * rng.normal(size=600))
+    table = load_data(pandas.DataFrame({"profit": profit, "other": rng.normal(size=600)}))
+    assert [column.spikes for column in table.columns] == [(0.0,), ()]
+    mixture = baselines.measure(baselines.mixture(table, 5), table)
+    pca = baselines.measure(baselines.pca(table, 1), table)
+    assert [score.name for score in mixture + pca] == ["squared_error"]
+    assert not simple_models(table, table.valid, 1)
 
 
 @pytest.mark.parametrize("units", [(1e-5, 1e-5, 1e-5), (1e-5, 1.0, 1e5), (1e5, 1e5, 1e5)])

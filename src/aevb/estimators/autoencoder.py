@@ -32,6 +32,7 @@ from aevb.estimators.base import PretrainedEstimator, RandomState, from_json, se
 from aevb.estimators.frames import Rows, column_names, library, read_columns, to_rows
 from aevb.estimators.parameters import validate_device, validate_names, validate_widths
 from aevb.evaluation import Score
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.importance_sampling import per_example
 from aevb.evaluation.latent_means import latent_means
 from aevb.models.likelihoods import MIN_STDDEV
@@ -185,11 +186,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             return self._to_rows(self.model_.sample(n_samples, draw=True).cpu())
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
-        """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``."""
+        """Return log p(x) of the observed values of each row in nats, by importance sampling, ``(N,)``.
+
+        Raises:
+            BadInput: the model is an autoencoder, or a value does not suit its column.
+        """
         return self._score(X)
 
     def _score(self, X: Rows, outside: dict[int, str] | None = None) -> NDArray[np.float64]:
         examples = self._examples(X, outside)
+        require_density(self.model_.posterior_has_density, "log p(x)")
         found = per_example(self.model_, examples, self.n_importance_samples, seed=self.seed_, equal=True)
         return found.log_px.numpy()
 
@@ -201,22 +207,31 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _n_features_out(self) -> int:
         return self._run.resolved.layers[0]
 
-    def _fit(self, X: Rows) -> Examples:
-        """Fit the model to X, and return the rows that were held out."""
-        dataset = self._start(X, self.validation)
+    def _fit(self, X: Rows, rows: NDArray[np.int64] | None = None) -> Examples:
+        """Fit the model to X, or to some of its rows, and return those of them that were held out."""
+        dataset = self._start(X, self.validation, rows)
         valid = dataset.valid if len(dataset.valid) else None
         self._train(dataset.train, valid, _training(self, {"epochs": self.epochs, "keep": self.keep}))
         return dataset.valid
 
-    def _start(self, X: Rows, validation: float) -> Dataset:
-        """Determine the columns of X and build the model; return the rows as a data set."""
+    def _start(self, X: Rows, validation: float, rows: NDArray[np.int64] | None = None) -> Dataset:
+        """Determine the columns of X and build the model; return the rows as a data set.
+
+        Args:
+            X: rows, all of which determine the columns: other rows may have categories that some of them lack.
+            validation: fraction of the rows that are held out.
+            rows: the indices of those that the model is fitted to; None for all.
+        """
         self._validate_parameters()
         self.seed_ = seed_of(self.random_state)
         self._state: TrainingState | None = None
         columns = read_columns(self._validate(X, reset=True))
         table = unsplit_table("X", columns, _column_types(self.column_types, columns))
         self.columns_, self._library, self._names = table.columns, library(X), column_names(X)
-        dataset = _split(narrowed(table.examples), table.columns, validation, self.seed_)
+        examples = narrowed(table.examples)
+        if rows is not None:
+            examples = examples[torch.from_numpy(rows)]
+        dataset = _split(examples, table.columns, validation, self.seed_)
         config = _config(self)
         resolved = resolve(config.model, dataset)
         with seeded(self.seed_, RNGStream.WEIGHTS):
@@ -242,9 +257,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     ) -> None:
         """Train the model in float32 from the last state, record its history, and leave it in float64."""
         self.model_.float()
+        objective = build_objective(_objective(self), self.posterior)
         history = fit(
             self.model_,
-            build_objective(_objective(self), self.posterior),
+            objective,
             examples,
             valid,
             config,
@@ -252,7 +268,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             resume_from=self._state,
             on_state=on_state,
         )
-        self._run = _with_history(self._run, history)
+        self._run = _with_history(self._run, history, objective.n_samples)
         self.model_.double()
 
     def _keep_state(self, state: TrainingState) -> None:
@@ -302,8 +318,14 @@ class ModelWrapper(PretrainedEstimator):
         """Return the unfitted default model for a number of training rows."""
 
     def _new_model(self, n_rows: int) -> VariationalAutoencoder:
-        """Return an unfitted copy of the model."""
+        """Return an unfitted copy of the model.
+
+        Raises:
+            BadInput: the model is an autoencoder.
+        """
         model: VariationalAutoencoder = clone(self.estimator or self._default_model(n_rows))
+        model._validate_parameters()
+        require_density(register.posterior[model.posterior].has_density, type(self).__name__)
         return model
 
     def _default_model(self, n_rows: int) -> VariationalAutoencoder:
@@ -378,8 +400,9 @@ def _training(estimator: VariationalAutoencoder, options: Mapping[str, object]) 
 
 
 def _objective(estimator: VariationalAutoencoder) -> ObjectiveConfig:
-    options = {"kind": estimator.objective, "n_samples": estimator.n_samples, "beta": estimator.beta}
-    return ObjectiveConfig.model_validate(options)
+    options = {"kind": estimator.objective, "n_samples": estimator.n_samples}
+    weight = {"beta": estimator.beta} if estimator.beta != 1 else {}  # which not every objective has
+    return ObjectiveConfig.model_validate(options | weight)
 
 
 def _config(estimator: VariationalAutoencoder) -> Config:
@@ -416,16 +439,31 @@ def _data_card(dataset: Dataset) -> DataCard:
     )
 
 
-def _with_history(run: RunFolder, history: History) -> RunFolder:
-    """Return a run with the epochs of a training, or of its next epoch."""
-    epochs = [*run.epochs, *history.epochs]
-    seconds = sum(epoch.seconds for epoch in epochs)
-    outcome = Outcome(ended=history.ended, kept=history.kept, epochs=len(epochs), seconds=seconds)
-    best = next((epoch.valid for epoch in epochs if epoch.number == history.kept), None)
+def _with_history(run: RunFolder, history: History, n_samples: int) -> RunFolder:
+    """Return a run with the epochs of a training, or of its next epoch.
+
+    Args:
+        run: the run without them.
+        history: the epochs.
+        n_samples: samples of z per row in training.
+    """
+    earlier = len(run.epochs) - (history.epochs[0].number - 1 if history.epochs else 0)  # of `fit`
+    epochs = [*run.epochs, *(replace(epoch, number=epoch.number + earlier) for epoch in history.epochs)]
+    seconds, kept = sum(epoch.seconds for epoch in epochs), history.kept + earlier
+    outcome = Outcome(ended=history.ended, kept=kept, epochs=len(epochs), seconds=seconds)
+    best = next((epoch.valid for epoch in epochs if epoch.number == kept), None)
     metrics = {"bound": best.bound, "rate": best.rate, "distortion": best.distortion} if best else {}
     scores = [
-        Score(name, value, None, "valid", "as in training; the weights were chosen by it", 1, "none")
+        Score(name, value, None, "valid", _estimator(run.config), n_samples, "none")
         for name, value in metrics.items()
         if np.isfinite(value)
     ]
-    return replace(run, epochs=epochs, outcome=outcome, weights_epoch=history.kept, scores=scores)
+    return replace(run, epochs=epochs, outcome=outcome, weights_epoch=kept, scores=scores)
+
+
+def _estimator(config: Config) -> str:
+    """Return how the scores of the rows that were held out were computed, and whether they chose the weights."""
+    objective = config.objective
+    kind = "" if objective.kind == "elbo" else f"{objective.kind}, "
+    chosen = config.train.keep == "best" and objective.options.get("beta", 1.0) == 1
+    return f"{kind}as in training" + "; the weights were chosen by it" * chosen

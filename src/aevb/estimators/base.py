@@ -148,8 +148,8 @@ class PretrainedEstimator(BaseEstimator):
 
 
 def to_json(parameters: Mapping[str, object]) -> dict[str, JsonValue]:
-    """Return parameters with NumPy's numbers and other mappings converted to plain JSON."""
-    text = json.dumps(parameters, default=lambda value: dict(value) if isinstance(value, Mapping) else value.item())
+    """Return parameters with NumPy's numbers and arrays and other mappings converted to plain JSON."""
+    text = json.dumps(parameters, default=lambda value: dict(value) if isinstance(value, Mapping) else value.tolist())
     converted: dict[str, JsonValue] = json.loads(text)
     return converted
 

@@ -55,15 +55,23 @@ def to_rows(values: Tensor, columns: Sequence[Column], like: Library, names: Seq
     return result
 
 
-def fill_missing(X: Rows, values: Rows) -> Rows:
-    """Return X with its missing values replaced by those of `values`, of the same kind and with columns of X."""
+def fill_missing(X: Rows, values: Rows, columns: Sequence[Column]) -> Rows:
+    """Return X with its missing values replaced by those of `values`, of the same kind.
+
+    Args:
+        X: rows, ``(N, D)``.
+        values: rows of the model as `to_rows` returns them, which lack the columns that the model excludes.
+        columns: of the model.
+    """
     if not is_frame(X):
-        return _fill_array(np.asarray(X, dtype=np.float64), values)
+        return _fill_array(np.asarray(X, dtype=np.float64), values, sorted(column.position for column in columns))
     return _fill_polars(X, values) if library(X) == "polars" else _fill_pandas(X, values)
 
 
-def _fill_array(x: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.isnan(x), values, x)
+def _fill_array(x: NDArray[np.float64], values: NDArray[np.float64], positions: Sequence[int]) -> NDArray[np.float64]:
+    filled: NDArray[np.float64] = x.copy()
+    filled[:, positions] = np.where(np.isnan(x[:, positions]), values, x[:, positions])
+    return filled
 
 
 def _fill_polars(X: Rows, values: Rows) -> Rows:
@@ -72,7 +80,8 @@ def _fill_polars(X: Rows, values: Rows) -> Rows:
 
 
 def _fill_pandas(X: Rows, values: Rows) -> Rows:
-    filled = X.copy()
+    filled, originals = X.copy(), dict(zip(column_names(X), X.columns, strict=True))
     for name in values.columns:
-        filled[name] = X[name].fillna(values[name].set_axis(X.index))
+        column = originals[name]
+        filled[column] = X[column].fillna(values[name].set_axis(X.index))
     return filled

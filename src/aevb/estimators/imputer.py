@@ -112,7 +112,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         return self
 
     def transform(self, X: Rows) -> Rows:
-        """Return X with missing numbers replaced by their mean or median, and others by the most frequent category."""
+        """Return X with missing numbers replaced by their mean or median, and others by the most frequent category.
+
+        Columns that the model excludes stay as they are.
+        """
         observed, imputed = self._impute(X, self.n_imputations)
         columns = self.estimator_.columns_
         by_mean = self.strategy == "mean"
@@ -136,7 +139,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, ModelWrapper):
         return examples.values, pooled(parts)
 
     def _filled(self, X: Rows, values: Tensor) -> Rows:
-        return fill_missing(X, self.estimator_._to_rows(values))
+        return fill_missing(X, self.estimator_._to_rows(values), self.estimator_.columns_)
 
     def _to_run(self) -> RunFolder:
         return replace(super()._to_run(), pool=[model.model_ for model in self.estimators_[1:]])
@@ -163,4 +166,6 @@ def _fitted(model: VariationalAutoencoder, X: Rows) -> VariationalAutoencoder:
         if column.kind == "constant" and not column.values:
             raise BadInput(f"column {column.name!r} is empty: drop it")
     calibrate_noise(model.model_, held_out, seed=model.seed_)
+    scores = [replace(score, note="before the noise was calibrated") for score in model._run.scores]
+    model._run = replace(model._run, scores=scores)
     return model

@@ -21,7 +21,7 @@ from aevb.columns import modelled
 from aevb.config.schema import Config, steps_for
 from aevb.estimators.autoencoder import ModelWrapper, VariationalAutoencoder
 from aevb.estimators.base import RandomState, seed_of
-from aevb.estimators.frames import Rows
+from aevb.estimators.frames import Rows, read_columns
 from aevb.evaluation import Score
 from aevb.evaluation.anomalies import threshold, threshold_rank
 from aevb.evaluation.explanation import surprise
@@ -116,9 +116,9 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
         threshold_rank(n_held_out, self.false_alarm_rate)  # before the training, which takes longer
         model = self._new_model(count - n_held_out)
         order = np.random.default_rng(seed_of(model.random_state)).permutation(count)
-        held_out, train = np.split(order, [n_held_out])
-        self.estimator_ = self._fitted(model, _safe_indexing(X, np.sort(train)))
-        self._set_reference(self.estimator_.score_samples(_safe_indexing(X, np.sort(held_out))))
+        held_out, train = (np.sort(rows) for rows in np.split(order, [n_held_out]))
+        self.estimator_ = self._fitted(model, X, train)
+        self._set_reference(self.estimator_.score_samples(_safe_indexing(X, held_out)))
         return self
 
     def score_samples(self, X: Rows) -> NDArray[np.float64]:
@@ -140,30 +140,33 @@ class VAEOutlierDetector(OutlierMixin, ModelWrapper):
     def explain(self, X: Rows) -> NDArray[np.float64]:
         """Return how surprising each value is, given the others of its row, in nats ``(N, D)``.
 
-        Higher is more surprising; 0 for constant columns, NaN for missing values. See `aevb.evaluation.explanation`.
+        Higher is more surprising, and infinite for values that no row could have; 0 for constant columns, NaN for
+        missing values. See `aevb.evaluation.explanation`.
 
         Args:
             X: rows, ``(N, D)``.
         """
         check_is_fitted(self)
-        X = self._validate(X)
-        model = self.estimator_
+        X, model = self._validate(X), self.estimator_
+        examples, columns = model._examples(X, {}), modelled(model.columns_)
+        surprises = surprise(model.model_, examples, seed=model.seed_).numpy()
+        raw = {column.name: column for column in read_columns(X)}
+        missing = np.stack([raw[column.name].missing for column in columns], 1)
+        surprises[np.isnan(surprises) & ~missing] = np.inf
         result = np.zeros((_num_samples(X), self.n_features_in_))
-        positions = [column.position for column in modelled(model._run.data.columns)]
-        result[:, positions] = surprise(model.model_, model._examples(X), seed=model.seed_).numpy()
+        result[:, [column.position for column in columns]] = surprises
         return result
 
     def _default_model(self, n_rows: int) -> VariationalAutoencoder:
         return self.default_estimator(n_rows, self.random_state, with_outliers=self.outlier_fraction > 0)
 
-    def _fitted(self, model: VariationalAutoencoder, X: Rows) -> VariationalAutoencoder:
-        """Return the model, fitted to the rows that are hardly outliers."""
-        model.fit(X)
-        if not self.outlier_fraction:
-            return model
-        log_px = model.score_samples(X)
-        probable = np.flatnonzero(log_px >= np.quantile(log_px, self.outlier_fraction))
-        return model.fit(_safe_indexing(X, probable))
+    def _fitted(self, model: VariationalAutoencoder, X: Rows, rows: NDArray[np.int64]) -> VariationalAutoencoder:
+        """Return the model, fitted to those of some rows of X that are hardly outliers."""
+        model._fit(X, rows)
+        if self.outlier_fraction:
+            log_px = model.score_samples(_safe_indexing(X, rows))
+            model._fit(X, rows[log_px >= np.quantile(log_px, self.outlier_fraction)])
+        return model
 
     def _set_reference(self, log_px: NDArray[np.float64]) -> None:
         """Set the threshold from log p(x) of held-out rows."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.checks import require_finite
+from aevb.evaluation.checks import require_density, require_finite
 from aevb.evaluation.scores import Estimate
 from aevb.models.vae import VAE
 from aevb.rng import RNGStream, seeded
@@ -63,8 +63,7 @@ def prior_holes(model: VAE, examples: Examples, seed: int = 0) -> Holes:
     """
     if len(examples) < 2:
         raise BadInput(f"the aggregate posterior needs at least two examples: got {len(examples)}")
-    if not model.posterior_has_density:
-        raise BadInput("the aggregate posterior of an autoencoder has no density: use a model with another posterior")
+    require_density(model.posterior_has_density, "the aggregate posterior")
     model.eval()
     device = model.device
     with seeded(seed, RNGStream.EVALUATION, _HOLES, device=device):

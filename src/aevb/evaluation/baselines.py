@@ -3,8 +3,8 @@
     pca        the first Z principal components; as probabilistic PCA also a density, with log p(x) exactly
     mixture    K normals fitted by EM, with log p(x) exactly
 
-Both are densities. For zeros and ones, or for counts, a VAE gives probabilities, which cannot be compared with a
-density; only the squared error remains.
+Both are densities. For zeros and ones, for counts, and for the numbers of a table that recur often, a VAE gives
+probabilities, which cannot be compared with a density; only the squared error remains.
 """
 
 import warnings
@@ -75,7 +75,9 @@ def _smallest_variance(x: NDArray[np.float64]) -> float:
 
 def has_density(dataset: Dataset) -> bool:
     """Return whether a density is meaningful for such data."""
-    numbers = bool(dataset.columns) and all(column.kind in ("real", "positive") for column in modelled(dataset.columns))
+    numbers = bool(dataset.columns) and all(
+        column.kind in ("real", "positive") and not column.spikes for column in modelled(dataset.columns)
+    )
     return dataset.kind in ("unit", "real") or numbers
 
 

@@ -1,8 +1,24 @@
-"""Checks of tensors that measures receive."""
+"""Checks of the models and tensors that measures receive."""
 
 from torch import Tensor
 
 from aevb.errors import BadInput
+
+
+def require_density(has_density: bool, what: str) -> None:
+    """Check that the posterior of a model has a density.
+
+    Args:
+        has_density: whether it has one.
+        what: the subject of the message.
+
+    Raises:
+        BadInput: it has none.
+    """
+    if not has_density:
+        raise BadInput(
+            f"{what} needs a posterior with a density: an autoencoder has none, train with another posterior"
+        )
 
 
 def require_finite(values: Tensor, what: str) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aevb.columns import Column, modelled
 from aevb.data.examples import Examples, evenly_spaced
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.laplace import candidates
 from aevb.evaluation.posterior_samples import parts
 from aevb.models.shapes import log_mean_exp
@@ -39,7 +40,11 @@ def surprise(model: VAE, examples: Examples, *, seed: int = 0, memory: int = 2**
         examples: N rows; NaN where a value is missing.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
+
+    Raises:
+        BadInput: the model is an autoencoder.
     """
+    require_density(model.posterior_has_density, "an explanation")
     usual = _conditional(model, _sampled(model, examples, seed), seed, memory).median(0).values
     return usual - _conditional(model, examples, seed, memory)
 

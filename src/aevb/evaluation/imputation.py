@@ -21,6 +21,7 @@ from torch import Tensor
 from aevb.columns import Column, Value, modelled
 from aevb.data.examples import Examples
 from aevb.data.tables.encode import Table, decode_value
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.laplace import candidates
 from aevb.evaluation.posterior_samples import Part, effective_sample_size, parts
 from aevb.models.vae import VAE
@@ -61,7 +62,11 @@ def impute(
         n_importance_samples: K, candidates from which the imputations are chosen.
         seed: the random seed.
         memory: approximate limit, in bytes, of the tensors that are alive at once.
+
+    Raises:
+        BadInput: the model is an autoencoder.
     """
+    require_density(model.posterior_has_density, "imputation")
     x = examples.all().x.cpu()
     index = x.isnan().any(1).nonzero().squeeze(1)
     sizes = torch.full((len(x),), float(n_importance_samples))
@@ -95,7 +100,15 @@ def pooled(parts: Sequence[Imputed]) -> Imputed:
 
 def typical(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
     """Return the median of numbers and the most frequent code of other columns, ``(M, N, D)`` to ``(N, D)``."""
-    return torch.where(_numeric(columns), imputations.nanmedian(0).values, imputations.mode(0).values)
+    return torch.where(_numeric(columns), _median(imputations, columns), imputations.mode(0).values)
+
+
+def _median(imputations: Tensor, columns: Sequence[Column]) -> Tensor:
+    """Return the median, the mean of the middle two of an even number; whole numbers stay whole."""
+    lower, upper = imputations.nanmedian(0).values, -(-imputations).nanmedian(0).values  # PyTorch's is the lower one
+    whole = torch.tensor([column.whole or column.kind in ("integer", "count") for column in modelled(columns)])
+    middle = lower + 0.5 * (upper - lower)
+    return torch.where(whole, middle.round(), middle)
 
 
 def expected(imputed: Imputed, columns: Sequence[Column]) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput, option
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.scores import DEFAULT, Estimate, Score, Scores, Split, mean_score
 from aevb.models.registry import register
 from aevb.models.vae import VAE
@@ -141,8 +142,8 @@ def evaluate(
 
 def _require(name: str, needs: Collection[Need], model: VAE, dataset: Dataset, split: Split) -> None:
     """Raise `BadInput` unless everything that a measure needs is present."""
-    if "density" in needs and not model.posterior_has_density:
-        raise BadInput(f"measure {name} needs a posterior with a density: an autoencoder has none")
+    if "density" in needs:
+        require_density(model.posterior_has_density, f"measure {name}")
     if "held-out" in needs and split == "train":
         raise BadInput(f"measure {name} compares with the training split: use {option('split', 'valid')} or test")
     if "no-table" in needs and dataset.columns:

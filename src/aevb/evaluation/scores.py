@@ -16,6 +16,8 @@ from aevb.models.registry import register
 Split = Literal["train", "valid", "test"]
 DEFAULT = "likelihood"
 """The measure whose scores are listed first."""
+SMALL, TINY = 0.1, 1e-3
+"""Numbers without and with a standard error below which two significant digits are written."""
 
 
 class Estimate(NamedTuple):
@@ -97,9 +99,11 @@ def _cells(score: Score) -> tuple[str, ...]:
 
 
 def with_error(score: Score) -> str:
-    """Return value ± standard error, with at least two digits of the error."""
+    """Return value ± standard error with two to four decimals, or with two significant digits if it is small."""
     if score.stderr is None:
-        return f"{score.value:.2f}"
+        return f"{score.value:.2g}" if 0 < abs(score.value) < SMALL else f"{score.value:.2f}"
+    if 0 < max(abs(score.value), score.stderr) < TINY:
+        return f"{score.value:.2g} ± {score.stderr:.2g}"
     decimals = min(4, max(2, 1 - floor(log10(score.stderr)))) if score.stderr > 0 else 2
     return f"{score.value:.{decimals}f} ± {score.stderr:.{decimals}f}"
 

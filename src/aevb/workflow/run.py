@@ -19,6 +19,7 @@ from aevb.data.tables.encode import Table, decode_rows
 from aevb.errors import BadInput, option
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
+from aevb.evaluation.checks import require_density
 from aevb.evaluation.cost import decoder_operations
 from aevb.evaluation.diagnosis import Findings, diagnose
 from aevb.evaluation.explanation import surprise, texts
@@ -575,7 +576,12 @@ class Run:
 
 
 def _log_px(model: VAE, examples: Examples, n_importance_samples: int | None, seed: int, equal: bool = False) -> Tensor:
-    """Return log p(x) of each example, ``(N,)``, which depends on no other example."""
+    """Return log p(x) of each example, ``(N,)``, which depends on no other example.
+
+    Raises:
+        BadInput: the model is an autoencoder.
+    """
+    require_density(model.posterior_has_density, "log p(x)")
     if n_importance_samples:
         return per_example(model, examples, n_importance_samples, seed=seed, equal=equal).log_px
     affordable = int(SCORE_OPERATIONS / max(1, decoder_operations(model, examples)))

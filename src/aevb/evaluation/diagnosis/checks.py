@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aevb.config.presets import replaced
+from aevb.errors import counted
 from aevb.evaluation.diagnosis.findings import NO_INFORMATION, Finding, Measurements
 from aevb.evaluation.likelihood import ACTIVE
 
@@ -307,7 +308,7 @@ def under_training(measured: Measurements) -> Finding | None:
     merits = [epoch.valid.merit for epoch in measured.epochs if epoch.valid]
     train, objective = measured.config.train, measured.config.objective
     if objective.then:  # the bounds of two objectives are not comparable
-        merits = merits[round(objective.then_from * len(merits)) :]
+        merits = merits[round(objective.then_from * len(merits)) :] or merits[-1:]
     decay = train.lr_decay if train.lr_schedule == "linear" else 0.0
     # A short decay of the learning rate at the end improves the bound however long the training was.
     steady = merits[: math.ceil((1 - decay) * len(merits))] if decay <= 0.3 else merits
@@ -317,15 +318,17 @@ def under_training(measured: Measurements) -> Finding | None:
     late, short = gain > 0.05 * (best - first) and gain > 0.1 * stderr, measured.steps < MIN_STEPS
     if not (late or short):
         return None
-    epochs = len(merits) * max(4, math.ceil(4 * MIN_STEPS / measured.steps))
+    count = len(measured.epochs)
+    epochs = count * max(4, math.ceil(4 * MIN_STEPS / measured.steps))
+    improvement = f"the second half still improved the bound by {gain:.2f} of {best - first:.2f} nats"
     return Finding(
         problem="training ended too early",
         metric="steps" if short else "late gain",
         value=measured.steps if short else gain / (best - first),
         threshold=MIN_STEPS if short else 0.05,
         better="higher" if short else "lower",
-        evidence=f"{len(merits)} epochs of {measured.steps} steps in all; the second half still improved the bound by"
-        f" {gain:.2f} of {best - first:.2f} nats",
+        evidence=f"{counted(count, 'epoch')} of {counted(measured.steps, 'step')} in all"
+        + f"; {improvement}" * (len(merits) > 1),
         cause="too few epochs",
         remedy=f"--train.epochs {epochs}",
     )
