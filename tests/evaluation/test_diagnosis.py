@@ -464,3 +464,13 @@ def test_simple_models_of_large_examples_are_fitted_to_few(monkeypatch: pytest.M
     dataset = load_data("digits")
     assert simple_models.simple_models(dataset, dataset.valid, 30)
     assert not simple_models.simple_models(dataset, dataset.valid, 40)  # as many components as examples
+
+
+@pytest.mark.parametrize("weight", [torch.eye(5, 30), torch.arange(150.0).view(5, 30).square().sin()])
+def test_data_in_a_subspace_have_no_linear_model(weight: torch.Tensor) -> None:
+    """The noise that rounding leaves outside the subspace is none: the density would have no bound."""
+    torch.manual_seed(0)
+    some, others = (Examples(torch.randn(count, 5) @ weight + 3.3) for count in (150, 50))
+    dataset = Dataset("plane", "real", (30,), some, others, others, "none", None)
+    assert not simple_models.simple_models(dataset, others, 8)
+    assert simple_models.simple_models(dataset, others, 1)

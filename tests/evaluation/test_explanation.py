@@ -56,6 +56,10 @@ def test_a_missing_value_is_not_explained(model: VAE) -> None:
     assert texts(torch.tensor([[1.0, math.nan, 2.9]]), COLUMNS) == [""]
 
 
+def test_an_infinite_surprise_is_written_as_such() -> None:
+    assert texts(torch.tensor([[4.0, math.inf, math.nan]]), COLUMNS) == ["b (+inf), a (+4.0)"]
+
+
 @pytest.fixture(scope="module")
 def rows() -> pandas.DataFrame:
     """Two columns with nearly the same value, an independent one and a constant one."""

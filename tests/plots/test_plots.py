@@ -27,6 +27,7 @@ from aevb.evaluation.latent_means import latent_means
 from aevb.models.vae import VAE
 from aevb.plots.points import bin_edges, histograms, listed
 from aevb.plots.tables import PANELS, _on_axis, _write_ticks, reconstructed_columns
+from aevb.runs.aggregate import Row
 from aevb.workflow.fitting import fit_run
 from tests.conftest import Exact
 
@@ -222,6 +223,24 @@ def test_histograms_of_any_column_hold_all_data_and_samples(exact: Exactly, tmp_
             assert np.all(np.diff(edges) > 0)
             np.testing.assert_allclose((density * np.diff(edges)).sum(), 1)
     plots.save(figure, tmp_path / "samples.png")
+
+
+def test_figures_of_sorted_test_rows_show_all_of_them(exact: Exactly) -> None:
+    """Files may be sorted, so that the first rows are of one class."""
+    examples, model = Examples(torch.arange(4000.0).view(-1, 1).expand(-1, 3)), exact(features=3).model
+    shown = plots.samples(model, examples).axes[0].patches
+    density, edges, _ = next(patch.get_data() for patch in shown if isinstance(patch, StepPatch))
+    assert density[np.asarray(edges)[:-1] >= 2000].any()
+    points = plots.reconstructions(model, examples).axes[0].collections[0]
+    assert np.asarray(points.get_offsets())[:, 0].max() == 3999
+
+
+def test_a_search_over_numbers_and_names_shows_every_setting() -> None:
+    scales = []
+    for values in (["learned", 0.001, 1.0], [None, 1, 100], [0.001, 1.0], [1, 2]):
+        rows = [Row({"field": value}, 1, {("valid", "bound"): -1.0}, {}, []) for value in values]
+        scales.append(plots.search(rows).axes[0].get_xscale())
+    assert scales == ["linear", "linear", "log", "linear"]  # of names, the first is at 0
 
 
 def test_histograms_tell_narrow_columns_apart() -> None:

@@ -91,7 +91,7 @@ def measure(baseline: PCA | GaussianMixture, dataset: Dataset, split: Split = "t
     def score(name: str, values: NDArray[np.float64], estimator: str) -> Score:
         return mean_score(name, values, split, estimator, None, dataset)
 
-    if has_density(dataset) and _has_noise(baseline):
+    if has_density(dataset) and has_noise(baseline):
         kind = "probabilistic PCA" if isinstance(baseline, PCA) else "mixture of normals"
         log_px = pca_log_px(baseline, x) if isinstance(baseline, PCA) else baseline.score_samples(x)
         scores.append(score("log_px", log_px, f"exact, {kind}"))
@@ -115,7 +115,7 @@ def pca_log_px(model: PCA, x: NDArray[np.float64]) -> NDArray[np.float64]:
     return log_px
 
 
-def _has_noise(baseline: PCA | GaussianMixture) -> bool:
+def has_noise(baseline: PCA | GaussianMixture) -> bool:
     """Return whether a baseline has a density: PCA needs variance outside its components."""
     if isinstance(baseline, GaussianMixture):
         return True

@@ -59,7 +59,7 @@ def texts(surprises: Tensor, columns: Sequence[Column]) -> list[str]:
     names = [column.name for column in modelled(columns)]
 
     def text(row: Tensor) -> str:
-        first = row.nan_to_num(-torch.inf).topk(min(NAMED, len(row)))
+        first = row.nan_to_num(-torch.inf, torch.inf).topk(min(NAMED, len(row)))
         pairs = zip(first.values.tolist(), first.indices.tolist(), strict=True)
         return ", ".join(f"{names[index]} ({value:+.1f})" for value, index in pairs if value >= LEAST)
 

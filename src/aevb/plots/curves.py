@@ -173,9 +173,12 @@ def search(rows: Sequence[Row]) -> Figure:
     for axis, field in zip(axes, rows[0].values, strict=True):
         values = [row.values[field] for row in scored]
         numbers = [value for value in values if isinstance(value, int | float)]
-        axis.plot(numbers if len(numbers) == len(values) else list(map(str, values)), bounds, "o", color=COLORS[2])
-        if numbers and min(numbers) > 0 and max(numbers) > 20 * min(numbers):
-            axis.set_xscale("log")
+        if len(numbers) < len(values):  # such as a number or "learned"
+            axis.plot(list(map(str, values)), bounds, "o", color=COLORS[2])
+        else:
+            axis.plot(numbers, bounds, "o", color=COLORS[2])
+            if numbers and min(numbers) > 0 and max(numbers) > 20 * min(numbers):
+                axis.set_xscale("log")
         axis.set(title="validation bound", xlabel=field, ylabel="nats per example")
     return figure
 

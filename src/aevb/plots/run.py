@@ -90,8 +90,7 @@ def _latent(run: RunFolder, dataset: Dataset) -> Figure | None:
 @rc_context(STYLE)
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Plot examples and their reconstructions, the mean of p(x|z) at the mean of q(z|x): images, curves or columns."""
-    some = examples[: 20 if len(examples.shape) == 3 else 1000]
-    batch = some.all()
+    batch = examples.subsample(20 if len(examples.shape) == 3 else 1000).all()
     x, again = batch.x, model.reconstruct(batch.to(model.device)).cpu()
     if x.dim() == 4:
         return picture(torch.stack([x, again]), 10, "test examples (above) and reconstructions (below)")
@@ -118,13 +117,13 @@ def samples(model: VAE, examples: Examples, *, seed: int = 0) -> Figure:
     if order:
         return sampled_curves(model, examples, order, seed=seed)
     count = 100 if image else min(len(examples), 2000)
-    condition = examples[torch.linspace(0, len(examples) - 1, count).long()].condition
-    condition = condition.sort(0).values if image and condition is not None else condition
+    batch = examples.spaced(count).all()
+    condition = batch.condition.sort(0).values if image and batch.condition is not None else batch.condition
     with seeded(seed, RNGStream.SAMPLES, device=model.device):
         drawn = model.sample(count, condition, draw=not image).cpu()
     if image:
         return picture(drawn, 10, "mean of p(x|z) for z sampled from the prior")
-    x = examples.batch(slice(0, len(drawn))).x
+    x = batch.x
     if x.shape[1] == 2:
         return clouds([Cloud("test examples", x), Cloud("samples", drawn)])
     figure, axes = subplots(min(x.shape[1], PANELS))

@@ -19,7 +19,7 @@ from torch import Tensor
 from aevb.data.dataset import Dataset
 from aevb.data.examples import Examples
 from aevb.errors import BadInput
-from aevb.evaluation.baselines import has_density, pca_log_px, rows
+from aevb.evaluation.baselines import has_density, has_noise, pca_log_px, rows
 from aevb.evaluation.diagnosis.findings import SimpleModel
 from aevb.models.shapes import size
 
@@ -63,7 +63,7 @@ def _linear(train: Rows, x: Rows, latent: int) -> list[SimpleModel]:
     if latent >= min(train.shape):
         return []
     model = PCA(latent, svd_solver="full").fit(train)
-    return [SimpleModel("a linear model", _tensor(pca_log_px(model, x)))] if model.noise_variance_ > 0 else []
+    return [SimpleModel("a linear model", _tensor(pca_log_px(model, x)))] if has_noise(model) else []
 
 
 def _mixtures(train: Rows, x: Rows, stddev: Rows) -> list[SimpleModel]:
