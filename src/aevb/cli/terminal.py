@@ -79,7 +79,7 @@ class TerminalProgress:
 
     def planned(self, config: Config) -> None:
         """Show the number of epochs that fit into a budget of time."""
-        _errors().print(f"{config.train.epochs} epochs fit into the budget")
+        _errors().print(f"{counted(config.train.epochs, 'epoch')} fit into the budget")
 
     @contextmanager
     def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
