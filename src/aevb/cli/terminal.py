@@ -278,7 +278,8 @@ def show_sweep(rows: Sequence[Row], folder: Path) -> None:
         "mean ± standard deviation over the seeds, nats per example; select by validation, report the test split.",
         soft_wrap=True,
     )
-    console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
+    if any(row.seeds for row in rows):
+        console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
 
 
 def _mean_and_std(mean: float, std: float) -> str:
