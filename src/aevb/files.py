@@ -147,4 +147,6 @@ def os_errors_as_bad_input(path: Path, action: Literal["read", "write"] = "write
     try:
         yield
     except OSError as error:
-        raise BadInput(f"cannot {action} {path}: {(error.strerror or str(error)).lower()}") from error
+        obstacle = next((folder for folder in path.parents if folder.is_file()), None)
+        reason = f"{obstacle} is a file, expected a folder" if obstacle else (error.strerror or str(error)).lower()
+        raise BadInput(f"cannot {action} {path}: {reason}") from error

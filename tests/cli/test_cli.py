@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 
 from aevb.cli import app as cli
+from aevb.cli import export
 from aevb.data.sources import named
 from aevb.runs.run_folder import RunFolder
 from tests.conftest import mostly_slow
@@ -152,6 +153,17 @@ def test_sample(aevb: Callable[..., Result], run: Path, out: str | None, shape: 
     else:
         with Image.open(path) as picture:
             assert picture.size[0] >= 500
+
+
+def test_the_shape_of_a_table_is_that_in_its_file(aevb: Callable[..., Result], tmp_path: Path) -> None:
+    rows = "".join(f"{n % 7 / 3},{'ab'[n % 2]},{n % 3},same\n" for n in range(60))
+    (tmp_path / "rows.csv").write_text(f"size,kind,level,constant\n{rows}")
+    words = ["--model.condition", "kind", "--n-importance-samples", "2", "--no-report", "--out", "run", *QUICK]
+    assert aevb("train", "rows.csv", *words).status == 0
+    for command in (["sample", "run", "--condition.kind", "a", "--n-samples", "5"], ["reconstruct", "run"]):
+        result = json.loads(aevb(*command, "--json").out)
+        lines = Path(result["file"]).read_text().splitlines()
+        assert result["shape"] == [len(lines) - 1, len(lines[0].split(","))]
 
 
 def test_sample_with_draw_has_noise_and_a_seed(aevb: Callable[..., Result], run: Path) -> None:
@@ -330,7 +342,7 @@ def test_main_module_and_installed_command() -> None:
         (["reproduce", "yong", "--device", "tpu"], "device tpu is not available on this machine"),
         (["train", "--config", "no.json"], "cannot read --config no.json: no such file"),
         (["train", "mnist", "--data-dir", "nowhere"], "nowhere"),
-        (["evaluate", "nothing"], "nothing is not a run folder"),
+        (["evaluate", "nothing"], "nothing is not a run folder: it does not exist"),
         (["sample", "."], "is not a run folder"),
         (["evaluate"], "requires an argument"),
         (["evaluate", ".", "x.npy"], "evaluate takes no further argument: 'x.npy'"),
@@ -491,6 +503,26 @@ def test_a_loss_that_is_not_finite_later_keeps_the_last_good_weights(
 
 def test_a_taken_folder(refused: Callable[..., str], run: Path) -> None:
     assert "already exists: choose another --out" in refused("train", *QUICK, "--out", run)
+
+
+def test_a_folder_of_runs_or_a_file_is_no_run(refused: Callable[..., str], run: Path, tmp_path: Path) -> None:
+    below = shutil.copytree(run, tmp_path / "sweep" / "as-given" / "seed=0")
+    assert f"is not a run folder: it has no config.json, but {below} is one" in refused("evaluate", tmp_path / "sweep")
+    assert "is not a run folder: it is a file" in refused("evaluate", run / "config.json")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "deep/x.npy"])
+def test_a_file_in_place_of_a_folder(refused: Callable[..., str], run: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "data.csv").write_text("a,b")
+    assert "data.csv is a file, expected a folder" in refused("sample", run, "--out", tmp_path / "data.csv" / name)
+
+
+def test_the_address_of_a_served_page_as_json(
+    aevb: Callable[..., Result], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "serve_pages", lambda *arguments: arguments[-1]("http://127.0.0.1:80/"))
+    result = aevb("explore", run, "--serve", "--no-open", "--json")
+    assert json.loads(result.out) == {"address": "http://127.0.0.1:80/"}
 
 
 def test_a_run_of_a_newer_version(refused: Callable[..., str], run: Path) -> None:

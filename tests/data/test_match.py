@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import polars
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ import aevb
 from aevb.cli import app as cli
 from aevb.data.loading import read_examples
 from aevb.data.match import DataSpec
+from aevb.data.value_kinds import Kind
 from aevb.errors import BadInput
 from tests.conftest import mostly_slow
 
@@ -206,6 +208,14 @@ def test_images_have_the_size_of_the_training_data(image_size: int | None, tmp_p
     spec = IMAGES._replace(image_size=image_size)
     assert read_examples(tmp_path, spec).shape == (3, 8, 8)
     assert read_examples(np.zeros((2, 8, 8, 3)), spec).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(("kind", "byte_scale"), [("unit", 1 / 16), ("binary", 1.0)])
+def test_white_of_image_files_is_that_of_models_of_other_bytes(kind: Kind, byte_scale: float, tmp_path: Path) -> None:
+    """Those of the training data are from 0 to 16, or 0 and 1."""
+    Image.fromarray(255 * np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
+    spec = IMAGES._replace(kind=kind, byte_scale=byte_scale)
+    assert torch.equal(read_examples(tmp_path, spec).all().x, torch.eye(8).expand(1, 3, 8, 8))
 
 
 @pytest.mark.slow

@@ -205,3 +205,10 @@ def test_the_missing_extra_is_named(
     assert status == 2
     assert "pip install 'aevb[search]'" in err
     assert not Path("found").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_refused(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b")
+    with pytest.raises(BadInput, match=r"data\.csv is a file, expected a folder"):
+        search(config(), OVER, 2, tmp_path / "data.csv")
+    assert not trained

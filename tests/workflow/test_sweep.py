@@ -52,6 +52,21 @@ def test_long_names_of_folders_are_shortened_and_differ(tmp_path: Path) -> None:
         assert folder.name.startswith("model.hidden=256,256")
 
 
+def test_a_run_folder_is_not_the_folder_of_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(BadInput, match="already has a run"):
+        cells(tmp_path)
+
+
+def test_a_sweep_that_fails_keeps_the_results_of_another(aevb: Callable[[str], tuple[int, str, str]]) -> None:
+    Path("many").mkdir()
+    (results := Path("many/sweep.json")).write_text("[]")
+    status, out, _ = aevb("sweep digits --over model.likelihood poisson --train.epochs 1 --out many")
+    assert (status, results.read_text()) == (2, "[]")
+    assert "failed: digits has gray values" in out
+    assert "sweep.json" not in out
+
+
 @pytest.mark.parametrize("over", [{"model.latnt": [2]}, {"model.latent": ["many"]}, {"nothing.at_all": [1]}])
 def test_what_is_no_field_or_no_value_of_it_is_refused(over: dict[str, list[Any]], tmp_path: Path) -> None:
     with pytest.raises(BadInput):

@@ -1,5 +1,6 @@
 """The commands export and explore."""
 
+import json as json_format
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -66,7 +67,7 @@ def explore(
     first, *others = (load_run(run, data_dir=data_dir) for run in runs)
     if serve:
         pages = [run.explorable(condition or None) for run in (first, *others)]
-        serve_pages(pages, host, port, lambda address: _announce(address, no_open))
+        serve_pages(pages, host, port, lambda address: _announce(address, no_open, json))
         return
     with terminal.status("writing the page"):
         path = first.explore(*others, condition=condition or None).path
@@ -75,7 +76,7 @@ def explore(
         webbrowser.open(path.resolve().as_uri())
 
 
-def _announce(address: str, no_open: bool) -> None:
-    print(f"serving {address} until Ctrl-C", flush=True)
+def _announce(address: str, no_open: bool, json: bool) -> None:
+    print(json_format.dumps({"address": address}) if json else f"serving {address} until Ctrl-C", flush=True)
     if not no_open:
         webbrowser.open(address)

@@ -156,9 +156,11 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
     data = run.record.data
     image = len(data.shape) == 3
     path = run.output_file(out, f"{name}.{'png' if image else 'csv' if data.columns else 'npy'}")
+    shape: Sequence[int] = x.shape
     if data.columns:
         columns = (*data.columns, *data.condition_columns)
         rows = run.table(x, condition)
+        shape = len(x), len(rows)
         write_atomically(require_table_file(path), lambda file: write_table(file, rows, columns, data.text_form))
     elif path.suffix == ".npy":
         write_atomically(path, lambda file: np.save(file, x.numpy()))
@@ -166,4 +168,4 @@ def _write(run: Run, out: Path | None, name: str, x: Tensor, row: int, condition
         write_atomically(path, lambda file: aevb.plots.save_picture(x, row, file))
     else:
         raise BadInput(f"cannot write {name} of {data.name} to --out {path}: expected {'.png or ' * image}.npy")
-    print_array_file(path, x.shape, json)
+    print_array_file(path, shape, json)

@@ -108,14 +108,19 @@ def _search_and_show(
 
 
 def _show(rows: Sequence[Row], folder: Path, json: bool, *, searched: bool) -> int:
-    """Write the table and the figure of a sweep or a search into its folder and print it. Returns the exit status."""
+    """Write the table and the figure of a sweep or a search into its folder and print it. Returns the exit status.
+
+    Where all runs failed, those of an earlier sweep are kept.
+    """
     from aevb import plots  # which takes a while to import, as matplotlib does
 
     text, draw = terminal.sweep_json(rows), plots.search if searched else plots.sweep
-    write_text(folder / "sweep.json", text)
-    write_atomically(folder / "sweep.png", lambda path: plots.save(draw(rows), path))
+    failed = not any(row.seeds for row in rows)
+    if not failed:
+        write_text(folder / "sweep.json", text)
+        write_atomically(folder / "sweep.png", lambda path: plots.save(draw(rows), path))
     if json:
         print(text, end="")
     else:
         terminal.show_sweep(rows, folder)
-    return 2 if all(row.problems and not row.seeds for row in rows) else 0
+    return 2 if failed else 0

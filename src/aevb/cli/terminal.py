@@ -79,7 +79,7 @@ class TerminalProgress:
 
     def planned(self, config: Config) -> None:
         """Show the number of epochs that fit into a budget of time."""
-        _errors().print(f"{config.train.epochs} epochs fit into the budget")
+        _errors().print(f"{counted(config.train.epochs, 'epoch')} fit into the budget")
 
     @contextmanager
     def training(self, config: Config, dataset: Dataset) -> Iterator[Hooks]:
@@ -278,7 +278,8 @@ def show_sweep(rows: Sequence[Row], folder: Path) -> None:
         "mean ± standard deviation over the seeds, nats per example; select by validation, report the test split.",
         soft_wrap=True,
     )
-    console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
+    if any(row.seeds for row in rows):
+        console.print(f"runs, sweep.json and sweep.png in {folder}", soft_wrap=True)
 
 
 def _mean_and_std(mean: float, std: float) -> str:

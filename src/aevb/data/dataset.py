@@ -160,6 +160,7 @@ class UnsplitData:
         out_of_core: all examples, if they are not in memory.
         white: the value that becomes 1, of images with 16 bits; None for other data.
         text_form: delimiter and encoding of a text file; None for other data.
+        image_files: whether the examples were read from image files, which have a scale of their own.
     """
 
     name: str
@@ -175,3 +176,4 @@ class UnsplitData:
     out_of_core: OutOfCoreExamples | None = None
     white: float | None = None
     text_form: TextForm | None = None
+    image_files: bool = False

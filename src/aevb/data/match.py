@@ -71,7 +71,7 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
         BadInput: the examples have another shape, or values that cannot occur in the training data.
     """
     expected: Kind = spec.kind if spec.binarize == "none" else "unit"
-    scaled = _scaled(data.examples, expected, spec)
+    scaled = _scaled(data, expected, spec)
     examples = _with_channels(scaled if data.white is None else scaled.brightened(spec.white), spec.shape)
     if examples.shape != spec.shape:
         raise BadInput(
@@ -96,9 +96,12 @@ def match_examples(data: UnsplitData, spec: DataSpec, outside: Outside | None = 
     return binarize_splits([examples] * 3, spec.binarize, spec.split_seed)[2]
 
 
-def _scaled(examples: Examples, expected: Kind, spec: DataSpec) -> Examples:
+def _scaled(data: UnsplitData, expected: Kind, spec: DataSpec) -> Examples:
+    examples = data.examples
     if examples.values.dtype != torch.uint8:
         return replace(examples, values=examples.values.to(spec.dtype))
+    if data.image_files and expected in ("unit", "binary"):
+        return examples  # 255 is white, whatever it is in the training data
     byte_scale = spec.byte_scale
     if byte_scale is None and examples.values.dim() == 4 and expected != "binary":
         byte_scale = 1 / 255

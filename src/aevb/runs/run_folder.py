@@ -119,7 +119,7 @@ class RunFolder:
         folder = Path(folder)
         with os_errors_as_bad_input(folder, "read"):
             if not (folder / CONFIG).is_file():
-                raise BadInput(f"{folder} is not a run folder: it has no config.json")
+                raise BadInput(f"{folder} is not a run folder: {_difference(folder)}")
         config, resolved, card = _read_config(folder / CONFIG)
         model, weights_epoch = _read_model(folder / "model.safetensors", resolved, card)
         run = cls(folder, config, resolved, card, model.to(device), weights_epoch=weights_epoch)
@@ -402,6 +402,14 @@ class RunFolder:
     def _scores_content(self) -> bytes:
         outcome = self.outcome.model_dump() if self.outcome else None
         return to_json({"scores": [asdict(score) for score in self.scores], "training": outcome})
+
+
+def _difference(path: Path) -> str:
+    """Return why a path without a configuration is not a run folder."""
+    if not path.is_dir():
+        return "it is a file" if path.exists() else "it does not exist"
+    below = sorted(path.glob(f"*/*/{CONFIG}"))  # of a sweep
+    return f"it has no {CONFIG}" + (f", but {below[0].parent} is one" if below else "")
 
 
 def _identity(card: DataCard) -> tuple[object, ...]:

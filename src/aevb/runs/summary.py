@@ -6,6 +6,7 @@ from typing import NamedTuple
 from aevb import display
 from aevb.config.schema import ModelConfig
 from aevb.data.value_kinds import described
+from aevb.errors import counted
 from aevb.evaluation.scores import Score, titles, with_error
 from aevb.models.likelihoods import Gaussian
 from aevb.runs.records import Outcome
@@ -82,7 +83,7 @@ def _variance(run: RunFolder) -> str:
 def _ending(outcome: Outcome) -> str:
     """Return how training ended."""
     how = {"early": ", stopped early", "finished": ""}.get(outcome.ended, f", {outcome.ended}")
-    return f"{outcome.epochs} epochs in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept}"
+    return f"{counted(outcome.epochs, 'epoch')} in {outcome.seconds:.1f} s{how}; weights of epoch {outcome.kept}"
 
 
 def _split(run: RunFolder, score: Score) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 from aevb import display
 from aevb.config.schema import Config
 from aevb.data.dataset import Dataset
+from aevb.errors import counted
 from aevb.report import wording
 from aevb.training.history import Epoch, bound_text, curves
 from aevb.workflow.progress import Hooks
@@ -83,7 +84,9 @@ class NotebookProgress:
 
         yield Hooks(on_step, self._epochs.append)
         self._share = None
-        self._show(f"{len(self._epochs)} epochs in {wording.duration(time.monotonic() - began)}{self._best()}")
+        self._show(
+            f"{counted(len(self._epochs), 'epoch')} in {wording.duration(time.monotonic() - began)}{self._best()}"
+        )
 
     @contextmanager
     def status(self, text: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ import torch
 from aevb.config.schema import Config
 from aevb.data.optional import optional_library
 from aevb.errors import BadInput, option
+from aevb.files import os_errors_as_bad_input
 from aevb.runs.aggregate import RunResult, aggregate
 from aevb.workflow.sweep import Cell, plan, sweep
 
@@ -148,7 +149,8 @@ class _Study:
         journal = optional_library("optuna.storages.journal", "a search", "'aevb[search]'")
         self.space, self.seed = space, config.seed
         self.distributions = {name: self._distribution(axis) for name, axis in space.items()}
-        folder.mkdir(parents=True, exist_ok=True)
+        with os_errors_as_bad_input(folder / JOURNAL):
+            folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = optuna.create_study(
             storage=optuna.storages.JournalStorage(journal.JournalFileBackend(str(folder / JOURNAL))),

@@ -22,7 +22,7 @@ from aevb.data import Dataset, load_data
 from aevb.errors import BadInput, NonFinite, option
 from aevb.evaluation import Score
 from aevb.runs.aggregate import SEED, RunResult, Values, result_of
-from aevb.runs.run_folder import RunFolder
+from aevb.runs.run_folder import CONFIG, RunFolder
 from aevb.training.capture import CaptureError
 from aevb.workflow.fitting import can_stack, fit_run, fit_runs
 from aevb.workflow.options import Content, configuration, overlay
@@ -80,8 +80,10 @@ def plan(
         n_importance_samples: K for log p(x); None to choose its estimator.
 
     Raises:
-        BadInput: an option is unknown, or a value is invalid.
+        BadInput: an option is unknown, a value is invalid, or the folder is that of a run.
     """
+    if (folder / CONFIG).is_file():
+        raise BadInput(f"{folder} already has a run: choose another {option('out')}, or remove it")
     if config.train.budget:
         raise BadInput(f"{option('train.budget')} is for a single run: use {option('train.epochs')}")
     cells = dict[str, Cell]()

@@ -95,7 +95,7 @@ def unsplit_images(name: str, title: str, files: Sequence[ImageFile], size: int 
         notes.append(f"the images have 16 bits and no value above {white}, which is taken as white")
     values, scale = _stacked(pixels)
     examples = Examples(torch.from_numpy(values), None, scale)
-    return UnsplitData(name, examples, notes=tuple(notes), white=white and white / WHITE)
+    return UnsplitData(name, examples, notes=tuple(notes), white=white and white / WHITE, image_files=True)
 
 
 def _conversions(images: Sequence[DecodedImage], size: int | None) -> Iterator[str]:
