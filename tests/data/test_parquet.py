@@ -96,6 +96,31 @@ def test_string_views_are_strings(tmp_path: Path, suffix: str) -> None:
     assert every_row(far) == every_row(near)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
+    content = columns()
+    indexed = content | {"__index_level_0__": list(range(ROWS))}
+    plain, folder = load_data(written(tmp_path / "a", content, suffix)), written(tmp_path / "b", indexed, suffix)
+    for source in (folder, f"{folder}/part-0.{suffix}"):
+        for in_memory in ("on", "off"):
+            assert load_data(source, in_memory=in_memory).columns[-1].name == "same"
+    assert every_row(load_data(folder, in_memory="off")) == every_row(plain)
+
+
+@pytest.mark.parametrize("in_memory", ["on", "off"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_files_may_differ_in_whether_values_can_be_missing(tmp_path: Path, suffix: str, in_memory: Any) -> None:
+    plain, folder = load_data(written(tmp_path / "a", columns(), suffix)), written(tmp_path / "b", columns(), suffix)
+    part = pa.table(columns()).slice(0, ROWS // FILES)
+    part = part.cast(part.schema.set(0, part.schema.field(0).with_nullable(False)))
+    if suffix == "parquet":
+        pq.write_table(part, f"{folder}/part-0.parquet", row_group_size=30)
+    else:
+        with pa.ipc.new_file(f"{folder}/part-0.arrow", part.schema) as file:
+            file.write_table(part, max_chunksize=30)
+    assert every_row(load_data(folder, in_memory=in_memory)) == every_row(plain)
+
+
 def test_a_rare_category_is_collected_and_trained_on(tmp_path: Path) -> None:
     dataset = load_data(written(tmp_path / "rows", columns()), in_memory="off")
     rare = next(column for column in dataset.columns if column.name == "rare")

@@ -549,6 +549,18 @@ def test_a_column_of_large_numbers_that_hardly_vary_has_a_scale() -> None:
         assert column["low"] < column["high"]
 
 
+@pytest.mark.usefixtures("without_networks")
+def test_times_are_shown_to_the_second(tmp_path: Path) -> None:
+    """Times in seconds exceed the digits of float32."""
+    seconds = torch.arange(1_700_000_001, 1_700_600_001, 10_000, dtype=torch.float64)
+    part = Examples(torch.stack([seconds, seconds % 7], 1))
+    columns = tuple(Column(name=name, kind="real", position=position) for position, name in enumerate(("time", "x")))
+    dataset = Dataset("times", "columns", (2,), part, part, part, "none", None, columns)
+    content = gather(Subject(trained(dataset, tmp_path / "run"), dataset), "0", tmp_path)
+    examples = content.facts["examples"]
+    assert np.frombuffer(content.files[examples["file"]], examples["type"])[::2].tolist() == seconds.tolist()
+
+
 @pytest.mark.slow
 def test_many_examples_are_thinned_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = some("unit", (1, 8, 8), 90)

@@ -48,16 +48,17 @@ def test_files_come_out_as_they_went_in(run: Any) -> None:
     assert bytes(found) == content
 
 
-def test_an_array_is_what_the_facts_say(run: Any) -> None:
-    values = np.array([1.5, -2.25, 1e-3], dtype="<f4")
+@pytest.mark.parametrize("name", ["float32", "float64", "uint8"])
+def test_an_array_is_what_the_facts_say(run: Any, name: str) -> None:
+    values = np.array([1.5, 2.25, 1e-3]).astype(np.dtype(name).newbyteorder("<"))
     text = b64encode(gzip.compress(values.tobytes())).decode()
     code = """
         const element = document.createElement("script");
         [element.type, element.id, element.textContent] = ["text/plain", "file:a", given];
         document.body.append(element);
-        return [...await array({ file: "a", type: "float32", shape: [3] })];
+        return [...await array({ file: "a", type: "%s", shape: [3] })];
     """
-    assert run("content", "array", code, text) == values.tolist()
+    assert run("content", "array", code % name, text) == values.tolist()
     assert run("content", "array", "return await array(null)") is None
 
 
@@ -261,13 +262,14 @@ def test_dates_are_written_as_dates(run: Any) -> None:
     day, minute = 86_400_000, 60_000
     columns = [
         [{"instant": {"unit": day, "from": 0, "to": 10}}, 18_000],
+        [{"instant": {"unit": day, "from": 0, "to": 10}}, 17_999.6],
         [{"instant": {"unit": minute, "from": 0, "to": 16}}, 30_000_000.4],
         [{"instant": {"unit": minute, "from": 11, "to": 16}}, 75],
         [{"instant": {"unit": day, "from": 0, "to": 10}}, 1e12],
         [{"instant": None, "whole": True}, 2008],
     ]
     shown = run("words", "written", "return given.map(([column, value]) => written(column, value))", columns)
-    assert shown == ["2019-04-14", "2027-01-15 08:00", "01:15", "1,000,000,000,000", "2008"]
+    assert shown == ["2019-04-14", "2019-04-14", "2027-01-15 08:00", "01:15", "1,000,000,000,000", "2008"]
 
 
 def test_a_date_has_shorter_forms(run: Any) -> None:
@@ -480,6 +482,41 @@ def test_keys_do_what_hands_do(run: Any) -> None:
     assert known == [True] * 5 + [False]
     assert done == [["nudge", -1, 0], ["pan", 0, 24], ["zoom", 1.25], ["reset"], ["choose"]]
     assert with_control is False
+
+
+def test_a_click_of_an_unsteady_hand_is_no_drag(run: Any) -> None:
+    code = """
+        const element = document.createElement("div");
+        element.setPointerCapture = () => null;
+        document.body.append(element);
+        const done = [];
+        const names = ["press", "move", "hover", "leave", "click", "pan"];
+        listen(element, Object.fromEntries(names.map((name) => [name, () => done.push(name)])));
+        const event = (type, x) => new PointerEvent(type, { pointerId: 1, clientX: x });
+        const send = (type, x) => element.dispatchEvent(event(type, x));
+        for (const path of given) {
+            send("pointerdown", 0);
+            for (const x of path) send("pointermove", x);
+            send("pointerup", path.at(-1));
+        }
+        return done;
+    """
+    assert run("pointer", "listen", code, [[1, 0], [3, 6, 9]]) == ["press", "click", "press", "move", "move"]
+
+
+def test_a_plane_that_was_hidden_can_be_shown(run: Any) -> None:
+    code = """
+        const element = { clientWidth: 0, clientHeight: 0 };
+        const plane = new Plane(element, element, {});
+        plane.show([-4, 4, -4, 4]);
+        Object.assign(element, { clientWidth: 400, clientHeight: 400 });
+        plane.resize();
+        const shown = plane.scale.box;
+        Object.assign(element, { clientWidth: 800, clientHeight: 800 });
+        plane.resize();
+        return [shown, plane.scale.unit];
+    """
+    assert run("plane", "Plane", code) == [[-4, 4, -4, 4], 100]
 
 
 def test_two_runs_follow_each_other(run: Any) -> None:

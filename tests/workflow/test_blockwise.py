@@ -216,6 +216,30 @@ def test_an_array_with_gaps() -> None:
     torch.testing.assert_close(run.score(blocks_of("x.npy")[1]).log_px, run.score(x[BLOCK : 2 * BLOCK]).log_px)
 
 
+def test_an_array_with_a_condition_keeps_it() -> None:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3)).round(3)
+    x[::7, 1] = np.nan
+    table = pa.table({f"x{number}": column for number, column in enumerate(x.T)}).to_pandas()
+    aevb.train(table, condition=["x2"], hidden=(8,), epochs=2, report=False, n_importance_samples=2, out="run")
+    np.save("x.npy", x)
+    assert command("impute", "run", "x.npy", "--out", "full.csv", "--n-imputations", 3) == 0
+    assert read("full.csv").column_names == ["x0", "x1", "x2"]
+    np.testing.assert_allclose(read("full.csv")["x2"].to_numpy(), x[:, 2])
+
+
+def test_text_files_are_those_of_a_table_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dates are written as in the data, and the index of pandas is no column."""
+    days = np.datetime64("2024-01-01", "us") + np.random.default_rng(0).integers(0, 900, ROWS) * np.timedelta64(1, "D")
+    table = people().append_column("day", pa.array(days)).append_column("__index_level_0__", pa.array(range(ROWS)))
+    aevb.train(written("t.parquet", table), hidden=(8,), epochs=2, report=False, n_importance_samples=2, out="run")
+    assert command("impute", "run", "t.parquet", "--out", "blocks.csv", "--n-imputations", 3) == 0
+    monkeypatch.setattr(blockwise, "BLOCK", ROWS)
+    assert command("impute", "run", "t.parquet", "--out", "whole.csv", "--n-imputations", 3) == 0
+    blocks, whole = read("blocks.csv"), read("whole.csv")
+    assert blocks.schema == whole.schema
+    assert blocks["day"] == whole["day"]
+
+
 def test_a_damaged_block_leaves_nothing(table_run: aevb.Run, capsys: pytest.CaptureFixture[str]) -> None:
     table = people().set_column(1, "height", pa.array([1.0] * 290 + [np.inf] * 10))
     written("t.parquet", table)

@@ -87,11 +87,13 @@ class Content:
         self.files[full := f"{self.prefix}/{name}"] = content
         return full
 
-    def array(self, name: str, values: Tensor | NDArray[Any]) -> dict[str, Any]:
-        """Add an array as float32 or uint8, and return its description for the facts."""
+    def array(
+        self, name: str, values: Tensor | NDArray[Any], floats: Literal["float32", "float64"] = "float32"
+    ) -> dict[str, Any]:
+        """Add an array of floating-point numbers or of uint8, and return its description for the facts."""
         array = np.asarray(values)
-        array = array.astype("<f4" if array.dtype.kind == "f" else "u1")
-        kind = "float32" if array.dtype.kind == "f" else "uint8"
+        kind = floats if array.dtype.kind == "f" else "uint8"
+        array = array.astype(np.dtype(kind).newbyteorder("<"))
         return {"file": self.add(name, array.tobytes()), "type": kind, "shape": list(array.shape)}
 
 
@@ -317,7 +319,7 @@ def _rows(dataset: Dataset, test: Examples, content: Content) -> dict[str, Any]:
     low, high = np.nanquantile(train, (0.01, 0.99), axis=0)
     columns = modelled(dataset.columns) or _unnamed(dataset)
     return {
-        "examples": content.array("examples", x),
+        "examples": content.array("examples", x, "float64" if x.dtype == torch.float64 else "float32"),
         "columns": [
             {
                 "name": column.name,

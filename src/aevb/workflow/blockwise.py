@@ -23,8 +23,8 @@ from aevb.data import Examples
 from aevb.data.loading import blocks_of
 from aevb.data.sources.blocks import BLOCK, Block, TableBlock
 from aevb.data.tables.encode import Table, decode_rows
-from aevb.data.tables.fill import Cells, fill_arrow
-from aevb.data.tables.formats import suffix_of
+from aevb.data.tables.fill import Cells, fill_arrow, without_types
+from aevb.data.tables.formats import format_of, suffix_of
 from aevb.data.tables.parts import STREAMED, join_parts
 from aevb.evaluation.imputation import imputation_table, imputed_cells
 from aevb.files import os_errors_as_bad_input, require_local, write_atomically
@@ -123,7 +123,7 @@ def impute_blocks(
     def impute(block: Block) -> tuple[Tables, int]:
         examples = run.table_examples(block)
         cells, lines = _imputed(run, examples, block.start, options)
-        return [_filled(run, block, examples, cells), pa.table(lines)], len(lines["row"])
+        return [_filled(run, block, examples, cells, out), pa.table(lines)], len(lines["row"])
 
     return sum(_blockwise(blocks, [out, draws], impute, on_block))
 
@@ -154,17 +154,19 @@ def _imputed(run: Run, examples: Examples, start: int, options: ImputeOptions) -
     return cells, lines
 
 
-def _filled(run: Run, block: Block, examples: Examples, cells: Cells) -> pa.Table:
-    """Return the rows of a block with imputed cells."""
+def _filled(run: Run, block: Block, examples: Examples, cells: Cells, out: Path) -> pa.Table:
+    """Return the rows of a block with imputed cells, for a file."""
     card = run.record.data
     columns = (*card.columns, *card.condition_columns)
     if isinstance(block, TableBlock):
-        return fill_arrow(block.table(), cells, columns)
-    table = decode_rows(card.columns, examples.values.numpy())
+        table = fill_arrow(block.table(), cells, columns)
+        return without_types(table, columns) if format_of(out) == "text" else table
+    condition = None if examples.condition is None else examples.condition.numpy()
+    rows = decode_rows(card.columns, examples.values.numpy(), card.condition_columns, condition)
     for name, imputed in cells.items():
         for row, value in imputed.items():
-            table[name][row] = value
-    return pa.table(table)
+            rows[name][row] = value
+    return pa.table(rows)
 
 
 def _blockwise(

@@ -3,6 +3,7 @@
 Rows are read by the row groups of Parquet and the record batches of Arrow. These are the blocks of
 `aevb.data.out_of_core`, so they should be small compared with its buffers (100,000 rows are fine). All files of a
 folder have the same columns; they are read in the order of their names, and files with other suffixes are ignored.
+The row index that pandas writes is no column.
 
 Column types are inferred from the scanned rows, which takes one pass. A second pass, over the columns that list their
 values, have bounds or have a single scanned value, collects every value, so that training meets no unknown one.
@@ -31,7 +32,7 @@ from aevb.data.sources.registry import Option, ReadOptions, register_source
 from aevb.data.tables.arrow import arrow_column, arrow_columns
 from aevb.data.tables.encode import encode_column, encode_rows
 from aevb.data.tables.infer import ColumnTypes, unsplit_table
-from aevb.data.tables.raw import MAX_CATEGORIES, RawColumn, coded_texts, require_distinct
+from aevb.data.tables.raw import MAX_CATEGORIES, PANDAS_INDEX, RawColumn, coded_texts, require_distinct
 from aevb.data.tables.read import read_columns
 from aevb.errors import BadInput, option
 
@@ -105,7 +106,7 @@ class RowGroup(NamedTuple):
             else:
                 table = pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.number)])
                 table = table if names is None else table.select(names)
-            table = table.cast(_without_views(table.schema))
+            table = table.cast(_uniform(table.schema))
         if len(table) != self.rows:
             raise BadInput(f"{self} has {len(table)} rows and had {self.rows}: it must not change while it is read")
         return table
@@ -131,7 +132,7 @@ class RowGroups:
         self.columns: Sequence[Column] = ()
         self.dtype: np.dtype[np.floating] = np.dtype(np.float64)
         opened = [_open(file) for file in files]
-        self.schema = opened[0][0]
+        self.schema = _without_index(opened[0][0])
         for file, (schema, _) in zip(files, opened, strict=True):
             _require_same_schema(file, schema, files[0], self.schema)
         self.groups = [group for _, groups in opened for group in groups if group.rows]
@@ -201,20 +202,29 @@ def _open(file: Location) -> tuple[pa.Schema, list[RowGroup]]:
             reader = pq.ParquetFile(stream)
             metadata = reader.metadata
             sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-            return _without_views(reader.schema_arrow), [
+            return _uniform(reader.schema_arrow), [
                 RowGroup(file, number, metadata, rows) for number, rows in enumerate(sizes)
             ]
         reader = pa.ipc.open_file(stream)
         sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
-        return _without_views(reader.schema), [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
+        return _uniform(reader.schema), [RowGroup(file, number, None, rows) for number, rows in enumerate(sizes)]
 
 
-def _without_views(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with plain strings in place of string views, which polars writes and Arrow does not select."""
-    return pa.schema(
-        [field.with_type(pa.string()) if str(field.type) == "string_view" else field for field in schema],
-        schema.metadata,
-    )
+def _uniform(schema: pa.Schema) -> pa.Schema:
+    """Return a schema in which any value may be null, with plain strings in place of string views.
+
+    Files of one folder may differ in both: polars writes string views, which Arrow does not select.
+    """
+    return pa.schema([_uniform_field(field) for field in schema], schema.metadata)
+
+
+def _uniform_field(field: pa.Field) -> pa.Field:
+    plain = field.with_type(pa.string()) if str(field.type) == "string_view" else field
+    return plain.with_nullable(True)
+
+
+def _without_index(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field for field in schema if not PANDAS_INDEX.fullmatch(field.name)], schema.metadata)
 
 
 @contextmanager

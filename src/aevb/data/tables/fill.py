@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -113,22 +112,28 @@ def _write_filled_arrow(table: pa.Table, destination: Path, columns: Sequence[Co
     destination_format = format_of(destination)
     if destination_format in ("parquet", "arrow"):
         return write_arrow_table(table, destination)
+    untyped = without_types(table, columns).to_pydict()
+    if destination_format in ("text", "json"):
+        return write_table(destination, untyped)
+    without_dates = [column for column in columns if not isinstance(column.notation, DateNotation)]
+    return write_table(destination, {name: table.column(name).to_pylist() for name in untyped}, without_dates)
+
+
+def without_types(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Return an Arrow table for a text file: without pandas' index, with dates as the model writes its own."""
     by_name = {column.name: column for column in columns}
     names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
-    if destination_format in ("text", "json"):
-        return write_table(destination, {name: _written(name, table.column(name), by_name.get(name)) for name in names})
-    without_dates = [column for column in columns if not isinstance(column.notation, DateNotation)]
-    return write_table(destination, {name: table.column(name).to_pylist() for name in names}, without_dates)
+    return pa.table({name: _written(name, table.column(name), by_name.get(name)) for name in names})
 
 
-def _written(name: str, values: pa.ChunkedArray, column: Column | None) -> list[Value | None]:
-    """Return the values of an Arrow column, dates as texts: as the model writes them if they are part of it."""
+def _written(name: str, values: pa.ChunkedArray, column: Column | None) -> "pa.ChunkedArray | pa.Array":
+    """Return an Arrow column, dates as texts: as the model writes them if they are part of it."""
     if not pa.types.is_temporal(values.type):
-        return cast("list[Value | None]", values.to_pylist())
+        return values
     raw = arrow_column(name, values)
     if column and column.kind != "constant" and isinstance(column.notation, DateNotation):
         raw = replace(raw, numbers=stored_numbers(raw, column, name), notation=column.notation)
-    return raw.values()
+    return pa.array(raw.values())
 
 
 def _filled_json(content: object, cells: Cells) -> object:

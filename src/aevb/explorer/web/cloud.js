@@ -143,7 +143,7 @@ export class CloudView {
 
 /** Return a box [left, right, bottom, top] around nearly all points, with a margin. */
 export function boxOf(points, margin, share = 0.002) {
-  const column = (k) => Float32Array.from({ length: points.length / 2 }, (_, n) => points[2 * n + k]);
+  const column = (k) => Float64Array.from({ length: points.length / 2 }, (_, n) => points[2 * n + k]);
   return [0, 1].flatMap((k) => {
     const values = column(k);
     const [low, high] = [quantile(values, share), quantile(values, 1 - share)];

@@ -10,11 +10,14 @@ export async function file(name) {
   return inflated(packed);
 }
 
+const TYPES = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array };
+
 /** Return the numbers of an array in the facts; null for null. */
 export async function array(named) {
   if (!named) return null;
   const bytes = await file(named.file);
-  return named.type === "float32" ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : bytes;
+  const Numbers = TYPES[named.type];
+  return new Numbers(bytes.buffer, bytes.byteOffset, bytes.length / Numbers.BYTES_PER_ELEMENT);
 }
 
 export function fromBase64(text) {

@@ -58,7 +58,7 @@ export class Model {
 
   /** Return the values that bytes encode. */
   values(stored) {
-    if (stored instanceof Float32Array) return stored;
+    if (!(stored instanceof Uint8Array)) return stored;
     const { low, high } = this.facts.shades;
     return Float32Array.from(stored, (byte) => low + ((high - low) * byte) / 255);
   }

@@ -35,8 +35,10 @@ export class Plane {
     this.scale = Scale.showing(box, this.below.clientWidth, this.below.clientHeight);
   }
 
+  /** Adapt to the size of the element, also after it had none, as in a frame that was hidden. */
   resize() {
-    this.scale = this.scale.resized(this.below.clientWidth, this.below.clientHeight);
+    if (!this.scale.width) this.show(this.home);
+    else this.scale = this.scale.resized(this.below.clientWidth, this.below.clientHeight);
   }
 
   /**

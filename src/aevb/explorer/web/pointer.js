@@ -5,6 +5,7 @@
 
 const STEP = 24;
 const ZOOM = 1.25;
+/** The length in pixels of a movement from which it is a drag: a hand is not quite still when it clicks. */
 const CLICK = 4;
 
 /**
@@ -32,7 +33,7 @@ export function listen(element, does) {
     travelled += distance(before, now);
     if (fingers.size > 1) pinch(event.pointerId, before, now);
     else if (panning) does.pan(now[0] - before[0], now[1] - before[1]);
-    else does.move(now);
+    else if (travelled >= CLICK) does.move(now);
     fingers.set(event.pointerId, now);
   });
   const lift = (event) => {

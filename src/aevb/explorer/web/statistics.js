@@ -72,7 +72,7 @@ export function meanAndError(values) {
 export const shareBelow = (values, limit) => values.reduce((sum, value) => sum + (value < limit), 0) / values.length;
 
 export function quantile(values, share) {
-  const sorted = Float32Array.from(values).sort();
+  const sorted = Float64Array.from(values).sort();
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
 }
 

@@ -31,12 +31,12 @@ export const percent = (share) => `${(100 * share).toFixed(share > 0.995 || shar
 /** The number of milliseconds from 1970 to the last date of JavaScript. */
 const LAST = 8.64e15;
 
-/** Return a value of a column: a date or a time of day as such, any other with about three digits. */
+/** Return a value of a column: a date or a time of day as such, rounded to its unit, any other with about three digits. */
 export function written({ instant, whole, kind, low, high }, value) {
   // Columns of several orders of magnitude, such as positive ones, have no common last digit.
   const scale = kind === "real" || kind === "bounded" ? (high - low) / 10 : 0;
   if (!instant || !(Math.abs(value * instant.unit) <= LAST)) return short(value, whole, scale);
-  return new Date(value * instant.unit).toISOString().replace("T", " ").slice(instant.from, instant.to);
+  return new Date(Math.round(value) * instant.unit).toISOString().replace("T", " ").slice(instant.from, instant.to);
 }
 
 /** Return the forms of a value of a column, the longest first: a date with its time, without it, and of the month. */
