@@ -1,5 +1,6 @@
 """A run: a trained model with its data and its run folder, as `aevb.train` and `aevb.load_run` return it."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
@@ -32,6 +33,7 @@ from aevb.models.vae import VAE
 from aevb.runs import sharing, summary
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
+from aevb.runs.hub import is_address
 from aevb.runs.quality import QUALITY
 from aevb.runs.records import ReferenceScores
 from aevb.runs.reference import load_reference, save_reference
@@ -168,13 +170,11 @@ class Run:
         record: the run folder.
         dataset: the data of the run; loaded when needed if None.
         data_dir: folder of the published data sets, if it has moved since training.
-
-    Attributes:
-        record: the run folder.
     """
 
     def __init__(self, record: RunFolder, dataset: Dataset | None = None, *, data_dir: str | None = None) -> None:
-        self.record, self._dataset, self._data_dir = record, dataset, data_dir
+        self._record, self._dataset, self._opened_in = record, dataset, Path.cwd()
+        self._data_dir = str(Path(data_dir).resolve()) if data_dir else None
         self._references: dict[tuple[int | None, int], ReferenceScores] = {}
 
     def __repr__(self) -> str:
@@ -182,6 +182,13 @@ class Run:
 
     def _repr_html_(self) -> str:
         return summary.as_html(self.record)
+
+    @property
+    def record(self) -> RunFolder:
+        """The run folder, also after a change of the working directory."""
+        if Path.cwd() != self._opened_in and not is_address(self._record.folder):
+            self._record.folder = self._opened_in / self._record.folder
+        return self._record
 
     @property
     def folder(self) -> Path:
@@ -378,7 +385,7 @@ class Run:
         reference = self.reference_scores(n_importance_samples, seed)
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
-        model = self.model.double() if self.record.estimator else self.model
+        model = copy.deepcopy(self.model).double() if self.record.estimator else self.model
         log_px = _log_px(model, examples, n_importance_samples, seed, equal=True)
         log_px[list(outside)] = -inf
         limit = None
