@@ -17,7 +17,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.loading import row_names
 from aevb.data.tables.encode import Table, decode_rows
-from aevb.errors import BadInput, option
+from aevb.errors import BadInput, option, require_at_least
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.checks import require_density
@@ -256,6 +256,9 @@ class Run:
         Raises:
             BadInput: a measure is unknown or does not apply, or the data cannot be read.
         """
+        require_at_least(1, n_importance_samples=n_importance_samples, max_examples=max_examples, memory=memory)
+        require_at_least(0, seed=seed)
+        measures = [measures] if isinstance(measures, str) else measures
         effort = Effort(n_importance_samples, max_examples, seed, memory * 2**20)
         scores = Scores()
         for name in measures:
@@ -317,6 +320,8 @@ class Run:
         """
         require_table(self.record, "a table of rows")
         data, values = self.record.data, None if condition is None else condition.numpy()
+        if data.condition_columns and values is None:
+            raise BadInput("the model is conditional: pass the condition of the rows")
         return decode_rows(data.columns, x.numpy(), data.condition_columns, values)
 
     def draw_samples(self, n_samples: int, request: Request) -> Samples:
@@ -347,6 +352,7 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or the condition does not suit the model.
         """
+        require_at_least(1, max_examples=max_examples)
         batch = self._examples(data)[:max_examples].all()
         values = conditions(self.record, condition, len(batch.x)) if condition else batch.condition
         with torch.no_grad():
@@ -378,6 +384,10 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or are to be explained and are no table.
         """
+        require_at_least(1, n_importance_samples=n_importance_samples)
+        require_at_least(0, seed=seed)
+        if not 0 < false_alarm_rate < 1:
+            raise BadInput(f"{option('false-alarm-rate', false_alarm_rate)} is no rate: expected one between 0 and 1")
         if explain:
             require_table(self.record, option("explain"))
         outside: dict[int, str] = {}
@@ -445,6 +455,8 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
+        require_at_least(1, n_imputations=n_imputations, n_importance_samples=n_importance_samples)
+        require_at_least(0, seed=seed)
         examples = self.table_examples(data)
         return impute(self.model, examples, n_imputations, n_importance_samples=n_importance_samples, seed=seed)
 
