@@ -1,5 +1,7 @@
 """A run does the same whatever was called before, and wherever it is called."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +48,9 @@ def test_scores_leave_the_model_of_an_estimator_as_it_is() -> None:
 def test_a_data_set_refuses_options_that_it_was_loaded_without() -> None:
     x = np.random.default_rng(0).uniform(size=(60, 3)).astype(np.float32)
     plain, binary = aevb.load_data(x), aevb.load_data(x, binarize="threshold")
-    for options in ({"binarize": "threshold"}, {"test": 30}, {"condition": "label"}):
+    for name, value in (("binarize", "threshold"), ("test", 30), ("condition", "label")):
         with pytest.raises(BadInput, match="already a Dataset"):
-            trained(plain, **options)
+            trained(plain, **{name: value})
     run = trained(binary, binarize="threshold")
     assert run.config.data.binarize == "threshold"
     assert run.config == trained(binary).config == trained(binary, config=run.config).config
@@ -56,7 +58,7 @@ def test_a_data_set_refuses_options_that_it_was_loaded_without() -> None:
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_training_where_gradients_are_off(mode: type[torch.no_grad]) -> None:
+def test_training_where_gradients_are_off(mode: Callable[[], AbstractContextManager[None]]) -> None:
     with mode():
         run = trained()
     assert torch.equal(run.encode(X), trained().encode(X))
@@ -72,7 +74,7 @@ def test_empty_data_and_impossible_numbers_get_one_line() -> None:
     for call in (run.impute, run.explain, run.quality):
         with pytest.raises(BadInput, match="has no examples"):
             call(frame[:0])
-    for call, options in (
+    cases: list[tuple[Callable[..., object], dict[str, object]]] = [
         (run.evaluate, {"n_importance_samples": -1}),
         (run.evaluate, {"max_examples": 0}),
         (run.evaluate, {"split": "validation"}),
@@ -81,9 +83,10 @@ def test_empty_data_and_impossible_numbers_get_one_line() -> None:
         (run.score, {"n_importance_samples": -3, "data": frame}),
         (run.impute, {"n_imputations": 0, "data": frame}),
         (trained, {"n_importance_samples": 0}),
-    ):
+    ]
+    for method, options in cases:
         with pytest.raises(BadInput, match=r"is less than|is no rate|is unknown"):
-            call(**options)
+            method(**options)
     assert run.evaluate(measures="likelihood", n_importance_samples=2)
 
 
