@@ -84,6 +84,17 @@ def in_command() -> Iterator[None]:
             del os.environ[IN_COMMAND]
 
 
+def require_at_least(least: int, **numbers: int | None) -> None:
+    """Refuse numbers below a least one; None is none.
+
+    Raises:
+        BadInput: one is smaller.
+    """
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise BadInput(f"{option(name.replace('_', '-'), number)} is less than {least}")
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count and its noun, such as "1 seed" or "3 seeds"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -116,7 +116,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
             these values are replaced. None to refuse them.
 
     Raises:
-        BadInput: as in `load_data`, or the examples have another kind or shape, or lack columns.
+        BadInput: as in `load_data`, or there are no examples, or they have another kind or shape, or lack columns.
     """
     if spec.columns:
         return _read_rows(source, spec, outside)
@@ -124,6 +124,7 @@ def read_examples(source: object, spec: DataSpec, outside: Outside | None = None
     size = resized if _is_folder_of_images(source) else None
     options = ReadOptions(image_size=size, in_memory="on", split_seed=spec.split_seed, data_dir=spec.data_dir)
     unsplit = _read(source, options)
+    _require_any(len(unsplit.examples), unsplit.name)
     examples = match_examples(unsplit, spec, outside)
     if not spec.condition_columns:
         return examples
@@ -202,7 +203,14 @@ def _raw_columns(data: object, spec: DataSpec) -> tuple[str, list[RawColumn]]:
         if isinstance(subject, LocalLocation) and not subject.exists():
             raise _absent(subject)
         raise BadInput(f"{_title(data)} is not a table: expected {_expected('column_types')}, or an array of rows")
-    return subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data), raw_columns
+    name = subject.name if isinstance(subject, LocalLocation | RemoteLocation) else _title(data)
+    _require_any(max(map(len, raw_columns), default=0), name)
+    return name, raw_columns
+
+
+def _require_any(count: int, name: str) -> None:
+    if not count:
+        raise BadInput(f"{name} has no examples: expected at least one")
 
 
 def _read(data: object, options: ReadOptions) -> UnsplitData:

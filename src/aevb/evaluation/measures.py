@@ -9,7 +9,7 @@ A measure registers itself together with the titles of its scores and what it ne
 """
 
 from collections.abc import Collection
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -102,6 +102,8 @@ def measure(name: str, model: VAE, dataset: Dataset, split: Split = "test", effo
     Raises:
         BadInput: the measure does not exist, or has no meaning for the model, the data or the split.
     """
+    if split not in get_args(Split):
+        raise BadInput(f"{option('split', split)} is unknown: expected one of {', '.join(get_args(Split))}")
     function, facts, effort = register.measure[name], register.measure.facts(name), effort or Effort()
     _require(name, _needs(name), model, dataset, split)
     examples: Examples = getattr(dataset, split)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
+import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aevb.config.schema import TrainConfig
@@ -93,6 +94,7 @@ def fit(
     return fit_stacked([job], objective, train, valid, config, checkpoint_due=checkpoint_due, on_step=on_step)[0]
 
 
+@torch.enable_grad()  # also within torch.no_grad()
 def fit_stacked(
     jobs: Sequence[TrainingJob],
     objective: Objective,

@@ -1,5 +1,6 @@
 """A run: a trained model with its data and its run folder, as `aevb.train` and `aevb.load_run` return it."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
@@ -16,7 +17,7 @@ from aevb.config.schema import Config
 from aevb.data import Dataset, Examples
 from aevb.data.loading import row_names
 from aevb.data.tables.encode import Table, decode_rows
-from aevb.errors import BadInput, option
+from aevb.errors import BadInput, option, require_at_least
 from aevb.evaluation import Scores, Split
 from aevb.evaluation.anomalies import p_values, smallest_rate, threshold
 from aevb.evaluation.checks import require_density
@@ -32,6 +33,7 @@ from aevb.models.vae import VAE
 from aevb.runs import sharing, summary
 from aevb.runs.export import Exported, export
 from aevb.runs.findings import load_findings, save_findings
+from aevb.runs.hub import is_address
 from aevb.runs.quality import QUALITY
 from aevb.runs.records import ReferenceScores
 from aevb.runs.reference import load_reference, save_reference
@@ -168,13 +170,11 @@ class Run:
         record: the run folder.
         dataset: the data of the run; loaded when needed if None.
         data_dir: folder of the published data sets, if it has moved since training.
-
-    Attributes:
-        record: the run folder.
     """
 
     def __init__(self, record: RunFolder, dataset: Dataset | None = None, *, data_dir: str | None = None) -> None:
-        self.record, self._dataset, self._data_dir = record, dataset, data_dir
+        self._record, self._dataset, self._opened_in = record, dataset, Path.cwd()
+        self._data_dir = str(Path(data_dir).resolve()) if data_dir else None
         self._references: dict[tuple[int | None, int], ReferenceScores] = {}
 
     def __repr__(self) -> str:
@@ -182,6 +182,13 @@ class Run:
 
     def _repr_html_(self) -> str:
         return summary.as_html(self.record)
+
+    @property
+    def record(self) -> RunFolder:
+        """The run folder, also after a change of the working directory."""
+        if Path.cwd() != self._opened_in and not is_address(self._record.folder):
+            self._record.folder = self._opened_in / self._record.folder
+        return self._record
 
     @property
     def folder(self) -> Path:
@@ -249,6 +256,9 @@ class Run:
         Raises:
             BadInput: a measure is unknown or does not apply, or the data cannot be read.
         """
+        require_at_least(1, n_importance_samples=n_importance_samples, max_examples=max_examples, memory=memory)
+        require_at_least(0, seed=seed)
+        measures = [measures] if isinstance(measures, str) else measures
         effort = Effort(n_importance_samples, max_examples, seed, memory * 2**20)
         scores = Scores()
         for name in measures:
@@ -310,6 +320,8 @@ class Run:
         """
         require_table(self.record, "a table of rows")
         data, values = self.record.data, None if condition is None else condition.numpy()
+        if data.condition_columns and values is None:
+            raise BadInput("the model is conditional: pass the condition of the rows")
         return decode_rows(data.columns, x.numpy(), data.condition_columns, values)
 
     def draw_samples(self, n_samples: int, request: Request) -> Samples:
@@ -340,6 +352,7 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or the condition does not suit the model.
         """
+        require_at_least(1, max_examples=max_examples)
         batch = self._examples(data)[:max_examples].all()
         values = conditions(self.record, condition, len(batch.x)) if condition else batch.condition
         with torch.no_grad():
@@ -371,6 +384,10 @@ class Run:
         Raises:
             BadInput: the data cannot be read, or are to be explained and are no table.
         """
+        require_at_least(1, n_importance_samples=n_importance_samples)
+        require_at_least(0, seed=seed)
+        if not 0 < false_alarm_rate < 1:
+            raise BadInput(f"{option('false-alarm-rate', false_alarm_rate)} is no rate: expected one between 0 and 1")
         if explain:
             require_table(self.record, option("explain"))
         outside: dict[int, str] = {}
@@ -378,7 +395,7 @@ class Run:
         reference = self.reference_scores(n_importance_samples, seed)
         if reference:
             n_importance_samples, seed = reference.n_importance_samples, reference.seed
-        model = self.model.double() if self.record.estimator else self.model
+        model = copy.deepcopy(self.model).double() if self.record.estimator else self.model
         log_px = _log_px(model, examples, n_importance_samples, seed, equal=True)
         log_px[list(outside)] = -inf
         limit = None
@@ -438,6 +455,8 @@ class Run:
         Raises:
             BadInput: the model is not of a table, or the data cannot be read.
         """
+        require_at_least(1, n_imputations=n_imputations, n_importance_samples=n_importance_samples)
+        require_at_least(0, seed=seed)
         examples = self.table_examples(data)
         return impute(self.model, examples, n_imputations, n_importance_samples=n_importance_samples, seed=seed)
 

@@ -12,7 +12,7 @@ from aevb.data import Examples
 from aevb.data.condition import all_conditions, parse_condition, parse_row
 from aevb.data.tables.constraints import parse_constraint, satisfied
 from aevb.data.value_kinds import described
-from aevb.errors import BadInput, option
+from aevb.errors import BadInput, option, require_at_least
 from aevb.evaluation.imputation import impute
 from aevb.rng import RNGStream, seeded
 from aevb.runs.run_folder import RunFolder
@@ -59,8 +59,8 @@ def sample(run: RunFolder, n_samples: int, request: Request) -> Samples:
         BadInput: the condition, a given value or a constraint does not suit the model, or hardly any sample satisfies
             the constraints.
     """
-    if n_samples < 1:
-        raise BadInput(f"{option('n-samples', n_samples)} is less than 1")
+    require_at_least(1, n_samples=n_samples)
+    require_at_least(0, seed=request.seed)
     condition = conditions(run, request.condition, n_samples)
     if request.given or request.where:
         name = option("given" if request.given else "where")

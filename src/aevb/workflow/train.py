@@ -11,7 +11,7 @@ import torch
 from aevb import display
 from aevb.config.schema import Config
 from aevb.data import IN_MEMORY, Dataset, load_data
-from aevb.errors import BadInput, Lost
+from aevb.errors import BadInput, Lost, require_at_least
 from aevb.files import os_errors_as_bad_input
 from aevb.runs.run_folder import RunFolder
 from aevb.training import environment
@@ -25,6 +25,7 @@ from aevb.workflow.progress import NoProgress, Progress
 from aevb.workflow.run import Run
 
 
+@torch.inference_mode(False)  # also within torch.no_grad()
 def train(
     data: object = None,
     *,
@@ -63,9 +64,13 @@ def train(
         The run. After Ctrl-C during training, it has the weights of the last epoch and no scores.
 
     Raises:
-        BadInput: the data cannot be read, an option is unknown or does not apply to them, or the folder already exists.
+        BadInput: the data cannot be read, an option is unknown or does not apply to them, such as one of the data for a
+            `Dataset` that is loaded without it, or the folder already exists.
         NonFinite: a loss became infinite or NaN.
     """
+    require_at_least(1, n_importance_samples=n_importance_samples)
+    if isinstance(data, Dataset):
+        _require_loaded_with(data, with_keywords(None, options))
     chosen = with_source(with_keywords(config, options), data)
     dataset = load_source(chosen, data)
     with open_loggers(loggers) as group:
@@ -85,8 +90,22 @@ def with_source(config: Config, data: object) -> Config:
     """Return a configuration with the source of the data."""
     if data is None:
         return config
-    source = str(data) if isinstance(data, str | Path) else IN_MEMORY
-    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+    changes = {"source": str(data) if isinstance(data, str | Path) else IN_MEMORY}
+    if isinstance(data, Dataset):
+        changes["binarize"] = data.binarize  # as are new examples
+    return config.model_copy(update={"data": config.data.model_copy(update=changes)})
+
+
+def _require_loaded_with(dataset: Dataset, options: Config) -> None:
+    """Refuse options of the data, which have no effect after they are loaded, unless the data set has them.
+
+    Raises:
+        BadInput: one is given.
+    """
+    own = {"binarize": dataset.binarize, "condition": tuple(column.name for column in dataset.condition_columns)}
+    asked = options.load_options()
+    asked = {name: value for name, value in asked.items() if name not in ("source", "data_dir")}
+    load_data(dataset, **{name: value for name, value in asked.items() if value != own.get(name)})
 
 
 def load_source(config: Config, data: object = None) -> Dataset:
