@@ -79,6 +79,7 @@ class TerminalProgress:
 
     def planned(self, config: Config) -> None:
         """Show the number of epochs that fit into a budget of time."""
+        assert config.train.epochs is not None
         _errors().print(f"{counted(config.train.epochs, 'epoch')} fit into the budget")
 
     @contextmanager
