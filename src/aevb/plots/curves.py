@@ -95,7 +95,7 @@ def bands(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], field: 
     Returns:
         One panel per quantity, one color per name.
     """
-    figure, axes = subplots(len(curves), columns=2, width=5, height=3.5)
+    figure, axes = subplots(len(curves), columns=3, width=4, height=3.5)
     for axis, (quantity, lines) in zip(axes, curves.items(), strict=True):
         for (name, numbers), color in zip(lines.items(), cycle(COLORS), strict=False):
             found = {tick: values for tick, values in zip(ticks, numbers, strict=True) if values}

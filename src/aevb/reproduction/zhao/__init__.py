@@ -15,7 +15,16 @@ from aevb.reproduction.recipe import Recipe
 from aevb.reproduction.verdicts import Scale
 from aevb.reproduction.zhao.claims import claims
 from aevb.reproduction.zhao.figures import pictures
-from aevb.reproduction.zhao.trials import VARIANCE, trials
+from aevb.reproduction.zhao.trials import MANY_SEEDS, SEEDS, VARIANCE, trials
+
+LEARNED = """The losses of the report are reproduced within the error of its 100 test images: 313 and 229 for dense
+networks (reported: 307 and 229), 334 and 244 for CNN (322 and 246). They are not bounds: the KL lacks its factor 1/2,
+and the constant of the density is missing, so that losses with different c cannot be compared. The loss decreases
+with every latent dimension. CNN are worse than dense networks with one and two dimensions, and better with 20 (139
+instead of about 200 on MNIST). Single samples of the CNN are indeed worse with 20 dimensions than with 3: their
+precision falls from 0.95 to 0.87 on MNIST and from 0.88 to 0.69 on Fashion-MNIST; that of dense networks hardly
+changes. But 3 dimensions generate a small part of the data: the recall of the CNN rises from 0.07 to 0.80 and
+0.70."""
 
 
 def recipe(scale: Scale) -> Recipe:
@@ -30,6 +39,9 @@ def recipe(scale: Scale) -> Recipe:
         trials=trials(scale),
         claims=claims(),
         pictures=pictures(),
+        learned=LEARNED.replace("\n", " "),
+        key="sweep",
+        seeds=MANY_SEEDS if scale == "full" else SEEDS,
         errata=[
             "The reported KL is about twice the KL: it lacks the factor 1/2 of the closed form. The loss is therefore"
             " not a bound. The recipe reproduces both.",
@@ -47,6 +59,8 @@ def recipe(scale: Scale) -> Recipe:
             "The CNN are trained with products in bf16, which takes about two thirds of the time on CPUs with AMX;"
             " validation and test use float32.",
             "1,000 of the 60,000 training images are held out, only for the validation curves.",
-            "Initial weights are the PyTorch defaults, as in the report; three seeds instead of one.",
+            "Initial weights are the PyTorch defaults, as in the report. There are three seeds instead of one; at full"
+            " scale eight of the dense networks with 3 and 20 latent dimensions, of those on MNIST with 2, and of the"
+            " autoencoder, because the differences between their samples are small.",
         ],
     )

@@ -75,8 +75,9 @@ def pictures() -> list[Picture]:
         Picture(
             "sweep",
             "Number of latent dimensions",
-            "Loss on test images in the convention of the report, and Fréchet distance of samples, over the number of"
-            " latent dimensions; mean ± standard deviation over the seeds.",
+            "Loss on test images in the convention of the report, and precision and recall of samples, by number of"
+            " latent dimensions; mean ± standard deviation over the seeds. Precision is the fraction of samples that"
+            " resemble test images, recall the fraction of test images that resemble samples.",
             "Described in words.",
             _sweep,
         ),
@@ -147,7 +148,8 @@ def _training(results: Results) -> Figure:
 def _sweep(results: Results) -> Figure:
     fields = {
         "loss, nats per test image": report_loss,
-        "Fréchet distance of samples": lambda trial: score(trial, "frechet_distance"),
+        "precision of samples": lambda trial: score(trial, "sample_precision"),
+        "recall of samples": lambda trial: score(trial, "sample_recall"),
     }
     curves = {
         title: {
